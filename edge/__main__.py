@@ -1,0 +1,63 @@
+"""The command line. Each command is a file of its name, imported when it is asked for."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from importlib import import_module
+
+from edge import __version__
+
+COMMANDS = {
+    "demo": ("edge.demo", "try it: a broker, the daemon and three answers in this terminal"),
+    "serve": ("edge.serve", "run the daemon on this board"),
+    "ask": ("edge.ask", "ask a board something and watch the answer come"),
+    "status": ("edge.status", "what a board says of itself"),
+    "doctor": ("edge.doctor", "check this machine, its settings, its bundle and its broker"),
+    "bundle": ("edge.bundle_command", "look at a bundle, or verify it"),
+    "broker": ("edge.broker", "run the embedded broker alone"),
+    "bench": ("edge.bench", "measure the model on this board"),
+}
+EPILOG = """\
+Settings come from EDGE_ variables, edge.toml and systemd credentials; `edge serve --print-config` shows them.
+Exit statuses: 0 done, 1 refused or failed, 2 wrong usage, 65 bad bundle, 69 broker refuses, 78 wrong setting,
+130 interrupted.
+"""
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run one command and return its exit status; an error that names itself is printed, not traced."""
+    words = sys.argv[1:] if arguments is None else arguments
+    options = _parser(words).parse_args(words)
+    module = import_module(COMMANDS[options.command][0])
+    from edge.errors import EdgeError
+
+    try:
+        return int(module.main(options))
+    except EdgeError as error:
+        print(f"edge {options.command}: {error}", file=sys.stderr)
+        return error.exit_status
+    except KeyboardInterrupt:
+        return 130
+
+
+def _parser(words: list[str]) -> argparse.ArgumentParser:
+    """All commands by name and help; the arguments of the one that is called only, so that --help is quick."""
+    parser = argparse.ArgumentParser(
+        prog="edge",
+        description="Small language models on a board, answering over MQTT, with no cloud.",
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--version", action="version", version=f"edge {__version__}")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    called = next((word for word in words if not word.startswith("-")), None)
+    for name, (module, text) in COMMANDS.items():
+        command = commands.add_parser(name, help=text, description=text)
+        if name == called:
+            import_module(module).add_arguments(command)
+    return parser
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,190 @@
+"""A bundle on disk: the manifest's schema, and `open_bundle`, which believes nothing that it has not checked.
+
+A bundle is a folder: `manifest.json` beside what onnxruntime-genai loads. This file is the whole contract
+between the export, which writes bundles, and the daemon, which reads them.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from edge.errors import BundleError
+
+SCHEMA = 1
+MANIFEST = "manifest.json"
+MANIFEST_BYTES_MAX = 4 << 20
+Progress = Callable[[str, int], None]
+"""Called with a file's name and the bytes of it just checked."""
+
+Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+Count = Annotated[int, Field(ge=0)]
+Positive = Annotated[int, Field(gt=0)]
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class File(_Part):
+    """A file of the bundle."""
+
+    sha256: Sha256
+    size_bytes: Count
+
+
+class Quantization(_Part):
+    """How the weights are stored. bits: of most matrices; overrides: of those that differ, by module name."""
+
+    method: str
+    bits: Positive
+    block_size: Positive
+    is_symmetric: bool
+    accuracy_level: Count
+    overrides: dict[str, Positive] = {}
+    bits_per_weight: Annotated[float, Field(gt=0)]
+
+
+class Origin(_Part):
+    """What the bundle was made from."""
+
+    name: str
+    revision: str
+    sha256: Sha256
+    licence: str
+
+
+class Calibration(_Part):
+    """The text that the quantisation looked at."""
+
+    name: str
+    tokens: Count
+    sha256: Sha256
+
+
+class Manifest(_Part):
+    """`manifest.json`.
+
+    context_length: tokens of prompt and answer together. kv_bytes_per_token: of the float32 cache.
+    memory_floor_bytes: what must be free to load the weights and answer with a full context.
+    fidelity: what the quantisation lost, figure by figure; empty until measured.
+    """
+
+    schema_version: Literal[1]
+    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
+    version: str
+    family: str
+    provider: Literal["cpu", "cuda"]
+    capabilities: list[Literal["text", "vision", "json_schema"]]
+    quantization: Quantization
+    context_length: Positive
+    vocab_size: Positive
+    stop_token_ids: Annotated[list[int], Field(min_length=1)]
+    chat_template: Annotated[str, Field(min_length=1)]
+    weights_bytes: Positive
+    kv_bytes_per_token: Positive
+    memory_floor_bytes: Positive
+    origin: Origin
+    calibration: Calibration | None = None
+    fidelity: dict[str, float] = {}
+    files: dict[str, File]
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """A bundle that was opened: its folder and its manifest."""
+
+    path: Path
+    manifest: Manifest
+
+    @property
+    def digest(self) -> str:
+        """sha256 of the manifest, in hex; names the bundle, since the manifest holds every file's hash."""
+        return hashlib.sha256((self.path / MANIFEST).read_bytes()).hexdigest()
+
+
+def open_bundle(
+    path: Path,
+    provider: str = "cpu",
+    memory_bytes: int | None = None,
+    verify_hashes: bool = True,
+    progress: Progress | None = None,
+) -> Bundle:
+    """Open the bundle at a path after checking everything about it.
+
+    provider: the execution provider it will run on. memory_bytes: what the board has free; None skips that check.
+    verify_hashes: False compares sizes alone, for a bundle that was verified when it was installed.
+    Raises BundleError naming the file and both figures, found and expected.
+    """
+    manifest = read_manifest(path)
+    _check_files(path, manifest)
+    if verify_hashes:
+        _check_hashes(path, manifest, progress)
+    if manifest.provider != provider:
+        raise BundleError(f"{path} is a bundle for the provider {manifest.provider}, but {provider} is configured")
+    if memory_bytes is not None and memory_bytes < manifest.memory_floor_bytes:
+        need, have = (f"{value / 2**20:.0f} MiB" for value in (manifest.memory_floor_bytes, memory_bytes))
+        raise BundleError(f"{path} needs {need} of free memory, but this board has {have}")
+    return Bundle(path, manifest)
+
+
+def read_manifest(path: Path) -> Manifest:
+    """Parse a bundle's manifest; BundleError where it is missing, too large or not of this schema."""
+    file = path / MANIFEST
+    try:
+        if file.stat().st_size > MANIFEST_BYTES_MAX:
+            raise BundleError(f"{file} has {file.stat().st_size} bytes; a manifest has {MANIFEST_BYTES_MAX} at most")
+        return Manifest.model_validate_json(file.read_bytes())
+    except OSError as error:
+        raise BundleError(f"{path} is not a bundle: {file.name} cannot be read ({error.strerror})") from error
+    except ValidationError as error:
+        first = error.errors()[0]
+        field = ".".join(str(part) for part in first["loc"]) or "the JSON text"
+        if field == "schema_version":
+            raise BundleError(f"{file} has schema version {first['input']}, but this daemon reads {SCHEMA}") from error
+        raise BundleError(f"{file}: {field}: {first['msg']}") from error
+
+
+def _check_files(path: Path, manifest: Manifest) -> None:
+    """The files that the manifest names are there in their sizes, and no other."""
+    for name, entry in manifest.files.items():
+        if PurePosixPath(name).is_absolute() or ".." in PurePosixPath(name).parts:
+            raise BundleError(f"{path / MANIFEST} names a file outside the bundle: {name}")
+        try:
+            size = (path / name).stat().st_size
+        except OSError as error:
+            raise BundleError(f"{path / name} is missing (expected {entry.size_bytes} bytes)") from error
+        if size != entry.size_bytes:
+            raise BundleError(f"{path / name} has {size} bytes, but the manifest says {entry.size_bytes}")
+    extra = sorted(set(_files_of(path)) - {*manifest.files, MANIFEST})
+    if extra:
+        raise BundleError(f"{path / extra[0]} is not in the manifest ({len(extra)} files too many)")
+
+
+def _files_of(path: Path) -> Iterator[str]:
+    for folder, _, names in os.walk(path):
+        for name in names:
+            yield (Path(folder) / name).relative_to(path).as_posix()
+
+
+def _check_hashes(path: Path, manifest: Manifest, progress: Progress | None) -> None:
+    for name, entry in manifest.files.items():
+        found = hash_file(path / name, lambda size, name=name: progress(name, size) if progress else None)
+        if found != entry.sha256:
+            raise BundleError(f"{path / name} has sha256 {found}, but the manifest says {entry.sha256}")
+
+
+def hash_file(path: Path, progress: Callable[[int], None] = lambda _size: None) -> str:
+    """A file's sha256 in hex, read in pieces."""
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while piece := file.read(1 << 22):
+            digest.update(piece)
+            progress(len(piece))
+    return digest.hexdigest()

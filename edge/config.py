@@ -1,0 +1,220 @@
+"""Settings, from the environment (`EDGE_…`), `edge.toml`, systemd credentials and the defaults below, in that order.
+
+One section a room. `EDGE_BROKER__HOST=10.0.0.2` and
+
+    [broker]
+    host = "10.0.0.2"
+
+say the same. A credential is a file in `$CREDENTIALS_DIRECTORY` named `broker_password`.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import socket
+import tomllib
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
+from pydantic_settings import (
+    BaseSettings,
+    InitSettingsSource,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+)
+
+from edge.errors import ConfigError
+from edge.topics import LEVEL
+
+CONFIG_VARIABLE = "EDGE_CONFIG"
+CREDENTIALS = {"broker_username": ("broker", "username"), "broker_password": ("broker", "password")}
+DEFAULT_FILES = (Path("edge.toml"), Path("/etc/edge-slm/edge.toml"))
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Broker(_Section):
+    """`[broker]`: how to reach the MQTT broker."""
+
+    host: str = Field(default="127.0.0.1", description="name or address of the broker")
+    port: int = Field(default=1883, ge=1, le=65535, description="TCP port; 8883 is usual with TLS")
+    protocol: Literal["5", "3.1.1"] = Field(default="5", description="MQTT version to speak")
+    username: str | None = Field(default=None, description="user name, where the broker wants one")
+    password: SecretStr | None = Field(default=None, description="password; better as a credential than in a file")
+    tls_ca: Path | None = Field(default=None, description="certificates to trust; turns TLS on")
+    tls_certificate: Path | None = Field(default=None, description="our certificate, for brokers that check it")
+    tls_key: Path | None = Field(default=None, description="our certificate's key")
+    keepalive_seconds: int = Field(default=30, ge=5, le=3600, description="silence after which a ping is sent")
+    session_expiry_seconds: int = Field(
+        default=3600, ge=0, le=2**32 - 2, description="how long the broker keeps requests for us while we are away"
+    )
+
+
+class Engine(_Section):
+    """`[engine]`: which model answers, and on what."""
+
+    bundle: Path = Field(default=Path("/var/lib/edge-slm/bundle"), description="folder of the bundle")
+    provider: Literal["cpu", "cuda"] = Field(default="cpu", description="execution provider")
+    threads: int = Field(default=0, ge=0, le=256, description="threads of the engine; 0 takes every core")
+    verify_hashes: bool = Field(default=True, description="check every file's hash at start, not its size alone")
+    prefill_slice_tokens: int = Field(
+        default=256, ge=16, le=8192, description="tokens of a prompt between two looks for a cancel"
+    )
+    load_seconds: float = Field(default=300, gt=0, description="time the model may take to load and warm up")
+    stall_seconds: float = Field(default=120, gt=0, description="silence of a working engine after which it is killed")
+
+
+class Limits(_Section):
+    """`[limits]`: what is accepted, and how much of it."""
+
+    queue_length: int = Field(default=16, ge=1, le=10_000, description="requests that may wait")
+    payload_bytes: int = Field(default=262_144, ge=1024, description="largest payload that is read")
+    max_tokens: int = Field(default=512, ge=1, description="length of an answer whose asker sets none")
+    stop_seconds: float = Field(default=20, ge=0, description="time a running answer has when the daemon must stop")
+
+
+class Telemetry(_Section):
+    """`[telemetry]`: what the board tells of itself."""
+
+    period_seconds: float = Field(default=10, gt=0, description="time between two readings")
+    root: Path = Field(default=Path("/"), description="where /proc and /sys are looked for")
+
+
+def _hostname() -> str:
+    return re.sub(r"[^A-Za-z0-9._-]", "-", socket.gethostname())[:64].lstrip("._-") or "board"
+
+
+class Settings(BaseSettings):
+    """Everything that can be set."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="EDGE_", env_nested_delimiter="__", extra="forbid", frozen=True, nested_model_default_partial_update=True
+    )
+
+    device: Annotated[str, Field(pattern=rf"^{LEVEL.pattern}$")] = Field(
+        default_factory=_hostname, description="name of this board in every topic; its host name by default"
+    )
+    log_level: Literal["debug", "info", "warning", "error"] = Field(default="info", description="how much is logged")
+    broker: Broker = Broker()
+    engine: Engine = Engine()
+    limits: Limits = Limits()
+    telemetry: Telemetry = Telemetry()
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """First wins: arguments, environment, edge.toml, credentials."""
+        file = InitSettingsSource(settings_cls, _read_toml(config_file()))
+        return init_settings, env_settings, file, InitSettingsSource(settings_cls, _read_credentials())
+
+
+def load_settings(**overrides: Any) -> Settings:
+    """The settings in force; ConfigError naming the file and line, or the variable, and what was expected."""
+    _refuse_unknown_variables()
+    try:
+        return Settings(**overrides)
+    except ValidationError as error:
+        lines = [_explain(tuple(str(part) for part in found["loc"]), found["msg"]) for found in error.errors()]
+        raise ConfigError("\n".join(lines)) from error
+
+
+def config_file() -> Path | None:
+    """The file that `$EDGE_CONFIG` names, else ./edge.toml or /etc/edge-slm/edge.toml where there is one."""
+    named = os.environ.get(CONFIG_VARIABLE)
+    if named:
+        return Path(named)
+    return next((path for path in DEFAULT_FILES if path.is_file()), None)
+
+
+def _read_toml(path: Path | None) -> dict[str, Any]:
+    if path is None:
+        return {}
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ConfigError(f"{path} cannot be read: {error.strerror}") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path} is not TOML: {error}") from error
+
+
+def _read_credentials() -> dict[str, Any]:
+    folder = os.environ.get("CREDENTIALS_DIRECTORY")
+    found: dict[str, Any] = {}
+    for name, (section, key) in CREDENTIALS.items():
+        path = Path(folder) / name if folder else None
+        if path and path.is_file():
+            found.setdefault(section, {})[key] = path.read_text(encoding="utf-8").rstrip("\n")
+    return found
+
+
+def _refuse_unknown_variables() -> None:
+    """An EDGE_ variable that means nothing is a typing error that would go unnoticed."""
+    known = {CONFIG_VARIABLE, "EDGE_CACHE"} | {f"EDGE_{'__'.join(path)}".upper() for path, _ in describe()}
+    unknown = sorted(name for name in os.environ if name.startswith("EDGE_") and name.upper() not in known)
+    if unknown:
+        raise ConfigError(f"the variable {unknown[0]} is not a setting; `edge serve --print-config` lists them")
+
+
+def describe() -> list[tuple[tuple[str, ...], str]]:
+    """Every key as its path and what it means."""
+    keys: list[tuple[tuple[str, ...], str]] = []
+    for name, info in Settings.model_fields.items():
+        section = info.annotation
+        if isinstance(section, type) and issubclass(section, _Section):
+            keys += [((name, key), inner.description or "") for key, inner in section.model_fields.items()]
+        else:
+            keys.append(((name,), info.description or ""))
+    return keys
+
+
+def _explain(path: tuple[str, ...], message: str) -> str:
+    """Where a wrong key was set, and what is wrong with it."""
+    variable = f"EDGE_{'__'.join(path)}".upper()
+    where = f"the variable {variable}" if variable in os.environ else _line_of(path)
+    return f"{where}: {'.'.join(path)}: {message}"
+
+
+def _line_of(path: tuple[str, ...]) -> str:
+    """The line of edge.toml that sets a key; the file's name where it cannot be told."""
+    file = config_file()
+    if file is None or not file.is_file():
+        return "settings"
+    section = ""
+    for number, line in enumerate(file.read_text(encoding="utf-8").splitlines(), 1):
+        if header := re.fullmatch(r"\s*\[([\w.]+)\]\s*(#.*)?", line):
+            section = header[1]
+        key = re.match(r"\s*([\w-]+)\s*=", line)
+        if (key and ".".join(filter(None, (section, key[1]))) == ".".join(path)) or section == ".".join(path):
+            return f"{file}, line {number}"
+    return str(file)
+
+
+def print_config(settings: Settings) -> str:
+    """The settings as an edge.toml with a comment for each key, secrets hidden."""
+    values = settings.model_dump(mode="json")
+    lines: list[str] = []
+    section = ""
+    for path, meaning in describe():
+        if len(path) == 2 and path[0] != section:
+            section = path[0]
+            lines += ["", f"[{section}]"]
+        value = values[path[0]][path[1]] if len(path) == 2 else values[path[0]]
+        setting = f"# {path[-1]} =" if value is None else f"{path[-1]} = {_toml(value)}"
+        lines.append(f"{setting}  # {meaning}")
+    return "\n".join(lines) + "\n"
+
+
+def _toml(value: Any) -> str:
+    if isinstance(value, bool):
+        return str(value).lower()
+    return str(value) if isinstance(value, int | float) else '"' + str(value).replace("\\", "\\\\").replace('"', '\\"') + '"'

@@ -1,0 +1,131 @@
+"""Everything that can go wrong, as one tree.
+
+EdgeError
+├── ConfigError          a wrong setting: names its file, line or variable           exit 78
+├── BundleError          a bundle that must not be loaded: names file and figures    exit 65
+├── BrokerError          the broker refused us for good: names the reason            exit 69
+└── Fault                goes to whoever asked, with a code                          on the wire
+    ├── BadRequest       400  cannot be understood: names the field
+    ├── NotFound         404  no such model
+    ├── DeadlineExceeded 408  its time ran out
+    ├── Conflict         409  a request of the same id is in flight
+    ├── TooLarge         413  longer than the payload limit or the model's context
+    ├── Unsupported      415  a content type or capability that this bundle lacks
+    ├── Cancelled        499  stopped because someone asked for it
+    ├── EngineFailed     500  the engine broke while answering
+    └── Unavailable      503  the queue is full, or the daemon is stopping
+
+Exit statuses are those of sysexits.h, so that a unit can tell a wrong configuration from a crash.
+"""
+
+from __future__ import annotations
+
+
+class EdgeError(Exception):
+    """The root; `exit_status` is what the program ends with where nothing handles it."""
+
+    exit_status = 1
+
+
+class ConfigError(EdgeError):
+    """A setting that cannot be used."""
+
+    exit_status = 78
+
+
+class BundleError(EdgeError):
+    """A bundle that is damaged, foreign, or too large for this board."""
+
+    exit_status = 65
+
+
+class BrokerError(EdgeError):
+    """The broker refused the connection in a way that trying again will not mend."""
+
+    exit_status = 69
+
+
+class Fault(EdgeError):
+    """Goes to whoever asked.
+
+    code: the HTTP status of the same meaning. param: the field at fault, or None.
+    retry_after: seconds after which the same request may succeed, or None.
+    """
+
+    code = 500
+
+    def __init__(self, message: str, param: str | None = None, retry_after: int | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.param = param
+        self.retry_after = retry_after
+
+
+class BadRequest(Fault):
+    """A request that cannot be understood."""
+
+    code = 400
+
+
+class NotFound(Fault):
+    """A model that this board does not serve."""
+
+    code = 404
+
+
+class DeadlineExceeded(Fault):
+    """The request's time ran out."""
+
+    code = 408
+
+
+class Conflict(Fault):
+    """A request of the same id is waiting or running."""
+
+    code = 409
+
+
+class TooLarge(Fault):
+    """A payload over the limit, or a prompt longer than the model's context."""
+
+    code = 413
+
+
+class Unsupported(Fault):
+    """Something this bundle or this version does not do."""
+
+    code = 415
+
+
+class Cancelled(Fault):
+    """Someone asked for the request to be stopped."""
+
+    code = 499
+
+
+class EngineFailed(Fault):
+    """The engine broke while answering."""
+
+    code = 500
+
+
+class Unavailable(Fault):
+    """Not now: the queue is full or the daemon is stopping."""
+
+    code = 503
+
+
+FAULTS: dict[int, type[Fault]] = {
+    kind.code: kind
+    for kind in (
+        BadRequest,
+        NotFound,
+        DeadlineExceeded,
+        Conflict,
+        TooLarge,
+        Unsupported,
+        Cancelled,
+        EngineFailed,
+        Unavailable,
+    )
+}

@@ -1,0 +1,378 @@
+"""What travels: bytes and MQTT properties to models and back. Pure: no socket, no clock, no file.
+
+`docs/wire.md` is this file in prose. MQTT 5 carries response topic, correlation and expiry as properties;
+MQTT 3.1.1 has the same in the payload (`response_topic`, `id`, `deadline_ms`).
+"""
+
+from __future__ import annotations
+
+import json
+import uuid
+from dataclasses import asdict, dataclass, field
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, StrictBool, StrictStr, ValidationError, model_validator
+
+from edge.errors import BadRequest, Fault, TooLarge, Unsupported
+from edge.topics import Topics
+
+JSON = "application/json"
+TEXT = "text/plain"
+DEPTH_MAX = 32
+"""How deep a request's JSON may nest: a schema is a few levels, a chat two."""
+
+Kind = Literal["queued", "delta", "reply"]
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """One MQTT message with the properties that this project uses; names are MQTT 5's (section 3.3.2.3)."""
+
+    topic: str
+    payload: bytes
+    qos: int = 0
+    retain: bool = False
+    response_topic: str | None = None
+    correlation_data: bytes | None = None
+    content_type: str | None = None
+    message_expiry_interval: int | None = None
+    user_properties: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """Where the answers to a request go, and the names that its asker knows it by."""
+
+    topic: str
+    id: str
+    client: str | None = None
+    correlation_data: bytes | None = None
+
+    @property
+    def names(self) -> set[tuple[str | None, bytes]]:
+        """What this request can be called by: its client with its id, and with its correlation data."""
+        return {(self.client, name) for name in (self.id.encode(), self.correlation_data) if name}
+
+
+class ChatMessage(BaseModel):
+    """One turn of a conversation."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    role: Literal["system", "user", "assistant"]
+    content: StrictStr
+
+
+class JsonSchema(BaseModel):
+    """The schema that an answer must match; `name` and `strict` are the OpenAI API's and change nothing here."""
+
+    model_config = ConfigDict(populate_by_name=True)
+
+    schema_: dict[str, Any] = Field(alias="schema")
+    name: str = ""
+    strict: bool = True
+
+
+class ResponseFormat(BaseModel):
+    """`text`, `json_object` (any JSON object) or `json_schema`."""
+
+    type: Literal["text", "json_object", "json_schema"]
+    json_schema: JsonSchema | None = None
+
+    @model_validator(mode="after")
+    def _has_its_schema(self) -> ResponseFormat:
+        if self.type == "json_schema" and self.json_schema is None:
+            raise ValueError("json_schema needs the field json_schema with a schema in it")
+        return self
+
+    def guidance(self) -> dict[str, Any] | None:
+        """The schema that the engine is held to; None for free text."""
+        if self.type == "json_schema" and self.json_schema:
+            return self.json_schema.schema_
+        return {"type": "object"} if self.type == "json_object" else None
+
+
+Tokens = Annotated[int, Field(strict=True, ge=1, le=1_000_000)]
+
+
+class ChatRequest(BaseModel):
+    """A request's payload, with the OpenAI chat API's names.
+
+    temperature: 0 to 2, 0 is greedy. top_p: 0 to 1. top_k: 1 up, 0 for off. repetition_penalty: 0.5 to 2.
+    max_tokens: None takes the daemon's default. deadline_ms: milliseconds from arrival.
+    """
+
+    model_config = ConfigDict(extra="ignore")
+
+    messages: Annotated[list[ChatMessage], Field(min_length=1, max_length=256)] = []
+    prompt: StrictStr | None = None
+    system: StrictStr | None = None
+    model: StrictStr | None = None
+    max_tokens: Tokens | None = None
+    temperature: Annotated[float, Field(ge=0, le=2)] = 0.0
+    top_p: Annotated[float, Field(gt=0, le=1)] = 1.0
+    top_k: Annotated[int, Field(strict=True, ge=0, le=100_000)] = 0
+    repetition_penalty: Annotated[float, Field(ge=0.5, le=2)] = 1.0
+    seed: Annotated[int, Field(strict=True, ge=0, lt=2**31)] | None = None
+    stop: Annotated[list[Annotated[StrictStr, Field(min_length=1, max_length=256)]], Field(max_length=8)] = []
+    stream: StrictBool = True
+    response_format: ResponseFormat = ResponseFormat(type="text")
+    id: Annotated[StrictStr, Field(min_length=1, max_length=256)] | None = None
+    response_topic: StrictStr | None = None
+    deadline_ms: Annotated[int, Field(strict=True, ge=1)] | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _one_stop_is_a_list_of_one(cls, value: Any) -> Any:
+        if isinstance(value, dict) and isinstance(value.get("stop"), str):
+            return {**value, "stop": [value["stop"]]}
+        return value
+
+    @model_validator(mode="after")
+    def _asks_something(self) -> ChatRequest:
+        if bool(self.messages) == (self.prompt is not None):
+            raise ValueError("give either prompt or messages")
+        asked = self.prompt if self.prompt is not None else self.messages[-1].content
+        if not asked.strip():
+            raise ValueError("the prompt is empty")
+        return self
+
+    def conversation(self) -> list[dict[str, str]]:
+        """The turns, whichever way they were given."""
+        turns = [turn.model_dump() for turn in self.messages]
+        if self.prompt is not None:
+            turns = [{"role": "user", "content": self.prompt}]
+        return [{"role": "system", "content": self.system}, *turns] if self.system else turns
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """A request that was understood. warnings: fields of it that were ignored."""
+
+    address: Address
+    chat: ChatRequest
+    deadline_seconds: float | None = None
+    warnings: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """Tokens of a request."""
+
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Timings:
+    """Where a request's time went, in seconds. first_token_seconds counts from the request's arrival."""
+
+    queue_seconds: float = 0.0
+    prefill_seconds: float = 0.0
+    decode_seconds: float = 0.0
+    first_token_seconds: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How a request ended: what its one terminal message says.
+
+    finish_reason: `stop`, `length`, `cancelled`, `deadline` or `error`. index: the deltas that went before.
+    """
+
+    code: int
+    finish_reason: str
+    text: str = ""
+    usage: Usage = field(default_factory=Usage)
+    timings: Timings = field(default_factory=Timings)
+    index: int = 0
+    warnings: tuple[str, ...] = ()
+    error: Fault | None = None
+
+
+def parse_request(message: Message, topics: Topics, payload_bytes_max: int) -> Request:
+    """A message on a request topic as a Request.
+
+    Raises Fault, which `address_of` tells where to send: nothing of the payload is parsed before its size is known.
+    """
+    _check_envelope(message, payload_bytes_max)
+    fields, warnings = _fields(message)
+    chat = _validated(fields)
+    address = address_of(message, topics, fields)
+    named = message.response_topic or chat.response_topic
+    if named is not None and (refusal := topics.refusal(named)):
+        raise BadRequest(f"response_topic {refusal}", "response_topic")
+    milliseconds = chat.deadline_ms
+    deadline = milliseconds / 1000 if milliseconds is not None else message.message_expiry_interval
+    return Request(address, chat, deadline, warnings)
+
+
+def _check_envelope(message: Message, payload_bytes_max: int) -> None:
+    if message.retain:
+        raise BadRequest("a retained request would be answered again at every connect; publish without retain")
+    if len(message.payload) > payload_bytes_max:
+        raise TooLarge(f"the payload has {len(message.payload)} bytes, but {payload_bytes_max} are allowed")
+    kind = (message.content_type or JSON).partition(";")[0].strip().lower()
+    if kind not in (JSON, TEXT):
+        raise Unsupported(f"content type {kind!r} is not understood; send {JSON} or {TEXT}", "content_type")
+
+
+def address_of(message: Message, topics: Topics, fields: dict[str, Any] | None = None) -> Address:
+    """Where answers to a message go: what it names where that may be used, else the client's reply topic."""
+    fields = _readable_fields(message) if fields is None else fields
+    client = topics.parse(message.topic)[1]
+    named = message.response_topic or fields.get("response_topic")
+    usable = isinstance(named, str) and topics.refusal(named) is None
+    given = fields.get("id")
+    known = given if isinstance(given, str) and 0 < len(given) <= 256 else _printable(message.correlation_data)
+    topic = str(named) if usable else topics.reply(client)
+    return Address(topic, known or uuid.uuid4().hex[:12], client, message.correlation_data)
+
+
+def _readable_fields(message: Message) -> dict[str, Any]:
+    """The payload's fields where it has any; for answering a request that was refused."""
+    try:
+        return _fields(message)[0] if len(message.payload) < 1 << 16 else {}
+    except Fault:
+        return {}
+
+
+def _printable(data: bytes | None) -> str | None:
+    """Correlation data as an id that can be read: its text where it is text, else its hex."""
+    if not data:
+        return None
+    try:
+        text = data.decode()
+    except UnicodeDecodeError:
+        return data.hex()
+    return text if text.isprintable() and len(text) <= 256 else data.hex()
+
+
+def _fields(message: Message) -> tuple[dict[str, Any], tuple[str, ...]]:
+    """The payload as fields, with a warning for each that is not known. A text that is no JSON object is a prompt."""
+    try:
+        text = message.payload.decode()
+    except UnicodeDecodeError as error:
+        raise BadRequest(f"the payload is not UTF-8 (byte {error.start})") from error
+    plain = (message.content_type or "").startswith(TEXT)
+    if plain or not text.lstrip().startswith("{"):
+        if message.content_type and not plain:
+            raise BadRequest("the payload is not a JSON object, though its content type says JSON")
+        return {"prompt": text}, ()
+    fields = _object(text)
+    unknown = sorted(set(fields) - set(ChatRequest.model_fields))
+    return fields, tuple(f"the field {name[:64]!r} is not known and was ignored" for name in unknown[:16])
+
+
+def _object(text: str) -> dict[str, Any]:
+    if _depth(text) > DEPTH_MAX:
+        raise BadRequest(f"the payload nests deeper than {DEPTH_MAX} levels")
+    try:
+        value = json.loads(text, parse_constant=_refuse_constant)
+    except ValueError as error:
+        raise BadRequest(f"the payload begins like JSON but is not: {error}") from error
+    if not isinstance(value, dict):
+        raise BadRequest("the payload is JSON, but not an object")
+    return value
+
+
+def _refuse_constant(name: str) -> None:
+    raise ValueError(f"{name} is not JSON")
+
+
+def _depth(text: str) -> int:
+    """How deep brackets nest, those in strings counted too: an upper bound that costs one pass and no recursion."""
+    depth = deepest = 0
+    for character in text:
+        if character in "[{":
+            depth += 1
+            deepest = max(deepest, depth)
+        elif character in "]}":
+            depth -= 1
+    return deepest
+
+
+def _validated(fields: dict[str, Any]) -> ChatRequest:
+    try:
+        return ChatRequest.model_validate(fields)
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        param = ".".join(str(part) for part in first["loc"])
+        reason = first["msg"].removeprefix("Value error, ")
+        raise BadRequest(f"{param}: {reason}" if param else reason, param or None) from error
+
+
+def parse_cancel(message: Message, topics: Topics) -> tuple[str | None, bytes]:
+    """The client and name of the request that a cancel means; BadRequest where it names none.
+
+    The request is named by correlation data, by `{"id": …}` or by the bare id as text.
+    """
+    client = topics.parse(message.topic)[1]
+    if message.correlation_data:
+        return client, message.correlation_data
+    if len(message.payload) > 4096:
+        raise BadRequest("a cancel holds an id, no more")
+    fields, _ = _fields(message)
+    name = fields.get("id", fields.get("prompt"))
+    if not isinstance(name, str) or not name.strip():
+        raise BadRequest("a cancel names its request: correlation data, an id field, or the bare id", "id")
+    return client, name.strip().encode()
+
+
+def queued(address: Address, place: int) -> Message:
+    """Says that a request waits, and how many are before it."""
+    return _message(address, "queued", {"place": place}, qos=0)
+
+
+def delta(address: Address, index: int, text: str) -> Message:
+    """A piece of the answer. Index counts from 0, so that a reader sees a gap.
+
+    QoS 0: a lost piece costs nothing, since the terminal message has the whole text.
+    """
+    return _message(address, "delta", {"index": index, "text": text}, qos=0)
+
+
+def reply(address: Address, outcome: Outcome) -> Message:
+    """The one terminal message of a request."""
+    body: dict[str, Any] = {
+        "code": outcome.code,
+        "finish_reason": outcome.finish_reason,
+        "text": outcome.text,
+        "index": outcome.index,
+        "usage": asdict(outcome.usage),
+        "timings": {name: value and round(value, 4) for name, value in asdict(outcome.timings).items()},
+        "warnings": list(outcome.warnings),
+    }
+    if outcome.error is not None:
+        known = {"message": outcome.error.message, "param": outcome.error.param}
+        body["error"] = known | {"retry_after": outcome.error.retry_after}
+    return _message(address, "reply", body, qos=1)
+
+
+def refusal(fault: Fault, warnings: tuple[str, ...] = ()) -> Outcome:
+    """The outcome of a request that a fault ended."""
+    reasons = {408: "deadline", 499: "cancelled"}
+    return Outcome(fault.code, reasons.get(fault.code, "error"), warnings=warnings, error=fault)
+
+
+def _message(address: Address, kind: Kind, body: dict[str, Any], qos: int) -> Message:
+    payload = dumps({"type": kind, "id": address.id, **body})
+    properties = (("edge-type", kind),)
+    return Message(
+        address.topic,
+        payload,
+        qos,
+        correlation_data=address.correlation_data,
+        content_type=JSON,
+        user_properties=properties,
+    )
+
+
+def dumps(value: Any) -> bytes:
+    """Compact JSON in UTF-8."""
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode(errors="replace")
+
+
+def retained(topic: str, body: dict[str, Any], qos: int = 1) -> Message:
+    """A message about the device that stays on its topic."""
+    return Message(topic, dumps(body), qos, retain=True, content_type=JSON)

@@ -1,0 +1,184 @@
+"""paho-mqtt as a transport, for the daemon and for the client. The only file that imports it.
+
+paho runs in a thread of its own and hands over bytes, nothing else; everything else happens in the event loop.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import ssl
+from collections.abc import Sequence
+from typing import Any
+
+import paho.mqtt.client as paho
+from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
+from paho.mqtt.packettypes import PacketTypes
+from paho.mqtt.properties import Properties
+from paho.mqtt.reasoncodes import ReasonCode
+
+from edge.config import Broker
+from edge.errors import BrokerError, ConfigError
+from edge.messages import Message
+
+log = logging.getLogger(__name__)
+
+RECONNECT_SECONDS_MIN, RECONNECT_SECONDS_MAX = 1, 30
+QUEUED_MESSAGES_MAX = 1000
+PERMANENT = {
+    "Bad user name or password",
+    "Not authorized",
+    "Banned",
+    "Bad authentication method",
+    "Client identifier not valid",
+    "Unsupported protocol version",
+}
+"""Refusals that trying again does not mend (MQTT 5, section 3.2.2.2)."""
+SESSION_TAKEN_OVER = 0x8E
+
+
+class MqttTransport:
+    """A connection that comes back by itself, subscribed as before.
+
+    Messages that arrive are put in `received`. A refusal for good ends up there as a BrokerError.
+    """
+
+    def __init__(
+        self, settings: Broker, client_id: str, subscriptions: Sequence[str], will: Message | None = None
+    ) -> None:
+        self._settings = settings
+        self._subscriptions = list(subscriptions)
+        self._loop = asyncio.get_running_loop()
+        self._v5 = settings.protocol == "5"
+        self.received: asyncio.Queue[Message | BrokerError] = asyncio.Queue()
+        self.connected = asyncio.Event()
+        self.birth: list[Message] = []
+        """Published at every connect, before anything else."""
+        self._client = self._configured(client_id, will)
+
+    def _configured(self, client_id: str, will: Message | None) -> paho.Client:
+        protocol = MQTTProtocolVersion.MQTTv5 if self._v5 else MQTTProtocolVersion.MQTTv311
+        clean = {} if self._v5 else {"clean_session": self._settings.session_expiry_seconds == 0}
+        client = paho.Client(CallbackAPIVersion.VERSION2, client_id, protocol=protocol, **clean)
+        client.max_queued_messages_set(QUEUED_MESSAGES_MAX)
+        client.reconnect_delay_set(RECONNECT_SECONDS_MIN, RECONNECT_SECONDS_MAX)
+        if self._settings.username is not None:
+            secret = self._settings.password
+            client.username_pw_set(self._settings.username, secret.get_secret_value() if secret else None)
+        if self._settings.tls_ca is not None:
+            client.tls_set_context(self._tls())
+        if will is not None:
+            client.will_set(will.topic, will.payload, will.qos, will.retain)
+        client.on_connect = self._on_connect
+        client.on_disconnect = self._on_disconnect
+        client.on_connect_fail = self._on_connect_fail
+        client.on_message = self._on_message
+        return client
+
+    def _tls(self) -> ssl.SSLContext:
+        settings = self._settings
+        try:
+            context = ssl.create_default_context(cafile=str(settings.tls_ca))
+            if settings.tls_certificate is not None:
+                context.load_cert_chain(settings.tls_certificate, settings.tls_key)
+        except (OSError, ssl.SSLError) as error:
+            raise ConfigError(f"broker.tls_ca, tls_certificate or tls_key cannot be used: {error}") from error
+        return context
+
+    def start(self) -> None:
+        """Connect in the background, and again whenever the connection is lost."""
+        options: dict[str, Any] = {}
+        if self._v5:
+            options["clean_start"] = self._settings.session_expiry_seconds == 0
+            options["properties"] = _connect_properties(self._settings.session_expiry_seconds)
+        self._client.connect_async(
+            self._settings.host, self._settings.port, self._settings.keepalive_seconds, **options
+        )
+        self._client.loop_start()
+
+    def publish(self, message: Message) -> None:
+        """Send a message, or keep it until the connection is back."""
+        properties = _publish_properties(message) if self._v5 else None
+        self._client.publish(message.topic, message.payload, message.qos, message.retain, properties)
+
+    async def close(self, last: Message | None = None) -> None:
+        """Publish a last message, wait until it is out, disconnect."""
+        if last is not None and self._client.is_connected():
+            properties = _publish_properties(last) if self._v5 else None
+            info = self._client.publish(last.topic, last.payload, last.qos, last.retain, properties)
+            await asyncio.to_thread(info.wait_for_publish, 2)
+        self._client.disconnect()
+        await asyncio.to_thread(self._client.loop_stop)
+
+    def _on_connect(self, _client: paho.Client, _data: Any, _flags: Any, reason: ReasonCode, _properties: Any) -> None:
+        if reason.is_failure:
+            return self._refused(reason)
+        if self._subscriptions:
+            self._client.subscribe([(topic, 1) for topic in self._subscriptions])
+        for message in self.birth:
+            self.publish(message)
+        log.info("connected to %s:%d", self._settings.host, self._settings.port)
+        self._loop.call_soon_threadsafe(self.connected.set)
+        return None
+
+    def _refused(self, reason: ReasonCode) -> None:
+        text = f"{self._settings.host}:{self._settings.port} refuses us: {reason}"
+        if str(reason) not in PERMANENT:
+            log.warning("%s; trying again", text)
+            return
+        self._client.disconnect()
+        self._put(BrokerError(f"{text}; check broker.username and its password"))
+
+    def _on_disconnect(self, _c: paho.Client, _data: Any, _flags: Any, reason: ReasonCode, _properties: Any) -> None:
+        self._loop.call_soon_threadsafe(self.connected.clear)
+        if reason.value == SESSION_TAKEN_OVER and reason.packetType == PacketTypes.DISCONNECT:
+            self._client.disconnect()
+            self._put(BrokerError("another client connected with our client id; is a second daemon running?"))
+        elif reason.is_failure:
+            log.warning("connection to the broker lost (%s); reconnecting", reason)
+
+    def _on_connect_fail(self, _client: paho.Client, _data: Any) -> None:
+        log.warning("no broker at %s:%d; trying again", self._settings.host, self._settings.port)
+
+    def _on_message(self, _client: paho.Client, _data: Any, message: paho.MQTTMessage) -> None:
+        self._put(_received(message))
+
+    def _put(self, item: Message | BrokerError) -> None:
+        self._loop.call_soon_threadsafe(self.received.put_nowait, item)
+
+
+def _connect_properties(session_expiry_seconds: int) -> Properties:
+    properties = Properties(PacketTypes.CONNECT)
+    properties.SessionExpiryInterval = session_expiry_seconds
+    return properties
+
+
+def _publish_properties(message: Message) -> Properties:
+    properties = Properties(PacketTypes.PUBLISH)
+    if message.content_type is not None:
+        properties.ContentType = message.content_type
+        properties.PayloadFormatIndicator = 1
+    if message.response_topic is not None:
+        properties.ResponseTopic = message.response_topic
+    if message.correlation_data is not None:
+        properties.CorrelationData = message.correlation_data
+    if message.message_expiry_interval is not None:
+        properties.MessageExpiryInterval = message.message_expiry_interval
+    if message.user_properties:
+        properties.UserProperty = list(message.user_properties)
+    return properties
+
+
+def _received(message: paho.MQTTMessage) -> Message:
+    found = message.properties
+    return Message(
+        message.topic,
+        bytes(message.payload),
+        message.qos,
+        message.retain,
+        getattr(found, "ResponseTopic", None),
+        getattr(found, "CorrelationData", None),
+        getattr(found, "ContentType", None),
+        getattr(found, "MessageExpiryInterval", None),
+        tuple(getattr(found, "UserProperty", ())),
+    )

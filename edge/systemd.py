@@ -1,0 +1,49 @@
+"""sd_notify(3): tell the service manager how we are. Silent where no manager listens."""
+
+from __future__ import annotations
+
+import os
+import socket
+
+
+class Notifier:
+    """Sends to `$NOTIFY_SOCKET`; every call does nothing where that is not set."""
+
+    def __init__(self) -> None:
+        address = os.environ.get("NOTIFY_SOCKET", "")
+        self._address = f"\0{address[1:]}" if address.startswith("@") else address
+
+    @property
+    def watchdog_seconds(self) -> float | None:
+        """How often the manager wants a sign of life at least; None where it watches nothing (sd_watchdog_enabled(3))."""
+        owner, interval = os.environ.get("WATCHDOG_PID"), os.environ.get("WATCHDOG_USEC")
+        if not self._address or not interval or (owner and int(owner) != os.getpid()):
+            return None
+        return int(interval) / 1e6
+
+    def ready(self, status: str) -> None:
+        """Start-up is over."""
+        self._send(f"READY=1\nSTATUS={status}")
+
+    def status(self, status: str) -> None:
+        """A line for `systemctl status`."""
+        self._send(f"STATUS={status}")
+
+    def extend_start(self, seconds: float) -> None:
+        """Loading takes its time: do not give up for so long."""
+        self._send(f"EXTEND_TIMEOUT_USEC={int(seconds * 1e6)}")
+
+    def watchdog(self) -> None:
+        """A sign of life."""
+        self._send("WATCHDOG=1")
+
+    def stopping(self, status: str) -> None:
+        """We are on the way out."""
+        self._send(f"STOPPING=1\nSTATUS={status}")
+
+    def _send(self, text: str) -> None:
+        if not self._address:
+            return
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as channel:
+            channel.connect(self._address)
+            channel.sendall(text.encode())

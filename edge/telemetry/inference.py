@@ -1,0 +1,46 @@
+"""What the daemon itself did: answers, speed, queue. Fed by the service, read like any other source."""
+
+from __future__ import annotations
+
+from collections import Counter, deque
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from edge.messages import Outcome
+
+RECENT = 16
+"""Answers that the speeds are taken over."""
+
+
+class Inference:
+    """Counts since start, speeds over the last answers."""
+
+    name = "inference"
+
+    def __init__(self, queue_length: Callable[[], int], memory_bytes: Callable[[], int | None]) -> None:
+        self._queue_length, self._memory_bytes = queue_length, memory_bytes
+        self._codes: Counter[str] = Counter()
+        self._recent: deque[Outcome] = deque(maxlen=RECENT)
+        self.restarts = 0
+
+    def count(self, outcome: Outcome) -> None:
+        """Take note of a request that has ended."""
+        self._codes[str(outcome.code)] += 1
+        if outcome.usage.completion_tokens > 1:
+            self._recent.append(outcome)
+
+    def read(self, _root: Path) -> Mapping[str, Any]:
+        """Requests by code, how many wait, and rates in tokens a second (None before the first answer)."""
+        prompt = sum(each.usage.prompt_tokens for each in self._recent)
+        made = sum(each.usage.completion_tokens for each in self._recent)
+        prefill = sum(each.timings.prefill_seconds for each in self._recent)
+        decode = sum(each.timings.decode_seconds for each in self._recent)
+        return {
+            "requests": dict(self._codes),
+            "queue_length": self._queue_length(),
+            "prefill_tokens_per_second": round(prompt / prefill, 2) if prefill else None,
+            "decode_tokens_per_second": round(made / decode, 2) if decode else None,
+            "engine_memory_bytes": self._memory_bytes(),
+            "engine_restarts": self.restarts,
+        }

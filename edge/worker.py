@@ -1,0 +1,154 @@
+"""The engine's child process, seen from the daemon: start it, hand it jobs, watch it, stop it."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import logging
+import os
+import sys
+import time
+from collections.abc import AsyncIterator
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from edge.config import Engine as EngineSettings
+from edge.engine import Finished, Job
+from edge.errors import FAULTS, BundleError, EngineFailed
+
+log = logging.getLogger(__name__)
+
+LINE_BYTES_MAX = 1 << 20
+TERMINATE_SECONDS = 5.0
+
+
+class Worker:
+    """One child and the one job it works on."""
+
+    def __init__(self, settings: EngineSettings, program: list[str] | None = None) -> None:
+        self._settings = settings
+        self._program = program or [sys.executable, "-m", "edge.engine"]
+        self._process: asyncio.subprocess.Process | None = None
+        self._heard = time.monotonic()
+        self.restarts = 0
+
+    @property
+    def pid(self) -> int | None:
+        """The child's process id while it runs."""
+        alive = self._process is not None and self._process.returncode is None
+        return self._process.pid if alive and self._process else None
+
+    @property
+    def silent_seconds(self) -> float:
+        """How long ago the child last said something."""
+        return time.monotonic() - self._heard
+
+    async def start(self) -> None:
+        """Start the child and wait until its model has answered a warm-up; BundleError where it cannot."""
+        arguments = [
+            str(self._settings.bundle),
+            f"--provider={self._settings.provider}",
+            f"--threads={self._settings.threads}",
+            f"--prefill-slice-tokens={self._settings.prefill_slice_tokens}",
+        ]
+        environment = {**os.environ, "ORT_DISABLE_TELEMETRY": "1"}
+        self._process = await asyncio.create_subprocess_exec(
+            *self._program,
+            *arguments,
+            stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.PIPE,
+            env=environment,
+            limit=LINE_BYTES_MAX,
+        )
+        try:
+            event = await asyncio.wait_for(self._read(), self._settings.load_seconds)
+        except TimeoutError as error:
+            await self.kill()
+            raise BundleError(f"the model was not ready after {self._settings.load_seconds:g} s") from error
+        if event is None or event["event"] != "ready":
+            await self.kill()
+            raise BundleError(event["message"] if event else f"the engine ended while loading ({self._death()})")
+        log.info("model ready after %.1f s, engine process %d", event["load_seconds"], self._process.pid)
+
+    async def generate(self, job: Job) -> AsyncIterator[str | Finished]:
+        """Pieces of the answer, then how it finished. Raises Fault; EngineFailed where the child died or hung."""
+        self._heard = time.monotonic()
+        self._write({"op": "generate", "job": asdict(job)})
+        while True:
+            event = await self._next_event()
+            if event.get("id") != job.id:
+                continue
+            if event["event"] == "progress":
+                yield event["text"]
+            elif event["event"] == "fault":
+                raise FAULTS[event["code"]](event["message"], event["param"])
+            elif event["event"] == "finished":
+                yield Finished(**{key: value for key, value in event.items() if key not in ("event", "id")})
+                return
+
+    async def _next_event(self) -> dict[str, Any]:
+        stall = self._settings.stall_seconds
+        try:
+            event = await asyncio.wait_for(self._read(), stall)
+        except TimeoutError as error:
+            await self.kill()
+            raise EngineFailed(f"the engine said nothing for {stall:g} s and was stopped") from error
+        if event is None:
+            await self.kill()
+            raise EngineFailed(f"the engine process ended while it was answering ({self._death()})")
+        return event
+
+    def cancel(self, job_id: int) -> None:
+        """Ask the child to stop a job; it ends at the next token or slice of prefill."""
+        self._write({"op": "cancel", "id": job_id})
+
+    async def stop(self) -> None:
+        """Close the child's input and wait for it to end; kill it where it does not."""
+        process = self._process
+        if process is None:
+            return
+        if process.stdin is not None:
+            process.stdin.close()
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(process.wait(), TERMINATE_SECONDS)
+        await self.kill()
+
+    async def kill(self) -> None:
+        """End the child at once, whatever it is in."""
+        if self._process is None:
+            return
+        with contextlib.suppress(ProcessLookupError):
+            self._process.kill()
+        await self._process.wait()
+
+    async def died(self) -> None:
+        """Wait for the child to end."""
+        if self._process is not None:
+            await self._process.wait()
+
+    def memory_bytes(self, root: Path = Path("/")) -> int | None:
+        """The child's resident memory; None where it does not run or cannot be told."""
+        try:
+            return int((root / f"proc/{self.pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+        except (OSError, ValueError, IndexError):
+            return None
+
+    def _write(self, command: dict[str, Any]) -> None:
+        if self._process is None or self._process.stdin is None or self.pid is None:
+            raise EngineFailed("the engine process is not running")
+        self._process.stdin.write(json.dumps(command).encode() + b"\n")
+
+    async def _read(self) -> dict[str, Any] | None:
+        """The child's next event; None at its end."""
+        assert self._process is not None and self._process.stdout is not None
+        line = await self._process.stdout.readline()
+        self._heard = time.monotonic()
+        return json.loads(line) if line.endswith(b"\n") else None
+
+    def _death(self) -> str:
+        code = self._process.returncode if self._process else None
+        if code is None:
+            return "no exit status"
+        return f"signal {-code}" if code < 0 else f"exit status {code}"

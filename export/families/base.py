@@ -1,0 +1,113 @@
+"""What a family says of itself, and the dimensions of one checkpoint of it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from export.errors import SourceError, UnsupportedError
+
+Config = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Family:
+    """What is the same for every checkpoint of a family.
+
+    attention: the projections before attention, in the order GroupQueryAttention takes them;
+        one name stands for a packed query-key-value projection.
+    linear: every weight matrix of a layer, by its module name, in the order of the layer.
+    trace_class, trace_config: the Transformers classes that `make skeletons` traces.
+    """
+
+    name: str
+    architectures: tuple[str, ...]
+    attention: tuple[str, ...]
+    linear: tuple[str, ...]
+    trace_class: str
+    trace_config: str
+    genai_type: str
+
+
+@dataclass(frozen=True)
+class Dimensions:
+    """The sizes of one checkpoint; names follow Transformers' config.json."""
+
+    hidden_size: int
+    intermediate_size: int
+    num_layers: int
+    num_heads: int
+    num_kv_heads: int
+    head_size: int
+    vocab_size: int
+    context_length: int
+    rope_theta: float
+    rms_norm_eps: float
+    tied_embeddings: bool
+    rope_factors: tuple[float, ...] = field(default=())
+    rope_scale: float = 1.0
+
+    @classmethod
+    def from_config(cls, config: Config) -> Dimensions:
+        """Read and check a `config.json`; the sizes must agree with each other before any weight is read."""
+        try:
+            sizes = cls._sizes(config)
+        except (KeyError, TypeError, ValueError) as error:
+            raise SourceError(f"config.json lacks or garbles {error}") from error
+        sizes._check()
+        return sizes
+
+    @classmethod
+    def _sizes(cls, config: Config) -> Dimensions:
+        heads = int(config["num_attention_heads"])
+        hidden = int(config["hidden_size"])
+        factors, scale, limit = _rope(config)
+        return cls(
+            hidden_size=hidden,
+            intermediate_size=int(config["intermediate_size"]),
+            num_layers=int(config["num_hidden_layers"]),
+            num_heads=heads,
+            num_kv_heads=int(config.get("num_key_value_heads") or heads),
+            head_size=int(config.get("head_dim") or hidden // heads),
+            vocab_size=int(config["vocab_size"]),
+            context_length=limit,
+            rope_theta=float(config.get("rope_theta", 10000.0)),
+            rms_norm_eps=float(config["rms_norm_eps"]),
+            tied_embeddings=bool(config.get("tie_word_embeddings", False)),
+            rope_factors=factors,
+            rope_scale=scale,
+        )
+
+    def _check(self) -> None:
+        if min(self.hidden_size, self.num_layers, self.num_heads, self.num_kv_heads, self.vocab_size) <= 0:
+            raise SourceError("config.json has a size that is zero or negative")
+        if self.num_heads % self.num_kv_heads:
+            raise SourceError(f"{self.num_heads} heads cannot share {self.num_kv_heads} key-value heads evenly")
+
+    def kv_bytes_per_token(self, element_size: int = 4) -> int:
+        """Bytes of key and value cache that one token takes in all layers."""
+        return 2 * self.num_layers * self.num_kv_heads * self.head_size * element_size
+
+
+def _rope(config: Config) -> tuple[tuple[float, ...], float, int]:
+    """Factors that divide the rotary frequencies, the scale of cos and sin, and the context where both hold.
+
+    Phi-3's long rope has two sets of factors; the short set is right up to
+    `original_max_position_embeddings`, and a bundle made here stays there.
+    The scale is sqrt(1 + ln(s) / ln(original)), s being the ratio of the two context lengths
+    (Transformers, `_compute_longrope_parameters`).
+    """
+    limit = int(config["max_position_embeddings"])
+    window = config.get("sliding_window")
+    scaling = config.get("rope_scaling")
+    if not scaling:
+        return (), 1.0, min(limit, window or limit)
+    kind = scaling.get("rope_type", scaling.get("type"))
+    if kind not in ("longrope", "su"):
+        raise UnsupportedError(f"rope scaling {kind!r} is not exported yet; longrope and plain rope are")
+    original = int(config["original_max_position_embeddings"])
+    ratio = limit / original
+    scale = math.sqrt(1 + math.log(ratio) / math.log(original)) if ratio > 1 else 1.0
+    return tuple(float(x) for x in scaling["short_factor"]), scale, min(original, window or original)

@@ -1,0 +1,254 @@
+"""A family's skeleton to a whole graph: stamp the layer as often as the checkpoint has it, name every weight.
+
+Weights do not pass through here. A `TensorFile` takes them one at a time, as they are made, and keeps what
+the graph needs to find them again.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from types import TracebackType
+
+import numpy as np
+import onnx
+import onnx.parser
+from numpy.typing import NDArray
+from onnx import TensorProto, helper
+
+from export.families.base import Dimensions
+from export.fuse import CONTRIB, OPSET, node
+from export.quantize import Format, Quantized
+
+SKELETONS = Path(__file__).parent / "skeletons"
+PAGE, LINE = 4096, 64
+"""A large tensor begins on a page, so that a board can map it; a small one on a cache line."""
+
+Attributes = Mapping[str, int | float]
+Skeleton = Mapping[str, onnx.FunctionProto]
+
+
+def load_skeleton(name: str) -> Skeleton:
+    """The committed head, layer and tail of a family, by those names."""
+    text = (SKELETONS / f"{name}.onnxtxt").read_text(encoding="utf-8")
+    functions = [onnx.parser.parse_function(part) for part in re.split(r"\n\n(?=<\n)", text)]
+    return {function.name: function for function in functions}
+
+
+def layer_attributes(sizes: Dimensions) -> dict[str, int | float]:
+    """What the skeleton's functions are called with."""
+    return {
+        "num_heads": sizes.num_heads,
+        "kv_num_heads": sizes.num_kv_heads,
+        "scale": sizes.head_size**-0.5,
+        "epsilon": sizes.rms_norm_eps,
+    }
+
+
+class TensorFile:
+    """The external data of a graph, written one tensor at a time; used with `with`."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._file = path.open("wb")
+        self.initializers: list[TensorProto] = []
+        self.formats: dict[str, Format] = {}
+        self.columns: dict[str, int] = {}
+        self.size = 0
+
+    def __enter__(self) -> TensorFile:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self._file.close()
+
+    @property
+    def shapes(self) -> dict[str, tuple[int, ...]]:
+        """The shape of every tensor written so far."""
+        return {entry.name: tuple(entry.dims) for entry in self.initializers}
+
+    def add(self, name: str, values: NDArray[np.generic]) -> None:
+        """Append a tensor and remember where it lies."""
+        alignment = PAGE if values.nbytes >= 16 * PAGE else LINE
+        self._file.write(b"\0" * (-self._file.tell() % alignment))
+        entry = TensorProto(name=name, dims=values.shape, data_location=TensorProto.EXTERNAL)
+        entry.data_type = helper.np_dtype_to_tensor_dtype(values.dtype)
+        place = {"location": self._path.name, "offset": self._file.tell(), "length": values.nbytes}
+        for key, value in place.items():
+            entry.external_data.add(key=key, value=str(value))
+        self._file.write(np.ascontiguousarray(values).data)
+        self.size = self._file.tell()
+        self.initializers.append(entry)
+
+    def add_matrix(self, name: str, matrix: Quantized) -> None:
+        """Append a quantised matrix under the name of the weight that it stands for."""
+        self.formats[name] = matrix.format
+        self.columns[name] = matrix.columns
+        self.add(f"{name}.codes", matrix.packed())
+        self.add(f"{name}.scales", matrix.scales)
+        points = matrix.packed_points()
+        if points is not None:
+            self.add(f"{name}.zero_points", points)
+
+
+def rotary_tables(sizes: Dimensions, length: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """cos and sin of every position, float32 `[length, head_size / 2]`, as GroupQueryAttention takes them."""
+    exponents = np.arange(0, sizes.head_size, 2, dtype=np.float64) / sizes.head_size
+    frequencies = 1 / sizes.rope_theta**exponents
+    if sizes.rope_factors:
+        frequencies /= np.asarray(sizes.rope_factors)
+    angles = np.outer(np.arange(length), frequencies)
+    scale = sizes.rope_scale
+    return (np.cos(angles) * scale).astype(np.float32), (np.sin(angles) * scale).astype(np.float32)
+
+
+def stamp(skeleton: Skeleton, sizes: Dimensions, tensors: TensorFile, accuracy_level: int) -> onnx.ModelProto:
+    """The whole model: its graph here, its weights in the tensor file.
+
+    Inputs and outputs carry onnxruntime-genai's names. Logits are those of the last position only.
+    """
+    attributes = layer_attributes(sizes)
+    nodes = list(_head(skeleton["head"], attributes, tensors))
+    for index in range(sizes.num_layers):
+        nodes += _layer(skeleton["layer"], attributes, sizes, index)
+    nodes += _tail(skeleton["tail"], sizes)
+    nodes = [_quantized(each, tensors, accuracy_level) for each in nodes]
+    graph = helper.make_graph(nodes, "decoder", _inputs(sizes), _outputs(sizes), tensors.initializers)
+    return _model(graph)
+
+
+def function_model(
+    function: onnx.FunctionProto, attributes: Attributes, taps: tuple[str, ...] = ()
+) -> onnx.ModelProto:
+    """One function of a skeleton as a model of its own, weights among its inputs; `taps` are extra outputs."""
+    integers = {"input_ids": TensorProto.INT64, "attention_mask": TensorProto.INT64}
+    integers |= dict.fromkeys(("seqlens_k", "total_sequence_length"), TensorProto.INT32)
+    values = {
+        name: helper.make_tensor_value_info(name, integers.get(name, TensorProto.FLOAT), None)
+        for name in (*function.input, *function.output, *taps)
+    }
+    nodes = [_bound(each, attributes, {}, "") for each in function.node]
+    outputs = [values[name] for name in dict.fromkeys((*function.output, *taps))]
+    return _model(helper.make_graph(nodes, function.name, [values[n] for n in function.input], outputs))
+
+
+def _head(function: onnx.FunctionProto, attributes: Attributes, tensors: TensorFile) -> Iterator[onnx.NodeProto]:
+    """The head, its embedding read from the 8-bit table that the tail's matrix is, where there is one.
+
+    Source: ContribOperators.md, com.microsoft.GatherBlockQuantized.
+    """
+    names = {"normed": "layer.0.normed", "residual": "layer.0.residual"}
+    table = tensors.formats.get("model.embed_tokens.weight")
+    for each in function.node:
+        if each.op_type == "Gather" and table is not None:
+            yield from _gather(table, tensors)
+        else:
+            yield _bound(each, attributes, names, "")
+
+
+def _gather(table: Format, tensors: TensorFile) -> Iterator[onnx.NodeProto]:
+    rows = tensors.shapes["model.embed_tokens.weight.codes"][0]
+    yield node("Constant", [], ["embedding_shape"], value=helper.make_tensor("shape", TensorProto.INT64, [2], [rows, -1]))
+    yield node("Reshape", ["model.embed_tokens.weight.codes", "embedding_shape"], ["embedding_codes"])
+    yield node(
+        "GatherBlockQuantized",
+        ["embedding_codes", "input_ids", "model.embed_tokens.weight.scales"],
+        ["layer.0.residual"],
+        CONTRIB,
+        bits=table.bits,
+        block_size=table.block_size,
+        gather_axis=0,
+        quantize_axis=1,
+    )
+
+
+def _layer(
+    function: onnx.FunctionProto, attributes: Attributes, sizes: Dimensions, index: int
+) -> Iterator[onnx.NodeProto]:
+    last = index + 1 == sizes.num_layers
+    following = "model.norm.weight" if last else f"model.layers.{index + 1}.input_layernorm.weight"
+    shared = ("seqlens_k", "total_sequence_length", "cos_cache", "sin_cache")
+    names = {name: name for name in shared} | {
+        "normed": f"layer.{index}.normed",
+        "residual": f"layer.{index}.residual",
+        "next_normed": f"layer.{index + 1}.normed",
+        "next_residual": f"layer.{index + 1}.residual",
+        "next_layernorm.weight": following,
+        "past_key": f"past_key_values.{index}.key",
+        "past_value": f"past_key_values.{index}.value",
+        "present_key": f"present.{index}.key",
+        "present_value": f"present.{index}.value",
+    }
+    weights = [name for name in function.input if name.endswith(".weight") and name not in names]
+    names |= {name: f"model.layers.{index}.{name}" for name in weights}
+    for each in function.node:
+        yield _bound(each, attributes, names, f"layer.{index}.")
+
+
+def _tail(function: onnx.FunctionProto, sizes: Dimensions) -> Iterator[onnx.NodeProto]:
+    """The tail, fed with each row's last position: an answer needs no other, and the head is a fifth of a prefill."""
+    for name, value in (("minus_one", -1), ("last", np.iinfo(np.int64).max), ("sequence_axis", 1)):
+        tensor = helper.make_tensor(name, TensorProto.INT64, [1], [value])
+        yield node("Constant", [], [name], value=tensor)
+    yield node("Slice", [f"layer.{sizes.num_layers}.normed", "minus_one", "last", "sequence_axis"], ["last_position"])
+    weight = "model.embed_tokens.weight" if sizes.tied_embeddings else "lm_head.weight"
+    names = {"normed": "last_position", "lm_head.weight": weight}
+    for each in function.node:
+        yield _bound(each, {}, names, "")
+
+
+def _bound(each: onnx.NodeProto, attributes: Attributes, names: Mapping[str, str], prefix: str) -> onnx.NodeProto:
+    """A node of a function with its attribute references filled in and its values renamed."""
+    bound = onnx.NodeProto()
+    bound.CopyFrom(each)
+    for field in (bound.input, bound.output):
+        field[:] = [names.get(value, prefix + value) if value else "" for value in field]
+    bound.name = bound.output[0]
+    for attribute in bound.attribute:
+        if attribute.ref_attr_name:
+            attribute.CopyFrom(helper.make_attribute(attribute.name, attributes[attribute.ref_attr_name]))
+    return bound
+
+
+def _quantized(each: onnx.NodeProto, tensors: TensorFile, accuracy_level: int) -> onnx.NodeProto:
+    """A MatMul whose weight was quantised, as MatMulNBits; every other node as it is."""
+    weight = each.input[1] if each.op_type == "MatMul" else ""
+    if weight not in tensors.formats:
+        return each
+    form = tensors.formats[weight]
+    parts = [part for kind in ("codes", "scales", "zero_points") if (part := f"{weight}.{kind}") in tensors.shapes]
+    return node(
+        "MatMulNBits",
+        [each.input[0], *parts],
+        list(each.output),
+        CONTRIB,
+        K=tensors.columns[weight],
+        N=tensors.shapes[parts[0]][0],
+        bits=form.bits,
+        block_size=form.block_size,
+        accuracy_level=accuracy_level,
+    )
+
+
+def _cache(sizes: Dimensions, prefix: str, length: str) -> Iterator[onnx.ValueInfoProto]:
+    shape = ["batch_size", sizes.num_kv_heads, length, sizes.head_size]
+    for index in range(sizes.num_layers):
+        for part in ("key", "value"):
+            yield helper.make_tensor_value_info(f"{prefix}.{index}.{part}", TensorProto.FLOAT, shape)
+
+
+def _inputs(sizes: Dimensions) -> list[onnx.ValueInfoProto]:
+    ids = helper.make_tensor_value_info("input_ids", TensorProto.INT64, ["batch_size", "sequence_length"])
+    mask = helper.make_tensor_value_info("attention_mask", TensorProto.INT64, ["batch_size", "total_sequence_length"])
+    return [ids, mask, *_cache(sizes, "past_key_values", "past_sequence_length")]
+
+
+def _outputs(sizes: Dimensions) -> list[onnx.ValueInfoProto]:
+    logits = helper.make_tensor_value_info("logits", TensorProto.FLOAT, ["batch_size", 1, sizes.vocab_size])
+    return [logits, *_cache(sizes, "present", "total_sequence_length")]
+
+
+def _model(graph: onnx.GraphProto) -> onnx.ModelProto:
+    opsets = [helper.make_opsetid("", OPSET), helper.make_opsetid(CONTRIB, 1)]
+    return helper.make_model(graph, opset_imports=opsets, ir_version=10, producer_name="edge-export")

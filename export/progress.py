@@ -1,0 +1,35 @@
+"""How far the export is, on standard error: one line that moves in a terminal, a line a tenth elsewhere."""
+
+from __future__ import annotations
+
+import resource
+import sys
+from types import TracebackType
+
+from tqdm import tqdm
+
+
+class Progress:
+    """A bar a stage, with the time left and the most memory taken so far; used with `with`."""
+
+    def __init__(self) -> None:
+        self._bar: tqdm[None] | None = None
+        self._stage = ""
+
+    def __enter__(self) -> Progress:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        if self._bar is not None:
+            self._bar.close()
+
+    def report(self, stage: str, done: int, total: int) -> None:
+        """The stage is `done` steps of `total` far."""
+        if self._bar is None or stage != self._stage:
+            self.__exit__(None, None, None)
+            quiet = not sys.stderr.isatty()
+            self._bar = tqdm(total=total, desc=stage, unit="step", mininterval=5 if quiet else 0.2, leave=True)
+            self._stage = stage
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss >> 10
+        self._bar.set_postfix_str(f"peak {peak} MiB", refresh=False)
+        self._bar.update(done - self._bar.n)

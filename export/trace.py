@@ -1,0 +1,91 @@
+"""Optimum's trace of a family at two layers, and the skeleton made of it. The only file that needs torch.
+
+`python -m export.trace` (or `make skeletons`, in the `trace` extra) writes `export/skeletons/*.onnxtxt`;
+`--check` makes them again and compares instead.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import onnx
+import onnx.printer
+
+from export.families import FAMILIES
+from export.families.base import Family
+from export.fuse import OPSET, fuse
+from export.graphs import SKELETONS
+
+TINY = {
+    "hidden_size": 32,
+    "intermediate_size": 48,
+    "num_attention_heads": 4,
+    "num_key_value_heads": 2,
+    "num_hidden_layers": 2,
+    "vocab_size": 64,
+    "max_position_embeddings": 128,
+    "pad_token_id": 0,
+    "bos_token_id": 1,
+    "eos_token_id": 2,
+    "tie_word_embeddings": False,
+    "attn_implementation": "eager",
+}
+
+
+def main() -> int:
+    """Write every family's skeleton, or with --check say which differs from a new trace."""
+    parser = argparse.ArgumentParser(description=main.__doc__)
+    parser.add_argument("--check", action="store_true", help="compare with the committed skeletons, write nothing")
+    check = parser.parse_args().check
+    stale = [family.name for family in FAMILIES if not _settle(family, check)]
+    if stale:
+        print(f"skeletons that a new trace does not reproduce: {', '.join(stale)}", file=sys.stderr)
+    return 1 if stale else 0
+
+
+def _settle(family: Family, check: bool) -> bool:
+    path = SKELETONS / f"{family.name}.onnxtxt"
+    text = skeleton_text(family)
+    if check:
+        return path.read_text(encoding="utf-8") == text
+    path.write_text(text, encoding="utf-8")
+    print(f"{path.name}: {len(text)} bytes")
+    return True
+
+
+def skeleton_text(family: Family) -> str:
+    """The family's head, layer and tail in ONNX's text form."""
+    with tempfile.TemporaryDirectory() as folder:
+        graph = onnx.load(trace(tiny_model(family), Path(folder) / "model.onnx")).graph
+    return "\n\n".join(onnx.printer.to_text(function) for function in fuse(graph, family)) + "\n"
+
+
+def tiny_model(family: Family, **sizes: Any) -> Any:
+    """A random model of the family in Transformers, two layers unless told otherwise, seed 0."""
+    import torch
+    import transformers
+
+    torch.manual_seed(0)
+    config = getattr(transformers, family.trace_config)(**{**TINY, **sizes})
+    return getattr(transformers, family.trace_class)(config).eval()
+
+
+def trace(model: Any, path: Path) -> Path:
+    """Write the model's graph with key-value cache through Optimum's ONNX exporter."""
+    import optimum.exporters.onnx.model_configs  # noqa: F401 - importing it registers the architectures
+    from optimum.exporters.onnx import export
+    from optimum.exporters.tasks import TasksManager
+
+    configure = TasksManager.get_exporter_config_constructor(
+        model=model, exporter="onnx", task="text-generation-with-past", library_name="transformers"
+    )
+    export(model, configure(model.config), path, opset=OPSET)
+    return path
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
