@@ -23,7 +23,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The question and how it is to be answered."""
     parser.add_argument("prompt", nargs="?", help="the question; - or nothing reads standard input")
     parser.add_argument("--device", help="the board to ask (default: this one's name)")
-    parser.add_argument("--stream", action=argparse.BooleanOptionalAction, default=True, help="print as it comes (default)")
+    parser.add_argument(
+        "--stream", action=argparse.BooleanOptionalAction, default=True, help="print as it comes (default)"
+    )
     parser.add_argument("--system", metavar="TEXT", help="a system prompt")
     parser.add_argument("--json-schema", metavar="FILE", type=Path, help="hold the answer to this JSON schema")
     parser.add_argument("--max-tokens", type=int, metavar="N", help="length of the answer")
@@ -51,7 +53,10 @@ def build_request(options: argparse.Namespace) -> dict[str, Any]:
         if getattr(options, name) is not None:
             request[name] = getattr(options, name)
     if options.json_schema is not None:
-        request["response_format"] = {"type": "json_schema", "json_schema": {"schema": read_schema(options.json_schema)}}
+        request["response_format"] = {
+            "type": "json_schema",
+            "json_schema": {"schema": read_schema(options.json_schema)},
+        }
     return request
 
 
@@ -112,4 +117,6 @@ def summary(reply: dict[str, Any]) -> str:
     made, seconds = usage["completion_tokens"], times["decode_seconds"]
     first = times["first_token_seconds"]
     rate = f"{made / seconds:.1f} tokens/s" if seconds else "no tokens"
-    return f"{usage['prompt_tokens']} + {made} tokens, first after {first or 0:.2f} s, {rate} ({reply['finish_reason']})"
+    return (
+        f"{usage['prompt_tokens']} + {made} tokens, first after {first or 0:.2f} s, {rate} ({reply['finish_reason']})"
+    )

@@ -10,6 +10,7 @@ import hashlib
 import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import Annotated, Literal
 
@@ -17,7 +18,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from edge.errors import BundleError
 
-SCHEMA = 1
+SCHEMA: Literal[1] = 1
 MANIFEST = "manifest.json"
 MANIFEST_BYTES_MAX = 4 << 20
 Progress = Callable[[str, int], None]
@@ -76,7 +77,7 @@ class Manifest(_Part):
     fidelity: what the quantisation lost, figure by figure; empty until measured.
     """
 
-    schema_version: Literal[1]
+    schema_version: Literal[1] = SCHEMA
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
     version: str
     family: str
@@ -175,16 +176,17 @@ def _files_of(path: Path) -> Iterator[str]:
 
 def _check_hashes(path: Path, manifest: Manifest, progress: Progress | None) -> None:
     for name, entry in manifest.files.items():
-        found = hash_file(path / name, lambda size, name=name: progress(name, size) if progress else None)
+        found = hash_file(path / name, partial(progress, name) if progress else None)
         if found != entry.sha256:
             raise BundleError(f"{path / name} has sha256 {found}, but the manifest says {entry.sha256}")
 
 
-def hash_file(path: Path, progress: Callable[[int], None] = lambda _size: None) -> str:
+def hash_file(path: Path, progress: Callable[[int], None] | None = None) -> str:
     """A file's sha256 in hex, read in pieces."""
     digest = hashlib.sha256()
     with path.open("rb") as file:
         while piece := file.read(1 << 22):
             digest.update(piece)
-            progress(len(piece))
+            if progress:
+                progress(len(piece))
     return digest.hexdigest()

@@ -28,7 +28,9 @@ def render(
     """
     try:
         return _compiled(template).render(
-            messages=conversation, add_generation_prompt=True, **{"bos_token": "", "eos_token": "", **(special_tokens or {})}
+            messages=conversation,
+            add_generation_prompt=True,
+            **{"bos_token": "", "eos_token": "", **(special_tokens or {})},
         )
     except TemplateError as error:
         raise BadRequest(f"the model's chat template refuses these messages: {error}", "messages") from error

@@ -39,10 +39,14 @@ class Client:
         except TimeoutError as error:
             await self._transport.close()
             where = f"{self._broker.host}:{self._broker.port}"
-            raise BrokerError(f"no MQTT broker answers at {where}; set EDGE_BROKER__HOST and EDGE_BROKER__PORT") from error
+            raise BrokerError(
+                f"no MQTT broker answers at {where}; set EDGE_BROKER__HOST and EDGE_BROKER__PORT"
+            ) from error
         return self
 
-    async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None
+    ) -> None:
         if self._transport is not None:
             await self._transport.close()
 

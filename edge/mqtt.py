@@ -58,8 +58,8 @@ class MqttTransport:
 
     def _configured(self, client_id: str, will: Message | None) -> paho.Client:
         protocol = MQTTProtocolVersion.MQTTv5 if self._v5 else MQTTProtocolVersion.MQTTv311
-        clean = {} if self._v5 else {"clean_session": self._settings.session_expiry_seconds == 0}
-        client = paho.Client(CallbackAPIVersion.VERSION2, client_id, protocol=protocol, **clean)
+        clean = None if self._v5 else self._settings.session_expiry_seconds == 0
+        client = paho.Client(CallbackAPIVersion.VERSION2, client_id, clean, protocol=protocol)
         client.max_queued_messages_set(QUEUED_MESSAGES_MAX)
         client.reconnect_delay_set(RECONNECT_SECONDS_MIN, RECONNECT_SECONDS_MAX)
         if self._settings.username is not None:
@@ -148,13 +148,13 @@ class MqttTransport:
 
 
 def _connect_properties(session_expiry_seconds: int) -> Properties:
-    properties = Properties(PacketTypes.CONNECT)
+    properties = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]  # paho leaves it bare
     properties.SessionExpiryInterval = session_expiry_seconds
     return properties
 
 
 def _publish_properties(message: Message) -> Properties:
-    properties = Properties(PacketTypes.PUBLISH)
+    properties = Properties(PacketTypes.PUBLISH)  # type: ignore[no-untyped-call]  # paho leaves it bare
     if message.content_type is not None:
         properties.ContentType = message.content_type
         properties.PayloadFormatIndicator = 1

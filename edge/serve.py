@@ -21,7 +21,9 @@ from edge.worker import Worker
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """What can be said on the command line; everything else is a setting."""
-    parser.add_argument("--print-config", action="store_true", help="show every setting in force, secrets hidden, and end")
+    parser.add_argument(
+        "--print-config", action="store_true", help="show every setting in force, secrets hidden, and end"
+    )
 
 
 def main(options: argparse.Namespace) -> int:

@@ -9,7 +9,7 @@ import asyncio
 import contextlib
 import logging
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Protocol
 
@@ -17,7 +17,17 @@ from edge import __version__, messages
 from edge.bundle import Manifest
 from edge.config import Settings
 from edge.engine import Finished, Job
-from edge.errors import BrokerError, Cancelled, Conflict, DeadlineExceeded, EdgeError, EngineFailed, Fault, NotFound, Unavailable
+from edge.errors import (
+    BrokerError,
+    Cancelled,
+    Conflict,
+    DeadlineExceeded,
+    EdgeError,
+    EngineFailed,
+    Fault,
+    NotFound,
+    Unavailable,
+)
 from edge.messages import Message, Outcome, Request, Timings, Usage
 from edge.systemd import Notifier
 from edge.telemetry import Source, sample
@@ -34,25 +44,47 @@ class Transport(Protocol):
     """Messages in and out; edge.mqtt.MqttTransport is the real one."""
 
     received: asyncio.Queue[Message | BrokerError]
+    """What arrived; a BrokerError is the end."""
     birth: list[Message]
+    """Published at every connect, before anything else."""
 
-    def start(self) -> None: ...
-    def publish(self, message: Message) -> None: ...
-    async def close(self, last: Message | None = None) -> None: ...
+    def start(self) -> None:
+        """Connect in the background, and again whenever the connection is lost."""
+
+    def publish(self, message: Message) -> None:
+        """Send a message, or keep it until the connection is back."""
+
+    async def close(self, last: Message | None = None) -> None:
+        """Publish a last message and disconnect."""
 
 
 class Engine(Protocol):
     """What answers; edge.worker.Worker is the real one."""
 
-    async def start(self) -> None: ...
-    def generate(self, job: Job) -> AsyncIterator[str | Finished]: ...
-    def cancel(self, job_id: int) -> None: ...
-    async def stop(self) -> None: ...
-    async def died(self) -> None: ...
+    async def start(self) -> None:
+        """Load the model; BundleError where it cannot be."""
+
+    def generate(self, job: Job) -> AsyncIterator[str | Finished]:
+        """Pieces of the answer, then how it finished; raises Fault."""
+        ...
+
+    def cancel(self, job_id: int) -> None:
+        """Ask for a job to be stopped soon."""
+
+    async def stop(self) -> None:
+        """End the engine."""
+
+    async def died(self) -> None:
+        """Return when the engine has ended."""
 
     @property
-    def silent_seconds(self) -> float: ...
-    def memory_bytes(self) -> int | None: ...
+    def silent_seconds(self) -> float:
+        """How long ago it last gave a sign of life."""
+        ...
+
+    def memory_bytes(self) -> int | None:
+        """What it holds; None where that cannot be told."""
+        ...
 
 
 @dataclass
@@ -242,7 +274,7 @@ class Service:
             self._running = None
 
     @contextlib.contextmanager
-    def _deadline(self, waiting: Waiting):  # type: ignore[no-untyped-def]
+    def _deadline(self, waiting: Waiting) -> Iterator[None]:
         """Interrupt the request when its time is up."""
         if waiting.deadline is None:
             yield
@@ -294,16 +326,15 @@ class Service:
 
     def _outcome(self, waiting: Waiting, finished: Finished) -> Outcome:
         ended_by = waiting.ended_by if finished.finish_reason == "cancelled" else None
-        fields = {
-            "text": "".join(waiting.text),
-            "usage": Usage(finished.prompt_tokens, finished.completion_tokens),
-            "timings": _timings(waiting, finished),
-            "index": waiting.index,
-            "warnings": waiting.request.warnings,
-        }
-        if ended_by is not None:
-            return replace(messages.refusal(ended_by), **fields)
-        return Outcome(200, finished.finish_reason, **fields)
+        outcome = Outcome(200, finished.finish_reason) if ended_by is None else messages.refusal(ended_by)
+        return replace(
+            outcome,
+            text="".join(waiting.text),
+            usage=Usage(finished.prompt_tokens, finished.completion_tokens),
+            timings=_timings(waiting, finished),
+            index=waiting.index,
+            warnings=waiting.request.warnings,
+        )
 
     def _end(self, waiting: Waiting, outcome: Outcome) -> None:
         """The terminal message, once."""

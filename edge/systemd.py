@@ -15,7 +15,7 @@ class Notifier:
 
     @property
     def watchdog_seconds(self) -> float | None:
-        """How often the manager wants a sign of life at least; None where it watches nothing (sd_watchdog_enabled(3))."""
+        """The longest silence the manager bears; None where it watches nothing (sd_watchdog_enabled(3))."""
         owner, interval = os.environ.get("WATCHDOG_PID"), os.environ.get("WATCHDOG_USEC")
         if not self._address or not interval or (owner and int(owner) != os.getpid()):
             return None

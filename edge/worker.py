@@ -142,7 +142,8 @@ class Worker:
 
     async def _read(self) -> dict[str, Any] | None:
         """The child's next event; None at its end."""
-        assert self._process is not None and self._process.stdout is not None
+        assert self._process is not None
+        assert self._process.stdout is not None
         line = await self._process.stdout.readline()
         self._heard = time.monotonic()
         return json.loads(line) if line.endswith(b"\n") else None

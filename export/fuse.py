@@ -18,6 +18,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator
+from typing import Any
 
 import onnx
 from onnx import helper
@@ -259,7 +260,7 @@ def _skip_norm(value: str, skip: str, weight: str, normed: str, total: str) -> o
     return norm
 
 
-def node(op: str, inputs: list[str], outputs: list[str], domain: str = "", **attributes: object) -> onnx.NodeProto:
+def node(op: str, inputs: list[str], outputs: list[str], domain: str = "", **attributes: Any) -> onnx.NodeProto:
     """A node named after what it makes."""
     return helper.make_node(op, inputs, outputs, name=outputs[0], domain=domain, **attributes)
 

@@ -93,7 +93,7 @@ class TensorFile:
 
 
 def rotary_tables(sizes: Dimensions, length: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """cos and sin of every position, float32 `[length, head_size / 2]`, as GroupQueryAttention takes them."""
+    """Cos and sin of every position, float32 `[length, head_size / 2]`, as GroupQueryAttention takes them."""
     exponents = np.arange(0, sizes.head_size, 2, dtype=np.float64) / sizes.head_size
     frequencies = 1 / sizes.rope_theta**exponents
     if sizes.rope_factors:
@@ -118,9 +118,7 @@ def stamp(skeleton: Skeleton, sizes: Dimensions, tensors: TensorFile, accuracy_l
     return _model(graph)
 
 
-def function_model(
-    function: onnx.FunctionProto, attributes: Attributes, taps: tuple[str, ...] = ()
-) -> onnx.ModelProto:
+def function_model(function: onnx.FunctionProto, attributes: Attributes, taps: tuple[str, ...] = ()) -> onnx.ModelProto:
     """One function of a skeleton as a model of its own, weights among its inputs; `taps` are extra outputs."""
     integers = {"input_ids": TensorProto.INT64, "attention_mask": TensorProto.INT64}
     integers |= dict.fromkeys(("seqlens_k", "total_sequence_length"), TensorProto.INT32)
@@ -149,7 +147,9 @@ def _head(function: onnx.FunctionProto, attributes: Attributes, tensors: TensorF
 
 def _gather(table: Format, tensors: TensorFile) -> Iterator[onnx.NodeProto]:
     rows = tensors.shapes["model.embed_tokens.weight.codes"][0]
-    yield node("Constant", [], ["embedding_shape"], value=helper.make_tensor("shape", TensorProto.INT64, [2], [rows, -1]))
+    yield node(
+        "Constant", [], ["embedding_shape"], value=helper.make_tensor("shape", TensorProto.INT64, [2], [rows, -1])
+    )
     yield node("Reshape", ["model.embed_tokens.weight.codes", "embedding_shape"], ["embedding_codes"])
     yield node(
         "GatherBlockQuantized",
@@ -232,7 +232,7 @@ def _quantized(each: onnx.NodeProto, tensors: TensorFile, accuracy_level: int) -
 
 
 def _cache(sizes: Dimensions, prefix: str, length: str) -> Iterator[onnx.ValueInfoProto]:
-    shape = ["batch_size", sizes.num_kv_heads, length, sizes.head_size]
+    shape: list[int | str | None] = ["batch_size", sizes.num_kv_heads, length, sizes.head_size]
     for index in range(sizes.num_layers):
         for part in ("key", "value"):
             yield helper.make_tensor_value_info(f"{prefix}.{index}.{part}", TensorProto.FLOAT, shape)

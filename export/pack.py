@@ -83,7 +83,9 @@ def write_manifest(
 ) -> None:
     """manifest.json, last, over everything else in the folder."""
     name = recipe.name or source.path.stem
-    files = {path.name: File(sha256=hash_file(path), size_bytes=path.stat().st_size) for path in sorted(folder.iterdir())}
+    files = {
+        path.name: File(sha256=hash_file(path), size_bytes=path.stat().st_size) for path in sorted(folder.iterdir())
+    }
     kv_bytes = sizes.kv_bytes_per_token()
     manifest = Manifest(
         schema_version=SCHEMA,
@@ -114,9 +116,7 @@ def write_manifest(
 
 def quantization(recipe: Recipe, tensors: TensorFile) -> Quantization:
     """How the weights are stored, with the bits each takes, scales and tables and all."""
-    weights = sum(
-        tensors.columns[name] * math.prod(tensors.shapes[f"{name}.scales"][:1]) for name in tensors.formats
-    )
+    weights = sum(tensors.columns[name] * math.prod(tensors.shapes[f"{name}.scales"][:1]) for name in tensors.formats)
     return Quantization(
         method=recipe.method,
         bits=recipe.bits,

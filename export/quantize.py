@@ -179,7 +179,8 @@ def _grid(blocks: Floats, form: Format, clip: np.float32) -> tuple[Floats, Float
 
 
 def _codes(values: Floats, scales: Floats, points: Floats, form: Format) -> Codes:
-    return np.clip(np.rint(values / scales) + points, 0, form.top).astype(np.uint8)
+    codes: Codes = np.clip(np.rint(values / scales) + points, 0, form.top).astype(np.uint8)
+    return codes
 
 
 def _blocks(weight: Floats, form: Format) -> Floats:

@@ -26,11 +26,30 @@ Floats = NDArray[np.float32]
 class Source(Protocol):
     """A checkpoint: its config, its tensors, its tokenizer and where it is from."""
 
-    path: Path
-    config: Mapping[str, Any]
-    chat_template: str
-    stop_token_ids: list[int]
-    tokenizer_files: Mapping[str, str]
+    @property
+    def path(self) -> Path:
+        """Where it lies."""
+        ...
+
+    @property
+    def config(self) -> Mapping[str, Any]:
+        """config.json, or what stands for it."""
+        ...
+
+    @property
+    def chat_template(self) -> str:
+        """The Jinja text; empty where there is none."""
+        ...
+
+    @property
+    def stop_token_ids(self) -> list[int]:
+        """The tokens that end an answer."""
+        ...
+
+    @property
+    def tokenizer_files(self) -> Mapping[str, str]:
+        """The tokenizer's files by name; tokenizer.json is always among them."""
+        ...
 
     def tensor(self, name: str) -> Floats:
         """The float32 tensor of a Transformers name; SourceError where missing, truncated or not finite."""
@@ -95,12 +114,17 @@ class GgufSource:
     def __init__(self, path: Path) -> None:
         import gguf
 
-        self.path = path
+        self._path = path
         try:
             self._reader = gguf.GGUFReader(path)
         except (ValueError, IndexError, KeyError, OSError) as error:
             raise SourceError(f"{path} is not a whole GGUF file: {error}") from error
         self._tensors = {tensor.name: tensor for tensor in self._reader.tensors}
+
+    @property
+    def path(self) -> Path:
+        """Where it lies."""
+        return self._path
 
     def _field(self, name: str) -> Any:
         field = self._reader.get_field(name)
@@ -176,9 +200,18 @@ class FolderSource:
     """A Hugging Face folder: config.json, safetensors (one file or shards), tokenizer.json."""
 
     def __init__(self, path: Path) -> None:
-        self.path = path
-        self.config: Mapping[str, Any] = self._json("config.json")
+        self._path = path
         self._shards = self._index()
+
+    @property
+    def path(self) -> Path:
+        """Where it lies."""
+        return self._path
+
+    @cached_property
+    def config(self) -> Mapping[str, Any]:
+        """config.json."""
+        return self._json("config.json")
 
     def _json(self, name: str) -> dict[str, Any]:
         try:

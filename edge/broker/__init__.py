@@ -22,12 +22,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Where to listen."""
     parser.add_argument("--listen", default="127.0.0.1", metavar="ADDRESS", help="loopback unless told otherwise")
     parser.add_argument("--port", type=int, default=1883, help="TCP port; 0 takes a free one")
-    parser.add_argument("--websocket-port", type=int, default=None, metavar="PORT", help="also serve MQTT over WebSocket")
+    parser.add_argument(
+        "--websocket-port", type=int, default=None, metavar="PORT", help="also serve MQTT over WebSocket"
+    )
 
 
 def main(options: argparse.Namespace) -> int:
     """Serve until SIGTERM or SIGINT."""
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(message)s", stream=sys.stderr)
+    logging.getLogger("websockets").setLevel(logging.WARNING)
     asyncio.run(_serve(options.listen, options.port, options.websocket_port))
     return 0
 

@@ -25,8 +25,11 @@ PACKET_IDS = 65535
 class Link(Protocol):
     """A connection as the core sees it."""
 
-    def send(self, packet: mqtt5.Packet) -> None: ...
-    def close(self, reason: mqtt5.DisconnectReasonCode) -> None: ...
+    def send(self, packet: mqtt5.Packet) -> None:
+        """Write a packet."""
+
+    def close(self, reason: mqtt5.DisconnectReasonCode) -> None:
+        """Say why, and end."""
 
 
 @dataclass

@@ -28,10 +28,19 @@ EXPIRE_SECONDS = 1.0
 class Pipe(Protocol):
     """Bytes in and out, whatever carries them."""
 
-    def chunks(self) -> AsyncIterator[bytes]: ...
-    def write(self, data: bytes) -> None: ...
-    def unsent(self) -> int: ...
-    def close(self) -> None: ...
+    def chunks(self) -> AsyncIterator[bytes]:
+        """What arrives, as it arrives."""
+        ...
+
+    def write(self, data: bytes) -> None:
+        """Send, or keep until it can be sent."""
+
+    def unsent(self) -> int:
+        """Bytes that wait for the reader."""
+        ...
+
+    def close(self) -> None:
+        """End it after what waits is sent."""
 
 
 class Connection:
@@ -220,16 +229,25 @@ class Listener:
         self.port = server.sockets[0].getsockname()[1]
         self._stack.callback(server.close)
         if websocket_port is not None:
+            from websockets import Subprotocol
             from websockets.asyncio.server import serve
 
             socket = await self._stack.enter_async_context(
-                serve(self._accept_websocket, self._host, websocket_port, subprotocols=["mqtt"], max_size=PACKET_BYTES_MAX)
+                serve(
+                    self._accept_websocket,
+                    self._host,
+                    websocket_port,
+                    subprotocols=[Subprotocol("mqtt")],
+                    max_size=PACKET_BYTES_MAX,
+                )
             )
             self.websocket_port = next(iter(socket.sockets)).getsockname()[1]
         self._keep(asyncio.create_task(self._expire()))
         return self
 
-    async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None
+    ) -> None:
         for task in list(self._tasks):
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)

@@ -9,6 +9,7 @@ import select
 import sys
 import time
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -66,7 +67,8 @@ class Commands:
 class Write(Protocol):
     """Sends one event to the parent."""
 
-    def __call__(self, event: str, **fields: Any) -> None: ...
+    def __call__(self, event: str, **fields: Any) -> None:
+        """event: its kind; fields: plain values."""
 
 
 class Pieces:
@@ -116,7 +118,7 @@ def serve(engine: TextEngine, commands: Commands, write: Write) -> int:
     while (job := commands.next_job()) is not None:
         pieces = Pieces(write, job)
         try:
-            finished = engine.generate(job, pieces.emit, lambda job=job: commands.cancelled(job))
+            finished = engine.generate(job, pieces.emit, partial(commands.cancelled, job))
         except Fault as fault:
             write("fault", id=job.id, code=fault.code, message=fault.message, param=fault.param)
         else:

@@ -10,7 +10,7 @@ from typing import Any
 
 os.environ["ORT_DISABLE_TELEMETRY"] = "1"  # before the import: the wheels phone home otherwise
 
-import onnxruntime_genai as og  # noqa: E402 - the line above must come first
+import onnxruntime_genai as og
 
 from edge.bundle import read_manifest
 from edge.chat import render
@@ -18,11 +18,15 @@ from edge.engine import Cancelled, Emit, Finished, Job
 from edge.engine.stop_text import StopText
 from edge.errors import BadRequest, BundleError, EngineFailed, TooLarge
 
-SESSION_OPTIONS = {
+SESSION_OPTIONS: dict[str, dict[str, Any]] = {
     "cpu": {},
     "cuda": {"provider_options": [{"cuda": {}}]},
 }
 """What genai_config.json is overlaid with, an execution provider a row."""
+
+
+COMPACT = {"x-guidance": {"whitespace_flexible": False}}
+"""llguidance's own keyword: no spaces and line breaks between tokens, which small models lose themselves in."""
 
 
 class GenaiEngine:
@@ -48,7 +52,9 @@ class GenaiEngine:
         generator = self._generator(job, len(tokens) + room)
         whole = self._prefill(generator, tokens, emit, cancelled)
         prefilled = time.monotonic()
-        count, reason = self._decode(generator, room, StopText(job.stop), emit, cancelled) if whole else (0, "cancelled")
+        count, reason = (
+            self._decode(generator, room, StopText(job.stop), emit, cancelled) if whole else (0, "cancelled")
+        )
         return Finished(reason, len(tokens), count, prefilled - started, time.monotonic() - prefilled)
 
     def encode(self, job: Job) -> list[int]:
@@ -68,7 +74,7 @@ class GenaiEngine:
         params.set_search_options(**_search_options(job), max_length=length)
         try:
             if job.guidance is not None:
-                params.set_guidance("json_schema", json.dumps(job.guidance))
+                params.set_guidance("json_schema", json.dumps({**job.guidance, **COMPACT}))
             return og.Generator(self._model, params)
         except Exception as error:
             if job.guidance is not None:

@@ -13,7 +13,7 @@ from typing import Any, Protocol
 
 
 class Absent(Exception):
-    """This board has no such sensor."""
+    """There is no such sensor on this board."""
 
 
 class Source(Protocol):

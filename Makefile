@@ -1,0 +1,50 @@
+# Thin: each target is one command that can be run by hand. `make help` lists them.
+PYTHON ?= python3
+BIN := .venv/bin
+CACHE := $(or $(EDGE_CACHE),$(or $(XDG_CACHE_HOME),$(HOME)/.cache)/edge-slm)
+BUNDLE := $(CACHE)/bundles/smollm2-135m
+ARGS ?=
+ONLY ?=
+
+.PHONY: help demo test lint bench figures skeletons lock clean install demo-env test-env bundle
+
+help: ## Show what there is
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+
+demo: bundle ## Set everything up, stream three answers over MQTT, serve until Ctrl-C (ARGS=--once ends)
+	@$(BIN)/python -m edge demo --bundle $(BUNDLE) $(ARGS)
+
+test: test-env lint bundle ## Set everything up and run the whole suite
+	@EDGE_TEST_BUNDLE=$(BUNDLE) $(BIN)/python -m pytest $(ARGS)
+
+lint: test-env ## ruff, mypy --strict
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+
+figures: test-env bundle ## Measure our claims (ONLY=name for one); exit status 1 where one is short
+	@$(BIN)/python -m benchmarks --bundle $(BUNDLE) $(ONLY)
+
+bench: test-env bundle ## Measure the model on this machine, through MQTT and straight at the engine
+	@$(BIN)/python -m edge bench --bundle $(BUNDLE) $(ARGS)
+
+skeletons: ## Trace every family again with Optimum (needs the trace extra)
+	@$(PYTHON) -m export.trace $(ARGS)
+
+lock: test-env ## Resolve the lock files anew
+	@$(BIN)/python deploy/lock.py
+
+install: ## Put the daemon on this board as a systemd service (as root; see docs/raspberry-pi.md)
+	@$(PYTHON) deploy/install.py $(ARGS)
+
+clean: ## Remove what was made here; the cache with models and bundles stays
+	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache build dist figures.json
+
+demo-env:
+	@$(PYTHON) deploy/bootstrap.py demo
+
+test-env:
+	@$(PYTHON) deploy/bootstrap.py test
+
+bundle: demo-env
+	@test -f $(BUNDLE)/manifest.json || $(BIN)/python -m export smollm2-135m -o $(BUNDLE) --cache $(CACHE)

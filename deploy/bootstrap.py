@@ -1,0 +1,92 @@
+"""The virtual environment of `make demo` and `make test`: made once, from the lock file, on a bare machine.
+
+`python3 deploy/bootstrap.py demo|test`. Uses nothing but the standard library. Says what is missing and how to get it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+VENV = ROOT / ".venv"
+PYTHON = VENV / "bin" / "python"
+LOCKS = {"demo": ("demo", "test"), "test": ("test",)}
+"""By what is asked for, the lock files that are enough for it."""
+DISK_BYTES = 1_500_000_000
+MEMORY_BYTES = 900_000_000
+
+
+def main(wanted: str) -> int:
+    """Make the environment, unless it is there already."""
+    if any(_stamp(lock).is_file() for lock in LOCKS[wanted]):
+        return 0
+    for problem in (_python(), _venv_module(), _disk(), _memory()):
+        if problem:
+            print(f"setup: {problem}", file=sys.stderr)
+            return 1
+    print(f"setup: installing into {VENV} (about a minute)", file=sys.stderr, flush=True)
+    return _install(wanted)
+
+
+def _install(wanted: str) -> int:
+    lock = ROOT / "requirements" / f"{wanted}.lock"
+    if not PYTHON.exists():
+        subprocess.run([sys.executable, "-m", "venv", VENV], check=True)
+    pip = [str(PYTHON), "-m", "pip", "install", "--disable-pip-version-check", "--quiet"]
+    steps = (
+        [*pip, "--require-hashes", "--only-binary=:all:", "-r", str(lock)],
+        [*pip, "--no-deps", "--no-build-isolation", "--no-index", "-e", str(ROOT)],
+    )
+    for step in steps:
+        if subprocess.run(step, check=False).returncode:
+            print(
+                "setup: pip failed; the lines above say why. No network? A proxy goes into PIP_PROXY.", file=sys.stderr
+            )
+            return 1
+    _stamp(wanted).touch()
+    return 0
+
+
+def _stamp(lock: str) -> Path:
+    """The file that says a lock is installed; its name changes with what the lock says."""
+    content = (ROOT / "requirements" / f"{lock}.lock").read_bytes() + (ROOT / "pyproject.toml").read_bytes()
+    return VENV / f".{lock}-{hashlib.sha256(content).hexdigest()[:16]}"
+
+
+def _python() -> str | None:
+    if (3, 11) <= sys.version_info[:2] <= (3, 13):
+        return None
+    have = ".".join(map(str, sys.version_info[:2]))
+    return f"Python 3.11 to 3.13 is needed, but python3 is {have}; pass another with `make demo PYTHON=python3.12`"
+
+
+def _venv_module() -> str | None:
+    try:
+        import ensurepip  # noqa: F401 - Debian leaves it out of python3
+        import venv  # noqa: F401 - likewise
+    except ImportError:
+        return "Python's venv module is missing; get it with `sudo apt install python3-venv`"
+    return None
+
+
+def _disk() -> str | None:
+    free = shutil.disk_usage(ROOT).free
+    if free >= DISK_BYTES:
+        return None
+    return f"{ROOT} has {free >> 20} MB of disk free, but {DISK_BYTES >> 20} MB are needed"
+
+
+def _memory() -> str | None:
+    total = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    if total >= MEMORY_BYTES:
+        return None
+    return f"this machine has {total >> 20} MB of memory, but {MEMORY_BYTES >> 20} MB are needed"
+
+
+if __name__ == "__main__":
+    raise SystemExit(main(sys.argv[1]))

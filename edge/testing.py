@@ -1,0 +1,164 @@
+"""Stand-ins for what is slow or must break on demand; shipped, for our tests and for yours.
+
+They are real implementations of the service's protocols, never patches: a `Service` over a `MemoryTransport`
+and a `ScriptedEngine` is the whole daemon without a broker and without a model.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from collections.abc import AsyncIterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from edge.bundle import Manifest
+from edge.engine import Finished, Job
+from edge.errors import BrokerError, EngineFailed, Fault
+from edge.messages import Message
+
+
+class MemoryTransport:
+    """A transport whose other side is the test: `arrive` puts a message in, `published` is what came out."""
+
+    def __init__(self) -> None:
+        self.received: asyncio.Queue[Message | BrokerError] = asyncio.Queue()
+        self.birth: list[Message] = []
+        self.published: list[Message] = []
+        self.closed = False
+        self._news = asyncio.Event()
+
+    def start(self) -> None:
+        """Publish the birth messages, as a connect does."""
+        self.published += self.birth
+
+    def publish(self, message: Message) -> None:
+        """Keep a message for the test to see."""
+        self.published.append(message)
+        self._news.set()
+
+    async def close(self, last: Message | None = None) -> None:
+        """Keep the last message."""
+        if last is not None:
+            self.publish(last)
+        self.closed = True
+
+    def arrive(self, message: Message) -> None:
+        """Let a message come in."""
+        self.received.put_nowait(message)
+
+    def bodies(self, kind: str) -> list[dict[str, Any]]:
+        """The published payloads of a type (`delta`, `reply`, `queued`), in order."""
+        bodies = [json.loads(message.payload) for message in self.published]
+        return [body for body in bodies if body.get("type") == kind]
+
+    async def wait_for(self, kind: str, count: int = 1, seconds: float = 5) -> list[dict[str, Any]]:
+        """Return once so many payloads of a type were published; TimeoutError else."""
+        async with asyncio.timeout(seconds):
+            while len(found := self.bodies(kind)) < count:
+                self._news.clear()
+                await self._news.wait()
+        return found
+
+
+class ScriptedEngine:
+    """An engine that says what it is told to.
+
+    pieces: the text of every answer. pause_seconds: before each piece. fault: raised instead of an answer.
+    dies_after: pieces after which it dies as a killed process does. hold: an event that answers wait for.
+    """
+
+    def __init__(self, pieces: tuple[str, ...] = ("Hello", " world"), pause_seconds: float = 0.0) -> None:
+        self.pieces, self.pause_seconds = pieces, pause_seconds
+        self.fault: Fault | None = None
+        self.dies_after: int | None = None
+        self.hold: asyncio.Event | None = None
+        self.jobs: list[Job] = []
+        self.starts = 0
+        self._cancelled: set[int] = set()
+        self._heard = time.monotonic()
+        self._death = asyncio.Event()
+
+    async def start(self) -> None:
+        """Be ready at once."""
+        self.starts += 1
+        self._death.clear()
+
+    async def stop(self) -> None:
+        """End."""
+        self._death.set()
+
+    async def died(self) -> None:
+        """Return when it has ended."""
+        await self._death.wait()
+
+    @property
+    def silent_seconds(self) -> float:
+        """Seconds since the last piece."""
+        return time.monotonic() - self._heard
+
+    def memory_bytes(self) -> int | None:
+        """Nothing to tell."""
+        return None
+
+    def cancel(self, job_id: int) -> None:
+        """Stop the job at its next piece."""
+        self._cancelled.add(job_id)
+
+    async def generate(self, job: Job) -> AsyncIterator[str | Finished]:
+        """The scripted answer to any job."""
+        self.jobs.append(job)
+        if self.hold is not None:
+            await self.hold.wait()
+        if self.fault is not None:
+            raise self.fault
+        for count, piece in enumerate(self.pieces):
+            await asyncio.sleep(self.pause_seconds)
+            if job.id in self._cancelled:
+                yield Finished("cancelled", 1, count, 0.0, 0.0)
+                return
+            if count == self.dies_after:
+                self._death.set()
+                raise EngineFailed("the engine process ended while it was answering (signal 9)")
+            self._heard = time.monotonic()
+            yield piece
+        yield Finished("stop", 1, len(self.pieces), 0.01, 0.01)
+
+
+def scripted_manifest(**changes: Any) -> Manifest:
+    """A manifest of a model that does not exist."""
+    fields: dict[str, Any] = {
+        "name": "scripted",
+        "version": "1",
+        "family": "llama",
+        "provider": "cpu",
+        "capabilities": ["text"],
+        "quantization": {
+            "method": "rtn",
+            "bits": 4,
+            "block_size": 32,
+            "is_symmetric": True,
+            "accuracy_level": 4,
+            "bits_per_weight": 5.0,
+        },
+        "context_length": 128,
+        "vocab_size": 64,
+        "stop_token_ids": [2],
+        "chat_template": "{% for m in messages %}{{ m.content }}{% endfor %}",
+        "weights_bytes": 1,
+        "kv_bytes_per_token": 1,
+        "memory_floor_bytes": 1,
+        "origin": {"name": "none", "revision": "none", "sha256": "0" * 64, "licence": "none"},
+        "files": {},
+    }
+    return Manifest.model_validate({**fields, **changes})
+
+
+def write_tree(root: Path, files: Mapping[str, str]) -> Path:
+    """Files below a folder by their paths, for readers of /proc and /sys."""
+    for name, text in files.items():
+        path = root / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, encoding="utf-8")
+    return root
