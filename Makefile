@@ -15,7 +15,7 @@ demo: bundle ## Set everything up, stream three answers over MQTT, serve until C
 	@$(BIN)/python -m edge demo --bundle $(BUNDLE) $(ARGS)
 
 test: test-env lint bundle ## Set everything up and run the whole suite
-	@EDGE_TEST_BUNDLE=$(BUNDLE) $(BIN)/python -m pytest $(ARGS)
+	@TEST_BUNDLE=$(BUNDLE) $(BIN)/python -m pytest $(ARGS)
 
 lint: test-env ## ruff, mypy --strict
 	@$(BIN)/ruff check .

@@ -273,7 +273,18 @@ def _object(text: str) -> dict[str, Any]:
         raise BadRequest(f"the payload begins like JSON but is not: {error}") from error
     if not isinstance(value, dict):
         raise BadRequest("the payload is JSON, but not an object")
+    if not _is_text(value):
+        raise BadRequest("the payload has half a surrogate pair in a string, which is no character")
     return value
+
+
+def _is_text(value: dict[str, Any]) -> bool:
+    """Whether every string in it can be written as UTF-8; JSON's escapes can spell what is no text."""
+    try:
+        json.dumps(value, ensure_ascii=False).encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _refuse_constant(name: str) -> None:

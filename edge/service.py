@@ -9,7 +9,7 @@ import asyncio
 import contextlib
 import logging
 import time
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncGenerator, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Protocol
 
@@ -64,7 +64,7 @@ class Engine(Protocol):
     async def start(self) -> None:
         """Load the model; BundleError where it cannot be."""
 
-    def generate(self, job: Job) -> AsyncIterator[str | Finished]:
+    def generate(self, job: Job) -> AsyncGenerator[str | Finished, None]:
         """Pieces of the answer, then how it finished; raises Fault."""
         ...
 
@@ -76,6 +76,11 @@ class Engine(Protocol):
 
     async def died(self) -> None:
         """Return when the engine has ended."""
+
+    @property
+    def alive(self) -> bool:
+        """Whether it runs."""
+        ...
 
     @property
     def silent_seconds(self) -> float:
@@ -252,11 +257,15 @@ class Service:
     # --- what is answered ---
 
     async def _answer(self) -> None:
+        """One request after the other; a dead engine is started again first, and the queue waits for it."""
         while True:
-            while not self._queue:
+            if not self._engine.alive:
+                await self._restart_engine()
+            elif self._queue:
+                await self._answer_one(self._queue.pop(0))
+            else:
                 self._arrived.clear()
                 await self._arrived.wait()
-            await self._answer_one(self._queue.pop(0))
 
     async def _answer_one(self, waiting: Waiting) -> None:
         """One request through the engine to its terminal message."""
@@ -268,8 +277,6 @@ class Service:
             self._end(waiting, self._outcome(waiting, finished))
         except Fault as fault:
             self._end(waiting, replace(messages.refusal(fault), text="".join(waiting.text), index=waiting.index))
-            if isinstance(fault, EngineFailed):
-                await self._restart_engine()
         finally:
             self._running = None
 
@@ -290,18 +297,20 @@ class Service:
             timer.cancel()
 
     async def _generate(self, waiting: Waiting) -> Finished:
-        stream = waiting.request.chat.stream
-        async for piece in self._engine.generate(self._job(waiting)):
-            if isinstance(piece, Finished):
-                return piece
-            if not piece:
-                continue
-            waiting.first_token = waiting.first_token or time.monotonic()
-            waiting.text.append(piece)
-            if stream:
-                self._transport.publish(messages.delta(waiting.request.address, waiting.index, piece))
-                waiting.index += 1
+        async with contextlib.aclosing(self._engine.generate(self._job(waiting))) as pieces:
+            async for piece in pieces:
+                if isinstance(piece, Finished):
+                    return piece
+                if piece:
+                    self._pass_on(waiting, piece)
         raise EngineFailed("the engine ended an answer without saying how")
+
+    def _pass_on(self, waiting: Waiting, piece: str) -> None:
+        waiting.first_token = waiting.first_token or time.monotonic()
+        waiting.text.append(piece)
+        if waiting.request.chat.stream:
+            self._transport.publish(messages.delta(waiting.request.address, waiting.index, piece))
+            waiting.index += 1
 
     def _job(self, waiting: Waiting) -> Job:
         chat = waiting.request.chat
@@ -345,11 +354,10 @@ class Service:
     # --- the engine's life ---
 
     async def _watch(self) -> None:
-        """Start the engine again when it dies between two requests."""
+        """Wake `_answer` when the engine dies between two requests."""
         while True:
             await self._engine.died()
-            if self._running is None and not self._stopping.is_set():
-                await self._restart_engine()
+            self._arrived.set()
             await asyncio.sleep(0.2)
 
     async def _restart_engine(self) -> None:

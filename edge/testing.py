@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import json
 import time
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -89,6 +89,11 @@ class ScriptedEngine:
         """End."""
         self._death.set()
 
+    @property
+    def alive(self) -> bool:
+        """Whether it was started and has not died."""
+        return self.starts > 0 and not self._death.is_set()
+
     async def died(self) -> None:
         """Return when it has ended."""
         await self._death.wait()
@@ -106,7 +111,7 @@ class ScriptedEngine:
         """Stop the job at its next piece."""
         self._cancelled.add(job_id)
 
-    async def generate(self, job: Job) -> AsyncIterator[str | Finished]:
+    async def generate(self, job: Job) -> AsyncGenerator[str | Finished, None]:
         """The scripted answer to any job."""
         self.jobs.append(job)
         if self.hold is not None:

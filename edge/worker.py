@@ -9,7 +9,7 @@ import logging
 import os
 import sys
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -32,13 +32,16 @@ class Worker:
         self._program = program or [sys.executable, "-m", "edge.engine"]
         self._process: asyncio.subprocess.Process | None = None
         self._heard = time.monotonic()
-        self.restarts = 0
+
+    @property
+    def alive(self) -> bool:
+        """Whether the child runs."""
+        return self._process is not None and self._process.returncode is None
 
     @property
     def pid(self) -> int | None:
         """The child's process id while it runs."""
-        alive = self._process is not None and self._process.returncode is None
-        return self._process.pid if alive and self._process else None
+        return self._process.pid if self._process is not None and self.alive else None
 
     @property
     def silent_seconds(self) -> float:
@@ -72,7 +75,7 @@ class Worker:
             raise BundleError(event["message"] if event else f"the engine ended while loading ({self._death()})")
         log.info("model ready after %.1f s, engine process %d", event["load_seconds"], self._process.pid)
 
-    async def generate(self, job: Job) -> AsyncIterator[str | Finished]:
+    async def generate(self, job: Job) -> AsyncGenerator[str | Finished, None]:
         """Pieces of the answer, then how it finished. Raises Fault; EngineFailed where the child died or hung."""
         self._heard = time.monotonic()
         self._write({"op": "generate", "job": asdict(job)})
@@ -136,7 +139,7 @@ class Worker:
             return None
 
     def _write(self, command: dict[str, Any]) -> None:
-        if self._process is None or self._process.stdin is None or self.pid is None:
+        if self._process is None or self._process.stdin is None or not self.alive:
             raise EngineFailed("the engine process is not running")
         self._process.stdin.write(json.dumps(command).encode() + b"\n")
 

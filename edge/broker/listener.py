@@ -225,9 +225,6 @@ class Listener:
 
     async def __aenter__(self) -> Listener:
         port, websocket_port = self._requested
-        server = await asyncio.start_server(self._accept, self._host, port)
-        self.port = server.sockets[0].getsockname()[1]
-        self._stack.callback(server.close)
         if websocket_port is not None:
             from websockets import Subprotocol
             from websockets.asyncio.server import serve
@@ -242,6 +239,9 @@ class Listener:
                 )
             )
             self.websocket_port = next(iter(socket.sockets)).getsockname()[1]
+        server = await asyncio.start_server(self._accept, self._host, port)
+        self.port = server.sockets[0].getsockname()[1]
+        self._stack.callback(server.close)
         self._keep(asyncio.create_task(self._expire()))
         return self
 

@@ -121,6 +121,8 @@ def serve(engine: TextEngine, commands: Commands, write: Write) -> int:
             finished = engine.generate(job, pieces.emit, partial(commands.cancelled, job))
         except Fault as fault:
             write("fault", id=job.id, code=fault.code, message=fault.message, param=fault.param)
+        except Exception as error:
+            write("fault", id=job.id, code=500, message=f"{type(error).__name__}: {error}", param=None)
         else:
             pieces.flush()
             write("finished", id=job.id, **asdict(finished))

@@ -1,0 +1,1 @@
+"""Tests mirror the tree; black-box tests start the real programs."""
