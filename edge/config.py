@@ -57,7 +57,7 @@ class Broker(_Section):
 class Engine(_Section):
     """`[engine]`: which model answers, and on what."""
 
-    bundle: Path = Field(default=Path("/var/lib/edge-slm/bundle"), description="folder of the bundle")
+    bundle: Path = Field(default=Path("/srv/edge-slm/bundle"), description="folder of the bundle")
     provider: Literal["cpu", "cuda"] = Field(default="cpu", description="execution provider")
     threads: int = Field(default=0, ge=0, le=256, description="threads of the engine; 0 takes every core")
     verify_hashes: bool = Field(default=True, description="check every file's hash at start, not its size alone")

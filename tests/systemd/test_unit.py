@@ -1,0 +1,190 @@
+"""The unit under a real systemd: checked everywhere, booted where nspawn is to be had."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import sysconfig
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import ROOT
+
+UNIT = ROOT / "systemd/edge.service"
+SITE = "/opt/edge-slm/repository/.venv/lib/python{0.major}.{0.minor}/site-packages"
+DROP_IN = """\
+[Service]
+# This machine's own Python over the repository's environment: the home folder that holds ours is hidden.
+ExecStart=
+ExecStart=/usr/bin/python3 -m edge serve
+Environment=PYTHONPATH=/opt/edge-slm/repository:{site} EDGE_LOG_LEVEL=debug
+LoadCredential=broker_password:/etc/edge-slm/password
+WatchdogSec=3
+RestartSec=0.2
+"""
+SETTINGS = """\
+device = "test"
+[broker]
+username = "board"
+[engine]
+bundle = "/srv/edge-slm/bundle"
+verify_hashes = false
+"""
+needs_systemd = pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="systemd is not installed")
+
+
+@needs_systemd
+def test_the_unit_has_no_error(tmp_path: Path):
+    """systemd-analyze verify finds nothing to say."""
+    unit = tmp_path / "edge.service"
+    unit.write_text(UNIT.read_text().replace("/opt/edge-slm/venv/bin/python", sys.executable))
+    done = subprocess.run(["systemd-analyze", "verify", str(unit)], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+@needs_systemd
+def test_the_sandbox_is_tight(tmp_path: Path):
+    """systemd-analyze security stays under 2.0 of 10."""
+    command = ["systemd-analyze", "security", "--offline=true", "--threshold=20", "--no-pager", str(UNIT)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=tmp_path)
+    assert done.returncode == 0, done.stdout[-300:]
+
+
+def test_the_example_settings_are_the_defaults():
+    """systemd/edge.toml.example is what the program prints, so that no key of it is stale."""
+    from edge.config import Settings, print_config
+
+    example = (ROOT / "systemd/edge.toml.example").read_text()
+    assert example == print_config(Settings(device="board"))
+
+
+@dataclass
+class Machine:
+    """A booted systemd."""
+
+    pid: int
+    console: Path
+
+    def run(self, *command: str, check: bool = True, seconds: float = 60) -> str:
+        """A command inside; its output."""
+        entered = ["nsenter", "-t", str(self.pid), "-a", *command]
+        done = subprocess.run(entered, capture_output=True, text=True, timeout=seconds, check=False)
+        if check and done.returncode:
+            raise AssertionError(f"{command}: {done.stdout}{done.stderr}")
+        return done.stdout.strip()
+
+    def show(self, name: str) -> str:
+        """A property of the unit."""
+        return self.run("systemctl", "show", "edge.service", f"--property={name}", "--value")
+
+    def wait(self, what: Callable[[], bool], seconds: float = 60) -> None:
+        """Return once it is so."""
+        until = time.monotonic() + seconds
+        while not what():
+            if time.monotonic() > until:
+                raise AssertionError(self.run("journalctl", "--no-pager", "-n", "60", check=False))
+            time.sleep(0.1)
+
+
+@pytest.fixture
+def machine(bundle: Path, tmp_path: Path) -> Iterator[Machine]:
+    """This machine's root, booted, with Mosquitto that wants a password."""
+    if os.geteuid() != 0 or shutil.which("systemd-nspawn") is None or shutil.which("mosquitto") is None:
+        if os.environ.get("CI"):
+            pytest.fail("CI must have root, systemd-container and mosquitto")
+        pytest.skip("needs root, systemd-nspawn (systemd-container) and mosquitto")
+    prepare(tmp_path / "etc")
+    command = ["unshare", "-m", "sh", str(Path(__file__).with_name("boot.sh"))]
+    command += [str(tmp_path), str(ROOT), str(bundle.resolve())]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    assert process.stdout is not None
+    pid = process.stdout.readline().strip()
+    assert pid.isdigit(), (tmp_path / "console.log").read_text()
+    booted = Machine(int(pid), tmp_path / "console.log")
+    try:
+        booted.wait(lambda: "running" in booted.run("systemctl", "is-system-running", check=False), 30)
+        booted.run("systemctl", "start", "broker.service")
+        yield booted
+    finally:
+        booted.run("systemctl", "poweroff", "--force", check=False)
+        process.wait(30)
+        remove_cgroups()
+
+
+def prepare(etc: Path) -> None:
+    """What `make install` and an operator would put into /etc."""
+    units, settings = etc / "systemd/system", etc / "edge-slm"
+    (units / "edge.service.d").mkdir(parents=True)
+    settings.mkdir()
+    shutil.copy(UNIT, units)
+    drop_in = DROP_IN.format(site=SITE.format(sys.version_info))
+    (units / "edge.service.d/test.conf").write_text(drop_in)
+    (units / "broker.service").write_text(
+        "[Service]\nType=notify\nExecStart=/usr/sbin/mosquitto -c /etc/edge-slm/mosquitto.conf\n"
+    )
+    (settings / "edge.toml").write_text(SETTINGS)
+    (settings / "password").write_text("secret\n")
+    (settings / "mosquitto.conf").write_text(
+        "listener 1883 127.0.0.1\npassword_file /etc/edge-slm/passwords\nallow_anonymous false\nuser root\n"
+    )
+    subprocess.run(["mosquitto_passwd", "-c", "-b", str(settings / "passwords"), "board", "secret"], check=True)
+
+
+def remove_cgroups() -> None:
+    """nspawn leaves empty cgroups behind."""
+    for top in ("systemd", "unified", "."):
+        for name in ("payload", "supervisor"):
+            folder = Path("/sys/fs/cgroup") / top / name
+            if folder.is_dir():
+                subprocess.run(["find", str(folder), "-depth", "-type", "d", "-exec", "rmdir", "{}", "+"], check=False)
+
+
+@pytest.mark.nspawn
+@pytest.mark.mosquitto
+@pytest.mark.skipif(sysconfig.get_python_version() != "3.11", reason="Debian 12's own Python is 3.11")
+def test_the_unit_serves_and_recovers(machine: Machine):
+    """Ready after the warm-up, answers, is watched, comes back after kill -9 and a hang, stops cleanly."""
+    machine.run("systemctl", "start", "edge.service", seconds=90)
+    assert machine.show("ActiveState") == "active"
+    assert "serving smollm2-135m-instruct" in machine.show("StatusText")
+    assert "Paris" in ask(machine)
+
+    first = machine.show("MainPID")
+    machine.run("kill", "-9", first)
+    machine.wait(lambda: machine.show("ActiveState") == "active" and machine.show("MainPID") != first)
+    assert "Paris" in ask(machine)
+
+    second = machine.show("MainPID")
+    machine.run("kill", "-STOP", second)
+    machine.wait(lambda: machine.show("ActiveState") == "active" and machine.show("MainPID") != second)
+    assert machine.show("NRestarts") == "2"
+    assert "watchdog" in machine.run("journalctl", "--no-pager", "-u", "edge.service").lower()
+
+    machine.run("systemctl", "stop", "edge.service")
+    assert (machine.show("Result"), machine.show("ExecMainStatus")) == ("success", "0")
+
+
+@pytest.mark.nspawn
+@pytest.mark.mosquitto
+@pytest.mark.skipif(sysconfig.get_python_version() != "3.11", reason="Debian 12's own Python is 3.11")
+def test_a_damaged_bundle_is_not_started_again(machine: Machine):
+    """Exit status 65 is final: systemd does not try again and again."""
+    machine.run("sh", "-c", "sed -i 's#/srv/edge-slm/bundle#/srv/nothing#' /etc/edge-slm/edge.toml")
+    machine.run("systemctl", "start", "edge.service", check=False)
+    assert (machine.show("ActiveState"), machine.show("ExecMainStatus")) == ("failed", "65")
+    assert "is not a bundle" in machine.run("journalctl", "--no-pager", "-u", "edge.service")
+
+
+def ask(machine: Machine) -> str:
+    """One question with mosquitto_rr, as a stranger's program would ask it; the terminal message's text."""
+    request = json.dumps({"prompt": "What is the capital of France?", "max_tokens": 12, "stream": False})
+    options = ["-u", "board", "-P", "secret", "-V", "5", "-q", "1", "-W", "30"]
+    topics = ["-t", "edge/test/request", "-e", "answers", "-m", request]
+    return str(json.loads(machine.run("mosquitto_rr", *options, *topics))["text"])
