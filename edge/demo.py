@@ -87,14 +87,15 @@ async def broker_process(port: int, websocket_port: int) -> AsyncIterator[asynci
 
 
 @contextlib.asynccontextmanager
-async def daemon_process(bundle: Path, port: int) -> AsyncIterator[asyncio.subprocess.Process]:
-    """The daemon, loading its model."""
+async def daemon_process(bundle: Path, port: int, **changed: str) -> AsyncIterator[asyncio.subprocess.Process]:
+    """The daemon, loading its model; `changed` holds settings by their variables' names."""
     settings = {
         "EDGE_DEVICE": DEVICE,
         "EDGE_BROKER__PORT": str(port),
         "EDGE_ENGINE__BUNDLE": str(bundle),
         "EDGE_TELEMETRY__PERIOD_SECONDS": "2",
         "EDGE_LOG_LEVEL": "warning",
+        **changed,
     }
     async with child(["serve"], settings, None) as process:
         yield process

@@ -15,7 +15,10 @@ from tests.conftest import serving
 QUESTION = "What is the capital of France?"
 SCHEMA = {
     "type": "object",
-    "properties": {"city": {"type": "string", "maxLength": 40}, "population": {"type": "integer", "minimum": 0, "maximum": 99999999}},
+    "properties": {
+        "city": {"type": "string", "maxLength": 40},
+        "population": {"type": "integer", "minimum": 0, "maximum": 99999999},
+    },
     "required": ["city", "population"],
     "additionalProperties": False,
 }
@@ -237,5 +240,3 @@ def child_of(pid: int) -> int:
     """The one child of a process."""
     with open(f"/proc/{pid}/task/{pid}/children", encoding="ascii") as file:  # noqa: PTH123 - a proc file
         return int(file.read().split()[0])
-
-

@@ -95,7 +95,7 @@ class Machine:
 
 @pytest.fixture
 def machine(bundle: Path, tmp_path: Path) -> Iterator[Machine]:
-    """This machine's root, booted, with Mosquitto that wants a password."""
+    """The root of this machine, booted, with Mosquitto that wants a password."""
     if os.geteuid() != 0 or shutil.which("systemd-nspawn") is None or shutil.which("mosquitto") is None:
         if os.environ.get("CI"):
             pytest.fail("CI must have root, systemd-container and mosquitto")
@@ -138,7 +138,7 @@ def prepare(etc: Path) -> None:
 
 
 def remove_cgroups() -> None:
-    """nspawn leaves empty cgroups behind."""
+    """Nspawn leaves empty cgroups behind."""
     for top in ("systemd", "unified", "."):
         for name in ("payload", "supervisor"):
             folder = Path("/sys/fs/cgroup") / top / name

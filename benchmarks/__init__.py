@@ -1,0 +1,1 @@
+"""Every figure that we claim, measured again: `make figures [ONLY=name]`."""

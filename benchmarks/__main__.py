@@ -1,0 +1,60 @@
+"""`python -m benchmarks --bundle PATH [ONLY…]`: measure, print a line each, write figures.json."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import platform
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from benchmarks import clone, decode, egress, parent, prefill
+from benchmarks.figure import Figure
+
+MEASURES: dict[str, Callable[[Path], list[Figure]]] = {
+    "parent": parent.measure,
+    "prefill": prefill.measure,
+    "decode": decode.measure,
+    "egress": egress.measure,
+    "demo": clone.measure_demo,
+    "test": clone.measure_test,
+}
+"""Quick ones first; `demo` and `test` each take a fresh clone and some minutes."""
+
+
+def main() -> int:
+    """Exit status 1 where a figure is short of its bar."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
+    parser.add_argument("only", nargs="*", choices=[[], *MEASURES], help="what to measure (default: everything)")
+    parser.add_argument("--bundle", type=Path, required=True)
+    parser.add_argument("--output", type=Path, default=Path("figures.json"), help="where the JSON goes")
+    options = parser.parse_args()
+    figures = list(measured(options.only or list(MEASURES), options.bundle))
+    keep(options.output, figures)
+    return 0 if all(figure.ok for figure in figures) else 1
+
+
+def measured(names: list[str], bundle: Path) -> Iterator[Figure]:
+    """The figures of some measures, each printed as it comes."""
+    for name in names:
+        print(f"measuring {name}…", file=sys.stderr, flush=True)
+        for figure in MEASURES[name](bundle):
+            print(figure.line(), flush=True)
+            yield figure
+
+
+def keep(path: Path, figures: list[Figure]) -> None:
+    """Put figures into the JSON file, over the older ones of the same names."""
+    kept: dict[str, Any] = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+    machine = f"{platform.machine()}, Python {platform.python_version()}"
+    for figure in figures:
+        kept[figure.name] = {**asdict(figure), "ok": figure.ok, "machine": machine, "time": int(time.time())}
+    path.write_text(json.dumps(kept, indent=2) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
