@@ -47,7 +47,19 @@ def observe(folder: Path, script: str, port: int) -> tuple[list[str], list[str]]
     unshare = ["unshare", "--net"] if os.geteuid() == 0 else ["unshare", "--map-root-user", "--net"]
     bring_up = "import fcntl,socket;fcntl.ioctl(socket.socket(),0x8914,b'lo'.ljust(16,b'\\0')+b'\\x49\\0'+b'\\0'*22)"
     whole = f'"{sys.executable}" -c "{bring_up}"\n{script}'
-    traced = ["strace", "-f", "-qq", "-e", "trace=connect,sendto,sendmsg", "-o", str(trace), "sh", "-ec", whole]
+    traced = [
+        "strace",
+        "-f",
+        "-qq",
+        "--seccomp-bpf",
+        "-e",
+        "trace=connect,sendto,sendmsg",
+        "-o",
+        str(trace),
+        "sh",
+        "-ec",
+        whole,
+    ]
     done = subprocess.run([*unshare, *traced], cwd=ROOT, env=environment, capture_output=True, check=False)
     if done.returncode:
         raise RuntimeError(f"the traced script failed: {done.stderr.decode(errors='replace')[-2000:]}")
