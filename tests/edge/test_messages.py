@@ -1,0 +1,128 @@
+"""What travels: every hostile payload becomes a Fault, every answer can be read back."""
+
+from __future__ import annotations
+
+import json
+import random
+
+import pytest
+
+from edge import messages
+from edge.errors import BadRequest, Fault, TooLarge, Unsupported
+from edge.messages import Message, Outcome
+from edge.topics import Topics
+
+TOPICS = Topics("pi")
+
+
+def parse(payload: bytes | str | dict, limit: int = 65536, **properties) -> messages.Request:
+    """A payload on the request topic of the client `me`."""
+    raw = json.dumps(payload) if isinstance(payload, dict) else payload
+    data = raw if isinstance(raw, bytes) else raw.encode()
+    return messages.parse_request(Message("edge/pi/request/me", data, **properties), TOPICS, limit)
+
+
+def test_a_bare_text_is_a_prompt():
+    """`mosquitto_pub -m` is enough; the answer goes to the client's reply topic."""
+    request = parse("What is E42?")
+    assert request.chat.conversation() == [{"role": "user", "content": "What is E42?"}]
+    assert request.address.topic == "edge/pi/reply/me"
+
+
+def test_properties_and_payload_say_the_same():
+    """MQTT 5's response topic and expiry are the payload's response_topic and deadline_ms."""
+    five = parse({"prompt": "x"}, response_topic="a/b", message_expiry_interval=3, correlation_data=b"\xff\x01")
+    old = parse({"prompt": "x", "response_topic": "a/b", "deadline_ms": 3000})
+    assert (five.address.topic, five.deadline_seconds) == (old.address.topic, old.deadline_seconds) == ("a/b", 3)
+    assert five.address.id == "ff01"
+
+
+def test_unknown_fields_are_named_and_ignored():
+    """A newer client's field does not break it on an older board."""
+    assert parse({"prompt": "x", "zebra": 1}).warnings == ("the field 'zebra' is not known and was ignored",)
+
+
+@pytest.mark.parametrize(
+    ("payload", "properties", "kind", "says"),
+    [
+        (b"\xff\xfe", {}, BadRequest, "not UTF-8"),
+        ('{"prompt": ', {}, BadRequest, "not"),
+        ("", {}, BadRequest, "empty"),
+        ("{}", {}, BadRequest, "prompt or messages"),
+        ({"prompt": "  "}, {}, BadRequest, "empty"),
+        ({"prompt": 7}, {}, BadRequest, "prompt"),
+        ({"prompt": "x", "temperature": "hot"}, {}, BadRequest, "temperature"),
+        ({"prompt": "x", "max_tokens": -1}, {}, BadRequest, "max_tokens"),
+        ({"prompt": "x", "max_tokens": True}, {}, BadRequest, "max_tokens"),
+        ({"messages": [{"role": "robot", "content": "x"}]}, {}, BadRequest, "messages.0.role"),
+        ({"prompt": "x", "response_format": {"type": "json_schema"}}, {}, BadRequest, "schema"),
+        ({"prompt": "x", "response_topic": "a/#"}, {}, BadRequest, "wildcards"),
+        ({"prompt": "x"}, {"response_topic": "a/+/b"}, BadRequest, "wildcards"),
+        ({"prompt": "x"}, {"response_topic": "edge/pi/request"}, BadRequest, "own topics"),
+        ({"prompt": "x"}, {"response_topic": "$SYS/x"}, BadRequest, "broker's own"),
+        ("[" * 100_000, {"content_type": "application/json"}, TooLarge, "bytes"),
+        ('{"prompt":' + "[" * 5000, {}, BadRequest, "nests deeper"),
+        ('{"prompt": "x", "top_p": NaN}', {}, BadRequest, "NaN"),
+        ('{"prompt": "\\ud800"}', {}, BadRequest, "surrogate"),
+        ("x" * 70_000, {}, TooLarge, "70000"),
+        ("x", {"content_type": "image/jpeg"}, Unsupported, "image/jpeg"),
+        ("x", {"retain": True}, BadRequest, "retained"),
+    ],
+)
+def test_bad_input_is_a_fault_that_says_why(payload, properties, kind, says):
+    """Never a crash, never a silent guess; the message names the field or the figure."""
+    with pytest.raises(kind, match=says):
+        parse(payload, **properties)
+
+
+def test_mutated_requests_never_crash():
+    """20,000 seeded mutations of a whole request: each is understood or a Fault, and a Fault can be answered."""
+    whole = json.dumps(
+        {"messages": [{"role": "user", "content": "häh"}], "stop": ["a"], "seed": 1, "id": "q", "top_p": 0.5}
+    ).encode()
+    chance = random.Random(0)
+    for _ in range(20_000):
+        data = bytearray(whole)
+        for _ in range(chance.randrange(1, 6)):
+            at = chance.randrange(len(data))
+            data[at : at + chance.randrange(3)] = bytes(chance.choices(b'{}[]":,\\u0e9\xff\x00', k=chance.randrange(3)))
+        message = Message("edge/pi/request", bytes(data))
+        fault = fault_of(message)
+        if fault is not None:
+            body = messages.reply(messages.address_of(message, TOPICS), messages.refusal(fault))
+            assert json.loads(body.payload)["code"] == fault.code
+
+
+def fault_of(message: Message) -> Fault | None:
+    """What is wrong with a request; anything but a Fault fails the test."""
+    try:
+        messages.parse_request(message, TOPICS, 65536)
+    except Fault as fault:
+        return fault
+    return None
+
+
+def test_answers_say_everything_and_echo_the_correlation():
+    """A terminal message has code, usage, timings and index; a fault's has its message and the field at fault."""
+    address = parse({"prompt": "x", "id": "q"}, correlation_data=b"c").address
+    good = messages.reply(address, Outcome(200, "stop", "Hi"))
+    bad = messages.reply(address, messages.refusal(BadRequest("wrong", "top_p")))
+    assert (good.correlation_data, good.qos, good.content_type) == (b"c", 1, "application/json")
+    assert json.loads(good.payload).keys() >= {"type", "id", "code", "finish_reason", "text", "usage", "timings"}
+    assert json.loads(bad.payload)["error"] == {"message": "wrong", "param": "top_p", "retry_after": None}
+
+
+@pytest.mark.parametrize("payload", [b"q1", b'{"id": "q1"}'])
+def test_a_cancel_names_its_request(payload):
+    """By the bare id, by a field, or by correlation data."""
+    assert messages.parse_cancel(Message("edge/pi/cancel/me", payload), TOPICS) == ("me", b"q1")
+    assert messages.parse_cancel(Message("edge/pi/cancel", b"", correlation_data=b"c"), TOPICS) == (None, b"c")
+    with pytest.raises(BadRequest):
+        messages.parse_cancel(Message("edge/pi/cancel", b""), TOPICS)
+
+
+@pytest.mark.parametrize("topic", ["edge/other/request", "edge/pi/request/a/b", "edge/pi/request/a b", "x"])
+def test_topics_that_are_not_ours(topic):
+    """A foreign topic, or a client name that is more than one plain level."""
+    with pytest.raises(ValueError, match="not a topic of pi"):
+        TOPICS.parse(topic)
