@@ -85,7 +85,7 @@ export EDGE_BROKER__PORT={port} EDGE_ENGINE__BUNDLE='{bundle.resolve()}' EDGE_DE
 {edge} broker --port {port} & broker=$!
 sleep 2
 {edge} serve & daemon=$!
-{edge} ask --timeout 90 --max-tokens 16 'What is the capital of France?' | grep Paris
+{edge} ask --timeout 60 --max-tokens 16 'What is the capital of France?' | grep Paris
 sleep {seconds}
 kill $daemon; wait $daemon
 kill $broker; wait $broker

@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-EXTRAS = {"test": ["export", "test"], "demo": ["export"]}
+EXTRAS: dict[str, list[str]] = {"test": ["export", "test"], "demo": ["export"], "board": []}
 """The widest first: the others are held to its versions."""
 BUILD = "hatchling>=1.27,<2\neditables>=0.5,<1\n"
 """What an editable install builds with, since it is done without build isolation."""

@@ -14,6 +14,7 @@ from typing import Any
 from edge.client import Client
 from edge.config import Settings, load_settings
 from edge.errors import ConfigError
+from edge.topics import Topics
 
 EXIT_STATUS = {200: 0, 408: 4, 499: 130, 503: 75}
 """By the reply's code; any other is 1. 75 is sysexits' "try again later"."""
@@ -73,15 +74,32 @@ def read_schema(path: Path) -> dict[str, Any]:
 
 async def ask(settings: Settings, options: argparse.Namespace, request: dict[str, Any]) -> int:
     """Send the request and print what comes; Ctrl-C cancels it on the board."""
-    async with Client(settings.broker, options.device or settings.device) as client:
+    device = options.device or settings.device
+    async with Client(settings.broker, device, (Topics(device).status,)) as client:
         asyncio.get_running_loop().add_signal_handler(signal.SIGINT, client.cancel, request["id"])
         try:
             async with asyncio.timeout(options.timeout + 10):
+                await wait_for_board(client)
                 return await show(client, request, options)
         except TimeoutError:
             topic = client.topics.request(client.name)
             print(f"edge ask: no answer on {topic}; is `edge serve` running there?", file=sys.stderr)
             return EXIT_STATUS[408]
+
+
+async def wait_for_board(client: Client) -> None:
+    """Return once the board's status says that it listens: what is published before that, the broker drops."""
+    listening = asyncio.create_task(board_listens(client))
+    if not (await asyncio.wait({listening}, timeout=2))[0]:
+        print(f"edge ask: waiting for the board {client.topics.device!r} to come online", file=sys.stderr)
+    await listening
+
+
+async def board_listens(client: Client) -> None:
+    """Return at the first status that is not `offline`."""
+    async for message in client.messages():
+        if message.topic == client.topics.status and json.loads(message.payload)["state"] != "offline":
+            return
 
 
 async def show(client: Client, request: dict[str, Any], options: argparse.Namespace) -> int:

@@ -1,0 +1,141 @@
+"""The command line as its users meet it: real processes, their output and their exit statuses."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import time
+
+import pytest
+
+from tests.clients import User
+from tests.conftest import EDGE, ROOT, embedded_broker, serving
+
+
+@pytest.fixture(scope="module")
+def board(bundle, tmp_path_factory):
+    """A daemon over the embedded broker for all tests here; the environment that leads there."""
+    folder = tmp_path_factory.mktemp("board")
+    with embedded_broker(folder) as port, serving(bundle, port, folder):
+        with User(port) as user:
+            user.wait_online()
+        yield {"EDGE_BROKER__PORT": str(port), "EDGE_DEVICE": "test"}
+
+
+def edge(env: dict[str, str], *arguments: str, **options) -> subprocess.CompletedProcess[str]:
+    """One command to its end."""
+    environment = {**os.environ, **env}
+    return subprocess.run(
+        [*EDGE, *arguments],
+        env=environment,
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+        **options,
+    )
+
+
+def test_ask(board):
+    """An argument or piped text is asked; the answer is all of standard output."""
+    asked = edge(board, "ask", "--max-tokens", "12", "What is the capital of France?")
+    piped = edge(board, "ask", "--no-stream", "--max-tokens", "12", input="What is the capital of France?")
+    assert (asked.returncode, piped.returncode) == (0, 0)
+    assert "Paris" in asked.stdout
+    assert asked.stdout == piped.stdout
+
+
+def test_ask_holds_to_a_schema(board, tmp_path):
+    """The answer parses; a file that is no schema is a configuration error."""
+    schema = {"type": "object", "properties": {"city": {"type": "string", "maxLength": 20}}, "required": ["city"]}
+    path = tmp_path / "schema.json"
+    path.write_text(json.dumps(schema))
+    done = edge(board, "ask", "--json-schema", str(path), "--max-tokens", "64", "A city?")
+    assert isinstance(json.loads(done.stdout)["city"], str)
+    path.write_text("[]")
+    assert edge(board, "ask", "--json-schema", str(path), "A city?").returncode == 78
+
+
+def test_the_outcome_is_the_exit_status(board):
+    """Nothing asked 78, out of time 4, longer than the context 1 with both figures."""
+    assert edge(board, "ask", input=" ").returncode == 78
+    late = edge(board, "ask", "--timeout", "0.4", "--max-tokens", "2000", "Write a very long story about the sea.")
+    assert (late.returncode, "408" in late.stderr) == (4, True)
+    long = edge(board, "ask", input="sea " * 5000)
+    assert long.returncode == 1
+    assert "the context holds 4096" in long.stderr
+
+
+def test_ctrl_c_cancels_on_the_board(board):
+    """The board says that it was cancelled, and the status is the shell's for an interrupt."""
+    command = [*EDGE, "ask", "--max-tokens", "3000", "--temperature", "1", "--seed", "1", "Write a very long story."]
+    environment = {**os.environ, **board}
+    with subprocess.Popen(command, env=environment, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as asking:
+        assert asking.stdout is not None
+        asking.stdout.read(5)
+        asking.send_signal(signal.SIGINT)
+        _, errors = asking.communicate(timeout=30)
+    assert asking.returncode == 130
+    assert b"cancelled as asked" in errors
+
+
+def test_ask_waits_for_a_board_that_comes_later(bundle, tmp_path):
+    """A question asked before the daemon stands is not lost."""
+    with embedded_broker(tmp_path) as port:
+        env = {**os.environ, "EDGE_BROKER__PORT": str(port), "EDGE_DEVICE": "test"}
+        command = [*EDGE, "ask", "--max-tokens", "12", "What is the capital of France?"]
+        with subprocess.Popen(command, env=env, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as asking:
+            time.sleep(1)
+            with serving(bundle, port, tmp_path):
+                answer, _ = asking.communicate(timeout=60)
+    assert asking.returncode == 0
+    assert b"Paris" in answer
+
+
+def test_no_broker_is_said_with_its_address(tmp_path):
+    """And what to set."""
+    done = edge({"EDGE_BROKER__PORT": "1"}, "ask", "x")
+    assert done.returncode == 69
+    assert "127.0.0.1:1" in done.stderr
+
+
+def test_status_and_doctor(board, bundle):
+    """Both end with 0 where all is well and name the model."""
+    status = edge(board, "status")
+    assert status.returncode == 0, status.stderr
+    assert "smollm2" in status.stdout
+    doctor = edge({**board, "EDGE_ENGINE__BUNDLE": str(bundle)}, "doctor")
+    assert doctor.returncode == 0, doctor.stdout + doctor.stderr
+
+
+def test_demo_once(bundle):
+    """The README's demo, its set-up aside: three answers, a reading, exit status 0."""
+    done = edge({}, "demo", "--bundle", str(bundle), "--once")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count("Paris") >= 3
+    assert "board     " in done.stdout
+
+
+def test_settings_name_what_is_wrong(tmp_path):
+    """A wrong key by its line, a wrong value by its variable; secrets are not shown."""
+    file = tmp_path / "edge.toml"
+    file.write_text("[broker]\nprot = 1883\n")
+    wrong_key = edge({"EDGE_CONFIG": str(file)}, "serve", "--print-config")
+    assert wrong_key.returncode == 78
+    assert f"{file}, line 2" in wrong_key.stderr
+    wrong_value = edge({"EDGE_BROKER__PORT": "many"}, "serve", "--print-config")
+    assert wrong_value.returncode == 78
+    assert "EDGE_BROKER__PORT" in wrong_value.stderr
+    shown = edge({"EDGE_BROKER__PASSWORD": "tulip"}, "serve", "--print-config")
+    assert shown.returncode == 0
+    assert "tulip" not in shown.stdout
+
+
+def test_help_reads_well():
+    """Every command is there with a line of its own."""
+    text = edge({}, "--help").stdout
+    for command in ("serve", "ask", "status", "doctor", "demo", "bench", "bundle", "broker"):
+        assert f"  {command}" in text
