@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import socket
 import ssl
 from collections.abc import Sequence
 from typing import Any
@@ -35,6 +36,17 @@ PERMANENT = {
 }
 """Refusals that trying again does not mend (MQTT 5, section 3.2.2.2)."""
 SESSION_TAKEN_OVER = 0x8E
+
+
+def _wake_up_pair() -> tuple[socket.socket, socket.socket]:
+    """What paho's thread is woken with. Its own is a TCP connection to itself, for a moment open to any process."""
+    pair = socket.socketpair()
+    for end in pair:
+        end.setblocking(False)
+    return pair
+
+
+paho._socketpair_compat = _wake_up_pair
 
 
 class MqttTransport:

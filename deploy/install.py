@@ -1,0 +1,106 @@
+"""`make install`: the daemon onto this board as a systemd service, from this checkout. Run it as root.
+
+`python3 deploy/install.py [--bundle DIR] [--root DIR]`. Uses nothing but the standard library. What is configured
+already stays as it is; running it again updates the program and the unit.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+SOURCE = Path(__file__).resolve().parent.parent
+UNITS = SOURCE / "systemd"
+
+
+def main() -> int:
+    """Program, unit, settings, bundle, start."""
+    parser = argparse.ArgumentParser(prog="make install", description=__doc__)
+    parser.add_argument("--bundle", type=Path, help="the bundle to put at /srv/edge-slm/bundle")
+    parser.add_argument("--root", type=Path, default=Path("/"), help="install below this folder; starts nothing")
+    options = parser.parse_args()
+    if options.root == Path("/") and os.geteuid() != 0:
+        return refuse("installing needs root: sudo make install")
+    if options.bundle and not (options.bundle / "manifest.json").is_file():
+        return refuse(f"{options.bundle} is not a bundle; `make bundle` or edge-export makes one")
+    try:
+        install_program(options.root / "opt/edge-slm/venv")
+    except subprocess.CalledProcessError:
+        return refuse("pip failed; the lines above say why")
+    install_unit(options.root)
+    install_bundle(options.root / "srv/edge-slm/bundle", options.bundle)
+    return start() if options.root == Path("/") else 0
+
+
+def refuse(reason: str) -> int:
+    """Say why not; exit status 1."""
+    print(f"install: {reason}", file=sys.stderr)
+    return 1
+
+
+def install_program(venv: Path) -> None:
+    """A virtual environment with what requirements/board.lock names, and this checkout's packages."""
+    print(f"install: {venv} (about a minute)", flush=True)
+    subprocess.run([sys.executable, "-m", "venv", venv], check=True)
+    pip = [venv / "bin/python", "-m", "pip", "install", "--disable-pip-version-check", "--quiet"]
+    lock = SOURCE / "requirements/board.lock"
+    subprocess.run([*pip, "--require-hashes", "--only-binary=:all:", "-r", lock], check=True)
+    subprocess.run([*pip, "--force-reinstall", "--no-deps", "--no-build-isolation", SOURCE], check=True)
+
+
+def install_unit(root: Path) -> None:
+    """The unit and its folders are ours and replaced; edge.toml is the operator's and kept."""
+    place(UNITS / "edge.service", root / "etc/systemd/system/edge.service")
+    place(UNITS / "edge.tmpfiles.conf", root / "etc/tmpfiles.d/edge.conf")
+    settings = root / "etc/edge-slm/edge.toml"
+    if settings.exists():
+        print(f"install: {settings} kept")
+    else:
+        place(UNITS / "edge.toml.example", settings)
+
+
+def place(source: Path, target: Path) -> None:
+    """Copy a file, readable by all, with its folders."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    shutil.copyfile(source, target)
+    target.chmod(0o644)
+    print(f"install: {target}")
+
+
+def install_bundle(target: Path, bundle: Path | None) -> None:
+    """Beside, then renamed, so that no half-copied bundle is ever served."""
+    if bundle is None:
+        if not target.exists():
+            print(f"install: no bundle yet; copy one to {target}, or run again with ARGS='--bundle DIR'")
+        return
+    target.parent.mkdir(parents=True, exist_ok=True)
+    beside, old = target.with_suffix(".new"), target.with_suffix(".old")
+    for leftover in (beside, old):
+        shutil.rmtree(leftover, ignore_errors=True)
+    shutil.copytree(bundle, beside)
+    beside.chmod(0o755)
+    if target.exists():
+        target.rename(old)
+    beside.rename(target)
+    shutil.rmtree(old, ignore_errors=True)
+    print(f"install: {target}")
+
+
+def start() -> int:
+    """Load the unit and start it where systemd runs; the exit status of that."""
+    if not Path("/run/systemd/system").is_dir():
+        print("install: systemd does not run here; nothing was started")
+        return 0
+    subprocess.run(["systemd-tmpfiles", "--create", "/etc/tmpfiles.d/edge.conf"], check=True)
+    subprocess.run(["systemctl", "daemon-reload"], check=True)
+    subprocess.run(["systemctl", "enable", "edge"], check=True)
+    print("install: starting; READY comes after the model's first answer", flush=True)
+    return subprocess.run(["systemctl", "restart", "edge"], check=False).returncode
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
