@@ -17,6 +17,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
+os.environ["ORT_DISABLE_TELEMETRY"] = "1"  # before any test imports the runtime
 EDGE = [sys.executable, "-m", "edge"]
 
 

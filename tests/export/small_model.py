@@ -1,0 +1,130 @@
+"""A Llama checkpoint of a few kilobytes with seeded random weights, the same as a Phi-3, and its forward pass."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+from safetensors.numpy import save_file
+from tokenizers import Tokenizer, models, pre_tokenizers
+
+HIDDEN, INNER, HEADS, KV_HEADS, LAYERS, VOCABULARY = 64, 80, 4, 2, 2, 96
+HEAD = HIDDEN // HEADS
+EPSILON, THETA = 1e-5, 10000.0
+CONFIG = {
+    "architectures": ["LlamaForCausalLM"],
+    "hidden_size": HIDDEN,
+    "intermediate_size": INNER,
+    "num_attention_heads": HEADS,
+    "num_key_value_heads": KV_HEADS,
+    "num_hidden_layers": LAYERS,
+    "vocab_size": VOCABULARY,
+    "max_position_embeddings": 128,
+    "rms_norm_eps": EPSILON,
+    "rope_theta": THETA,
+    "tie_word_embeddings": False,
+    "hidden_act": "silu",
+    "bos_token_id": 1,
+    "eos_token_id": 2,
+}
+Weights = dict[str, np.ndarray]
+
+
+def llama_weights() -> Weights:
+    """By their Hugging Face names; an inner width that is no multiple of a block."""
+    chance = np.random.default_rng(0)
+
+    def matrix(rows: int, columns: int) -> np.ndarray:
+        return (chance.standard_normal((rows, columns)) / np.sqrt(columns)).astype(np.float32)
+
+    weights = {"model.embed_tokens.weight": matrix(VOCABULARY, HIDDEN), "lm_head.weight": matrix(VOCABULARY, HIDDEN)}
+    weights["model.norm.weight"] = chance.uniform(0.5, 1.5, HIDDEN).astype(np.float32)
+    for number in range(LAYERS):
+        prefix = f"model.layers.{number}"
+        for name in ("input_layernorm", "post_attention_layernorm"):
+            weights[f"{prefix}.{name}.weight"] = chance.uniform(0.5, 1.5, HIDDEN).astype(np.float32)
+        for name, rows in (("q", HIDDEN), ("k", KV_HEADS * HEAD), ("v", KV_HEADS * HEAD), ("o", HIDDEN)):
+            weights[f"{prefix}.self_attn.{name}_proj.weight"] = matrix(rows, HIDDEN)
+        weights[f"{prefix}.mlp.gate_proj.weight"] = matrix(INNER, HIDDEN)
+        weights[f"{prefix}.mlp.up_proj.weight"] = matrix(INNER, HIDDEN)
+        weights[f"{prefix}.mlp.down_proj.weight"] = matrix(HIDDEN, INNER)
+    return weights
+
+
+def as_phi3(weights: Weights) -> Weights:
+    """The same model in Phi-3's spelling: q, k and v in one matrix, gate and up in another."""
+    made = {name: value for name, value in weights.items() if not any(f"{p}_proj" in name for p in PARTS)}
+    for number in range(LAYERS):
+        attention, mlp = (f"model.layers.{number}.{part}" for part in ("self_attn", "mlp"))
+        parts = [weights[f"{attention}.{name}_proj.weight"] for name in "qkv"]
+        made[f"{attention}.qkv_proj.weight"] = np.concatenate(parts)
+        made[f"{mlp}.gate_up_proj.weight"] = np.concatenate(
+            [weights[f"{mlp}.{name}_proj.weight"] for name in ("gate", "up")]
+        )
+    return made
+
+
+PARTS = ("q", "k", "v", "gate", "up")
+
+
+def write_checkpoint(folder: Path, weights: Weights, **config) -> Path:
+    """A Hugging Face folder in two shards, with a tokenizer of one letter a token."""
+    folder.mkdir()
+    (folder / "config.json").write_text(json.dumps({**CONFIG, **config}))
+    names = sorted(weights)
+    shards = {"model-1.safetensors": names[::2], "model-2.safetensors": names[1::2]}
+    for file, held in shards.items():
+        save_file({name: weights[name] for name in held}, folder / file)
+    index = {name: file for file, held in shards.items() for name in held}
+    (folder / "model.safetensors.index.json").write_text(json.dumps({"weight_map": index}))
+    letters = ["Ġ", "Ċ", *map(chr, range(33, 127))]
+    tokenizer = Tokenizer(models.BPE({letter: number for number, letter in enumerate(letters)}, []))
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    tokenizer.save(str(folder / "tokenizer.json"))
+    template = "{% for message in messages %}{{ message.content }}{% endfor %}"
+    settings = {"chat_template": template, "eos_token": "!", "tokenizer_class": "GPT2Tokenizer"}
+    (folder / "tokenizer_config.json").write_text(json.dumps(settings))
+    return folder
+
+
+def forward(weights: Weights, tokens: list[int]) -> np.ndarray:
+    """Logits `[vocabulary]` after the last token, in float64, written after the published architecture."""
+    state = weights["model.embed_tokens.weight"][tokens].astype(np.float64)
+    for number in range(LAYERS):
+        prefix = f"model.layers.{number}"
+        state = state + attention(
+            weights, f"{prefix}.self_attn", norm(state, weights[f"{prefix}.input_layernorm.weight"])
+        )
+        inner = norm(state, weights[f"{prefix}.post_attention_layernorm.weight"])
+        gate = inner @ weights[f"{prefix}.mlp.gate_proj.weight"].T
+        up = inner @ weights[f"{prefix}.mlp.up_proj.weight"].T
+        state = state + (gate / (1 + np.exp(-gate)) * up) @ weights[f"{prefix}.mlp.down_proj.weight"].T
+    return norm(state[-1:], weights["model.norm.weight"])[0] @ weights["lm_head.weight"].T
+
+
+def norm(values: np.ndarray, weight: np.ndarray) -> np.ndarray:
+    """Root mean square normalisation."""
+    return values / np.sqrt((values**2).mean(-1, keepdims=True) + EPSILON) * weight
+
+
+def attention(weights: Weights, prefix: str, values: np.ndarray) -> np.ndarray:
+    """Causal attention, two query heads a key head."""
+    count = len(values)
+    query, key, value = (
+        (values @ weights[f"{prefix}.{name}_proj.weight"].T).reshape(count, -1, HEAD).swapaxes(0, 1) for name in "qkv"
+    )
+    query, key = rotate(query), rotate(key)
+    key, value = (np.repeat(each, HEADS // KV_HEADS, axis=0) for each in (key, value))
+    scores = query @ key.swapaxes(1, 2) / np.sqrt(HEAD) + np.triu(np.full((count, count), -1e9), 1)
+    shares = np.exp(scores - scores.max(-1, keepdims=True))
+    mixed = shares / shares.sum(-1, keepdims=True) @ value
+    return mixed.swapaxes(0, 1).reshape(count, HIDDEN) @ weights[f"{prefix}.o_proj.weight"].T
+
+
+def rotate(values: np.ndarray) -> np.ndarray:
+    """Rotary positions, the halves of a head turned together."""
+    angles = np.outer(np.arange(values.shape[1]), THETA ** (-np.arange(0, HEAD, 2) / HEAD))
+    cosine, sine = np.cos(angles), np.sin(angles)
+    first, second = values[..., : HEAD // 2], values[..., HEAD // 2 :]
+    return np.concatenate([first * cosine - second * sine, second * cosine + first * sine], -1)

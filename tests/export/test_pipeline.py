@@ -1,0 +1,138 @@
+"""A checkpoint through the whole export: the graph says what the architecture says; nothing half-made is left."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import onnxruntime
+import pytest
+
+from edge.bundle import open_bundle
+from edge.engine import Job, open_engine
+from export.errors import ExportError
+from export.pipeline import export_bundle
+from export.quantize import round_to_nearest
+from export.recipe import Recipe
+from tests.conftest import ROOT
+from tests.export import small_model
+
+TOKENS = [5, 17, 80, 3, 41, 9, 60, 22]
+EXACT = Recipe(licence="none", method="rtn", bits=8, block_size=16, accuracy_level=0, context_length=64)
+
+
+def export(source: Path, target: Path, recipe: Recipe = EXACT, force: bool = False) -> Path:
+    """A bundle without progress."""
+    return export_bundle(source, recipe, target, force, lambda *_: None).path
+
+
+def logits(bundle: Path, tokens: list[int]) -> np.ndarray:
+    """The graph's logits after the last token, straight from onnxruntime."""
+    run = onnxruntime.InferenceSession(bundle / "model.onnx", providers=["CPUExecutionProvider"])
+    shape = (1, small_model.KV_HEADS, 0, small_model.HEAD)
+    feed = {each.name: np.zeros(shape, np.float32) for each in run.get_inputs() if each.name.startswith("past")}
+    feed |= {"input_ids": np.array([tokens]), "attention_mask": np.ones((1, len(tokens)), np.int64)}
+    return run.run(["logits"], feed)[0][0, -1]
+
+
+@pytest.fixture(scope="module")
+def checkpoint(tmp_path_factory) -> Path:
+    """The small Llama."""
+    return small_model.write_checkpoint(tmp_path_factory.mktemp("source") / "llama", small_model.llama_weights())
+
+
+def test_the_graph_computes_the_architecture(checkpoint, tmp_path):
+    """An independent float64 forward pass over the rounded weights gives the same logits to float32's precision."""
+    weights = small_model.llama_weights()
+    rounded = {name: as_stored(name, value) for name, value in weights.items()}
+    found, wanted = logits(export(checkpoint, tmp_path / "bundle"), TOKENS), small_model.forward(rounded, TOKENS)
+    np.testing.assert_allclose(found, wanted, atol=1e-4)
+    assert np.corrcoef(found, small_model.forward(weights, TOKENS))[0, 1] > 0.999
+
+
+def as_stored(name: str, weight: np.ndarray) -> np.ndarray:
+    """What 8 bits make of a matrix; vectors are not quantised."""
+    if weight.ndim == 1:
+        return weight
+    is_table = "embed_tokens" in name or "lm_head" in name
+    form = EXACT.table_format if is_table else EXACT.format_of(".".join(name.split(".")[3:5]))
+    return round_to_nearest(weight, form).dequantized()
+
+
+def test_phi3_is_the_same_model_in_another_spelling(checkpoint, tmp_path):
+    """A Llama's weights concatenated as Phi-3 keeps them give the same logits through the Phi-3 skeleton."""
+    weights = small_model.as_phi3(small_model.llama_weights())
+    config = {"architectures": ["Phi3ForCausalLM"], "original_max_position_embeddings": 128}
+    phi3 = small_model.write_checkpoint(tmp_path / "phi3", weights, **config)
+    ours, theirs = export(checkpoint, tmp_path / "a"), export(phi3, tmp_path / "b")
+    assert open_bundle(theirs).manifest.family == "phi3"
+    np.testing.assert_allclose(logits(ours, TOKENS), logits(theirs, TOKENS), atol=1e-4)
+
+
+def test_four_bits_calibrated_load_and_answer(checkpoint, tmp_path):
+    """GPTQ at 4 bits over what this tokenizer makes of the calibration text; genai loads it and generates."""
+    recipe = Recipe(licence="none", context_length=64, calibration_tokens=512)
+    bundle = export(checkpoint, tmp_path / "bundle", recipe)
+    job = Job(id=1, messages=[{"role": "user", "content": "abc"}], max_tokens=6)
+    finished = open_engine(bundle, "cpu", 1, 16).generate(job, lambda _text: None, lambda: False)
+    assert finished.prompt_tokens == 3
+    assert 1 <= finished.completion_tokens <= 6
+
+
+def test_the_same_input_gives_the_same_bytes(checkpoint, tmp_path):
+    """Every file, the manifest among them."""
+    first, second = export(checkpoint, tmp_path / "a"), export(checkpoint, tmp_path / "b")
+    assert open_bundle(first).manifest.files == open_bundle(second).manifest.files
+
+
+def test_nothing_is_overwritten_unasked(checkpoint, tmp_path):
+    """Refused without --force, and the old bundle stays; replaced with it; no leftovers beside."""
+    bundle = export(checkpoint, tmp_path / "bundle")
+    (bundle / "mark").touch()
+    with pytest.raises(ExportError, match="--force"):
+        export(checkpoint, bundle)
+    assert (bundle / "mark").exists()
+    export(checkpoint, bundle, force=True)
+    assert not (bundle / "mark").exists()
+    assert [path.name for path in tmp_path.iterdir()] == ["bundle"]
+
+
+@pytest.mark.parametrize(
+    ("harm", "says"),
+    [
+        (
+            lambda folder: (folder / "model-1.safetensors").write_bytes(b"not"),
+            "model-1.safetensors is missing or damaged",
+        ),
+        (lambda folder: [each.unlink() for each in folder.glob("*.safetensors*")], "pickled weights are not read"),
+        (lambda folder: (folder / "config.json").write_text("{"), "config.json cannot be read"),
+        (lambda folder: (folder / "config.json").write_text('{"architectures": ["Zebra"]}'), "Zebra"),
+        (lambda folder: (folder / "tokenizer.json").unlink(), "tokenizer.json"),
+    ],
+)
+def test_a_source_that_cannot_be_used_is_named(tmp_path, harm, says):
+    """And nothing is left at the target or beside it."""
+    folder = small_model.write_checkpoint(tmp_path / "source", small_model.llama_weights())
+    harm(folder)
+    with pytest.raises(ExportError, match=says):
+        export(folder, tmp_path / "out" / "bundle")
+    assert not list((tmp_path / "out").glob("*")) if (tmp_path / "out").exists() else True
+
+
+def test_a_context_beyond_the_model_is_refused(checkpoint, tmp_path):
+    """With both figures."""
+    with pytest.raises(ExportError, match="4096 tokens is asked for, but this model is exact up to 128"):
+        export(checkpoint, tmp_path / "bundle", Recipe(licence="none"))
+
+
+def test_the_command_line(checkpoint, tmp_path):
+    """Exit status 0 and a line about the bundle; 1 and a sentence where it cannot be."""
+    command = [sys.executable, "-m", "export", str(checkpoint), "-o", str(tmp_path / "bundle"), "--method=rtn"]
+    done = subprocess.run([*command, "--context=64"], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "64 tokens of context" in done.stdout
+    again = subprocess.run([*command, "--context=64"], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert again.returncode == 1
+    assert again.stderr.count("\n") == 1
