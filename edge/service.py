@@ -224,7 +224,7 @@ class Service:
         self._queue.append(Waiting(self._count, request, time.monotonic()))
         self._arrived.set()
         place = len(self._queue) - 1 + (self._running is not None)
-        if place or not self._ready:
+        if request.chat.stream and (place or not self._ready):
             self._transport.publish(messages.queued(request.address, place))
 
     def _check_model(self, request: Request) -> None:

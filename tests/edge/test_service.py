@@ -81,6 +81,19 @@ def test_a_full_queue_and_a_doubled_id_are_refused():
     run(work)
 
 
+def test_without_streaming_there_is_one_message():
+    """An asker that wants no stream gets the terminal message alone, however long it waited."""
+
+    async def work():
+        async with rig(ScriptedEngine(pause_seconds=0.02)) as it:
+            it.ask("first", stream=False)
+            it.ask("second", stream=False)
+            await it.replies(2)
+            assert it.transport.bodies("queued") == it.transport.bodies("delta") == []
+
+    run(work)
+
+
 def test_faults_reach_their_asker():
     """An unknown model is 404, a retained request 400, a fault of the engine its own code."""
 
