@@ -23,7 +23,7 @@ lint: test-env ## ruff, mypy --strict
 	@$(BIN)/mypy
 
 figures: test-env bundle ## Measure our claims (ONLY=name for one); exit status 1 where one is short
-	@$(BIN)/python -m benchmarks --bundle $(BUNDLE) $(ONLY)
+	@$(BIN)/python -m benchmarks --bundle $(BUNDLE) $(ARGS) $(ONLY)
 
 bench: test-env bundle ## Measure the model on this machine, through MQTT and straight at the engine
 	@$(BIN)/python -m edge bench --bundle $(BUNDLE) $(ARGS)

@@ -15,6 +15,8 @@ from typing import Any
 from benchmarks import clone, decode, egress, parent, prefill
 from benchmarks.figure import Figure
 
+README = Path(__file__).resolve().parent.parent / "README.md"
+MARKS = ("<!-- figures -->", "<!-- end of figures -->")
 MEASURES: dict[str, Callable[[Path], list[Figure]]] = {
     "parent": parent.measure,
     "prefill": prefill.measure,
@@ -32,9 +34,12 @@ def main() -> int:
     parser.add_argument("only", nargs="*", choices=[[], *MEASURES], help="what to measure (default: everything)")
     parser.add_argument("--bundle", type=Path, required=True)
     parser.add_argument("--output", type=Path, default=Path("figures.json"), help="where the JSON goes")
+    parser.add_argument("--readme", action="store_true", help="write the README's table from the JSON")
     options = parser.parse_args()
     figures = list(measured(options.only or list(MEASURES), options.bundle))
-    keep(options.output, figures)
+    kept = keep(options.output, figures)
+    if options.readme:
+        write_table(README, kept)
     return 0 if all(figure.ok for figure in figures) else 1
 
 
@@ -47,13 +52,26 @@ def measured(names: list[str], bundle: Path) -> Iterator[Figure]:
             yield figure
 
 
-def keep(path: Path, figures: list[Figure]) -> None:
-    """Put figures into the JSON file, over the older ones of the same names."""
+def keep(path: Path, figures: list[Figure]) -> dict[str, Any]:
+    """Put figures into the JSON file, over the older ones of the same names; all that it holds then."""
     kept: dict[str, Any] = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
     machine = f"{platform.machine()}, Python {platform.python_version()}"
     for figure in figures:
         kept[figure.name] = {**asdict(figure), "ok": figure.ok, "machine": machine, "time": int(time.time())}
     path.write_text(json.dumps(kept, indent=2) + "\n", encoding="utf-8")
+    return kept
+
+
+def write_table(page: Path, kept: dict[str, Any]) -> None:
+    """Replace what stands between a page's two marks."""
+    rows = [
+        f"| {name} | {each['value']:g} {each['unit']} | {each['compare']} {each['bar']:g} |"
+        for name, each in sorted(kept.items())
+    ]
+    table = "\n".join(["| figure | measured | bar |", "|---|---|---|", *rows])
+    before, _, rest = page.read_text(encoding="utf-8").partition(MARKS[0])
+    after = rest.partition(MARKS[1])[2]
+    page.write_text(f"{before}{MARKS[0]}\n{table}\n{MARKS[1]}{after}", encoding="utf-8")
 
 
 if __name__ == "__main__":
