@@ -21,6 +21,7 @@ from edge.errors import FAULTS, BundleError, EngineFailed
 log = logging.getLogger(__name__)
 
 LINE_BYTES_MAX = 1 << 20
+ENDING_SECONDS = 2
 TERMINATE_SECONDS = 5.0
 
 
@@ -71,7 +72,7 @@ class Worker:
             await self.kill()
             raise BundleError(f"the model was not ready after {self._settings.load_seconds:g} s") from error
         if event is None or event["event"] != "ready":
-            await self.kill()
+            await self._end()
             raise BundleError(event["message"] if event else f"the engine ended while loading ({self._death()})")
         log.info("model ready after %.1f s, engine process %d", event["load_seconds"], self._process.pid)
 
@@ -99,7 +100,7 @@ class Worker:
             await self.kill()
             raise EngineFailed(f"the engine said nothing for {stall:g} s and was stopped") from error
         if event is None:
-            await self.kill()
+            await self._end()
             raise EngineFailed(f"the engine process ended while it was answering ({self._death()})")
         return event
 
@@ -116,6 +117,13 @@ class Worker:
             process.stdin.close()
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(process.wait(), TERMINATE_SECONDS)
+        await self.kill()
+
+    async def _end(self) -> None:
+        """The child is ending by itself: let it, since a kill's look at it would take its exit status from asyncio."""
+        assert self._process is not None
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._process.wait(), ENDING_SECONDS)
         await self.kill()
 
     async def kill(self) -> None:
