@@ -35,18 +35,16 @@ def main(wanted: str) -> int:
 
 def _install(wanted: str) -> int:
     lock = ROOT / "requirements" / f"{wanted}.lock"
-    if not PYTHON.exists():
-        subprocess.run([sys.executable, "-m", "venv", VENV], check=True)
     pip = [str(PYTHON), "-m", "pip", "install", "--disable-pip-version-check", "--quiet"]
     steps = (
+        [sys.executable, "-m", "venv", str(VENV)],
         [*pip, "--require-hashes", "--only-binary=:all:", "-r", str(lock)],
         [*pip, "--no-deps", "--no-build-isolation", "--no-index", "-e", str(ROOT)],
     )
     for step in steps:
         if subprocess.run(step, check=False).returncode:
-            print(
-                "setup: pip failed; the lines above say why. No network? A proxy goes into PIP_PROXY.", file=sys.stderr
-            )
+            print(f"setup: this failed; the lines above say why: {' '.join(step[:4])} …", file=sys.stderr)
+            print("setup: no network? A proxy goes into PIP_PROXY, a mirror into PIP_INDEX_URL.", file=sys.stderr)
             return 1
     _stamp(wanted).touch()
     return 0

@@ -41,9 +41,15 @@ class File(_Part):
 
 
 class Quantization(_Part):
-    """How the weights are stored. bits: of most matrices; overrides: of those that differ, by module name."""
+    """How the weights are stored.
+
+    method: gptq, rtn, or kept where every layer has the source's own blocks.
+    matrices_kept: how many are the source's own blocks, embedding and head among them.
+    bits: of most matrices; overrides: of those that differ, by module name.
+    """
 
     method: str
+    matrices_kept: Count = 0
     bits: Positive
     block_size: Positive
     is_symmetric: bool

@@ -44,6 +44,7 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("-o", "--output", type=Path, required=True, metavar="DIR", help="the bundle to make")
     made.add_argument("--recipe", metavar="NAME", help="the recipe for a file or folder (default: its family's)")
     made.add_argument("--method", choices=("gptq", "rtn"), help="how to round; rtn is quick and loses more")
+    made.add_argument("--requantize", action="store_true", help="round Q4_0 and Q8_0 blocks anew, too")
     made.add_argument("--context", type=int, metavar="TOKENS", help="tokens of prompt and answer together")
     made.add_argument("--name", help="the bundle's name in its manifest")
     made.add_argument("--force", action="store_true", help="replace DIR where it exists")
@@ -62,6 +63,7 @@ def chosen_recipe(options: argparse.Namespace) -> Recipe:
     else:
         raise SourceError(f"{name or options.model} is no file, no folder and no recipe; recipes: {', '.join(known)}")
     changes = {"method": options.method, "context_length": options.context, "name": options.name}
+    changes["keep_blocks"] = False if options.requantize else None
     return recipe.model_copy(update={key: value for key, value in changes.items() if value is not None})
 
 

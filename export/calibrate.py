@@ -39,31 +39,30 @@ class Calibrator:
         attributes = layer_attributes(sizes)
         self._tapped = open_graph(function_model(skeleton["layer"], attributes, tuple(set(self.reads.values()))))
         self._plain = open_graph(function_model(skeleton["layer"], attributes))
+        self._streams: list[Stream] = []
 
-    def enter(self, texts: list[Tokens], embedding: Floats, norm: Floats) -> list[Stream]:
-        """The head over each text, int64 `[1, tokens]`."""
+    def enter(self, texts: list[Tokens], embedding: Floats, norm: Floats) -> None:
+        """Take each text, int64 `[1, tokens]`, through the head to the first layer."""
         head = open_graph(function_model(self._skeleton["head"], layer_attributes(self._sizes)))
         weights = {"model.embed_tokens.weight": embedding, "model.layers.0.input_layernorm.weight": norm}
-        streams = []
         for text in texts:
             made = head(["normed", "residual"], {"input_ids": text, "attention_mask": np.ones_like(text), **weights})
-            streams.append(Stream(*made))
-        return streams
+            self._streams.append(Stream(*made))
 
-    def moments(self, streams: list[Stream], weights: Weights) -> dict[str, Floats]:
+    def moments(self, weights: Weights) -> dict[str, Floats]:
         """For each value that matrices of the layer read, the sum of x xᵀ over it, float32 `[K, K]`."""
         taps = sorted(set(self.reads.values()))
         sums: dict[str, Floats] = {}
-        for stream in streams:
+        for stream in self._streams:
             for tap, value in zip(taps, self._run(self._tapped, taps, stream, weights), strict=True):
                 rows = value.reshape(-1, value.shape[-1])
                 product = rows.T @ rows
                 sums[tap] = sums[tap] + product if tap in sums else product
         return sums
 
-    def advance(self, streams: list[Stream], weights: Weights) -> None:
+    def advance(self, weights: Weights) -> None:
         """Take every stream through the layer, in place."""
-        for stream in streams:
+        for stream in self._streams:
             made = self._run(self._plain, ["next_normed", "next_residual"], stream, weights)
             stream.normed, stream.residual = made
 

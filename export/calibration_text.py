@@ -37,13 +37,17 @@ def tokens_of(tokenizer_json: str, text: str) -> Tokens:
     return np.array(Tokenizer.from_str(tokenizer_json).encode(text, add_special_tokens=False).ids, np.int64)
 
 
-def calibration_tokens(tokenizer_json: str, count: int) -> tuple[list[Tokens], Calibration]:
-    """Evenly spaced pieces of the calibration half, int64 `[1, 512]` each, `count` tokens in all."""
+def calibration_tokens(tokenizer_json: str, count: int, context: int) -> tuple[list[Tokens], Calibration]:
+    """Evenly spaced pieces of the calibration half, `count` tokens in all.
+
+    A piece is int64 `[1, n]`: 512 tokens, or the model's context where that is shorter.
+    """
+    length = min(LENGTH, context)
     text = topics("calibration")
     ids = tokens_of(tokenizer_json, text)
-    pieces = max(1, count // LENGTH)
-    starts = np.linspace(0, max(0, len(ids) - LENGTH), pieces).astype(int)
-    chosen = [ids[None, start : start + LENGTH] for start in starts]
+    pieces = max(1, count // length)
+    starts = np.linspace(0, max(0, len(ids) - length), pieces).astype(int)
+    chosen = [ids[None, start : start + length] for start in starts]
     used = sum(piece.size for piece in chosen)
     digest = hashlib.sha256(text.encode()).hexdigest()
     return chosen, Calibration(name="python documentation topics, first half", tokens=used, sha256=digest)

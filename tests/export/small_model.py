@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import gguf
 import numpy as np
 from safetensors.numpy import save_file
 from tokenizers import Tokenizer, models, pre_tokenizers
@@ -28,6 +29,8 @@ CONFIG = {
     "bos_token_id": 1,
     "eos_token_id": 2,
 }
+LETTERS = ["Ġ", "Ċ", *map(chr, range(33, 127))]
+TEMPLATE = "{% for message in messages %}{{ message.content }}{% endfor %}"
 Weights = dict[str, np.ndarray]
 
 
@@ -78,14 +81,74 @@ def write_checkpoint(folder: Path, weights: Weights, **config) -> Path:
         save_file({name: weights[name] for name in held}, folder / file)
     index = {name: file for file, held in shards.items() for name in held}
     (folder / "model.safetensors.index.json").write_text(json.dumps({"weight_map": index}))
-    letters = ["Ġ", "Ċ", *map(chr, range(33, 127))]
-    tokenizer = Tokenizer(models.BPE({letter: number for number, letter in enumerate(letters)}, []))
+    tokenizer = Tokenizer(models.BPE({letter: number for number, letter in enumerate(LETTERS)}, []))
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     tokenizer.save(str(folder / "tokenizer.json"))
-    template = "{% for message in messages %}{{ message.content }}{% endfor %}"
-    settings = {"chat_template": template, "eos_token": "!", "tokenizer_class": "GPT2Tokenizer"}
+    settings = {"chat_template": TEMPLATE, "eos_token": "!", "tokenizer_class": "GPT2Tokenizer"}
     (folder / "tokenizer_config.json").write_text(json.dumps(settings))
     return folder
+
+
+GGUF_SIZES = {
+    "add_block_count": LAYERS,
+    "add_context_length": 128,
+    "add_embedding_length": HIDDEN,
+    "add_feed_forward_length": INNER,
+    "add_head_count": HEADS,
+    "add_head_count_kv": KV_HEADS,
+    "add_rope_freq_base": THETA,
+    "add_layer_norm_rms_eps": EPSILON,
+    "add_tokenizer_model": "gpt2",
+    "add_tokenizer_pre": "smollm",
+    "add_token_list": [*LETTERS, "AB"],
+    "add_token_types": [1] * 96 + [3],
+    "add_token_merges": ["A B"],
+    "add_eos_token_id": 2,
+    "add_chat_template": TEMPLATE,
+}
+GGUF_NAMES = {
+    "model.embed_tokens": "token_embd",
+    "model.norm": "output_norm",
+    "lm_head": "output",
+    "model.layers.": "blk.",
+    "input_layernorm": "attn_norm",
+    "post_attention_layernorm": "ffn_norm",
+    "self_attn.o_proj": "attn_output",
+    "self_attn.": "attn_",
+    "mlp.": "ffn_",
+    "_proj": "",
+}
+
+
+def write_gguf(path: Path, weights: Weights, kind: gguf.GGMLQuantizationType) -> Weights:
+    """A GGUF file of the same model, what can be in blocks of 32 stored as `kind`; return what the blocks stand for."""
+    writer = gguf.GGUFWriter(path, "llama")
+    for setter, value in GGUF_SIZES.items():
+        getattr(writer, setter)(value)
+    stands_for = {}
+    for name, weight in weights.items():
+        rows = np.concatenate([weight, weight[:1]]) if len(weight) == VOCABULARY else weight
+        stored = kind if rows.ndim == 2 and rows.shape[1] % 32 == 0 else gguf.GGMLQuantizationType.F32
+        data = gguf.quants.quantize(in_pairs(name, rows), stored)
+        writer.add_tensor(gguf_name(name), data, raw_dtype=stored)
+        stands_for[name] = gguf.quants.dequantize(gguf.quants.quantize(rows, stored), stored)
+    for step in (writer.write_header_to_file, writer.write_kv_data_to_file, writer.write_tensors_to_file, writer.close):
+        step()
+    return stands_for
+
+
+def gguf_name(name: str) -> str:
+    """As GGUF spells it."""
+    for ours, theirs in GGUF_NAMES.items():
+        name = name.replace(ours, theirs)
+    return name
+
+
+def in_pairs(name: str, rows: np.ndarray) -> np.ndarray:
+    """Rows of Q and K in GGUF's order, the two halves of each head interleaved."""
+    if "q_proj" not in name and "k_proj" not in name:
+        return rows
+    return np.ascontiguousarray(rows.reshape(-1, 2, HEAD // 2, HIDDEN).swapaxes(1, 2)).reshape(rows.shape)
 
 
 def forward(weights: Weights, tokens: list[int]) -> np.ndarray:

@@ -6,6 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import gguf
 import numpy as np
 import onnxruntime
 import pytest
@@ -69,6 +70,30 @@ def test_phi3_is_the_same_model_in_another_spelling(checkpoint, tmp_path):
     ours, theirs = export(checkpoint, tmp_path / "a"), export(phi3, tmp_path / "b")
     assert open_bundle(theirs).manifest.family == "phi3"
     np.testing.assert_allclose(logits(ours, TOKENS), logits(theirs, TOKENS), atol=1e-4)
+
+
+@pytest.mark.parametrize("kind", ["Q4_0", "Q8_0"])
+def test_blocks_that_the_operator_takes_lose_nothing(tmp_path, kind):
+    """A GGUF file in Q4_0 or Q8_0 gives the logits of what its own library reads from it, rows of Q and K in order.
+
+    The one matrix that has no blocks of 32 is rounded, and the manifest counts the others.
+    """
+    stored = gguf.GGMLQuantizationType[kind]
+    stands_for = small_model.write_gguf(tmp_path / "small.gguf", small_model.llama_weights(), stored)
+    bundle = export(tmp_path / "small.gguf", tmp_path / "bundle")
+    quantization = open_bundle(bundle).manifest.quantization
+    assert (quantization.matrices_kept, quantization.method) == (6 * small_model.LAYERS + 2, "rtn")
+    assert quantization.bits == int(kind[1])
+    known = {name: as_stored(name, value) if "down_proj" in name else value for name, value in stands_for.items()}
+    np.testing.assert_allclose(logits(bundle, TOKENS), small_model.forward(known, TOKENS), atol=1e-4)
+
+
+def test_blocks_are_rounded_anew_when_asked(tmp_path):
+    """`keep_blocks` off: eight stored bits become the recipe's four."""
+    small_model.write_gguf(tmp_path / "small.gguf", small_model.llama_weights(), gguf.GGMLQuantizationType.Q8_0)
+    recipe = EXACT.model_copy(update={"keep_blocks": False, "bits": 4})
+    quantization = open_bundle(export(tmp_path / "small.gguf", tmp_path / "bundle", recipe)).manifest.quantization
+    assert (quantization.matrices_kept, quantization.bits) == (0, 4)
 
 
 def test_four_bits_calibrated_load_and_answer(checkpoint, tmp_path):

@@ -1,0 +1,25 @@
+"""Where weights come from: a GGUF file or a Hugging Face folder, seen the same way.
+
+Every source speaks Transformers' names and layouts (`model.layers.0.self_attn.q_proj.weight`, `[out, in]`),
+reads one tensor at a time and checks it before anything is built on it.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from export.errors import SourceError
+from export.source.base import Source
+from export.source.folder import FolderSource
+from export.source.gguf import GgufSource
+
+__all__ = ["Source", "open_source"]
+
+
+def open_source(path: Path) -> Source:
+    """The source at a path: a `.gguf` file or a folder with `config.json`."""
+    if path.is_file() and path.suffix == ".gguf":
+        return GgufSource(path)
+    if (path / "config.json").is_file():
+        return FolderSource(path)
+    raise SourceError(f"{path} is neither a .gguf file nor a folder with a config.json")
