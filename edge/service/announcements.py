@@ -1,0 +1,71 @@
+"""What everyone is told: status and info, retained, and telemetry on time."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Sequence
+
+from edge import __version__, messages
+from edge.bundle import Manifest
+from edge.config import Settings
+from edge.messages import Message
+from edge.service.protocols import Transport
+from edge.telemetry import Source, sample
+from edge.topics import Topics
+
+log = logging.getLogger(__name__)
+
+
+class Announcements:
+    """The daemon's own topics."""
+
+    def __init__(
+        self, settings: Settings, manifest: Manifest, transport: Transport, topics: Topics, sources: Sequence[Source]
+    ) -> None:
+        self._settings, self._manifest, self._transport = settings, manifest, transport
+        self._topics, self._sources = topics, sources
+
+    def at_connect(self, state: str) -> None:
+        """What is published at every connect from now on."""
+        self._transport.birth = [status_message(self._topics, state), self._info()]
+
+    def tell(self, state: str) -> None:
+        """A change of state, now and at every connect from now on."""
+        self.at_connect(state)
+        self._transport.publish(status_message(self._topics, state))
+        log.info("%s", state)
+
+    async def publish_telemetry(self) -> None:
+        """One reading a period, on time whatever the model does."""
+        period = self._settings.telemetry.period_seconds
+        due = time.monotonic()
+        while True:
+            taken = sample(self._sources, self._settings.telemetry.root)
+            late = max(0.0, time.monotonic() - due)
+            body = {"time": round(time.time(), 3), "late_seconds": round(late, 4), **taken.body()}
+            self._transport.publish(Message(self._topics.telemetry, messages.dumps(body), content_type=messages.JSON))
+            due = max(due + period, time.monotonic())
+            await asyncio.sleep(due - time.monotonic())
+
+    def _info(self) -> Message:
+        manifest, limits = self._manifest, self._settings.limits
+        body = {
+            "version": __version__,
+            "model": manifest.name,
+            "model_version": manifest.version,
+            "family": manifest.family,
+            "provider": self._settings.engine.provider,
+            "capabilities": manifest.capabilities,
+            "context_length": manifest.context_length,
+            "max_tokens": limits.max_tokens,
+            "payload_bytes": limits.payload_bytes,
+            "queue_length": limits.queue_length,
+        }
+        return messages.retained(self._topics.info, body)
+
+
+def status_message(topics: Topics, state: str) -> Message:
+    """The retained status; with `offline` it is the Will."""
+    return messages.retained(topics.status, {"state": state, "version": __version__})

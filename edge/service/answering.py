@@ -1,0 +1,133 @@
+"""The queue through the engine, one request after the other; an engine that died is started again."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import itertools
+import logging
+import time
+from collections.abc import Callable, Iterator
+
+from edge.config import Limits
+from edge.engine import Finished, Job
+from edge.errors import DeadlineExceeded, EdgeError, EngineFailed, Fault
+from edge.service.protocols import Engine
+from edge.service.queue import Queue, Waiting
+from edge.service.replies import Replies
+from edge.telemetry.inference import Inference
+
+log = logging.getLogger(__name__)
+
+RESTART_SECONDS = (0, 1, 2, 5, 10, 30)
+"""How long to wait before the engine is started again, by how often that has failed in a row."""
+
+
+class Answering:
+    """What is done with the queue."""
+
+    def __init__(
+        self,
+        queue: Queue,
+        engine: Engine,
+        replies: Replies,
+        limits: Limits,
+        inference: Inference,
+        tell: Callable[[str], None],
+    ) -> None:
+        self._queue, self._engine, self._replies = queue, engine, replies
+        self._limits, self._inference, self._tell = limits, inference, tell
+
+    async def run(self) -> None:
+        """One request after the other; a dead engine is started again first, and the queue waits for it."""
+        while True:
+            if not self._engine.alive:
+                await self._restart()
+            elif len(self._queue):
+                await self._answer(self._queue.begin())
+            else:
+                self._queue.arrived.clear()
+                await self._queue.arrived.wait()
+
+    async def watch(self) -> None:
+        """Wake `run` when the engine dies between two requests."""
+        while True:
+            await self._engine.died()
+            self._queue.arrived.set()
+            await asyncio.sleep(0.2)
+
+    def interrupt(self, waiting: Waiting, fault: Fault) -> None:
+        """Stop the running request; it will end with this fault."""
+        if waiting is self._queue.running and waiting.ended_by is None:
+            waiting.ended_by = fault
+            self._engine.cancel(waiting.number)
+
+    async def _answer(self, waiting: Waiting) -> None:
+        """One request through the engine to its terminal message."""
+        try:
+            with self._deadline(waiting):
+                finished = await self._generate(waiting)
+            self._replies.end(waiting, waiting.outcome(finished))
+        except Fault as fault:
+            self._replies.end(waiting, waiting.failure(fault))
+        finally:
+            self._queue.running = None
+
+    @contextlib.contextmanager
+    def _deadline(self, waiting: Waiting) -> Iterator[None]:
+        """Interrupt the request when its time is up."""
+        if waiting.deadline is None:
+            yield
+            return
+        remaining = waiting.deadline - time.monotonic()
+        fault = DeadlineExceeded(f"not finished within {waiting.request.deadline_seconds:g} s")
+        if remaining <= 0:
+            raise fault
+        timer = asyncio.get_running_loop().call_later(remaining, self.interrupt, waiting, fault)
+        try:
+            yield
+        finally:
+            timer.cancel()
+
+    async def _generate(self, waiting: Waiting) -> Finished:
+        job = job_of(waiting, self._limits.max_tokens)
+        async with contextlib.aclosing(self._engine.generate(job)) as pieces:
+            async for piece in pieces:
+                if isinstance(piece, Finished):
+                    return piece
+                if piece:
+                    waiting.first_token = waiting.first_token or time.monotonic()
+                    waiting.text.append(piece)
+                    self._replies.piece(waiting, piece)
+        raise EngineFailed("the engine ended an answer without saying how")
+
+    async def _restart(self) -> None:
+        """Until it stands, waiting longer each time; the queue keeps what arrives meanwhile."""
+        self._tell("loading")
+        for wait in itertools.chain(RESTART_SECONDS, itertools.repeat(RESTART_SECONDS[-1])):
+            await asyncio.sleep(wait)
+            self._inference.restarts += 1
+            try:
+                await self._engine.start()
+            except EdgeError as error:
+                log.error("the engine did not start: %s", error)
+            else:
+                return self._tell("online")
+        return None
+
+
+def job_of(waiting: Waiting, max_tokens: int) -> Job:
+    """What the engine is asked; `max_tokens` where the asker named no limit."""
+    chat = waiting.request.chat
+    return Job(
+        id=waiting.number,
+        messages=chat.conversation(),
+        max_tokens=chat.max_tokens or max_tokens,
+        temperature=chat.temperature,
+        top_p=chat.top_p,
+        top_k=chat.top_k,
+        repetition_penalty=chat.repetition_penalty,
+        seed=chat.seed,
+        stop=chat.stop,
+        guidance=chat.response_format.guidance(),
+    )

@@ -1,0 +1,63 @@
+"""What the service needs of the broker's client and of an engine; it knows neither paho nor a runtime."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator
+from typing import Protocol
+
+from edge.engine import Finished, Job
+from edge.errors import BrokerError
+from edge.messages import Message
+
+
+class Transport(Protocol):
+    """Messages in and out; edge.mqtt.MqttTransport is the real one."""
+
+    received: asyncio.Queue[Message | BrokerError]
+    """What arrived; a BrokerError is the end."""
+    birth: list[Message]
+    """Published at every connect, before anything else."""
+
+    def start(self) -> None:
+        """Connect in the background, and again whenever the connection is lost."""
+
+    def publish(self, message: Message) -> None:
+        """Send a message, or keep it until the connection is back."""
+
+    async def close(self, last: Message | None = None) -> None:
+        """Publish a last message and disconnect."""
+
+
+class Engine(Protocol):
+    """What answers; edge.worker.Worker is the real one."""
+
+    async def start(self) -> None:
+        """Load the model; BundleError where it cannot be."""
+
+    def generate(self, job: Job) -> AsyncGenerator[str | Finished, None]:
+        """Pieces of the answer, then how it finished; raises Fault."""
+        ...
+
+    def cancel(self, job_id: int) -> None:
+        """Ask for a job to be stopped soon."""
+
+    async def stop(self) -> None:
+        """End the engine."""
+
+    async def died(self) -> None:
+        """Return when the engine has ended."""
+
+    @property
+    def alive(self) -> bool:
+        """Whether it runs."""
+        ...
+
+    @property
+    def silent_seconds(self) -> float:
+        """How long ago it last gave a sign of life."""
+        ...
+
+    def memory_bytes(self) -> int | None:
+        """What it holds; None where that cannot be told."""
+        ...
