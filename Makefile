@@ -6,7 +6,7 @@ BUNDLE := $(CACHE)/bundles/smollm2-135m
 ARGS ?=
 ONLY ?=
 
-.PHONY: help demo test lint bench figures skeletons lock clean install demo-env test-env bundle
+.PHONY: help demo test lint bench figures skeletons skeletons-check lock clean install demo-env test-env bundle
 
 help: ## Show what there is
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -31,6 +31,11 @@ bench: test-env bundle ## Measure the model on this machine, through MQTT and st
 skeletons: ## Trace every family again with Optimum (needs the trace extra)
 	@$(PYTHON) -m export.trace $(ARGS)
 
+skeletons-check: ## Trace every family again in .venv-trace and compare (installs torch and Optimum)
+	@$(PYTHON) -m venv .venv-trace
+	@.venv-trace/bin/python -m pip install --disable-pip-version-check --quiet -e '.[trace]'
+	@HF_HUB_OFFLINE=1 .venv-trace/bin/python -m export.trace --check
+
 lock: test-env ## Resolve the lock files anew
 	@$(BIN)/python deploy/lock.py
 
@@ -38,7 +43,7 @@ install: ## Put the daemon on this board as a systemd service (as root; see docs
 	@$(PYTHON) deploy/install.py $(ARGS)
 
 clean: ## Remove what was made here; the cache with models and bundles stays
-	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache build dist figures.json
+	rm -rf .venv .venv-trace .mypy_cache .ruff_cache .pytest_cache build dist figures.json
 
 demo-env:
 	@$(PYTHON) deploy/bootstrap.py demo

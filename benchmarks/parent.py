@@ -12,7 +12,7 @@ from pathlib import Path
 from benchmarks.figure import Figure
 from edge.client import Client
 from edge.config import Broker
-from edge.demo import DEVICE, broker_process, daemon_process, free_port, wait_until_online
+from edge.demo import DEVICE, broker_process, daemon_process, wait_until_online
 
 ROUNDS = 5
 
@@ -28,9 +28,8 @@ def measure(bundle: Path) -> list[Figure]:
 
 async def resident_bytes(bundle: Path) -> int:
     """VmRSS of the daemon's parent process."""
-    port = free_port(0)
     async with (
-        broker_process(port, free_port(0)),
+        broker_process() as (port, _),
         daemon_process(bundle, port) as daemon,
         Client(Broker(port=port), DEVICE, (f"edge/{DEVICE}/status",)) as client,
     ):

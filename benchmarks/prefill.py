@@ -10,7 +10,7 @@ from pathlib import Path
 from benchmarks.figure import Figure
 from edge.client import Client
 from edge.config import Broker
-from edge.demo import DEVICE, broker_process, daemon_process, free_port, wait_until_online
+from edge.demo import DEVICE, broker_process, daemon_process, wait_until_online
 
 ROUNDS = 3
 PROMPT = "the keeper climbs the stairs of the tower and lights the lamp again " * 107
@@ -31,14 +31,13 @@ def measure(bundle: Path) -> list[Figure]:
 
 async def worst(bundle: Path) -> tuple[int, list[float], list[float]]:
     """Tokens of the prompt, round trips and latenesses in seconds, all taken before the first token."""
-    port = free_port(0)
     trips: list[float] = []
     late: list[float] = []
     tokens = 0
     topics = (f"edge/{DEVICE}/status", f"edge/{DEVICE}/telemetry")
     period = {"EDGE_TELEMETRY__PERIOD_SECONDS": str(PERIOD_SECONDS)}
     async with (
-        broker_process(port, free_port(0)),
+        broker_process() as (port, _),
         daemon_process(bundle, port, **period) as daemon,
         Client(Broker(port=port), DEVICE, topics) as client,
         Client(Broker(port=port), DEVICE) as asker,

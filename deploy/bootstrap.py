@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import os
 import shutil
@@ -22,7 +23,8 @@ MEMORY_BYTES = 900_000_000
 
 
 def main(wanted: str) -> int:
-    """Make the environment, unless it is there already."""
+    """Make the environment, unless it is there already; one setup at a time."""
+    _wait_for_others()
     if any(_stamp(lock).is_file() for lock in LOCKS[wanted]):
         return 0
     for problem in (_python(), _venv_module(), _disk(), _memory()):
@@ -31,6 +33,16 @@ def main(wanted: str) -> int:
             return 1
     print(f"setup: installing into {VENV} (about a minute)", file=sys.stderr, flush=True)
     return _install(wanted)
+
+
+def _wait_for_others() -> None:
+    """Lock the clone's folder until this process ends."""
+    folder = os.open(ROOT, os.O_RDONLY)
+    try:
+        fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        print("setup: waiting for another setup of this clone", file=sys.stderr, flush=True)
+        fcntl.flock(folder, fcntl.LOCK_EX)
 
 
 def _install(wanted: str) -> int:

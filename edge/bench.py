@@ -11,7 +11,7 @@ from pathlib import Path
 
 from edge.client import Client
 from edge.config import Broker
-from edge.demo import DEVICE, broker_process, daemon_process, free_port, wait_until_online
+from edge.demo import DEVICE, broker_process, daemon_process, wait_until_online
 from edge.engine import Job, TextEngine, open_engine
 
 PROMPT = "Write a long story about a lighthouse keeper and the sea."
@@ -40,12 +40,11 @@ async def bench(bundle: Path, rounds: int, tokens: int) -> dict[str, float]:
     Tokens a second count from the end of the prefill, as the engine reports it, to the last byte of the answer,
     as its asker sees it.
     """
-    port = free_port(0)
     direct: list[float] = []
     through: list[float] = []
     engine = open_engine(bundle, "cpu", 0, 256)
     async with (
-        broker_process(port, free_port(0)),
+        broker_process() as (port, _),
         daemon_process(bundle, port) as daemon,
         Client(Broker(port=port), DEVICE, (f"edge/{DEVICE}/status",)) as client,
     ):

@@ -7,8 +7,8 @@ import asyncio
 import contextlib
 import json
 import os
+import re
 import signal
-import socket
 import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -36,22 +36,23 @@ ANSWER_SECONDS = 120
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Which bundle, which port, and whether to go on serving."""
     parser.add_argument("--bundle", type=Path, required=True, help="the bundle to serve")
-    parser.add_argument("--port", type=int, help="the broker's port (default: 1883, or a free one where that is taken)")
+    parser.add_argument("--port", type=int, help="the broker's port (default 1883); a free one where it is taken")
     parser.add_argument("--once", action="store_true", help="end after the answers instead of serving on")
 
 
 def main(options: argparse.Namespace) -> int:
     """Run the demo; Ctrl-C ends it with exit status 0."""
-    port = options.port or free_port(1883)
     with contextlib.suppress(KeyboardInterrupt, asyncio.CancelledError):
-        return asyncio.run(demo(options.bundle, port, options.once))
+        return asyncio.run(demo(options.bundle, options.port, options.once))
     return 0
 
 
-async def demo(bundle: Path, port: int, once: bool) -> int:
+async def demo(bundle: Path, wanted_port: int | None, once: bool) -> int:
     """Start the parts, ask, tell how to go on, serve."""
-    websocket_port = free_port(9001)
-    async with broker_process(port, websocket_port), daemon_process(bundle, port) as daemon:
+    async with (
+        broker_process(wanted_port or 1883, 9001) as (port, websocket_port),
+        daemon_process(bundle, port) as daemon,
+    ):
         async with Client(Broker(port=port), DEVICE, extra_topics=(f"edge/{DEVICE}/#",)) as client:
             await wait_until_online(client, daemon)
             await ask_streamed(client)
@@ -64,26 +65,18 @@ async def demo(bundle: Path, port: int, once: bool) -> int:
     return 0
 
 
-def free_port(wanted: int) -> int:
-    """The wanted port on loopback, or a free one where it is taken."""
-    for port in (wanted, 0):
-        with socket.socket() as probe, contextlib.suppress(OSError):
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            probe.bind(("127.0.0.1", port))
-            return int(probe.getsockname()[1])
-    raise BrokerError("no port is free on loopback")
-
-
 @contextlib.asynccontextmanager
-async def broker_process(port: int, websocket_port: int) -> AsyncIterator[asyncio.subprocess.Process]:
-    """The embedded broker, listening."""
-    arguments = ["broker", f"--port={port}", f"--websocket-port={websocket_port}"]
-    async with child(arguments, {}, asyncio.subprocess.PIPE) as process:
-        assert process.stdout is not None
-        if not await process.stdout.readline():
-            raise BrokerError(f"the broker did not start on port {port}")
+async def broker_process(wanted: int = 0, websocket: int = 0) -> AsyncIterator[tuple[int, int]]:
+    """The embedded broker, listening: its port and its WebSocket's, free ones where the usual are taken."""
+    arguments = ["broker", f"--port={wanted}", f"--websocket-port={websocket}", "--or-free"]
+    async with child(arguments, {}, asyncio.subprocess.PIPE) as it:
+        assert it.stdout is not None
+        line = (await it.stdout.readline()).decode()
+        if not line:
+            raise BrokerError("the broker did not start; the line above says why")
+        port, websocket_port = (int(word) for word in re.findall(r":(\d+)", line))
         print(f"broker    127.0.0.1:{port} (WebSocket {websocket_port})", flush=True)
-        yield process
+        yield port, websocket_port
 
 
 @contextlib.asynccontextmanager

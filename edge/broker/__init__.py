@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import contextlib
 import logging
 import signal
 import sys
@@ -25,23 +24,26 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--websocket-port", type=int, default=None, metavar="PORT", help="also serve MQTT over WebSocket"
     )
+    parser.add_argument("--or-free", action="store_true", help="take a free port where one is taken")
 
 
 def main(options: argparse.Namespace) -> int:
-    """Serve until SIGTERM or SIGINT."""
+    """Serve until SIGTERM or SIGINT; BrokerError where a port cannot be had."""
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(message)s", stream=sys.stderr)
     logging.getLogger("websockets").setLevel(logging.WARNING)
-    asyncio.run(_serve(options.listen, options.port, options.websocket_port))
+    asyncio.run(_serve(options))
     return 0
 
 
-async def _serve(host: str, port: int, websocket_port: int | None) -> None:
+async def _serve(options: argparse.Namespace) -> None:
     from edge.broker.listener import Listener
 
     stopping = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stopping.set)
-    async with contextlib.AsyncExitStack() as stack:
-        listener = await stack.enter_async_context(Listener(host, port, websocket_port))
-        print(f"listening on {host}:{listener.port}", flush=True)
+    async with Listener(options.listen, options.port, options.websocket_port, options.or_free) as listener:
+        websocket = (
+            "" if listener.websocket_port is None else f", WebSocket on {options.listen}:{listener.websocket_port}"
+        )
+        print(f"listening on {options.listen}:{listener.port}{websocket}", flush=True)
         await stopping.wait()

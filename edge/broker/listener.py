@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import logging
+import os
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from types import TracebackType
 from typing import Any, Protocol
 
@@ -15,6 +17,7 @@ from mqtt5 import ConnAckReasonCode, DisconnectReasonCode, QoS
 
 from edge.broker.codec import Codec, MalformedPacket
 from edge.broker.core import PACKET_BYTES_MAX, Core, Session
+from edge.errors import BrokerError
 
 log = logging.getLogger(__name__)
 
@@ -212,42 +215,61 @@ class WebSocketPipe:
             await self._socket.close()
 
 
+Listen = Callable[[int, contextlib.AsyncExitStack], Awaitable[int]]
+"""Listens on a port until the stack ends; returns the port that it is."""
+
+
 class Listener:
     """Listens on TCP, and on WebSocket where a port is given; used with `async with`."""
 
-    def __init__(self, host: str = "127.0.0.1", port: int = 1883, websocket_port: int | None = None) -> None:
-        self._host, self._requested = host, (port, websocket_port)
+    def __init__(
+        self, host: str = "127.0.0.1", port: int = 1883, websocket_port: int | None = None, or_free: bool = False
+    ) -> None:
+        self._host, self._or_free = host, or_free
         self.core = Core()
         self._stack = contextlib.AsyncExitStack()
         self._tasks: set[asyncio.Task[None]] = set()
+        self._connections: set[Connection] = set()
         self.port = port
         self.websocket_port = websocket_port
 
     async def __aenter__(self) -> Listener:
-        port, websocket_port = self._requested
-        if websocket_port is not None:
-            from websockets import Subprotocol
-            from websockets.asyncio.server import serve
-
-            socket = await self._stack.enter_async_context(
-                serve(
-                    self._accept_websocket,
-                    self._host,
-                    websocket_port,
-                    subprotocols=[Subprotocol("mqtt")],
-                    max_size=PACKET_BYTES_MAX,
-                )
-            )
-            self.websocket_port = next(iter(socket.sockets)).getsockname()[1]
-        server = await asyncio.start_server(self._accept, self._host, port)
-        self.port = server.sockets[0].getsockname()[1]
-        self._stack.callback(server.close)
+        async with contextlib.AsyncExitStack() as stack:
+            if self.websocket_port is not None:
+                self.websocket_port = await self._bind(self._listen_websocket, self.websocket_port, stack)
+            self.port = await self._bind(self._listen, self.port, stack)
+            self._stack = stack.pop_all()
         self._keep(asyncio.create_task(self._expire()))
         return self
+
+    async def _bind(self, listen: Listen, port: int, stack: contextlib.AsyncExitStack) -> int:
+        """Listen on the port, or on a free one where that is allowed; BrokerError where it cannot be had."""
+        try:
+            return await listen(port, stack)
+        except OSError as error:
+            if self._or_free and error.errno == errno.EADDRINUSE:
+                return await listen(0, stack)
+            reason = os.strerror(error.errno) if error.errno else str(error)
+            raise BrokerError(f"cannot listen on {self._host}:{port}: {reason}; name another port") from error
+
+    async def _listen(self, port: int, stack: contextlib.AsyncExitStack) -> int:
+        server = await asyncio.start_server(self._accept, self._host, port)
+        stack.callback(server.close)
+        return int(server.sockets[0].getsockname()[1])
+
+    async def _listen_websocket(self, port: int, stack: contextlib.AsyncExitStack) -> int:
+        from websockets import Subprotocol
+        from websockets.asyncio.server import serve
+
+        mqtt = [Subprotocol("mqtt")]
+        server = serve(self._accept_websocket, self._host, port, subprotocols=mqtt, max_size=PACKET_BYTES_MAX)
+        return int(next(iter((await stack.enter_async_context(server)).sockets)).getsockname()[1])
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None
     ) -> None:
+        for connection in self._connections:
+            connection.close(DisconnectReasonCode.SERVER_SHUTTING_DOWN)
         for task in list(self._tasks):
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -258,10 +280,18 @@ class Listener:
         if task is not None:
             self._keep(task)
         with contextlib.suppress(asyncio.CancelledError):
-            await Connection(self.core, TcpPipe(reader, writer)).run()
+            await self._serve(TcpPipe(reader, writer))
 
     async def _accept_websocket(self, socket: Any) -> None:
-        await Connection(self.core, WebSocketPipe(socket)).run()
+        await self._serve(WebSocketPipe(socket))
+
+    async def _serve(self, pipe: Pipe) -> None:
+        connection = Connection(self.core, pipe)
+        self._connections.add(connection)
+        try:
+            await connection.run()
+        finally:
+            self._connections.discard(connection)
 
     async def _expire(self) -> None:
         while True:

@@ -222,3 +222,18 @@ def test_the_embedded_broker_listens_on_loopback_only(tmp_path: Path):
         lines = Path("/proc/net/tcp").read_text().splitlines()
         mine = [line.split()[1] for line in lines if line.split()[1].endswith(f":{port:04X}") and " 0A " in line]
         assert mine == [f"0100007F:{port:04X}"]
+
+
+def test_a_stopping_broker_says_so(tmp_path):
+    """An MQTT 5 client is told 0x8B, server shutting down, before its connection ends (MQTT 5, 3.14.2.1).
+
+    Mosquitto 2.0 just closes; a client of ours lives with either.
+    """
+    with embedded_broker(tmp_path) as port:
+        client = socket.create_connection(("127.0.0.1", port))
+        client.sendall(bytes.fromhex("101000044d5154540502003c000003") + b"bye")
+        assert client.recv(100)[0] == 0x20
+    with client:
+        client.settimeout(5)
+        assert client.recv(100)[:3].hex() == "e0018b"
+        assert client.recv(100) == b""

