@@ -12,7 +12,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from benchmarks import clone, decode, egress, parent, prefill
+from benchmarks import bare_root, clone, decode, egress, parent, prefill
 from benchmarks.figure import Figure
 
 README = Path(__file__).resolve().parent.parent / "README.md"
@@ -24,8 +24,9 @@ MEASURES: dict[str, Callable[[Path], list[Figure]]] = {
     "egress": egress.measure,
     "demo": clone.measure_demo,
     "test": clone.measure_test,
+    "bare": bare_root.measure,
 }
-"""Quick ones first; `demo` and `test` each take a fresh clone and some minutes."""
+"""Quick ones first; the last three each take a fresh clone or two and some minutes."""
 
 
 def main() -> int:
