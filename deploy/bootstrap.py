@@ -5,12 +5,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import hashlib
 import os
 import shutil
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -31,7 +33,7 @@ def main(wanted: str) -> int:
         if problem:
             print(f"setup: {problem}", file=sys.stderr)
             return 1
-    print(f"setup: installing into {VENV} (about a minute)", file=sys.stderr, flush=True)
+    print(f"setup: installing into {VENV} (about a minute)", end="", file=sys.stderr, flush=True)
     return _install(wanted)
 
 
@@ -54,12 +56,28 @@ def _install(wanted: str) -> int:
         [*pip, "--no-deps", "--no-build-isolation", "--no-index", "-e", str(ROOT)],
     )
     for step in steps:
-        if subprocess.run(step, check=False).returncode:
+        if _run(step):
             print(f"setup: this failed; the lines above say why: {' '.join(step[:4])} …", file=sys.stderr)
             print("setup: no network? A proxy goes into PIP_PROXY, a mirror into PIP_INDEX_URL.", file=sys.stderr)
             return 1
     _stamp(wanted).touch()
+    print(" done", file=sys.stderr)
     return 0
+
+
+def _run(step: list[str]) -> int:
+    """A step's exit status; a dot every two seconds says that it goes on, its own words come when it fails."""
+    with tempfile.TemporaryFile() as words:
+        process = subprocess.Popen(step, stdout=words, stderr=subprocess.STDOUT)
+        while process.poll() is None:
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                process.wait(2)
+                break
+            print(".", end="", file=sys.stderr, flush=True)
+        if process.returncode:
+            words.seek(0)
+            print("\n" + words.read().decode(errors="replace"), file=sys.stderr)
+        return process.returncode
 
 
 def _stamp(lock: str) -> Path:
@@ -99,4 +117,8 @@ def _memory() -> str | None:
 
 
 if __name__ == "__main__":
-    raise SystemExit(main(sys.argv[1]))
+    try:
+        raise SystemExit(main(sys.argv[1]))
+    except KeyboardInterrupt:
+        print("\nsetup: stopped; the next run goes on from here", file=sys.stderr)
+        raise SystemExit(130) from None
