@@ -12,7 +12,7 @@ import onnx
 
 from edge.bundle import MANIFEST, SCHEMA, Calibration, File, Manifest, Origin, Quantization, hash_file, open_bundle
 from export.graphs import TensorFile
-from export.plan import Plan
+from export.plan import Plan, module_of
 
 __all__ = ["GRAPH", "WEIGHTS", "open_bundle", "write_graph", "write_manifest", "write_texts"]
 
@@ -122,8 +122,3 @@ def quantization(plan: Plan, tensors: TensorFile) -> Quantization:
         overrides={module_of(name): form.bits for name, form in formats.items() if form.bits != usual.bits},
         bits_per_weight=round(tensors.size * 8 / weights, 3),
     )
-
-
-def module_of(name: str) -> str:
-    """`model.layers.3.mlp.up_proj.weight` as `mlp.up_proj`."""
-    return name.split(".", 3)[3].removesuffix(".weight")

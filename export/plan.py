@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 from export.errors import SourceError, UnsupportedError
 from export.families import family_of
 from export.families.base import Dimensions, Family
+from export.quantize import Format
 from export.recipe import Recipe
 from export.source import Source
+
+HEAD = "lm_head.weight"
+NORMS = ("input_layernorm", "post_attention_layernorm")
 
 
 @dataclass(frozen=True)
@@ -33,13 +38,39 @@ class Plan:
         """Whether a matrix stays in the blocks that the source stores it in."""
         return self.recipe.keep_blocks and self.source.stored_format(name) is not None
 
+    @cached_property
+    def shapes(self) -> dict[str, tuple[int, ...]]:
+        """Every tensor that the export reads, with the shape that the config promises."""
+        sizes = self.sizes
+        tables = ["model.embed_tokens.weight"] if sizes.tied_embeddings else ["model.embed_tokens.weight", HEAD]
+        norms = ["model.norm.weight"]
+        for index in range(sizes.num_layers):
+            norms += [f"model.layers.{index}.{kind}.weight" for kind in NORMS]
+        return {
+            **dict.fromkeys(tables, (sizes.vocab_size, sizes.hidden_size)),
+            **dict.fromkeys(norms, (sizes.hidden_size,)),
+            **{name: sizes.shape_of(module_of(name)) for name in self.matrices},
+        }
+
+    def format_of(self, name: str) -> Format:
+        """How a matrix will be stored: as it is, or as the recipe says."""
+        kept = self.source.stored_format(name) if self.is_kept(name) else None
+        planned = (
+            self.recipe.format_of(module_of(name)) if name.startswith("model.layers.") else self.recipe.table_format
+        )
+        return kept or planned
+
     def estimated_bytes(self) -> int:
-        """About how large the weights will be, from the sizes alone."""
-        sizes, recipe = self.sizes, self.recipe
-        attention = (2 * sizes.num_heads + 2 * sizes.num_kv_heads) * sizes.head_size
-        layer = recipe.format_of("").bytes_of(attention + 3 * sizes.intermediate_size, sizes.hidden_size)
-        tables = 1 if sizes.tied_embeddings else 2
-        return sizes.num_layers * layer + tables * recipe.table_format.bytes_of(sizes.vocab_size, sizes.hidden_size)
+        """How large the weights will be, rotary tables aside."""
+        return sum(
+            self.format_of(name).bytes_of(*shape) if len(shape) == 2 else 4 * shape[0]
+            for name, shape in self.shapes.items()
+        )
+
+
+def module_of(name: str) -> str:
+    """`model.layers.3.mlp.up_proj.weight` as `mlp.up_proj`."""
+    return name.split(".", 3)[3].removesuffix(".weight")
 
 
 def make_plan(source: Source, recipe: Recipe) -> Plan:
@@ -61,4 +92,13 @@ def make_plan(source: Source, recipe: Recipe) -> Plan:
         raise SourceError(f"{source.path} names no token that ends an answer (eos_token_id)")
     if not source.chat_template:
         raise SourceError(f"{source.path} has no chat template")
+    check_shapes(plan)
     return plan
+
+
+def check_shapes(plan: Plan) -> None:
+    """Every tensor is there and as large as the config says, before hours go into the first ones."""
+    for name, wanted in plan.shapes.items():
+        found = plan.source.shape(name)
+        if found != wanted:
+            raise SourceError(f"{name} is {list(found)}, but by the config of {plan.source.path} it is {list(wanted)}")

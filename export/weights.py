@@ -11,7 +11,7 @@ from edge.bundle import Calibration
 from export.calibrate import Calibrator
 from export.calibration_text import calibration_tokens
 from export.graphs import TensorFile, load_skeleton, rotary_tables
-from export.plan import Plan
+from export.plan import HEAD, Plan
 from export.quantize import Quantized, error_spread, gptq, round_to_nearest
 
 Floats = NDArray[np.float32]
@@ -20,7 +20,6 @@ Report = Callable[[str, int, int], None]
 """Called with the stage's name, the steps done and the steps there are."""
 
 EMBEDDING = "model.embed_tokens.weight"
-HEAD = "lm_head.weight"
 FIRST_NORM = "model.layers.0.input_layernorm.weight"
 
 

@@ -86,6 +86,22 @@ class Dimensions:
         if self.num_heads % self.num_kv_heads:
             raise SourceError(f"{self.num_heads} heads cannot share {self.num_kv_heads} key-value heads evenly")
 
+    def shape_of(self, module: str) -> tuple[int, int]:
+        """`[out, in]` of a layer's matrix, by its module name."""
+        queries, keys = self.num_heads * self.head_size, self.num_kv_heads * self.head_size
+        hidden, inner = self.hidden_size, self.intermediate_size
+        return {
+            "self_attn.q_proj": (queries, hidden),
+            "self_attn.k_proj": (keys, hidden),
+            "self_attn.v_proj": (keys, hidden),
+            "self_attn.qkv_proj": (queries + 2 * keys, hidden),
+            "self_attn.o_proj": (hidden, queries),
+            "mlp.gate_proj": (inner, hidden),
+            "mlp.up_proj": (inner, hidden),
+            "mlp.gate_up_proj": (2 * inner, hidden),
+            "mlp.down_proj": (hidden, inner),
+        }[module]
+
     def kv_bytes_per_token(self, element_size: int = 4) -> int:
         """Bytes of key and value cache that one token takes in all layers."""
         return 2 * self.num_layers * self.num_kv_heads * self.head_size * element_size

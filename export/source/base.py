@@ -43,6 +43,10 @@ class Source(Protocol):
         """The tokenizer's files by name; tokenizer.json is always among them."""
         ...
 
+    def shape(self, name: str) -> tuple[int, ...]:
+        """A tensor's shape, from its header alone; SourceError where it is missing."""
+        ...
+
     def tensor(self, name: str) -> Floats:
         """The float32 tensor of a Transformers name; SourceError where missing, truncated or not finite."""
         ...

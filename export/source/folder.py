@@ -10,9 +10,12 @@ from pathlib import Path
 from typing import Any
 
 from edge.bundle import hash_file
-from export.errors import SourceError
+from export.errors import SourceError, UnsupportedError
 from export.quantize import Format, Quantized
 from export.source.base import Floats, finite
+
+FLOATS = ("BF16", "F16", "F32", "F64")
+"""What safetensors calls the types that are read."""
 
 
 class FolderSource:
@@ -85,8 +88,21 @@ class FolderSource:
             raise SourceError(f"{self.path} has no tokenizer.json")
         return found
 
+    def shape(self, name: str) -> tuple[int, ...]:
+        """A tensor's shape; UnsupportedError where it holds no floats."""
+        from safetensors import safe_open
+
+        with safe_open(self._file_of(name), framework="numpy") as shard:
+            header = shard.get_slice(name)
+            if header.get_dtype() not in FLOATS:
+                raise UnsupportedError(
+                    f"{name} is stored as {header.get_dtype()}; {', '.join(FLOATS)} are read, so export the original"
+                )
+            return tuple(header.get_shape())
+
     def tensor(self, name: str) -> Floats:
         """A tensor as float32, whatever floating type it is stored in."""
+        import ml_dtypes  # noqa: F401 - teaches numpy bfloat16, which most checkpoints are stored in
         from safetensors import safe_open
 
         with safe_open(self._file_of(name), framework="numpy") as shard:

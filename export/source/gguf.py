@@ -102,6 +102,10 @@ class GgufSource:
         header = {field: self._field(f"tokenizer.ggml.{field}") for field in tokenizer.HEADER}
         return tokenizer.from_gguf(header, self.chat_template)
 
+    def shape(self, name: str) -> tuple[int, ...]:
+        """A tensor's shape as Transformers has it."""
+        return tuple(int(size) for size in reversed(self._stored(name).shape))
+
     def tensor(self, name: str) -> Floats:
         """The dequantised tensor of a Transformers name."""
         from gguf.quants import dequantize

