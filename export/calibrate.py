@@ -1,91 +1,52 @@
-"""Layer by layer over calibration text: what each matrix sees, and what the next layer sees after quantising.
-
-The stamped layer is its own calibrator. It runs in onnxruntime with its weights as inputs, so that one session
-serves every layer; the inputs of its MatMuls come out as taps and are summed to second moments.
-"""
+"""Calibration texts on their way through the layers twice: as the source computes them, and as the bundle will."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator
 
 import numpy as np
 from numpy.typing import NDArray
 
-from export.families.base import Dimensions, Family
-from export.graphs import Skeleton, function_model, layer_attributes, rotary_tables
-from export.runtime import Runner, open_graph
+from export.quantize import Moments
+from export.stages import Layer, Stage, Values, Weights
 
 Floats = NDArray[np.float32]
 Tokens = NDArray[np.int64]
-Weights = Mapping[str, Floats]
-
-
-@dataclass
-class Stream:
-    """One calibration text on its way through the layers: float32 `[1, tokens, hidden_size]` each."""
-
-    normed: Floats
-    residual: Floats
 
 
 class Calibrator:
-    """The layers of one checkpoint, run one at a time over a few texts."""
+    """The texts, side by side: `wanted` through the source's weights, `seen` through the rounded ones."""
 
-    def __init__(self, family: Family, sizes: Dimensions, skeleton: Skeleton) -> None:
-        self._family, self._sizes, self._skeleton = family, sizes, skeleton
-        self.reads = _matmul_inputs(skeleton)
-        """By the name of each weight of the layer, the value that it is multiplied with."""
-        attributes = layer_attributes(sizes)
-        self._tapped = open_graph(function_model(skeleton["layer"], attributes, tuple(set(self.reads.values()))))
-        self._plain = open_graph(function_model(skeleton["layer"], attributes))
-        self._streams: list[Stream] = []
+    def __init__(self, layer: Layer, texts: list[Tokens], tables: tuple[Floats, Floats], norm: Floats) -> None:
+        """tables: the embedding as the source has it and as the bundle will."""
+        self.layer = layer
+        self._wanted, self._seen = ([layer.enter(text, table, norm) for text in texts] for table in tables)
 
-    def enter(self, texts: list[Tokens], embedding: Floats, norm: Floats) -> None:
-        """Take each text, int64 `[1, tokens]`, through the head to the first layer."""
-        head = open_graph(function_model(self._skeleton["head"], layer_attributes(self._sizes)))
-        weights = {"model.embed_tokens.weight": embedding, "model.layers.0.input_layernorm.weight": norm}
-        for text in texts:
-            made = head(["normed", "residual"], {"input_ids": text, "attention_mask": np.ones_like(text), **weights})
-            self._streams.append(Stream(*made))
+    def moments(self, stage: Stage) -> Moments:
+        """What the stage's matrices read, summed over the texts."""
+        made: Moments | None = None
+        for seen, wanted, drift in self._pairs(stage):
+            made = made or Moments(seen.shape[-1])
+            made.add(seen, wanted, drift)
+        assert made is not None
+        return made
 
-    def moments(self, weights: Weights) -> dict[str, Floats]:
-        """For each value that matrices of the layer read, the sum of x xᵀ over it, float32 `[K, K]`."""
-        taps = sorted(set(self.reads.values()))
-        sums: dict[str, Floats] = {}
-        for stream in self._streams:
-            for tap, value in zip(taps, self._run(self._tapped, taps, stream, weights), strict=True):
-                rows = value.reshape(-1, value.shape[-1])
-                product = rows.T @ rows
-                sums[tap] = sums[tap] + product if tap in sums else product
-        return sums
+    def _pairs(self, stage: Stage) -> Iterator[tuple[Floats, Floats, Floats | None]]:
+        for seen, wanted in zip(self._seen, self._wanted, strict=True):
+            drift = wanted[stage.adds_to][0] - seen[stage.adds_to][0] if stage.adds_to else None
+            yield seen[stage.reads][0], wanted[stage.reads][0], drift
 
-    def advance(self, weights: Weights) -> None:
-        """Take every stream through the layer, in place."""
-        for stream in self._streams:
-            made = self._run(self._plain, ["next_normed", "next_residual"], stream, weights)
-            stream.normed, stream.residual = made
+    def advance(self, stage: Stage, source: Weights, rounded: Weights) -> None:
+        """Take every text through a stage, in place."""
+        self._wanted = [self.layer.advance(stage, values, source) for values in self._wanted]
+        self._seen = [self.layer.advance(stage, values, rounded) for values in self._seen]
 
-    def _run(self, session: Runner, outputs: list[str], stream: Stream, weights: Weights) -> list[Floats]:
-        length = stream.normed.shape[1]
-        cosines, sines = rotary_tables(self._sizes, length)
-        empty = np.zeros((1, self._sizes.num_kv_heads, 0, self._sizes.head_size), np.float32)
-        feeds = {
-            "normed": stream.normed,
-            "residual": stream.residual,
-            "past_key": empty,
-            "past_value": empty,
-            "seqlens_k": np.array([length - 1], np.int32),
-            "total_sequence_length": np.array(length, np.int32),
-            "cos_cache": cosines,
-            "sin_cache": sines,
-        }
-        return session(outputs, {**feeds, **weights})
+    def drift(self) -> float:
+        """How far the rounded texts are off, as a share of the source's own: mean square over mean square."""
+        pairs = zip(self._seen, self._wanted, strict=True)
+        return float(np.mean([_share(seen, wanted) for seen, wanted in pairs]))
 
 
-def _matmul_inputs(skeleton: Skeleton) -> dict[str, str]:
-    """Which value each weight of the layer is multiplied with."""
-    nodes: Iterator[tuple[str, str]] = (
-        (node.input[1], node.input[0]) for node in skeleton["layer"].node if node.op_type == "MatMul"
-    )
-    return dict(nodes)
+def _share(seen: Values, wanted: Values) -> float:
+    off = np.square(seen["residual"] - wanted["residual"]).mean()
+    return float(off / np.square(wanted["residual"]).mean())

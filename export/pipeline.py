@@ -32,7 +32,7 @@ def export_bundle(path: Path, recipe: Recipe, target: Path, force: bool, report:
     with staging(target) as folder:
         with TensorFile(folder / pack.WEIGHTS) as tensors:
             calibration = write_weights(plan, tensors, report)
-        model = stamp(load_skeleton(plan.family.name), plan.sizes, tensors, recipe.accuracy_level)
+        model = stamp(load_skeleton(plan.family.skeleton), plan.sizes, tensors, recipe.accuracy_level)
         pack.write_graph(folder, model)
         pack.write_texts(folder, plan)
         pack.write_manifest(folder, plan, tensors, calibration)

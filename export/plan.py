@@ -11,7 +11,10 @@ from export.families.base import Dimensions, Family
 from export.quantize import Format
 from export.recipe import Recipe
 from export.source import Source
+from export.source.split import SplitSource
 
+EMBEDDING = "model.embed_tokens.weight"
+FIRST_NORM = "model.layers.0.input_layernorm.weight"
 HEAD = "lm_head.weight"
 NORMS = ("input_layernorm", "post_attention_layernorm")
 
@@ -42,7 +45,7 @@ class Plan:
     def shapes(self) -> dict[str, tuple[int, ...]]:
         """Every tensor that the export reads, with the shape that the config promises."""
         sizes = self.sizes
-        tables = ["model.embed_tokens.weight"] if sizes.tied_embeddings else ["model.embed_tokens.weight", HEAD]
+        tables = [EMBEDDING] if sizes.tied_embeddings else [EMBEDDING, HEAD]
         norms = ["model.norm.weight"]
         for index in range(sizes.num_layers):
             norms += [f"model.layers.{index}.{kind}.weight" for kind in NORMS]
@@ -55,10 +58,7 @@ class Plan:
     def format_of(self, name: str) -> Format:
         """How a matrix will be stored: as it is, or as the recipe says."""
         kept = self.source.stored_format(name) if self.is_kept(name) else None
-        planned = (
-            self.recipe.format_of(module_of(name)) if name.startswith("model.layers.") else self.recipe.table_format
-        )
-        return kept or planned
+        return kept or self.recipe.format_of(name)
 
     def estimated_bytes(self) -> int:
         """How large the weights will be, rotary tables aside."""
@@ -82,7 +82,10 @@ def make_plan(source: Source, recipe: Recipe) -> Plan:
     if recipe.sha256 and (found := source.checksum()) != recipe.sha256:
         raise SourceError(f"{source.path} has sha256 {found}, but the recipe pins {recipe.sha256}")
     architectures = source.config.get("architectures") or ["none"]
-    plan = Plan(source, family_of(architectures[0]), Dimensions.from_config(source.config), recipe)
+    family, sizes = family_of(architectures[0]), Dimensions.from_config(source.config)
+    if recipe.split_packed and family.packed:
+        source, family = SplitSource(source, sizes.parts_of(family.packed)), family.apart()
+    plan = Plan(source, family, sizes, recipe)
     if recipe.context_length > plan.sizes.context_length:
         raise UnsupportedError(
             f"a context of {recipe.context_length} tokens is asked for, but this model is exact up to"

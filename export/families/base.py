@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from export.errors import SourceError, UnsupportedError
@@ -19,6 +19,8 @@ class Family:
     attention: the projections before attention, in the order GroupQueryAttention takes them;
         one name stands for a packed query-key-value projection.
     linear: every weight matrix of a layer, by its module name, in the order of the layer.
+    packed: by the name of a packed projection, the parts that it holds one after the other.
+    skeleton: the graph's file in export/skeletons.
     trace_class, trace_config: the Transformers classes that `make skeletons` traces.
     """
 
@@ -29,6 +31,16 @@ class Family:
     trace_class: str
     trace_config: str
     genai_type: str
+    skeleton: str
+    packed: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+
+    def apart(self) -> Family:
+        """The family with each packed projection as its parts: what is left then is a Llama's layer."""
+
+        def parts(modules: tuple[str, ...]) -> tuple[str, ...]:
+            return tuple(part for module in modules for part in self.packed.get(module, (module,)))
+
+        return replace(self, attention=parts(self.attention), linear=parts(self.linear), skeleton="llama", packed={})
 
 
 @dataclass(frozen=True)
@@ -101,6 +113,17 @@ class Dimensions:
             "mlp.gate_up_proj": (2 * inner, hidden),
             "mlp.down_proj": (hidden, inner),
         }[module]
+
+    def parts_of(self, packed: Mapping[str, tuple[str, ...]]) -> dict[str, tuple[str, slice]]:
+        """By each part's name, the packed projection that holds it and its rows there."""
+        found: dict[str, tuple[str, slice]] = {}
+        for whole, parts in packed.items():
+            start = 0
+            for part in parts:
+                rows = self.shape_of(part)[0]
+                found[part] = (whole, slice(start, start + rows))
+                start += rows
+        return found
 
     def kv_bytes_per_token(self, element_size: int = 4) -> int:
         """Bytes of key and value cache that one token takes in all layers."""

@@ -18,4 +18,5 @@ FAMILY = Family(
     trace_class="LlamaForCausalLM",
     trace_config="LlamaConfig",
     genai_type="llama",
+    skeleton="llama",
 )

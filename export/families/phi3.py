@@ -10,4 +10,9 @@ FAMILY = Family(
     trace_class="Phi3ForCausalLM",
     trace_config="Phi3Config",
     genai_type="phi3",
+    skeleton="phi3",
+    packed={
+        "self_attn.qkv_proj": ("self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj"),
+        "mlp.gate_up_proj": ("mlp.gate_proj", "mlp.up_proj"),
+    },
 )

@@ -145,7 +145,7 @@ def rounded(model: GlassLM):
     before = {name: parameter.data for name, parameter in parameters.items()}
     for name, parameter in parameters.items():
         if parameter.data.ndim == 2:
-            form = EXACT.table_format if name == "E" else EXACT.format_of(PLACES[name.split(".", 2)[2]])
+            form = EXACT.format_of(llama_name(name))
             rows = llama_layout(model, name, parameter.data.astype(np.float16).astype(np.float32))
             parameter.data = glass_layout(model, name, round_to_nearest(rows, form).dequantized())
     yield

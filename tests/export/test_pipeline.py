@@ -75,9 +75,7 @@ def as_stored(name: str, weight: np.ndarray) -> np.ndarray:
     """What 8 bits make of a matrix; vectors are not quantised."""
     if weight.ndim == 1:
         return weight
-    is_table = "embed_tokens" in name or "lm_head" in name
-    form = EXACT.table_format if is_table else EXACT.format_of(".".join(name.split(".")[3:5]))
-    return round_to_nearest(weight, form).dequantized()
+    return round_to_nearest(weight, EXACT.format_of(name)).dequantized()
 
 
 def test_phi3_is_the_same_model_in_another_spelling(checkpoint, tmp_path):

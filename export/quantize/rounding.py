@@ -1,0 +1,84 @@
+"""The loop over a matrix's blocks, and the methods that go through it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from export.quantize import grids
+from export.quantize.blocks import Codes, Floats, Format, Quantized
+from export.quantize.feedback import Feedback
+
+
+@dataclass(frozen=True)
+class Method:
+    """How weights are rounded: the grid's fit, and what it takes from calibration texts.
+
+    is_calibrated: whether each weight's error is weighted by what it multiplies.
+    feeds_back: whether the weights still to be rounded make good the errors of those that are.
+    """
+
+    fit: grids.Fit
+    is_calibrated: bool = False
+    feeds_back: bool = False
+
+
+METHODS: dict[str, Method] = {
+    "rtn": Method(grids.span),
+    "search": Method(grids.search),
+    "k_quant": Method(grids.k_quant),
+    "hqq": Method(grids.hqq),
+    "weighted": Method(grids.search, is_calibrated=True),
+    "gptq": Method(grids.search, is_calibrated=True, feeds_back=True),
+}
+"""By the name that a recipe gives: quick ones first, then those that look at calibration texts."""
+
+
+def round_to_nearest(weight: Floats, form: Format) -> Quantized:
+    """Every weight `[N, K]` to its nearest code; the grid spans the block's range."""
+    return quantize(weight.T, form, METHODS["rtn"])
+
+
+def quantize(weight: Floats, form: Format, method: Method, feedback: Feedback | None = None) -> Quantized:
+    """A matrix by a method. weight: float32 `[K, N]`, as a MatMul takes it; feedback: of what it multiplies."""
+    columns, rows = weight.shape
+    size = form.block_size
+    blocks = -(-columns // size)
+    codes = np.zeros((rows, blocks, size), np.uint8)
+    scales, points = np.empty((rows, blocks), np.float32), np.empty((rows, blocks), np.uint8)
+    importance = _importance(columns, method, feedback)
+    errors = np.zeros((columns, rows) if method.feeds_back else (0, 0), np.float32)
+    for index, start in enumerate(range(0, columns, size)):
+        block = slice(start, min(start + size, columns))
+        left = np.array(weight[block], np.float32)
+        if feedback and method.feeds_back:
+            left += feedback.upper[:start, block].T @ errors[:start]
+        grid = method.fit(left, importance[block, None], form)
+        if feedback and method.feeds_back:
+            made = _settle(left, feedback.upper[block, block], grid, form, weight[block], errors[block])
+        else:
+            made = np.clip(np.rint(left / grid[0]) + grid[1], 0, form.top).astype(np.uint8)
+        codes[:, index, : len(made)] = made.T
+        scales[:, index], points[:, index] = grid
+    return Quantized(form, columns, codes, scales, points)
+
+
+def _importance(columns: int, method: Method, feedback: Feedback | None) -> Floats:
+    """How much the error of each of a matrix's columns matters."""
+    if feedback is None:
+        return np.ones(columns, np.float32)
+    return feedback.pivots if method.feeds_back else feedback.diagonal
+
+
+def _settle(left: Floats, upper: Floats, grid: grids.Grid, form: Format, weight: Floats, errors: Floats) -> Codes:
+    """The codes of one block `[size, N]`, weight by weight; what each errs by is written into `errors`."""
+    scale, point = grid
+    inverse = 1 / scale
+    codes = np.empty(left.shape, np.uint8)
+    for index in range(len(left)):
+        code = np.clip(np.rint(left[index] * inverse) + point, 0, form.top)
+        codes[index] = code
+        errors[index] = weight[index] - (code - point) * scale
+        left[index + 1 :] += np.outer(upper[index, index + 1 :], errors[index])
+    return codes

@@ -1,0 +1,123 @@
+"""A decoder layer cut where its matrices read: quantise what a stage multiplies with, run it, go on to the next.
+
+A stage begins with the MatMuls that read one value (`normed`: query, key and value) and ends before those that
+read another. Texts pass through a layer stage by stage, so that each matrix is fitted to what the matrices
+before it, already quantised, will really give it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import onnx
+from numpy.typing import NDArray
+from onnx import helper
+
+from export.families.base import Dimensions
+from export.graphs import Skeleton, function_model, layer_attributes, rotary_tables
+from export.runtime import Runner, open_graph
+
+Floats = NDArray[np.float32]
+Tokens = NDArray[np.int64]
+Weights = Mapping[str, Floats]
+Values = dict[str, Floats]
+"""What one text is at some point of a layer: each live value by its name, float32 `[1, tokens, width]`."""
+
+LEAVING = {"next_normed": "normed", "next_residual": "residual"}
+"""A layer's outputs, and what the next layer calls them."""
+
+
+@dataclass(frozen=True)
+class Stage:
+    """A run of nodes of the layer.
+
+    reads: the value that its matrices multiply. modules: those matrices, by their module names.
+    adds_to: the residual that their product is added to, empty where it is not.
+    makes: what it computes that later stages or the next layer need. needed_later: all that they need.
+    """
+
+    reads: str
+    modules: tuple[str, ...]
+    adds_to: str
+    makes: tuple[str, ...]
+    needed_later: frozenset[str]
+    run: Runner
+
+
+class Layer:
+    """The family's layer for a checkpoint's sizes, runnable with any weights; one for all layers."""
+
+    def __init__(self, skeleton: Skeleton, sizes: Dimensions) -> None:
+        self._sizes = sizes
+        self._head = open_graph(function_model(skeleton["head"], layer_attributes(sizes)))
+        self.stages = list(_stages(skeleton["layer"], sizes))
+
+    def enter(self, text: Tokens, embedding: Floats, norm: Floats) -> Values:
+        """A text, int64 `[1, tokens]`, through the head to the first layer's door."""
+        weights = {"model.embed_tokens.weight": embedding, "model.layers.0.input_layernorm.weight": norm}
+        names = ["normed", "residual"]
+        made = self._head(names, {"input_ids": text, "attention_mask": np.ones_like(text), **weights})
+        return dict(zip(names, made, strict=True))
+
+    def advance(self, stage: Stage, values: Values, weights: Weights) -> Values:
+        """The text after a stage, computed with the weights that it is given: `[in, out]` matrices, and norms."""
+        made = stage.run(list(stage.makes), {**values, **self._surroundings(values), **weights})
+        kept = {name: value for name, value in values.items() if name in stage.needed_later}
+        return kept | {LEAVING.get(name, name): value for name, value in zip(stage.makes, made, strict=True)}
+
+    def through(self, values: Values, weights: Weights) -> Values:
+        """The text after the whole layer."""
+        for stage in self.stages:
+            values = self.advance(stage, values, weights)
+        return values
+
+    def _surroundings(self, values: Values) -> dict[str, NDArray[np.generic]]:
+        """What attention wants beside the text: an empty cache, lengths, rotary tables."""
+        length = next(iter(values.values())).shape[1]
+        cosines, sines = rotary_tables(self._sizes, length)
+        empty = np.zeros((1, self._sizes.num_kv_heads, 0, self._sizes.head_size), np.float32)
+        return {
+            "past_key": empty,
+            "past_value": empty,
+            "seqlens_k": np.array([length - 1], np.int32),
+            "total_sequence_length": np.array(length, np.int32),
+            "cos_cache": cosines,
+            "sin_cache": sines,
+        }
+
+
+def _cuts(layer: onnx.FunctionProto) -> Iterator[list[onnx.NodeProto]]:
+    """The layer's nodes in their order, a new list where a MatMul reads another value than the one before."""
+    part: list[onnx.NodeProto] = []
+    reads = ""
+    for node in layer.node:
+        if node.op_type == "MatMul" and node.input[0] != reads:
+            if reads:
+                yield part
+                part = []
+            reads = node.input[0]
+        part.append(node)
+    yield part
+
+
+def _stages(layer: onnx.FunctionProto, sizes: Dimensions) -> Iterator[Stage]:
+    """Each part of the layer as a graph of its own."""
+    parts = list(_cuts(layer))
+    for index, part in enumerate(parts):
+        needed_later = frozenset(value for later in parts[index + 1 :] for node in later for value in node.input)
+        made = [value for node in part for value in node.output if value]
+        makes = [value for value in made if value in needed_later or value in LEAVING]
+        read = list(dict.fromkeys(value for node in part for value in node.input if value and value not in made))
+        function = helper.make_function(layer.domain, layer.name, read, makes, part, layer.opset_import)
+        run = open_graph(function_model(function, layer_attributes(sizes)))
+        matrices = [node for node in part if node.op_type == "MatMul"]
+        modules = tuple(node.input[1].removesuffix(".weight") for node in matrices)
+        yield Stage(matrices[0].input[0], modules, _residual(part, matrices), tuple(makes), needed_later, run)
+
+
+def _residual(part: list[onnx.NodeProto], matrices: list[onnx.NodeProto]) -> str:
+    """What the norm at a part's end adds the part's product to, empty where the product goes elsewhere."""
+    norms = [node for node in part if node.op_type == "SkipSimplifiedLayerNormalization"]
+    return str(norms[0].input[0]) if norms and norms[0].input[1] == matrices[0].output[0] else ""
