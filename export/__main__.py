@@ -10,7 +10,8 @@ from export.download import fetch
 from export.errors import ExportError, SourceError
 from export.pipeline import export_bundle
 from export.progress import Progress
-from export.recipe import Recipe, recipes
+from export.quantize import METHODS
+from export.recipe import Limits, Recipe, recipes
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -43,7 +44,8 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("model", help=f"a recipe ({known}), a .gguf file, or a Hugging Face folder")
     made.add_argument("-o", "--output", type=Path, required=True, metavar="DIR", help="the bundle to make")
     made.add_argument("--recipe", metavar="NAME", help="the recipe for a file or folder (default: its family's)")
-    made.add_argument("--method", choices=("gptq", "rtn"), help="how to round; rtn is quick and loses more")
+    made.add_argument("--method", choices=METHODS, help="how to round; rtn is quick and loses more, gptq loses least")
+    made.add_argument("--allow-loss", action="store_true", help="pack the bundle whatever it lost")
     made.add_argument("--requantize", action="store_true", help="round Q4_0 and Q8_0 blocks anew, too")
     made.add_argument("--context", type=int, metavar="TOKENS", help="tokens of prompt and answer together")
     made.add_argument("--name", help="the bundle's name in its manifest")
@@ -64,6 +66,7 @@ def chosen_recipe(options: argparse.Namespace) -> Recipe:
         raise SourceError(f"{name or options.model} is no file, no folder and no recipe; recipes: {', '.join(known)}")
     changes = {"method": options.method, "context_length": options.context, "name": options.name}
     changes["keep_blocks"] = False if options.requantize else None
+    changes["limits"] = Limits(kl_mean=1e9, top1_agreement=0) if options.allow_loss else None
     return recipe.model_copy(update={key: value for key, value in changes.items() if value is not None})
 
 

@@ -38,16 +38,21 @@ def tokens_of(tokenizer_json: str, text: str) -> Tokens:
 
 
 def calibration_tokens(tokenizer_json: str, count: int, context: int) -> tuple[list[Tokens], Calibration]:
-    """Evenly spaced pieces of the calibration half, `count` tokens in all.
-
-    A piece is int64 `[1, n]`: 512 tokens, or the model's context where that is shorter.
-    """
-    length = min(LENGTH, context)
+    """Evenly spaced pieces of the calibration half, `count` tokens in all."""
     text = topics("calibration")
-    ids = tokens_of(tokenizer_json, text)
-    pieces = max(1, count // length)
-    starts = np.linspace(0, max(0, len(ids) - length), pieces).astype(int)
-    chosen = [ids[None, start : start + length] for start in starts]
+    chosen = pieces(tokens_of(tokenizer_json, text), count, context)
     used = sum(piece.size for piece in chosen)
     digest = hashlib.sha256(text.encode()).hexdigest()
     return chosen, Calibration(name="python documentation topics, first half", tokens=used, sha256=digest)
+
+
+def evaluation_tokens(tokenizer_json: str, count: int, context: int) -> list[Tokens]:
+    """Evenly spaced pieces of the other half, none where `count` is 0; one token longer, to know what follows."""
+    return pieces(tokens_of(tokenizer_json, topics("evaluation")), count, context - 1, 1) if count else []
+
+
+def pieces(ids: Tokens, count: int, context: int, more: int = 0) -> list[Tokens]:
+    """`count` tokens in pieces int64 `[1, n]`: 512 tokens each, or the context where that is shorter, and `more`."""
+    length = min(LENGTH, context) + more
+    starts = np.linspace(0, max(0, len(ids) - length), max(1, count // (length - more))).astype(int)
+    return [ids[None, start : start + length] for start in starts]

@@ -4,6 +4,7 @@ ExportError
 ├── SourceError      the model that came in is missing, damaged, or not what it says
 ├── UnsupportedError the model is sound, but this program cannot export it (yet)
 ├── FuseError        a traced graph does not look as its family promises
+├── FidelityError    the bundle lost more than its recipe allows, or does not run
 └── TargetError      the place the bundle should go to refuses it
 """
 
@@ -22,6 +23,10 @@ class UnsupportedError(ExportError):
 
 class FuseError(ExportError):
     """A node of the traced graph that no pattern of the family explains."""
+
+
+class FidelityError(ExportError):
+    """A bundle over its recipe's limits, or one that its own engine cannot load."""
 
 
 class TargetError(ExportError):

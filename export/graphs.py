@@ -25,6 +25,12 @@ SKELETONS = Path(__file__).parent / "skeletons"
 PAGE, LINE = 4096, 64
 """A large tensor begins on a page, so that a board can map it; a small one on a cache line."""
 
+VALUES = ("normed", "residual")
+"""What passes from layer to layer."""
+INTEGERS = {"input_ids": TensorProto.INT64, "attention_mask": TensorProto.INT64}
+INTEGERS |= dict.fromkeys(("seqlens_k", "total_sequence_length"), TensorProto.INT32)
+"""The values of a skeleton that are no floats."""
+
 Attributes = Mapping[str, int | float]
 Skeleton = Mapping[str, onnx.FunctionProto]
 
@@ -118,17 +124,51 @@ def stamp(skeleton: Skeleton, sizes: Dimensions, tensors: TensorFile, accuracy_l
     return _model(graph)
 
 
-def function_model(function: onnx.FunctionProto, attributes: Attributes, taps: tuple[str, ...] = ()) -> onnx.ModelProto:
-    """One function of a skeleton as a model of its own, weights among its inputs; `taps` are extra outputs."""
-    integers = {"input_ids": TensorProto.INT64, "attention_mask": TensorProto.INT64}
-    integers |= dict.fromkeys(("seqlens_k", "total_sequence_length"), TensorProto.INT32)
-    values = {
-        name: helper.make_tensor_value_info(name, integers.get(name, TensorProto.FLOAT), None)
-        for name in (*function.input, *function.output, *taps)
-    }
+def head_model(skeleton: Skeleton, sizes: Dimensions, tensors: TensorFile) -> onnx.ModelProto:
+    """The bundle's head alone: `input_ids`, `attention_mask` to the first layer's `normed` and `residual`."""
+    nodes = list(_head(skeleton["head"], layer_attributes(sizes), tensors))
+    outputs = ("layer.0.normed", "layer.0.residual")
+    return _part(nodes, ("input_ids", "attention_mask"), outputs, tensors)
+
+
+def layer_model(
+    skeleton: Skeleton, sizes: Dimensions, tensors: TensorFile, accuracy_level: int, index: int
+) -> onnx.ModelProto:
+    """One layer of the bundle alone, its weights where the whole graph has them."""
+    nodes = list(_layer(skeleton["layer"], layer_attributes(sizes), sizes, index))
+    here, after = (tuple(f"layer.{number}.{value}" for value in VALUES) for number in (index, index + 1))
+    cache = (f"past_key_values.{index}.key", f"past_key_values.{index}.value")
+    inputs = (*here, *cache, "seqlens_k", "total_sequence_length")
+    return _part([_quantized(each, tensors, accuracy_level) for each in nodes], inputs, after, tensors)
+
+
+def tail_model(skeleton: Skeleton, sizes: Dimensions, tensors: TensorFile, accuracy_level: int) -> onnx.ModelProto:
+    """The bundle's tail alone, for every position: `normed` to `logits`."""
+    names = {"lm_head.weight": _head_weight(sizes)}
+    nodes = [_quantized(_bound(each, {}, names, ""), tensors, accuracy_level) for each in skeleton["tail"].node]
+    return _part(nodes, ("normed",), ("logits",), tensors)
+
+
+def _part(
+    nodes: list[onnx.NodeProto], inputs: tuple[str, ...], outputs: tuple[str, ...], tensors: TensorFile
+) -> onnx.ModelProto:
+    """Some nodes as a model, with those weights that they use."""
+    used = {value for each in nodes for value in each.input}
+    initializers = [entry for entry in tensors.initializers if entry.name in used]
+    free = [[_free(name) for name in names] for names in (inputs, outputs)]
+    return _model(helper.make_graph(nodes, "part", free[0], free[1], initializers))
+
+
+def _free(name: str) -> onnx.ValueInfoProto:
+    """A value of any shape."""
+    return helper.make_tensor_value_info(name, INTEGERS.get(name, TensorProto.FLOAT), None)
+
+
+def function_model(function: onnx.FunctionProto, attributes: Attributes) -> onnx.ModelProto:
+    """One function of a skeleton as a model of its own, weights among its inputs."""
     nodes = [_bound(each, attributes, {}, "") for each in function.node]
-    outputs = [values[name] for name in dict.fromkeys((*function.output, *taps))]
-    return _model(helper.make_graph(nodes, function.name, [values[n] for n in function.input], outputs))
+    inputs, outputs = ([_free(name) for name in names] for names in (function.input, function.output))
+    return _model(helper.make_graph(nodes, function.name, inputs, outputs))
 
 
 def _head(function: onnx.FunctionProto, attributes: Attributes, tensors: TensorFile) -> Iterator[onnx.NodeProto]:
@@ -192,10 +232,14 @@ def _tail(function: onnx.FunctionProto, sizes: Dimensions) -> Iterator[onnx.Node
         tensor = helper.make_tensor(name, TensorProto.INT64, [1], [value])
         yield node("Constant", [], [name], value=tensor)
     yield node("Slice", [f"layer.{sizes.num_layers}.normed", "minus_one", "last", "sequence_axis"], ["last_position"])
-    weight = "model.embed_tokens.weight" if sizes.tied_embeddings else "lm_head.weight"
-    names = {"normed": "last_position", "lm_head.weight": weight}
+    names = {"normed": "last_position", "lm_head.weight": _head_weight(sizes)}
     for each in function.node:
         yield _bound(each, {}, names, "")
+
+
+def _head_weight(sizes: Dimensions) -> str:
+    """The table that makes logits."""
+    return "model.embed_tokens.weight" if sizes.tied_embeddings else "lm_head.weight"
 
 
 def _bound(each: onnx.NodeProto, attributes: Attributes, names: Mapping[str, str], prefix: str) -> onnx.NodeProto:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections import Counter
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -72,12 +73,20 @@ def genai_config(plan: Plan) -> dict[str, Any]:
     }
 
 
-def write_manifest(folder: Path, plan: Plan, tensors: TensorFile, calibration: Calibration | None) -> None:
+def write_manifest(
+    folder: Path,
+    plan: Plan,
+    tensors: TensorFile,
+    calibration: Calibration | None,
+    fidelity: Mapping[str, float] | None = None,
+) -> None:
     """manifest.json, last, over everything else in the folder."""
     source, sizes, recipe = plan.source, plan.sizes, plan.recipe
     name = recipe.name or source.path.stem
     files = {
-        path.name: File(sha256=hash_file(path), size_bytes=path.stat().st_size) for path in sorted(folder.iterdir())
+        path.name: File(sha256=hash_file(path), size_bytes=path.stat().st_size)
+        for path in sorted(folder.iterdir())
+        if path.name != MANIFEST
     }
     kv_bytes = sizes.kv_bytes_per_token()
     manifest = Manifest(
@@ -102,6 +111,7 @@ def write_manifest(folder: Path, plan: Plan, tensors: TensorFile, calibration: C
             licence=recipe.licence,
         ),
         calibration=calibration,
+        fidelity=dict(fidelity or {}),
         files=files,
     )
     (folder / MANIFEST).write_text(manifest.model_dump_json(indent=2) + "\n", encoding="utf-8")

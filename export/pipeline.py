@@ -16,6 +16,7 @@ from export.graphs import TensorFile, load_skeleton, stamp
 from export.plan import Plan, make_plan
 from export.recipe import Recipe
 from export.source import open_source
+from export.verify import verify
 from export.weights import Report, write_weights
 
 DISK_FACTOR = 1.2
@@ -36,7 +37,9 @@ def export_bundle(path: Path, recipe: Recipe, target: Path, force: bool, report:
         pack.write_graph(folder, model)
         pack.write_texts(folder, plan)
         pack.write_manifest(folder, plan, tensors, calibration)
-        return publish(folder, target, report)
+        fidelity = verify(plan, tensors, folder, report)
+        pack.write_manifest(folder, plan, tensors, calibration, fidelity)
+        return publish(folder, target)
 
 
 def check_target(target: Path, force: bool, plan: Plan) -> None:
@@ -86,11 +89,9 @@ def _empty(folder: Path) -> None:
         path.unlink()
 
 
-def publish(folder: Path, target: Path, report: Report) -> Bundle:
+def publish(folder: Path, target: Path) -> Bundle:
     """Check the new bundle as the daemon will, then put it in the target's place."""
-    report("verify", 0, 1)
     manifest = pack.open_bundle(folder).manifest
-    report("verify", 1, 1)
     old = target.with_name(f".{target.name}.old")
     shutil.rmtree(old, ignore_errors=True)
     if target.exists():

@@ -8,7 +8,7 @@ from functools import cached_property
 from export.errors import SourceError, UnsupportedError
 from export.families import family_of
 from export.families.base import Dimensions, Family
-from export.quantize import Format
+from export.quantize import Floats, Format
 from export.recipe import Recipe
 from export.source import Source
 from export.source.split import SplitSource
@@ -36,6 +36,19 @@ class Plan:
     def matrices_of(self, index: int) -> list[str]:
         """The weight matrices of one layer."""
         return [f"model.layers.{index}.{module}.weight" for module in self.family.linear]
+
+    def norms_of(self, index: int) -> dict[str, Floats]:
+        """The two norms of a stamped layer, by their names in the skeleton: its second, and what follows it."""
+        second = f"model.layers.{index}.post_attention_layernorm.weight"
+        return {
+            "post_attention_layernorm.weight": self.source.tensor(second),
+            "next_layernorm.weight": self.source.tensor(self.next_norm(index)),
+        }
+
+    def next_norm(self, index: int) -> str:
+        """The norm that closes a layer: the next one's first, or the model's last."""
+        last = index + 1 == self.sizes.num_layers
+        return "model.norm.weight" if last else f"model.layers.{index + 1}.input_layernorm.weight"
 
     def is_kept(self, name: str) -> bool:
         """Whether a matrix stays in the blocks that the source stores it in."""

@@ -16,6 +16,14 @@ RECIPES = Path(__file__).with_name("recipes.toml")
 TABLE = Format(8, 32, True)
 """How the embedding and the head are stored unless a recipe says otherwise: one table can serve both."""
 
+PROMPTS = (
+    "What is the capital of France?",
+    "Explain in one sentence what a thermostat does.",
+    "Write a short greeting for a kiosk in a museum.",
+    "List three things to check when a pump makes no pressure.",
+)
+"""What a new bundle is asked unless a recipe has better questions for its model."""
+
 Bits = Literal[4, 8]
 BlockSize = Literal[16, 32, 64, 128]
 
@@ -61,6 +69,7 @@ class Recipe(BaseModel):
     accuracy_level: 4 computes in int8 activations, 0 in float32 (com.microsoft.MatMulNBits).
     calibration_tokens: how much text the method looks at, where it looks at any.
     evaluation_tokens: how much text the loss is measured on. limits: how large it may be.
+    prompts: what the new bundle is asked; its answers go into it.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -84,6 +93,7 @@ class Recipe(BaseModel):
     calibration_tokens: int = Field(default=8192, ge=0)
     evaluation_tokens: int = Field(default=2048, ge=0)
     limits: Limits = Limits()
+    prompts: tuple[str, ...] = PROMPTS
 
     def format_of(self, tensor: str) -> Format:
         """How a matrix is stored, by its Transformers name (`model.layers.0.self_attn.v_proj.weight`)."""

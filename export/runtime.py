@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,13 +14,15 @@ from numpy.typing import NDArray
 Runner = Callable[[list[str], Mapping[str, NDArray[Any]]], list[NDArray[np.float32]]]
 
 
-def open_graph(model: onnx.ModelProto) -> Runner:
-    """A session over a model without external data, on the CPU: output names and feeds in, arrays out."""
+def open_graph(model: onnx.ModelProto, folder: Path | None = None) -> Runner:
+    """A session over a model on the CPU: output names and feeds in, arrays out. folder: of its external data."""
     os.environ["ORT_DISABLE_TELEMETRY"] = "1"  # must be set before the import: later is too late
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 3
+    if folder:
+        options.add_session_config_entry("session.model_external_initializers_file_folder_path", str(folder))
     session = onnxruntime.InferenceSession(model.SerializeToString(), options, ["CPUExecutionProvider"])
     wanted = {value.name for value in session.get_inputs()}
     return lambda outputs, feeds: session.run(outputs, {k: v for k, v in feeds.items() if k in wanted})

@@ -63,7 +63,8 @@ class Layer:
 
     def advance(self, stage: Stage, values: Values, weights: Weights) -> Values:
         """The text after a stage, computed with the weights that it is given: `[in, out]` matrices, and norms."""
-        made = stage.run(list(stage.makes), {**values, **self._surroundings(values), **weights})
+        around = surroundings(self._sizes, next(iter(values.values())).shape[1])
+        made = stage.run(list(stage.makes), {**values, **around, **weights})
         kept = {name: value for name, value in values.items() if name in stage.needed_later}
         return kept | {LEAVING.get(name, name): value for name, value in zip(stage.makes, made, strict=True)}
 
@@ -73,19 +74,19 @@ class Layer:
             values = self.advance(stage, values, weights)
         return values
 
-    def _surroundings(self, values: Values) -> dict[str, NDArray[np.generic]]:
-        """What attention wants beside the text: an empty cache, lengths, rotary tables."""
-        length = next(iter(values.values())).shape[1]
-        cosines, sines = rotary_tables(self._sizes, length)
-        empty = np.zeros((1, self._sizes.num_kv_heads, 0, self._sizes.head_size), np.float32)
-        return {
-            "past_key": empty,
-            "past_value": empty,
-            "seqlens_k": np.array([length - 1], np.int32),
-            "total_sequence_length": np.array(length, np.int32),
-            "cos_cache": cosines,
-            "sin_cache": sines,
-        }
+
+def surroundings(sizes: Dimensions, length: int) -> dict[str, NDArray[np.generic]]:
+    """What attention wants beside a text of some tokens: an empty cache, lengths, rotary tables."""
+    cosines, sines = rotary_tables(sizes, length)
+    empty = np.zeros((1, sizes.num_kv_heads, 0, sizes.head_size), np.float32)
+    return {
+        "past_key": empty,
+        "past_value": empty,
+        "seqlens_k": np.array([length - 1], np.int32),
+        "total_sequence_length": np.array(length, np.int32),
+        "cos_cache": cosines,
+        "sin_cache": sines,
+    }
 
 
 def _cuts(layer: onnx.FunctionProto) -> Iterator[list[onnx.NodeProto]]:

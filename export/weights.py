@@ -4,9 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-import numpy as np
-from numpy.typing import NDArray
-
 from edge.bundle import Calibration
 from export.calibrate import Calibrator
 from export.calibration_text import calibration_tokens
@@ -64,14 +61,14 @@ def start_calibration(plan: Plan, table: Quantized) -> tuple[Calibrator | None, 
 def write_layer(plan: Plan, tensors: TensorFile, index: int, calibrator: Calibrator | None) -> None:
     """One layer: its matrices as blocks, its norms as they are."""
     prefix = f"model.layers.{index}"
-    norms = layer_norms(plan, index)
+    norms = plan.norms_of(index)
     if calibrator is None:
         for name in plan.matrices_of(index):
             tensors.add_matrix(name, stored_or_rounded(plan, name))
     else:
         calibrate_layer(plan, tensors, index, calibrator, norms)
     tensors.add(f"{prefix}.post_attention_layernorm.weight", norms["post_attention_layernorm.weight"])
-    tensors.add(next_norm(plan, index), norms["next_layernorm.weight"])
+    tensors.add(plan.next_norm(index), norms["next_layernorm.weight"])
 
 
 def stored_or_rounded(plan: Plan, name: str) -> Quantized:
@@ -112,17 +109,3 @@ class Fit:
         method = METHODS[self._plan.recipe.method]
         wanted = self._moments.corrected(weight) if method.feeds_back else weight
         return quantize(wanted, self._plan.format_of(name), method, self._feedback)
-
-
-def next_norm(plan: Plan, index: int) -> str:
-    """The norm that closes a layer: the next one's first, or the model's last."""
-    last = index + 1 == plan.sizes.num_layers
-    return "model.norm.weight" if last else f"model.layers.{index + 1}.input_layernorm.weight"
-
-
-def layer_norms(plan: Plan, index: int) -> dict[str, NDArray[np.float32]]:
-    """The two norms of a stamped layer, by their names in the skeleton."""
-    return {
-        "post_attention_layernorm.weight": plan.source.tensor(f"model.layers.{index}.post_attention_layernorm.weight"),
-        "next_layernorm.weight": plan.source.tensor(next_norm(plan, index)),
-    }

@@ -1,0 +1,79 @@
+"""A model's forward pass a layer at a time, so that one layer is in memory: of the source, and of the bundle."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from export.graphs import Skeleton, TensorFile, head_model, layer_model, tail_model
+from export.plan import EMBEDDING, FIRST_NORM, HEAD, Plan
+from export.quantize import Floats
+from export.runtime import open_graph
+from export.stages import Layer, Tokens, Values, surroundings
+
+Advance = Callable[[Values], Values]
+
+
+class SourceForward:
+    """The checkpoint's own weights in float32."""
+
+    def __init__(self, plan: Plan, layer: Layer) -> None:
+        self._plan, self._layer = plan, layer
+
+    def enter(self, texts: list[Tokens]) -> list[Values]:
+        """Texts, int64 `[1, tokens]` each, at the first layer's door."""
+        table, norm = self._plan.source.tensor(EMBEDDING), self._plan.source.tensor(FIRST_NORM)
+        return [self._layer.enter(text, table, norm) for text in texts]
+
+    def layer(self, index: int) -> Advance:
+        """What takes a text through a layer, that layer's weights being read now."""
+        plan = self._plan
+        weights = {
+            f"{module}.weight": plan.source.tensor(name).T
+            for module, name in zip(plan.family.linear, plan.matrices_of(index), strict=True)
+        }
+        return lambda values: self._layer.through(values, weights | plan.norms_of(index))
+
+    def logits(self) -> Callable[[Floats], Floats]:
+        """What makes logits `[tokens, vocabulary]` of the last layer's `normed`."""
+        table = self._plan.source.tensor(EMBEDDING if self._plan.sizes.tied_embeddings else HEAD)
+        return lambda normed: normed @ table.T
+
+
+class BundleForward:
+    """The bundle's own operators over its own file, in the precision that it is given."""
+
+    def __init__(self, plan: Plan, skeleton: Skeleton, tensors: TensorFile, folder: Path, accuracy_level: int) -> None:
+        self._plan, self._skeleton, self._tensors = plan, skeleton, tensors
+        self._folder, self._level = folder, accuracy_level
+
+    def enter(self, texts: list[Tokens]) -> list[Values]:
+        """Texts, int64 `[1, tokens]` each, at the first layer's door."""
+        run = open_graph(head_model(self._skeleton, self._plan.sizes, self._tensors), self._folder)
+        names = ["layer.0.normed", "layer.0.residual"]
+        made = (run(names, {"input_ids": text, "attention_mask": np.ones_like(text)}) for text in texts)
+        return [{"normed": normed, "residual": residual} for normed, residual in made]
+
+    def layer(self, index: int) -> Advance:
+        """What takes a text through a layer."""
+        sizes = self._plan.sizes
+        model = layer_model(self._skeleton, sizes, self._tensors, self._level, index)
+        run = open_graph(model, self._folder)
+        wanted = [f"layer.{index + 1}.normed", f"layer.{index + 1}.residual"]
+
+        def advance(values: Values) -> Values:
+            around = surroundings(sizes, values["normed"].shape[1])
+            feeds: dict[str, NDArray[np.generic]] = {f"layer.{index}.{name}": value for name, value in values.items()}
+            feeds |= {f"past_key_values.{index}.{part}": around[f"past_{part}"] for part in ("key", "value")}
+            normed, residual = run(wanted, feeds | around)
+            return {"normed": normed, "residual": residual}
+
+        return advance
+
+    def logits(self) -> Callable[[Floats], Floats]:
+        """What makes logits `[tokens, vocabulary]` of the last layer's `normed`."""
+        run = open_graph(tail_model(self._skeleton, self._plan.sizes, self._tensors, self._level), self._folder)
+        return lambda normed: run(["logits"], {"normed": normed[None]})[0][0]

@@ -1,0 +1,71 @@
+"""Prompts that every bundle is asked before it leaves, and what it answered: its own engine, greedy.
+
+They go into the bundle (`golden.json`), so that a board can ask again and see whether it says the same.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import IO, Any
+
+from edge.engine import Job
+from export.errors import FidelityError
+
+MAX_TOKENS = 24
+
+
+@dataclass(frozen=True)
+class Golden:
+    """A conversation and the bundle's answer to it, token for token as long as MAX_TOKENS allows."""
+
+    messages: list[dict[str, str]]
+    max_tokens: int
+    answer: str
+    completion_tokens: int
+
+
+def ask(bundle: Path, prompts: Sequence[str], context_length: int) -> list[Golden]:
+    """The bundle's answers, from an engine in a child process; FidelityError where it cannot give them."""
+    if not prompts:
+        return []
+    length = min(MAX_TOKENS, context_length // 4)
+    command = [sys.executable, "-m", "edge.engine", str(bundle)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as child:
+        assert child.stdin
+        assert child.stdout
+        try:
+            return list(_answers(child.stdin, child.stdout, prompts, length))
+        finally:
+            child.stdin.close()
+
+
+def _answers(jobs: IO[bytes], events: IO[bytes], prompts: Sequence[str], length: int) -> Iterator[Golden]:
+    _expect(_next(events), "ready")
+    for number, prompt in enumerate(prompts, start=1):
+        messages = [{"role": "user", "content": prompt}]
+        job = Job(number, messages, length)
+        jobs.write(json.dumps({"op": "generate", "job": asdict(job)}).encode() + b"\n")
+        jobs.flush()
+        text = ""
+        while (event := _next(events))["event"] == "progress":
+            text += event["text"]
+        _expect(event, "finished")
+        yield Golden(messages, length, text, event["completion_tokens"])
+
+
+def _next(events: IO[bytes]) -> dict[str, Any]:
+    line = events.readline()
+    if not line:
+        raise FidelityError("the engine ended while the new bundle was asked; its own words are above")
+    event: dict[str, Any] = json.loads(line)
+    return event
+
+
+def _expect(event: dict[str, Any], kind: str) -> None:
+    if event["event"] != kind:
+        raise FidelityError(f"the engine cannot use the new bundle: {event.get('message', event)}")
