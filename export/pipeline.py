@@ -12,23 +12,21 @@ from pathlib import Path
 from edge.bundle import Bundle
 from export import pack
 from export.errors import TargetError
+from export.estimate import needs, room
 from export.graphs import TensorFile, load_skeleton, stamp
 from export.plan import Plan, make_plan
 from export.recipe import Recipe
-from export.source import open_source
+from export.source import Source
 from export.verify import verify
 from export.weights import Report, write_weights
 
-DISK_FACTOR = 1.2
-"""The bundle against its weights: tokenizer, graph, and what the estimate leaves out."""
 
-
-def export_bundle(path: Path, recipe: Recipe, target: Path, force: bool, report: Report) -> Bundle:
-    """Make the bundle of a GGUF file or Hugging Face folder in `target`, whole or not at all.
+def export_bundle(source: Source, recipe: Recipe, target: Path, force: bool, report: Report) -> Bundle:
+    """Make the bundle of a source in `target`, whole or not at all.
 
     Raises ExportError (see export/errors.py), after which nothing is left behind.
     """
-    plan = make_plan(open_source(path), recipe)
+    plan = make_plan(source, recipe)
     check_target(target, force, plan)
     with staging(target) as folder:
         with TensorFile(folder / pack.WEIGHTS) as tensors:
@@ -43,17 +41,21 @@ def export_bundle(path: Path, recipe: Recipe, target: Path, force: bool, report:
 
 
 def check_target(target: Path, force: bool, plan: Plan) -> None:
-    """Nothing is overwritten unasked, and the disk has room before anything is written."""
+    """Nothing is overwritten unasked, and disk and memory suffice before anything is written."""
     if target.exists() and not force:
         raise TargetError(f"{target} exists; pass --force to replace it")
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        free = shutil.disk_usage(target.parent).free
+        have = room(target)
     except OSError as error:
         raise TargetError(f"{target.parent} cannot be used: {error.strerror}") from error
-    need = int(plan.estimated_bytes() * DISK_FACTOR)
-    if free < need:
-        raise TargetError(f"{target.parent} has {free >> 20} MiB free, but the bundle needs about {need >> 20} MiB")
+    need = needs(plan)
+    for kind, free, wanted in (
+        ("disk", have.disk_bytes, need.bundle_bytes),
+        ("memory", have.memory_bytes, need.memory_bytes),
+    ):
+        if free < wanted:
+            raise TargetError(f"{free >> 20} MiB of {kind} are free, but this export needs about {wanted >> 20} MiB")
 
 
 @contextmanager

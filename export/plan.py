@@ -86,6 +86,20 @@ def module_of(name: str) -> str:
     return name.split(".", 3)[3].removesuffix(".weight")
 
 
+def plan_of(source: Source, recipe: Recipe) -> Plan:
+    """The plan for a source's config; UnsupportedError where the architecture or the context is too much."""
+    architectures = source.config.get("architectures") or ["none"]
+    family, sizes = family_of(architectures[0]), Dimensions.from_config(source.config)
+    if recipe.split_packed and family.packed:
+        source, family = SplitSource(source, sizes.parts_of(family.packed)), family.apart()
+    if recipe.context_length > sizes.context_length:
+        raise UnsupportedError(
+            f"a context of {recipe.context_length} tokens is asked for, but this model is exact up to"
+            f" {sizes.context_length}; pass --context {sizes.context_length} or less"
+        )
+    return Plan(source, family, sizes, recipe)
+
+
 def make_plan(source: Source, recipe: Recipe) -> Plan:
     """The plan for a source and a recipe that fit each other.
 
@@ -94,16 +108,7 @@ def make_plan(source: Source, recipe: Recipe) -> Plan:
     """
     if recipe.sha256 and (found := source.checksum()) != recipe.sha256:
         raise SourceError(f"{source.path} has sha256 {found}, but the recipe pins {recipe.sha256}")
-    architectures = source.config.get("architectures") or ["none"]
-    family, sizes = family_of(architectures[0]), Dimensions.from_config(source.config)
-    if recipe.split_packed and family.packed:
-        source, family = SplitSource(source, sizes.parts_of(family.packed)), family.apart()
-    plan = Plan(source, family, sizes, recipe)
-    if recipe.context_length > plan.sizes.context_length:
-        raise UnsupportedError(
-            f"a context of {recipe.context_length} tokens is asked for, but this model is exact up to"
-            f" {plan.sizes.context_length}; pass --context {plan.sizes.context_length} or less"
-        )
+    plan = plan_of(source, recipe)
     if not source.stop_token_ids:
         raise SourceError(f"{source.path} names no token that ends an answer (eos_token_id)")
     if not source.chat_template:

@@ -30,6 +30,10 @@ class Progress:
             quiet = not sys.stderr.isatty()
             self._bar = tqdm(total=total, desc=stage, unit="step", mininterval=5 if quiet else 0.2, leave=True)
             self._stage = stage
-        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss >> 10
-        self._bar.set_postfix_str(f"peak {peak} MiB", refresh=False)
+        self._bar.set_postfix_str(f"peak {peak_mebibytes()} MiB", refresh=False)
         self._bar.update(done - self._bar.n)
+
+
+def peak_mebibytes() -> int:
+    """The most memory that this process, or a child that has ended, has held."""
+    return max(resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)) >> 10

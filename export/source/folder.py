@@ -36,32 +36,14 @@ class FolderSource:
         return self._json("config.json")
 
     def _json(self, name: str) -> dict[str, Any]:
-        try:
-            value = json.loads((self.path / name).read_text(encoding="utf-8"))
-        except (OSError, ValueError) as error:
-            raise SourceError(f"{self.path / name} cannot be read: {error}") from error
-        if not isinstance(value, dict):
-            raise SourceError(f"{self.path / name} should hold a JSON object")
-        return value
+        return read_json(self.path / name)
 
     def _index(self) -> dict[str, Path]:
-        """Which file holds each tensor."""
-        from safetensors import SafetensorError, safe_open
-
-        files = sorted(self.path.glob("*.safetensors"))
+        """Which file holds each tensor; the shards are those that the index names."""
+        named: set[str] = set()
         if (self.path / "model.safetensors.index.json").is_file():
             named = set(self._json("model.safetensors.index.json").get("weight_map", {}).values())
-            files = [self.path / name for name in sorted(named)]
-        if not files:
-            raise SourceError(f"{self.path} has no .safetensors file; pickled weights are not read")
-        index: dict[str, Path] = {}
-        for file in files:
-            try:
-                with safe_open(file, framework="numpy") as shard:
-                    index |= dict.fromkeys(shard.keys(), file)
-            except (OSError, SafetensorError) as error:
-                raise SourceError(f"{file} is missing or damaged: {error}") from error
-        return index
+        return tensor_files(self.path, named)
 
     @cached_property
     def chat_template(self) -> str:
@@ -90,23 +72,11 @@ class FolderSource:
 
     def shape(self, name: str) -> tuple[int, ...]:
         """A tensor's shape; UnsupportedError where it holds no floats."""
-        from safetensors import safe_open
-
-        with safe_open(self._file_of(name), framework="numpy") as shard:
-            header = shard.get_slice(name)
-            if header.get_dtype() not in FLOATS:
-                raise UnsupportedError(
-                    f"{name} is stored as {header.get_dtype()}; {', '.join(FLOATS)} are read, so export the original"
-                )
-            return tuple(header.get_shape())
+        return tensor_shape(self._file_of(name), name)
 
     def tensor(self, name: str) -> Floats:
         """A tensor as float32, whatever floating type it is stored in."""
-        import ml_dtypes  # noqa: F401 - teaches numpy bfloat16, which most checkpoints are stored in
-        from safetensors import safe_open
-
-        with safe_open(self._file_of(name), framework="numpy") as shard:
-            return finite(name, shard.get_tensor(name))
+        return read_tensor(self._file_of(name), name)
 
     def stored_format(self, name: str) -> Format | None:
         """None: the checkpoints read here keep floating types."""
@@ -127,3 +97,53 @@ class FolderSource:
         """sha256 over the shards' own, in the order of their names."""
         digests = [hash_file(file) for file in sorted(set(self._shards.values()))]
         return hashlib.sha256("".join(digests).encode()).hexdigest()
+
+
+def read_json(file: Path) -> dict[str, Any]:
+    """The object that a JSON file holds; SourceError where it holds none."""
+    try:
+        value = json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise SourceError(f"{file} cannot be read: {error}") from error
+    if not isinstance(value, dict):
+        raise SourceError(f"{file} should hold a JSON object")
+    return value
+
+
+def tensor_files(folder: Path, named: set[str] | None = None) -> dict[str, Path]:
+    """By each tensor's name, the safetensors file of a folder that holds it. named: the only files to look at."""
+    from safetensors import SafetensorError, safe_open
+
+    files = [folder / name for name in sorted(named)] if named else sorted(folder.glob("*.safetensors"))
+    if not files:
+        raise SourceError(f"{folder} has no .safetensors file; pickled weights are not read")
+    index: dict[str, Path] = {}
+    for file in files:
+        try:
+            with safe_open(file, framework="numpy") as shard:
+                index |= dict.fromkeys(shard.keys(), file)
+        except (OSError, SafetensorError) as error:
+            raise SourceError(f"{file} is missing or damaged: {error}") from error
+    return index
+
+
+def tensor_shape(file: Path, name: str) -> tuple[int, ...]:
+    """A tensor's shape; UnsupportedError where it holds no floats."""
+    from safetensors import safe_open
+
+    with safe_open(file, framework="numpy") as shard:
+        header = shard.get_slice(name)
+        if header.get_dtype() not in FLOATS:
+            raise UnsupportedError(
+                f"{name} is stored as {header.get_dtype()}; {', '.join(FLOATS)} are read, so export the original"
+            )
+        return tuple(header.get_shape())
+
+
+def read_tensor(file: Path, name: str) -> Floats:
+    """A tensor as float32, whatever floating type it is stored in."""
+    import ml_dtypes  # noqa: F401 - teaches numpy bfloat16, which most checkpoints are stored in
+    from safetensors import safe_open
+
+    with safe_open(file, framework="numpy") as shard:
+        return finite(name, shard.get_tensor(name))

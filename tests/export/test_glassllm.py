@@ -17,6 +17,7 @@ from tokenizers import Regex, Tokenizer, models, normalizers, pre_tokenizers
 from export.pipeline import export_bundle
 from export.quantize import round_to_nearest
 from export.recipe import Recipe
+from export.source import open_source
 
 TEXT = (
     "It was a bright morning when Alice followed the rabbit down the hill, and she said to herself that nothing "
@@ -131,7 +132,7 @@ def contexts_of(tokenizer: GlassTokenizer) -> list[list[int]]:
 def test_the_graph_computes_what_the_package_computes(glass, checkpoint, tmp_path):
     """With the weights that 8 bits leave, the same logits to float32's precision: GQA, odd widths, tied table."""
     model, tokenizer = glass
-    bundle = export_bundle(checkpoint, EXACT, tmp_path / "bundle", False, lambda *_: None).path
+    bundle = export_bundle(open_source(checkpoint), EXACT, tmp_path / "bundle", False, lambda *_: None).path
     contexts = contexts_of(tokenizer)
     found = logits(bundle, contexts, model.cfg)
     with rounded(model):

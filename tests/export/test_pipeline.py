@@ -22,6 +22,7 @@ from export.errors import ExportError
 from export.pipeline import export_bundle, staging
 from export.quantize import round_to_nearest
 from export.recipe import Recipe
+from export.source import open_source
 from tests.conftest import ROOT
 from tests.export import small_model
 
@@ -31,7 +32,7 @@ EXACT = Recipe(licence="none", method="rtn", bits=8, block_size=16, accuracy_lev
 
 def export(source: Path, target: Path, recipe: Recipe = EXACT, force: bool = False) -> Path:
     """A bundle without progress."""
-    return export_bundle(source, recipe, target, force, lambda *_: None).path
+    return export_bundle(open_source(source), recipe, target, force, lambda *_: None).path
 
 
 def logits(bundle: Path, tokens: list[int]) -> np.ndarray:

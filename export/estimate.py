@@ -1,0 +1,129 @@
+"""What an export will need, from the model's sizes and the recipe alone: disk, memory, time."""
+
+from __future__ import annotations
+
+import math
+import shutil
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from edge.telemetry.host import available_bytes
+from export.families.base import Dimensions
+from export.plan import EMBEDDING, Plan
+from export.quantize import METHODS
+
+BASE_BYTES = 300 << 20
+"""Interpreter, libraries, sessions and their arenas (measured)."""
+BUNDLE_FACTOR = 1.1
+"""A bundle against its weights: tokenizer, graph, report."""
+ENGINE_SECONDS = 6.0
+"""To start the engine and ask the golden prompts, a small model's at least."""
+
+
+@dataclass(frozen=True)
+class Needs:
+    """bundle_bytes: on disk, beside the source. memory_bytes: at the peak. seconds: on this machine."""
+
+    bundle_bytes: int
+    memory_bytes: int
+    seconds: float
+
+    def text(self) -> str:
+        """A line for a person."""
+        minutes = f"{self.seconds / 60:.0f} min" if self.seconds > 90 else f"{self.seconds:.0f} s"
+        return (
+            f"about {self.bundle_bytes / 1e6:.0f} MB of disk for the bundle,"
+            f" {self.memory_bytes / 2**30:.1f} GiB of memory, {minutes} on this machine"
+        )
+
+
+def needs(plan: Plan) -> Needs:
+    """The estimate for a plan; nothing but sizes and the recipe is looked at."""
+    return Needs(
+        bundle_bytes=int(plan.estimated_bytes() * BUNDLE_FACTOR),
+        memory_bytes=BASE_BYTES + max(_table_bytes(plan), _layer_bytes(plan), _verify_bytes(plan)),
+        seconds=ENGINE_SECONDS + _operations(plan) / _operations_per_second(),
+    )
+
+
+@dataclass(frozen=True)
+class Room:
+    """What is free: on the disk of the target, and in memory."""
+
+    disk_bytes: int
+    memory_bytes: int
+
+
+def room(target: Path) -> Room:
+    """What is free now; OSError where the target's disk cannot be asked."""
+    folder = next(path for path in (target.absolute(), *target.absolute().parents) if path.exists())
+    return Room(shutil.disk_usage(folder).free, available_bytes(Path("/")) or sys.maxsize)
+
+
+def _is_calibrated(plan: Plan) -> bool:
+    return METHODS[plan.recipe.method].is_calibrated
+
+
+def _table_bytes(plan: Plan) -> int:
+    """A table in float32, its codes, and float32 copies of it while it is rounded and entered."""
+    rows, columns = plan.shapes[EMBEDDING]
+    return rows * columns * (4 + 4 + 1 + 2)
+
+
+def _layer_bytes(plan: Plan) -> int:
+    """The largest stage of a layer while its matrices are rounded."""
+    shapes = [plan.sizes.shape_of(module) for module in plan.family.linear]
+    if not _is_calibrated(plan):
+        return max(rows * columns for rows, columns in shapes) * (2 + 4 + 4 + 2)
+    width = max(columns for _, columns in shapes)
+    moments = width * width * (4 + 4 + 4 + 3 * 8)
+    weights = max(rows * columns for rows, columns in shapes) * (4 + 4 + 4 + 8 + 8)
+    return moments + weights + _text_bytes(plan, 2 * plan.recipe.calibration_tokens)
+
+
+def _text_bytes(plan: Plan, tokens: int) -> int:
+    """Texts within a layer: what the MLP multiplies, and the residual."""
+    return tokens * 4 * (plan.sizes.intermediate_size + 2 * plan.sizes.hidden_size)
+
+
+def _verify_bytes(plan: Plan) -> int:
+    """A layer in float32, as it is stored and as the operators pack it, the texts of three models, logits."""
+    layer = sum(math.prod(plan.sizes.shape_of(module)) for module in plan.family.linear)
+    logits = 256 * plan.sizes.vocab_size * 8 * 4
+    return layer * (4 + 2) + _text_bytes(plan, 3 * plan.recipe.evaluation_tokens) + logits
+
+
+def _operations(plan: Plan) -> float:
+    """Multiplications and additions of the whole export, in float32's measure."""
+    sizes, recipe = plan.sizes, plan.recipe
+    layer = sum(math.prod(sizes.shape_of(module)) for module in plan.family.linear)
+    passes = 3 * recipe.evaluation_tokens + (2 * recipe.calibration_tokens if _is_calibrated(plan) else 0)
+    each = 2.0 * layer * passes
+    if _is_calibrated(plan):
+        each += sum(_fit_operations(plan, module) for module in plan.family.linear)
+        each += sum(4.0 * width * width * recipe.calibration_tokens for width in _stage_widths(sizes))
+    return sizes.num_layers * each + 2.0 * sizes.vocab_size * sizes.hidden_size * 3 * recipe.evaluation_tokens
+
+
+def _fit_operations(plan: Plan, module: str) -> float:
+    """Correction (a float64 solve counts twice) and feedback of one matrix."""
+    rows, columns = plan.sizes.shape_of(module)
+    return 2 * (2 / 3 * columns**3 + 2.0 * columns**2 * rows) + 3.0 * columns**2 * rows
+
+
+def _stage_widths(sizes: Dimensions) -> tuple[int, ...]:
+    return (sizes.hidden_size, sizes.num_heads * sizes.head_size, sizes.hidden_size, sizes.intermediate_size)
+
+
+def _operations_per_second() -> float:
+    """Half of what a product of two matrices gets here: what an export was seen to get."""
+    square = np.ones((1024, 1024), np.float32)
+    square @ square
+    started = time.perf_counter()
+    for _ in range(4):
+        square @ square
+    return 4 * 2 * 1024**3 / (time.perf_counter() - started) / 2
