@@ -80,7 +80,9 @@ class Manifest(_Part):
 
     context_length: tokens of prompt and answer together. kv_bytes_per_token: of the float32 cache.
     memory_floor_bytes: what must be free to load the weights and answer with a full context.
-    fidelity: what the quantisation lost, figure by figure; empty until measured.
+    rope_switch_length: texts of more tokens have other rotary factors, 0 where none have; a prompt that reaches
+        past it is read in one piece, since its first tokens need the other factors, too.
+    fidelity: what the quantisation lost, figure by figure; empty where it was not measured.
     """
 
     schema_version: Literal[1] = SCHEMA
@@ -98,6 +100,7 @@ class Manifest(_Part):
     kv_bytes_per_token: Positive
     memory_floor_bytes: Positive
     origin: Origin
+    rope_switch_length: Count = 0
     calibration: Calibration | None = None
     fidelity: dict[str, float] = {}
     files: dict[str, File]

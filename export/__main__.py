@@ -85,7 +85,9 @@ def parser() -> argparse.ArgumentParser:
     )
     made.add_argument("-o", "--output", type=Path, required=True, metavar="DIR", help="the bundle to make")
     made.add_argument("--recipe", metavar="NAME", help="the recipe for a file or folder (default: its family's)")
-    made.add_argument("--method", choices=METHODS, help="how to round; rtn is quick and loses more, gptq loses least")
+    made.add_argument(
+        "--method", choices=[*METHODS, "none"], help="how to round; rtn is quick and loses more, gptq loses least"
+    )
     made.add_argument("--allow-loss", action="store_true", help="pack the bundle whatever it lost")
     made.add_argument("--requantize", action="store_true", help="round Q4_0 and Q8_0 blocks anew, too")
     made.add_argument("--context", type=int, metavar="TOKENS", help="tokens of prompt and answer together")

@@ -65,7 +65,7 @@ def room(target: Path) -> Room:
 
 
 def _is_calibrated(plan: Plan) -> bool:
-    return METHODS[plan.recipe.method].is_calibrated
+    return plan.is_rounded and METHODS[plan.recipe.method].is_calibrated
 
 
 def _table_bytes(plan: Plan) -> int:

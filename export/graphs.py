@@ -31,6 +31,8 @@ INTEGERS = {"input_ids": TensorProto.INT64, "attention_mask": TensorProto.INT64}
 INTEGERS |= dict.fromkeys(("seqlens_k", "total_sequence_length"), TensorProto.INT32)
 """The values of a skeleton that are no floats."""
 
+ROTARY = ("cos_cache", "sin_cache")
+Floats = NDArray[np.float32]
 Attributes = Mapping[str, int | float]
 Skeleton = Mapping[str, onnx.FunctionProto]
 
@@ -98,15 +100,32 @@ class TensorFile:
             self.add(f"{name}.zero_points", points)
 
 
-def rotary_tables(sizes: Dimensions, length: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Cos and sin of every position, float32 `[length, head_size / 2]`, as GroupQueryAttention takes them."""
+def rotary_tables(sizes: Dimensions, length: int, text_length: int | None = None) -> tuple[Floats, Floats]:
+    """Cos and sin of every position, float32 `[length, head_size / 2]`, as GroupQueryAttention takes them.
+
+    text_length: of the whole text, which decides between short and long factors; `length` where it is None.
+    """
     exponents = np.arange(0, sizes.head_size, 2, dtype=np.float64) / sizes.head_size
     frequencies = 1 / sizes.rope_theta**exponents
-    if sizes.rope_factors:
-        frequencies /= np.asarray(sizes.rope_factors)
+    is_long = (text_length or length) > sizes.original_length
+    if factors := sizes.long_factors if is_long else sizes.short_factors:
+        frequencies /= np.asarray(factors)
     angles = np.outer(np.arange(length), frequencies)
     scale = sizes.rope_scale
     return (np.cos(angles) * scale).astype(np.float32), (np.sin(angles) * scale).astype(np.float32)
+
+
+def switches_rope(sizes: Dimensions, context_length: int) -> bool:
+    """Whether a context is long enough for texts on both sides of where the long factors begin."""
+    return bool(sizes.long_factors) and context_length > sizes.original_length
+
+
+def bundle_rotary_tables(sizes: Dimensions, length: int) -> dict[str, Floats]:
+    """The tables as a bundle stores them: cos and sin, or `[2, length, head_size / 2]` of each, short before long."""
+    if not switches_rope(sizes, length):
+        return dict(zip(ROTARY, rotary_tables(sizes, length), strict=True))
+    both = [rotary_tables(sizes, length, text_length) for text_length in (1, length)]
+    return {f"{name}s": np.stack(pair) for name, pair in zip(ROTARY, zip(*both, strict=True), strict=True)}
 
 
 def stamp(skeleton: Skeleton, sizes: Dimensions, tensors: TensorFile, accuracy_level: int) -> onnx.ModelProto:
@@ -115,10 +134,10 @@ def stamp(skeleton: Skeleton, sizes: Dimensions, tensors: TensorFile, accuracy_l
     Inputs and outputs carry onnxruntime-genai's names. Logits are those of the last position only.
     """
     attributes = layer_attributes(sizes)
-    nodes = list(_head(skeleton["head"], attributes, tensors))
+    nodes = [*_head(skeleton["head"], attributes, tensors), *_choose_rope(sizes, tensors)]
     for index in range(sizes.num_layers):
         nodes += _layer(skeleton["layer"], attributes, sizes, index)
-    nodes += _tail(skeleton["tail"], sizes)
+    nodes += _tail(skeleton["tail"], sizes, tensors)
     nodes = [_quantized(each, tensors, accuracy_level) for each in nodes]
     graph = helper.make_graph(nodes, "decoder", _inputs(sizes), _outputs(sizes), tensors.initializers)
     return _model(graph)
@@ -135,7 +154,7 @@ def layer_model(
     skeleton: Skeleton, sizes: Dimensions, tensors: TensorFile, accuracy_level: int, index: int
 ) -> onnx.ModelProto:
     """One layer of the bundle alone, its weights where the whole graph has them."""
-    nodes = list(_layer(skeleton["layer"], layer_attributes(sizes), sizes, index))
+    nodes = [*_choose_rope(sizes, tensors), *_layer(skeleton["layer"], layer_attributes(sizes), sizes, index)]
     here, after = (tuple(f"layer.{number}.{value}" for value in VALUES) for number in (index, index + 1))
     cache = (f"past_key_values.{index}.key", f"past_key_values.{index}.value")
     inputs = (*here, *cache, "seqlens_k", "total_sequence_length")
@@ -144,7 +163,7 @@ def layer_model(
 
 def tail_model(skeleton: Skeleton, sizes: Dimensions, tensors: TensorFile, accuracy_level: int) -> onnx.ModelProto:
     """The bundle's tail alone, for every position: `normed` to `logits`."""
-    names = {"lm_head.weight": _head_weight(sizes)}
+    names = {"lm_head.weight": _head_weight(sizes, tensors)}
     nodes = [_quantized(_bound(each, {}, names, ""), tensors, accuracy_level) for each in skeleton["tail"].node]
     return _part(nodes, ("normed",), ("logits",), tensors)
 
@@ -171,8 +190,20 @@ def function_model(function: onnx.FunctionProto, attributes: Attributes) -> onnx
     return _model(helper.make_graph(nodes, function.name, inputs, outputs))
 
 
+def _choose_rope(sizes: Dimensions, tensors: TensorFile) -> Iterator[onnx.NodeProto]:
+    """Cos and sin of the short factors or the long ones, by the length of the longest text."""
+    if f"{ROTARY[0]}s" not in tensors.shapes:
+        return
+    limit = helper.make_tensor("limit", TensorProto.INT32, [], [sizes.original_length])
+    yield node("Constant", [], ["original_length"], value=limit)
+    yield node("Greater", ["total_sequence_length", "original_length"], ["is_long"])
+    yield node("Cast", ["is_long"], ["rope"], to=TensorProto.INT32)
+    for name in ROTARY:
+        yield node("Gather", [f"{name}s", "rope"], [name])
+
+
 def _head(function: onnx.FunctionProto, attributes: Attributes, tensors: TensorFile) -> Iterator[onnx.NodeProto]:
-    """The head, its embedding read from the 8-bit table that the tail's matrix is, where there is one.
+    """The head, its embedding read from the table that the tail's matrix is, where it is quantised.
 
     Source: ContribOperators.md, com.microsoft.GatherBlockQuantized.
     """
@@ -187,13 +218,13 @@ def _head(function: onnx.FunctionProto, attributes: Attributes, tensors: TensorF
 
 def _gather(table: Format, tensors: TensorFile) -> Iterator[onnx.NodeProto]:
     rows = tensors.shapes["model.embed_tokens.weight.codes"][0]
-    yield node(
-        "Constant", [], ["embedding_shape"], value=helper.make_tensor("shape", TensorProto.INT64, [2], [rows, -1])
-    )
+    shape = helper.make_tensor("shape", TensorProto.INT64, [2], [rows, -1])
+    yield node("Constant", [], ["embedding_shape"], value=shape)
     yield node("Reshape", ["model.embed_tokens.weight.codes", "embedding_shape"], ["embedding_codes"])
+    points = [] if table.is_symmetric else ["model.embed_tokens.weight.zero_points"]
     yield node(
         "GatherBlockQuantized",
-        ["embedding_codes", "input_ids", "model.embed_tokens.weight.scales"],
+        ["embedding_codes", "input_ids", "model.embed_tokens.weight.scales", *points],
         ["layer.0.residual"],
         CONTRIB,
         bits=table.bits,
@@ -226,20 +257,21 @@ def _layer(
         yield _bound(each, attributes, names, f"layer.{index}.")
 
 
-def _tail(function: onnx.FunctionProto, sizes: Dimensions) -> Iterator[onnx.NodeProto]:
+def _tail(function: onnx.FunctionProto, sizes: Dimensions, tensors: TensorFile) -> Iterator[onnx.NodeProto]:
     """The tail, fed with each row's last position: an answer needs no other, and the head is a fifth of a prefill."""
     for name, value in (("minus_one", -1), ("last", np.iinfo(np.int64).max), ("sequence_axis", 1)):
         tensor = helper.make_tensor(name, TensorProto.INT64, [1], [value])
         yield node("Constant", [], [name], value=tensor)
     yield node("Slice", [f"layer.{sizes.num_layers}.normed", "minus_one", "last", "sequence_axis"], ["last_position"])
-    names = {"normed": "last_position", "lm_head.weight": _head_weight(sizes)}
+    names = {"normed": "last_position", "lm_head.weight": _head_weight(sizes, tensors)}
     for each in function.node:
         yield _bound(each, {}, names, "")
 
 
-def _head_weight(sizes: Dimensions) -> str:
-    """The table that makes logits."""
-    return "model.embed_tokens.weight" if sizes.tied_embeddings else "lm_head.weight"
+def _head_weight(sizes: Dimensions, tensors: TensorFile) -> str:
+    """The table that makes logits: the embedding's where both are one and stored in blocks."""
+    is_shared = sizes.tied_embeddings and "model.embed_tokens.weight" in tensors.formats
+    return "model.embed_tokens.weight" if is_shared else "lm_head.weight"
 
 
 def _bound(each: onnx.NodeProto, attributes: Attributes, names: Mapping[str, str], prefix: str) -> onnx.NodeProto:

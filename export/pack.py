@@ -12,7 +12,7 @@ from typing import Any
 import onnx
 
 from edge.bundle import MANIFEST, SCHEMA, Calibration, File, Manifest, Origin, Quantization, hash_file, open_bundle
-from export.graphs import TensorFile
+from export.graphs import TensorFile, switches_rope
 from export.plan import Plan, module_of
 
 __all__ = ["GRAPH", "WEIGHTS", "open_bundle", "write_graph", "write_manifest", "write_texts"]
@@ -110,6 +110,7 @@ def write_manifest(
             sha256=source.checksum(),
             licence=recipe.licence,
         ),
+        rope_switch_length=sizes.original_length if switches_rope(sizes, recipe.context_length) else 0,
         calibration=calibration,
         fidelity=dict(fidelity or {}),
         files=files,
@@ -119,6 +120,10 @@ def write_manifest(
 
 def quantization(plan: Plan, tensors: TensorFile) -> Quantization:
     """How the weights are stored, with the bits each takes, scales and tables and all."""
+    if not plan.is_rounded:
+        return Quantization(
+            method="none", bits=32, block_size=1, is_symmetric=True, accuracy_level=0, bits_per_weight=32.0
+        )
     weights = sum(tensors.columns[name] * math.prod(tensors.shapes[f"{name}.scales"][:1]) for name in tensors.formats)
     formats = {name: tensors.formats[name] for name in plan.matrices}
     usual, _ = Counter(formats.values()).most_common(1)[0]

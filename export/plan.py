@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -50,9 +51,14 @@ class Plan:
         last = index + 1 == self.sizes.num_layers
         return "model.norm.weight" if last else f"model.layers.{index + 1}.input_layernorm.weight"
 
+    @property
+    def is_rounded(self) -> bool:
+        """Whether matrices are stored in blocks at all."""
+        return self.recipe.method != "none"
+
     def is_kept(self, name: str) -> bool:
         """Whether a matrix stays in the blocks that the source stores it in."""
-        return self.recipe.keep_blocks and self.source.stored_format(name) is not None
+        return self.is_rounded and self.recipe.keep_blocks and self.source.stored_format(name) is not None
 
     @cached_property
     def shapes(self) -> dict[str, tuple[int, ...]]:
@@ -75,6 +81,8 @@ class Plan:
 
     def estimated_bytes(self) -> int:
         """How large the weights will be, rotary tables aside."""
+        if not self.is_rounded:
+            return sum(4 * math.prod(shape) for shape in self.shapes.values())
         return sum(
             self.format_of(name).bytes_of(*shape) if len(shape) == 2 else 4 * shape[0]
             for name, shape in self.shapes.items()

@@ -65,7 +65,8 @@ class Recipe(BaseModel):
     context_length: tokens of prompt and answer together, the model's own limit at most.
     keep_blocks: matrices that a GGUF file stores as Q4_0 or Q8_0 stay as they are, bit by bit.
     split_packed: a packed projection becomes one matrix for each of its parts, so that each has its own bits.
-    method: how all other matrices are rounded (export/quantize/rounding.py lists them).
+    method: how all other matrices are rounded (export/quantize/rounding.py lists them); `none` leaves every
+        matrix in float32, for comparing.
     overrides: what single tensors are stored in, by patterns of their names; a later one wins.
     accuracy_level: 4 computes in int8 activations, 0 in float32 (com.microsoft.MatMulNBits).
     calibration_tokens: how much text the method looks at, where it looks at any.
@@ -86,7 +87,7 @@ class Recipe(BaseModel):
     context_length: int = Field(default=4096, gt=0)
     keep_blocks: bool = True
     split_packed: bool = False
-    method: Literal["gptq", "weighted", "rtn", "search", "k_quant", "hqq"] = "gptq"
+    method: Literal["gptq", "weighted", "rtn", "search", "k_quant", "hqq", "none"] = "gptq"
     bits: Bits = 4
     block_size: BlockSize = 32
     is_symmetric: bool = False

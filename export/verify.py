@@ -38,11 +38,11 @@ def verify(plan: Plan, tensors: TensorFile, folder: Path, report: Report) -> dic
         return {}
     skeleton = load_skeleton(plan.family.skeleton)
     source = SourceForward(plan, Layer(skeleton, plan.sizes))
-    levels: list[int] = sorted({plan.recipe.accuracy_level, 0}, reverse=True)
+    levels: list[int] = sorted({plan.recipe.accuracy_level, 0} if plan.is_rounded else {0}, reverse=True)
     bundles = [BundleForward(plan, skeleton, tensors, folder, level) for level in levels]
     found = dict(zip(levels, compare(source, bundles, samples, plan.sizes.num_layers, report), strict=True))
     write_report(folder, plan, tensors, found)
-    figures = _figures(found, plan.recipe.accuracy_level)
+    figures = _figures(found, levels[0])
     _check_limits(plan, figures)
     return figures
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from edge.bundle import Calibration
 from export.calibrate import Calibrator
 from export.calibration_text import calibration_tokens
-from export.graphs import TensorFile, load_skeleton, rotary_tables
+from export.graphs import TensorFile, bundle_rotary_tables, load_skeleton
 from export.plan import EMBEDDING, FIRST_NORM, HEAD, Plan
 from export.quantize import METHODS, Feedback, Floats, Moments, Quantized, quantize, round_to_nearest
 from export.stages import Layer, Stage
@@ -18,6 +18,12 @@ Report = Callable[[str, int, int], None]
 
 def write_weights(plan: Plan, tensors: TensorFile, report: Report) -> Calibration | None:
     """Write every tensor; say what text the quantisation looked at, if it looked at any."""
+    tensors.add(FIRST_NORM, plan.source.tensor(FIRST_NORM))
+    for name, values in bundle_rotary_tables(plan.sizes, plan.recipe.context_length).items():
+        tensors.add(name, values)
+    if not plan.is_rounded:
+        write_floats(plan, tensors, report)
+        return None
     table = write_tables(plan, tensors)
     calibrator, calibration = start_calibration(plan, table)
     count = plan.sizes.num_layers
@@ -28,15 +34,29 @@ def write_weights(plan: Plan, tensors: TensorFile, report: Report) -> Calibratio
     return calibration
 
 
+def write_floats(plan: Plan, tensors: TensorFile, report: Report) -> None:
+    """Every matrix in float32, as a MatMul takes it: `[in, out]`."""
+    tensors.add(EMBEDDING, plan.source.tensor(EMBEDDING))
+    tensors.add(HEAD, plan.source.tensor(EMBEDDING if plan.sizes.tied_embeddings else HEAD).T)
+    for index in range(plan.sizes.num_layers):
+        report("write", index, plan.sizes.num_layers)
+        for name in plan.matrices_of(index):
+            tensors.add(name, plan.source.tensor(name).T)
+        write_norms(plan, tensors, index, plan.norms_of(index))
+
+
+def write_norms(plan: Plan, tensors: TensorFile, index: int, norms: dict[str, Floats]) -> None:
+    """A layer's second norm, and the one that follows it."""
+    tensors.add(f"model.layers.{index}.post_attention_layernorm.weight", norms["post_attention_layernorm.weight"])
+    tensors.add(plan.next_norm(index), norms["next_layernorm.weight"])
+
+
 def write_tables(plan: Plan, tensors: TensorFile) -> Quantized:
-    """The embedding, the head where it has weights of its own, the first norm and the rotary tables."""
-    for name in [HEAD, EMBEDDING] if not plan.sizes.tied_embeddings else [EMBEDDING]:
-        table = stored_or_nearest(plan, name)
-        tensors.add_matrix(name, table)
-    tensors.add(FIRST_NORM, plan.source.tensor(FIRST_NORM))
-    rotary = rotary_tables(plan.sizes, plan.recipe.context_length)
-    for name, values in zip(("cos_cache", "sin_cache"), rotary, strict=True):
-        tensors.add(name, values)
+    """The embedding, which comes back, and the head where it has weights of its own."""
+    if not plan.sizes.tied_embeddings:
+        tensors.add_matrix(HEAD, stored_or_nearest(plan, HEAD))
+    table = stored_or_nearest(plan, EMBEDDING)
+    tensors.add_matrix(EMBEDDING, table)
     return table
 
 
@@ -60,15 +80,13 @@ def start_calibration(plan: Plan, table: Quantized) -> tuple[Calibrator | None, 
 
 def write_layer(plan: Plan, tensors: TensorFile, index: int, calibrator: Calibrator | None) -> None:
     """One layer: its matrices as blocks, its norms as they are."""
-    prefix = f"model.layers.{index}"
     norms = plan.norms_of(index)
     if calibrator is None:
         for name in plan.matrices_of(index):
             tensors.add_matrix(name, stored_or_rounded(plan, name))
     else:
         calibrate_layer(plan, tensors, index, calibrator, norms)
-    tensors.add(f"{prefix}.post_attention_layernorm.weight", norms["post_attention_layernorm.weight"])
-    tensors.add(plan.next_norm(index), norms["next_layernorm.weight"])
+    write_norms(plan, tensors, index, norms)
 
 
 def stored_or_rounded(plan: Plan, name: str) -> Quantized:

@@ -83,10 +83,12 @@ class GenaiEngine:
 
     def _prefill(self, generator: Any, tokens: list[int], emit: Emit, cancelled: Cancelled) -> bool:
         """Feed the prompt in slices; False where it was cancelled between two."""
-        for start in range(0, len(tokens), self._slice):
+        switch = self._manifest.rope_switch_length
+        size = len(tokens) if 0 < switch < len(tokens) else self._slice
+        for start in range(0, len(tokens), size):
             if cancelled():
                 return False
-            generator.append_tokens(tokens[start : start + self._slice])
+            generator.append_tokens(tokens[start : start + size])
             emit("")
         return True
 

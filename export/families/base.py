@@ -45,7 +45,11 @@ class Family:
 
 @dataclass(frozen=True)
 class Dimensions:
-    """The sizes of one checkpoint; names follow Transformers' config.json."""
+    """The sizes of one checkpoint; names follow Transformers' config.json.
+
+    short_factors, long_factors: what divides the rotary frequencies of a text of up to `original_length` tokens,
+    and of a longer one; empty where nothing does. rope_scale: of cos and sin.
+    """
 
     hidden_size: int
     intermediate_size: int
@@ -58,7 +62,9 @@ class Dimensions:
     rope_theta: float
     rms_norm_eps: float
     tied_embeddings: bool
-    rope_factors: tuple[float, ...] = field(default=())
+    short_factors: tuple[float, ...] = ()
+    long_factors: tuple[float, ...] = ()
+    original_length: int = 0
     rope_scale: float = 1.0
 
     @classmethod
@@ -75,7 +81,7 @@ class Dimensions:
     def _sizes(cls, config: Config) -> Dimensions:
         heads = int(config["num_attention_heads"])
         hidden = int(config["hidden_size"])
-        factors, scale, limit = _rope(config)
+        rope = _long_rope(config)
         return cls(
             hidden_size=hidden,
             intermediate_size=int(config["intermediate_size"]),
@@ -84,12 +90,11 @@ class Dimensions:
             num_kv_heads=int(config.get("num_key_value_heads") or heads),
             head_size=int(config.get("head_dim") or hidden // heads),
             vocab_size=int(config["vocab_size"]),
-            context_length=limit,
+            context_length=_context_length(config),
             rope_theta=float(config.get("rope_theta", 10000.0)),
             rms_norm_eps=float(config["rms_norm_eps"]),
             tied_embeddings=bool(config.get("tie_word_embeddings", False)),
-            rope_factors=factors,
-            rope_scale=scale,
+            **rope,
         )
 
     def _check(self) -> None:
@@ -130,23 +135,28 @@ class Dimensions:
         return 2 * self.num_layers * self.num_kv_heads * self.head_size * element_size
 
 
-def _rope(config: Config) -> tuple[tuple[float, ...], float, int]:
-    """Factors that divide the rotary frequencies, the scale of cos and sin, and the context where both hold.
-
-    Phi-3's long rope has two sets of factors; the short set is right up to
-    `original_max_position_embeddings`, and a bundle made here stays there.
-    The scale is sqrt(1 + ln(s) / ln(original)), s being the ratio of the two context lengths
-    (Transformers, `_compute_longrope_parameters`).
-    """
+def _context_length(config: Config) -> int:
+    """As far as the attention is whole: a sliding window's width, where that is less than the positions."""
     limit = int(config["max_position_embeddings"])
-    window = config.get("sliding_window")
+    return min(limit, int(config.get("sliding_window") or limit))
+
+
+def _long_rope(config: Config) -> dict[str, Any]:
+    """The fields of Phi-3's long rope; UnsupportedError for another kind of scaling.
+
+    Both sets of factors share a scale, sqrt(1 + ln(s) / ln(original)), s being the ratio of the two context
+    lengths (Transformers, `_compute_longrope_parameters`).
+    """
     scaling = config.get("rope_scaling")
     if not scaling:
-        return (), 1.0, min(limit, window or limit)
+        return {}
     kind = scaling.get("rope_type", scaling.get("type"))
     if kind not in ("longrope", "su"):
         raise UnsupportedError(f"rope scaling {kind!r} is not exported yet; longrope and plain rope are")
     original = int(config["original_max_position_embeddings"])
-    ratio = limit / original
+    ratio = int(config["max_position_embeddings"]) / original
+    factors = {name: tuple(map(float, scaling[name[:-1]])) for name in ("short_factors", "long_factors")}
+    if any(len(each) != len(factors["short_factors"]) for each in factors.values()):
+        raise SourceError("config.json has a short_factor and a long_factor of different lengths")
     scale = math.sqrt(1 + math.log(ratio) / math.log(original)) if ratio > 1 else 1.0
-    return tuple(float(x) for x in scaling["short_factor"]), scale, min(original, window or original)
+    return {**factors, "original_length": original, "rope_scale": scale}

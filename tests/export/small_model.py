@@ -151,14 +151,16 @@ def in_pairs(name: str, rows: np.ndarray) -> np.ndarray:
     return np.ascontiguousarray(rows.reshape(-1, 2, HEAD // 2, HIDDEN).swapaxes(1, 2)).reshape(rows.shape)
 
 
-def forward(weights: Weights, tokens: list[int]) -> np.ndarray:
-    """Logits `[vocabulary]` after the last token, in float64, written after the published architecture."""
+def forward(weights: Weights, tokens: list[int], factors: np.ndarray | float = 1.0, scale: float = 1.0) -> np.ndarray:
+    """Logits `[vocabulary]` after the last token, in float64, written after the published architecture.
+
+    factors, scale: what rotary frequencies are divided by, and cos and sin multiplied with.
+    """
     state = weights["model.embed_tokens.weight"][tokens].astype(np.float64)
     for number in range(LAYERS):
         prefix = f"model.layers.{number}"
-        state = state + attention(
-            weights, f"{prefix}.self_attn", norm(state, weights[f"{prefix}.input_layernorm.weight"])
-        )
+        normed = norm(state, weights[f"{prefix}.input_layernorm.weight"])
+        state = state + attention(weights, f"{prefix}.self_attn", normed, factors, scale)
         inner = norm(state, weights[f"{prefix}.post_attention_layernorm.weight"])
         gate = inner @ weights[f"{prefix}.mlp.gate_proj.weight"].T
         up = inner @ weights[f"{prefix}.mlp.up_proj.weight"].T
@@ -171,13 +173,13 @@ def norm(values: np.ndarray, weight: np.ndarray) -> np.ndarray:
     return values / np.sqrt((values**2).mean(-1, keepdims=True) + EPSILON) * weight
 
 
-def attention(weights: Weights, prefix: str, values: np.ndarray) -> np.ndarray:
+def attention(weights: Weights, prefix: str, values: np.ndarray, factors, scale: float) -> np.ndarray:
     """Causal attention, two query heads a key head."""
     count = len(values)
     query, key, value = (
         (values @ weights[f"{prefix}.{name}_proj.weight"].T).reshape(count, -1, HEAD).swapaxes(0, 1) for name in "qkv"
     )
-    query, key = rotate(query), rotate(key)
+    query, key = rotate(query, factors, scale), rotate(key, factors, scale)
     key, value = (np.repeat(each, HEADS // KV_HEADS, axis=0) for each in (key, value))
     scores = query @ key.swapaxes(1, 2) / np.sqrt(HEAD) + np.triu(np.full((count, count), -1e9), 1)
     shares = np.exp(scores - scores.max(-1, keepdims=True))
@@ -185,9 +187,9 @@ def attention(weights: Weights, prefix: str, values: np.ndarray) -> np.ndarray:
     return mixed.swapaxes(0, 1).reshape(count, HIDDEN) @ weights[f"{prefix}.o_proj.weight"].T
 
 
-def rotate(values: np.ndarray) -> np.ndarray:
+def rotate(values: np.ndarray, factors, scale: float) -> np.ndarray:
     """Rotary positions, the halves of a head turned together."""
-    angles = np.outer(np.arange(values.shape[1]), THETA ** (-np.arange(0, HEAD, 2) / HEAD))
-    cosine, sine = np.cos(angles), np.sin(angles)
+    angles = np.outer(np.arange(values.shape[1]), THETA ** (-np.arange(0, HEAD, 2) / HEAD) / factors)
+    cosine, sine = np.cos(angles) * scale, np.sin(angles) * scale
     first, second = values[..., : HEAD // 2], values[..., HEAD // 2 :]
     return np.concatenate([first * cosine - second * sine, second * cosine + first * sine], -1)

@@ -21,13 +21,15 @@ from export.download import fetch
 from export.errors import ExportError
 from export.pipeline import export_bundle, staging
 from export.quantize import round_to_nearest
-from export.recipe import Recipe
+from export.recipe import Limits, Override, Recipe
 from export.source import open_source
 from tests.conftest import ROOT
 from tests.export import small_model
 
 TOKENS = [5, 17, 80, 3, 41, 9, 60, 22]
 EXACT = Recipe(licence="none", method="rtn", bits=8, block_size=16, accuracy_level=0, context_length=64)
+
+NO_LIMITS = Limits(kl_mean=100, top1_agreement=0)
 
 
 def export(source: Path, target: Path, recipe: Recipe = EXACT, force: bool = False) -> Path:
@@ -57,6 +59,61 @@ def test_the_graph_computes_the_architecture(checkpoint, tmp_path):
     found, wanted = logits(export(checkpoint, tmp_path / "bundle"), TOKENS), small_model.forward(rounded, TOKENS)
     np.testing.assert_allclose(found, wanted, atol=1e-4)
     assert np.corrcoef(found, small_model.forward(weights, TOKENS))[0, 1] > 0.999
+
+
+TABLES = [
+    {"bits": bits, "block_size": block, "is_symmetric": symmetric}
+    for bits in (4, 8)
+    for block in (16, 32)
+    for symmetric in (True, False)
+]
+
+
+@pytest.mark.parametrize("form", TABLES, ids=lambda form: "-".join(map(str, form.values())))
+def test_an_embedding_in_any_format_is_read_as_it_was_written(checkpoint, tmp_path, form):
+    """The graph's logits are those of the rounded table, be it in 4 bits or 8, with zero points or without."""
+    recipe = EXACT.model_copy(update={"overrides": {"model.embed_tokens": Override(**form)}, "limits": NO_LIMITS})
+    weights = small_model.llama_weights()
+    rounded = {
+        name: value if value.ndim == 1 else round_to_nearest(value, recipe.format_of(name)).dequantized()
+        for name, value in weights.items()
+    }
+    found = logits(export(checkpoint, tmp_path / "bundle", recipe), TOKENS)
+    np.testing.assert_allclose(found, small_model.forward(rounded, TOKENS), atol=1e-4)
+
+
+@pytest.mark.parametrize("tied", [True, False], ids=["tied", "untied"])
+def test_nothing_is_lost_where_nothing_is_rounded(tmp_path, tied):
+    """`none` gives the float64 forward pass's logits to float32's precision, and a report without loss."""
+    weights = small_model.llama_weights()
+    if tied:
+        weights["lm_head.weight"] = weights["model.embed_tokens.weight"]
+    folder = small_model.write_checkpoint(tmp_path / "source", weights, tie_word_embeddings=tied)
+    bundle = export(folder, tmp_path / "bundle", EXACT.model_copy(update={"method": "none"}))
+    np.testing.assert_allclose(logits(bundle, TOKENS), small_model.forward(weights, TOKENS), atol=1e-4)
+    assert open_bundle(bundle).manifest.fidelity["kl_mean"] < 1e-9
+
+
+@pytest.mark.parametrize("length", [60, 64, 65, 100])
+def test_long_rope_has_the_factors_of_the_texts_length(tmp_path, length):
+    """A context past the original length carries both tables; a text takes the short or the long one whole."""
+    scaling = {
+        "type": "longrope",
+        "short_factor": [1.0 + i / 8 for i in range(8)],
+        "long_factor": [4.0 + i for i in range(8)],
+    }
+    config = {"rope_scaling": scaling, "original_max_position_embeddings": 64, "max_position_embeddings": 128}
+    weights = small_model.llama_weights()
+    folder = small_model.write_checkpoint(tmp_path / "source", weights, **config)
+    recipe = EXACT.model_copy(update={"method": "none", "context_length": 128})
+    bundle = export(folder, tmp_path / "bundle", recipe)
+    assert open_bundle(bundle).manifest.rope_switch_length == 64
+    tokens = [int(token) for token in np.random.default_rng(0).integers(0, 96, length)]
+    factors = scaling["short_factor" if length <= 64 else "long_factor"]
+    scale = np.sqrt(1 + np.log(2) / np.log(64))
+    np.testing.assert_allclose(
+        logits(bundle, tokens), small_model.forward(weights, tokens, np.array(factors), scale), atol=2e-4
+    )
 
 
 @pytest.fixture(scope="module")

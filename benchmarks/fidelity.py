@@ -1,0 +1,106 @@
+"""What quantisation loses at several sizes, ours beside llama.cpp's best file of each size."""
+
+from __future__ import annotations
+
+import sys
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+from benchmarks import llama_cpp
+from benchmarks.figure import Figure
+from benchmarks.reference import dithered
+from export.calibration_text import evaluation_tokens
+from export.download import default_cache
+from export.fidelity import Sample, compare
+from export.forward import SourceForward
+from export.graphs import load_skeleton
+from export.pipeline import export_bundle
+from export.plan import Plan, plan_of
+from export.recipe import BlockSize, Override, Recipe
+from export.source import Source, open_source
+from export.stages import Layer
+
+TOKENS = 12 * 512
+KIND = "documentation"
+
+
+@dataclass(frozen=True)
+class Size:
+    """A budget in MB, the divergence it must stay under, and the formats that use it."""
+
+    megabytes: float
+    bar: float
+    block_size: BlockSize
+    overrides: dict[str, Override]
+
+
+EIGHT, TABLE = Override(bits=8), Override(block_size=64)
+SIZES = (
+    Size(92, 0.09, 64, {"model.embed_tokens": TABLE}),
+    Size(95.5, 0.06, 64, {"model.embed_tokens": TABLE, "*.v_proj": EIGHT, "*.k_proj": EIGHT}),
+    Size(101.5, 0.04, 32, {"model.embed_tokens": TABLE, "*.v_proj": EIGHT}),
+    Size(105.5, 0.03, 32, {"model.embed_tokens": TABLE, "*.v_proj": EIGHT, "*.k_proj": EIGHT}),
+)
+
+
+def measure(_bundle: Path) -> list[Figure]:
+    """Our divergence at each size, and its ratio to llama.cpp's at that size."""
+    source = open_source(dithered())
+    theirs = llama_losses(source)
+    figures = []
+    for size in SIZES:
+        megabytes, found = ours(source, size)
+        best = min((loss for each, loss in theirs.values() if each <= size.megabytes), default=float("inf"))
+        name = f"kl_{size.megabytes:g}mb".replace(".", "_")
+        figures += [
+            Figure(f"{name}_size", round(megabytes, 2), "MB", "<=", size.megabytes),
+            Figure(name, round(found, 4), "nats", "<=", size.bar),
+            Figure(f"{name}_over_llama_cpp", round(found / best, 3), "ratio", "<", 1),
+        ]
+    return figures
+
+
+def recipe_of(size: Size) -> Recipe:
+    """The default recipe's method in a size's formats."""
+    return Recipe(
+        licence="Apache-2.0",
+        name="reference",
+        context_length=2048,
+        block_size=size.block_size,
+        overrides=size.overrides,
+        calibration_tokens=64 * 512,
+        evaluation_tokens=TOKENS,
+    )
+
+
+def ours(source: Source, size: Size) -> tuple[float, float]:
+    """Megabytes of the bundle's weights and its divergence, as its own report has them."""
+    with tempfile.TemporaryDirectory() as folder:
+        bundle = export_bundle(source, recipe_of(size), Path(folder) / "bundle", False, lambda *_: None)
+    return bundle.manifest.weights_bytes / 1e6, bundle.manifest.fidelity["kl_mean"]
+
+
+def llama_losses(source: Source) -> dict[str, tuple[float, float]]:
+    """By type, megabytes of llama.cpp's file and its divergence over the same tokens."""
+    folder = default_cache() / "llama-cpp-files"
+    folder.mkdir(exist_ok=True)
+    programs = llama_cpp.build()
+    files = {kind: llama_cpp.quantized(programs, source.path, folder, kind) for kind in llama_cpp.TYPES}
+    plans = [_plan(source), *(_plan(open_source(path)) for path in files.values())]
+    layer = Layer(load_skeleton("llama"), plans[0].sizes)
+    pieces = evaluation_tokens(source.tokenizer_files["tokenizer.json"], TOKENS, 2048)
+    forwards = [SourceForward(plan, layer) for plan in plans]
+    samples = [Sample(KIND, piece) for piece in pieces]
+    found = compare(forwards[0], forwards[1:], samples, plans[0].sizes.num_layers, lambda *_: None)
+    losses = {
+        kind: (path.stat().st_size / 1e6, each.losses[KIND].kl_mean)
+        for (kind, path), each in zip(files.items(), found, strict=True)
+    }
+    for kind, (megabytes, loss) in losses.items():
+        print(f"  llama.cpp {kind:8} {megabytes:6.1f} MB  KL {loss:.4f}", file=sys.stderr, flush=True)
+    return losses
+
+
+def _plan(source: Source) -> Plan:
+    return plan_of(source, Recipe(licence="Apache-2.0", context_length=2048))
