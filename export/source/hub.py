@@ -43,10 +43,11 @@ def download(repository: str, revision: str, cache: Path) -> Path:
     folder = cache / "hub" / repository.replace("/", "--") / revision
     if not (folder / CHECKED).is_file():
         sums = _fetch(repository, revision, folder, WANTED)
-        for name, wanted in sums.items():
-            if (found := hash_file(folder / name)) != wanted:
-                (folder / name).unlink()
-                raise SourceError(f"{name} of {repository} has sha256 {found}, but its commit says {wanted}")
+        wrong = {name: found for name, wanted in sums.items() if (found := hash_file(folder / name)) != wanted}
+        for name in wrong:
+            (folder / name).unlink()
+        for name, found in wrong.items():
+            raise SourceError(f"{name} of {repository} has sha256 {found}, but its commit says {sums[name]}")
         (folder / CHECKED).write_text(json.dumps(sums, indent=1), encoding="utf-8")
     return folder
 
@@ -62,12 +63,12 @@ def download_config(repository: str, revision: str, cache: Path) -> Path:
 def _fetch(repository: str, revision: str, folder: Path, wanted: tuple[str, ...]) -> dict[str, str]:
     """Download what is not there; the checksums that the commit has for it."""
     from huggingface_hub import HfApi, snapshot_download
-    from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
+    from huggingface_hub.errors import HTTPError, LocalEntryNotFoundError
 
     try:
         info = HfApi().model_info(repository, revision=revision, files_metadata=True)
         snapshot_download(repository, revision=revision, local_dir=folder, allow_patterns=list(wanted))
-    except (HfHubHTTPError, LocalEntryNotFoundError, OSError) as error:
+    except (HTTPError, LocalEntryNotFoundError, OSError) as error:
         raise SourceError(
             f"{repository} at {revision[:12]} cannot be downloaded: {_first_line(error)}; what came so far is kept,"
             " and the next run goes on from there"
