@@ -20,8 +20,6 @@ from export.quantize.blocks import Floats
 
 DAMPING = 0.01
 """Added to the moments' diagonal, as a share of its mean, so that no direction counts for nothing (GPTQ's value)."""
-CORRECTION = 0.5
-"""How much of the drift a matrix makes good. All of it fits the calibration texts rather than the model (measured)."""
 
 
 @dataclass(frozen=True)
@@ -36,8 +34,8 @@ class Feedback:
     diagonal: Floats
 
 
-class Moments:
-    """Sums over calibration texts for the matrices that read one value.
+class Sums:
+    """Over some calibration texts, for the matrices that read one value.
 
     products: x xᵀ of what they will read, float32 `[K, K]`. drift: x (x' - x)ᵀ, x' being what they would read
     were nothing before them rounded. residual: x (r' - r)ᵀ, float32 `[K, hidden_size]`, r being what their output
@@ -49,35 +47,70 @@ class Moments:
         self.drift = np.zeros((width, width), np.float32)
         self.residual: Floats | None = None
 
-    def add(self, seen: Floats, wanted: Floats, residual_drift: Floats | None = None) -> None:
-        """One text, each value float32 `[tokens, width]`: what is read, what should be, and r' - r."""
+    def add(self, seen: Floats, wanted: Floats, residual_drift: Floats | None) -> None:
+        """One text, each value float32 `[tokens, width]`."""
         self.products += seen.T @ seen
         self.drift += seen.T @ (wanted - seen)
         if residual_drift is not None:
             made = seen.T @ residual_drift
             self.residual = made if self.residual is None else self.residual + made
 
+    def missing(self, weight: Floats) -> Floats:
+        """X yᵀ, y being what the output of the weights `[K, N]` lacks of the one wanted."""
+        missing = self.drift @ weight
+        return missing if self.residual is None else missing + self.residual
+
+
+class Moments:
+    """Sums over two halves of the texts, so that what is fitted to one can be tried on the other."""
+
+    def __init__(self, width: int) -> None:
+        self._halves = (Sums(width), Sums(width))
+        self._texts = 0
+
+    def add(self, seen: Floats, wanted: Floats, residual_drift: Floats | None = None) -> None:
+        """One text, each value float32 `[tokens, width]`: what is read, what should be, and r' - r."""
+        self._halves[self._texts % 2].add(seen, wanted, residual_drift)
+        self._texts += 1
+
+    @property
+    def products(self) -> Floats:
+        """X xᵀ over all texts, float32 `[K, K]`."""
+        total: Floats = self._halves[0].products + self._halves[1].products
+        return total
+
     def feedback(self) -> Feedback:
         """H and its factors."""
-        damped = self._damped()
+        damped = _damped(self.products)
+        diagonal = np.diag(damped).astype(np.float32)
         factor = np.linalg.cholesky(damped[::-1, ::-1])[::-1, ::-1]
         pivots = np.diag(factor).copy()
-        upper = np.divide(factor, pivots, dtype=np.float64).astype(np.float32)
-        return Feedback(upper, np.square(pivots).astype(np.float32), np.diag(damped).astype(np.float32))
+        factor /= pivots
+        return Feedback(factor.astype(np.float32), np.square(pivots).astype(np.float32), diagonal)
 
     def corrected(self, weight: Floats) -> Floats:
         """The weights `[K, N]` whose output on what is read is nearer to the one wanted.
 
-        W + c H⁻¹(drift W + residual): the least-squares answer where c is 1.
+        The least-squares step is taken as far as a step fitted to one half of the texts is right on the other.
         """
-        wanted = self.drift @ weight
-        if self.residual is not None:
-            wanted += self.residual
-        step = np.linalg.solve(self._damped(), (CORRECTION * wanted).astype(np.float64))
-        return weight + step.astype(np.float32)
+        if self._texts < 2:  # nothing to try a step on
+            return weight
+        first, second = self._halves
+        tried = _step(first.products, first.missing(weight))
+        change = second.products @ tried
+        share = float((tried * second.missing(weight)).sum() / ((tried * change).sum() or 1.0))
+        missing = first.missing(weight) + second.missing(weight)
+        return weight + np.float32(min(max(share, 0.0), 1.0)) * _step(self.products, missing)
 
-    def _damped(self) -> NDArray[np.float64]:
-        full = self.products.astype(np.float64)
-        diagonal = np.arange(len(full))
-        full[diagonal, diagonal] += DAMPING * (float(np.mean(np.diag(self.products))) or 1.0)
-        return full
+
+def _step(products: Floats, missing: Floats) -> Floats:
+    """H⁻¹ times what is missing."""
+    step: Floats = np.linalg.solve(_damped(products), missing.astype(np.float64)).astype(np.float32)
+    return step
+
+
+def _damped(products: Floats) -> NDArray[np.float64]:
+    full = products.astype(np.float64)
+    diagonal = np.arange(len(full))
+    full[diagonal, diagonal] += DAMPING * (float(np.mean(np.diag(products))) or 1.0)
+    return full

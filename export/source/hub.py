@@ -63,7 +63,7 @@ def download_config(repository: str, revision: str, cache: Path) -> Path:
 def _fetch(repository: str, revision: str, folder: Path, wanted: tuple[str, ...]) -> dict[str, str]:
     """Download what is not there; the checksums that the commit has for it."""
     from huggingface_hub import HfApi, snapshot_download
-    from huggingface_hub.errors import HTTPError, LocalEntryNotFoundError
+    from huggingface_hub.errors import HTTPError, LocalEntryNotFoundError  # type: ignore[attr-defined]  # not in its __all__
 
     try:
         info = HfApi().model_info(repository, revision=revision, files_metadata=True)

@@ -17,7 +17,13 @@ from export.source.adapter import AdapterSource
 from tests.export import small_model
 
 RANK, ALPHA = 4, 8
-CONFIG = {"peft_type": "LORA", "r": RANK, "lora_alpha": ALPHA, "target_modules": ["q_proj", "down_proj"], "bias": "none"}
+CONFIG = {
+    "peft_type": "LORA",
+    "r": RANK,
+    "lora_alpha": ALPHA,
+    "target_modules": ["q_proj", "down_proj"],
+    "bias": "none",
+}
 ADAPTED = ("model.layers.0.self_attn.q_proj", "model.layers.1.mlp.down_proj")
 
 
