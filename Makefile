@@ -6,7 +6,7 @@ BUNDLE := $(CACHE)/bundles/smollm2-135m
 ARGS ?=
 ONLY ?=
 
-.PHONY: help demo test lint bench figures skeletons skeletons-check lock clean install demo-env test-env bundle
+.PHONY: help demo test lint bench figures skeletons trace-test export-test lock clean install demo-env test-env bundle
 
 help: ## Show what there is
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -31,10 +31,13 @@ bench: test-env bundle ## Measure the model on this machine, through MQTT and st
 skeletons: ## Trace every family again with Optimum (needs the trace extra)
 	@$(PYTHON) -m export.trace $(ARGS)
 
-skeletons-check: ## Trace every family again in .venv-trace and compare (installs torch and Optimum)
+trace-test: ## Skeletons traced anew and fused graphs held to Transformers, in .venv-trace (installs torch and Optimum)
 	@$(PYTHON) -m venv .venv-trace
-	@.venv-trace/bin/python -m pip install --disable-pip-version-check --quiet -e '.[trace]'
-	@HF_HUB_OFFLINE=1 .venv-trace/bin/python -m export.trace --check
+	@.venv-trace/bin/python -m pip install --disable-pip-version-check --quiet -e '.[trace,test]'
+	@HF_HUB_OFFLINE=1 .venv-trace/bin/python -m pytest -m trace $(ARGS)
+
+export-test: test-env ## Export Phi-3.5-mini's true size with random weights, and answer from it (an hour, 20 GB of disk)
+	@$(BIN)/python -m benchmarks --bundle $(BUNDLE) full-size
 
 lock: test-env ## Resolve the lock files anew
 	@$(BIN)/python deploy/lock.py

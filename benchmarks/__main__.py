@@ -12,7 +12,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from benchmarks import bare_root, clone, decode, egress, parent, prefill
+from benchmarks import bare_root, clone, decode, egress, fidelity, full_size, parent, prefill
 from benchmarks.figure import Figure
 
 README = Path(__file__).resolve().parent.parent / "README.md"
@@ -25,8 +25,10 @@ MEASURES: dict[str, Callable[[Path], list[Figure]]] = {
     "demo": clone.measure_demo,
     "test": clone.measure_test,
     "bare": bare_root.measure,
+    "fidelity": fidelity.measure,
+    "full-size": full_size.measure,
 }
-"""Quick ones first; the last three each take a fresh clone or two and some minutes."""
+"""Quick ones first. The last two build llama.cpp and export a model of full size: an hour and more each."""
 
 
 def main() -> int:

@@ -20,9 +20,9 @@ from export.plan import Plan, plan_of
 from export.recipe import BlockSize, Override, Recipe
 from export.source import Source, open_source
 from export.stages import Layer
+from export.verify import TEXT
 
 TOKENS = 12 * 512
-KIND = "documentation"
 
 
 @dataclass(frozen=True)
@@ -91,10 +91,10 @@ def llama_losses(source: Source) -> dict[str, tuple[float, float]]:
     layer = Layer(load_skeleton("llama"), plans[0].sizes)
     pieces = evaluation_tokens(source.tokenizer_files["tokenizer.json"], TOKENS, 2048)
     forwards = [SourceForward(plan, layer) for plan in plans]
-    samples = [Sample(KIND, piece) for piece in pieces]
+    samples = [Sample(TEXT, piece) for piece in pieces]
     found = compare(forwards[0], forwards[1:], samples, plans[0].sizes.num_layers, lambda *_: None)
     losses = {
-        kind: (path.stat().st_size / 1e6, each.losses[KIND].kl_mean)
+        kind: (path.stat().st_size / 1e6, each.losses[TEXT].kl_mean)
         for (kind, path), each in zip(files.items(), found, strict=True)
     }
     for kind, (megabytes, loss) in losses.items():

@@ -88,6 +88,8 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument(
         "--method", choices=[*METHODS, "none"], help="how to round; rtn is quick and loses more, gptq loses least"
     )
+    made.add_argument("--calibration", type=Path, metavar="FILE", help="text like what the model will read")
+    made.add_argument("--evaluation", type=Path, metavar="FILE", help="text to measure the loss on")
     made.add_argument("--allow-loss", action="store_true", help="pack the bundle whatever it lost")
     made.add_argument("--requantize", action="store_true", help="round Q4_0 and Q8_0 blocks anew, too")
     made.add_argument("--context", type=int, metavar="TOKENS", help="tokens of prompt and answer together")
@@ -118,6 +120,7 @@ def chosen_recipe(options: argparse.Namespace) -> Recipe:
 def asked(options: argparse.Namespace) -> dict[str, Any]:
     """What the command line says of a recipe's fields."""
     changes = {"method": options.method, "context_length": options.context, "name": options.name}
+    changes |= {"calibration_text": options.calibration, "evaluation_text": options.evaluation}
     changes["keep_blocks"] = False if options.requantize else None
     changes["limits"] = Limits(kl_mean=1e9, top1_agreement=0) if options.allow_loss else None
     return {key: value for key, value in changes.items() if value is not None}

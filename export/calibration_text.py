@@ -7,6 +7,7 @@ a figure is measured on was never calibrated on.
 from __future__ import annotations
 
 import hashlib
+from pathlib import Path
 from typing import Literal
 
 import numpy as np
@@ -17,6 +18,8 @@ from export.errors import SourceError
 
 Tokens = NDArray[np.int64]
 LENGTH = 512
+SHORTEST = 2000
+"""Characters of a text that is worth looking at."""
 
 
 def topics(half: Literal["calibration", "evaluation"]) -> str:
@@ -37,18 +40,37 @@ def tokens_of(tokenizer_json: str, text: str) -> Tokens:
     return np.array(Tokenizer.from_str(tokenizer_json).encode(text, add_special_tokens=False).ids, np.int64)
 
 
-def calibration_tokens(tokenizer_json: str, count: int, context: int) -> tuple[list[Tokens], Calibration]:
-    """Evenly spaced pieces of the calibration half, `count` tokens in all."""
-    text = topics("calibration")
+def calibration_tokens(
+    tokenizer_json: str, count: int, context: int, file: Path | None
+) -> tuple[list[Tokens], Calibration]:
+    """Evenly spaced pieces of a text of one's own or of the calibration half, `count` tokens in all."""
+    text = _read(file) if file else topics("calibration")
     chosen = pieces(tokens_of(tokenizer_json, text), count, context)
     used = sum(piece.size for piece in chosen)
     digest = hashlib.sha256(text.encode()).hexdigest()
-    return chosen, Calibration(name="python documentation topics, first half", tokens=used, sha256=digest)
+    name = file.name if file else "python documentation topics, first half"
+    return chosen, Calibration(name=name, tokens=used, sha256=digest)
 
 
-def evaluation_tokens(tokenizer_json: str, count: int, context: int) -> list[Tokens]:
-    """Evenly spaced pieces of the other half, none where `count` is 0; one token longer, to know what follows."""
-    return pieces(tokens_of(tokenizer_json, topics("evaluation")), count, context - 1, 1) if count else []
+def evaluation_tokens(tokenizer_json: str, count: int, context: int, file: Path | None = None) -> list[Tokens]:
+    """Evenly spaced pieces of the other half or of a text of one's own, none where `count` is 0.
+
+    Each is one token longer, to know what follows.
+    """
+    if not count:
+        return []
+    text = _read(file) if file else topics("evaluation")
+    return pieces(tokens_of(tokenizer_json, text), count, context - 1, 1)
+
+
+def _read(file: Path) -> str:
+    try:
+        text = file.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise SourceError(f"{file} cannot be read as text: {error}") from error
+    if len(text) < SHORTEST:
+        raise SourceError(f"{file} has {len(text)} characters; give at least {SHORTEST}, better some hundred thousand")
+    return text
 
 
 def pieces(ids: Tokens, count: int, context: int, more: int = 0) -> list[Tokens]:

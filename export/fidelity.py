@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from export.quantize import Floats
 from export.stages import Tokens, Values
 
-CHUNK = 256
+CHUNK = 128
 """Positions whose logits are held at once."""
 Doubles = NDArray[np.float64]
 Report = Callable[[str, int, int], None]
@@ -105,11 +105,7 @@ def compare(
         for error, stream in zip(errors, streams[1:], strict=True):
             error.append(_error(streams[0], stream))
     report("verify", layers, layers)
-    wanted = source.logits()
-    losses = [
-        _losses(wanted, model.logits(), streams[0], stream, samples)
-        for model, stream in zip(bundles, streams[1:], strict=True)
-    ]
+    losses = _losses([model.logits() for model in models], streams, samples)
     return [Comparison(loss, error) for loss, error in zip(losses, errors, strict=True)]
 
 
@@ -120,19 +116,21 @@ def _error(wanted: list[Values], found: list[Values]) -> float:
 
 
 def _losses(
-    wanted: Callable[[Floats], Floats],
-    found: Callable[[Floats], Floats],
-    source: list[Values],
-    bundle: list[Values],
-    samples: list[Sample],
-) -> dict[str, Loss]:
-    collected: dict[str, _Collected] = {}
-    for sample, original, rounded in zip(samples, source, bundle, strict=True):
-        into = collected.setdefault(sample.kind, _Collected())
+    heads: list[Callable[[Floats], Floats]], streams: list[list[Values]], samples: list[Sample]
+) -> list[dict[str, Loss]]:
+    """For each model after the first, its losses against the first by the kind of text."""
+    collected: list[dict[str, _Collected]] = [{} for _ in heads[1:]]
+    for number, sample in enumerate(samples):
         for part in _chunks(sample.start, sample.tokens.shape[1] - 1):
             following = sample.tokens[0, part.start + 1 : part.stop + 1]
-            _collect(into, wanted(original["normed"][0, part]), found(rounded["normed"][0, part]), following)
-    return {kind: each.loss() for kind, each in collected.items()}
+            wanted, *rest = (
+                head(stream[number]["normed"][0, part]) for head, stream in zip(heads, streams, strict=True)
+            )
+            _log_softmax(wanted)
+            for into, found in zip(collected, rest, strict=True):
+                _log_softmax(found)
+                _collect(into.setdefault(sample.kind, _Collected()), wanted, found, following)
+    return [{kind: each.loss() for kind, each in into.items()} for into in collected]
 
 
 def _chunks(start: int, stop: int) -> Iterator[slice]:
@@ -140,17 +138,18 @@ def _chunks(start: int, stop: int) -> Iterator[slice]:
         yield slice(first, min(first + CHUNK, stop))
 
 
-def _collect(into: _Collected, wanted_logits: Floats, found_logits: Floats, following: NDArray[np.int64]) -> None:
-    wanted, found = _log_softmax(wanted_logits), _log_softmax(found_logits)
-    into.divergence.append((np.exp(wanted) * (wanted - found)).sum(-1))
+def _collect(into: _Collected, wanted: Floats, found: Floats, following: NDArray[np.int64]) -> None:
+    """Take in some positions' log-probabilities, float32 `[positions, vocabulary]`."""
+    divergence = [np.dot(np.exp(each), each - other) for each, other in zip(wanted, found, strict=True)]
+    into.divergence.append(np.array(divergence, np.float64))
     into.agrees.append(wanted.argmax(-1) == found.argmax(-1))
     rows = np.arange(len(following))
-    into.surprise.append(-found[rows, following])
-    into.reference_surprise.append(-wanted[rows, following])
+    into.surprise.append(-found[rows, following].astype(np.float64))
+    into.reference_surprise.append(-wanted[rows, following].astype(np.float64))
 
 
-def _log_softmax(logits: Floats) -> Doubles:
-    values = logits.astype(np.float64)
-    values -= values.max(-1, keepdims=True)
-    values -= np.log(np.exp(values).sum(-1, keepdims=True))
-    return values
+def _log_softmax(logits: Floats) -> None:
+    """In place, a row at a time: a row of a large vocabulary fits a processor's cache, all rows do not."""
+    for row in logits:
+        row -= row.max()
+        row -= np.log(np.exp(row).sum(dtype=np.float64))

@@ -70,6 +70,7 @@ class Recipe(BaseModel):
     overrides: what single tensors are stored in, by patterns of their names; a later one wins.
     accuracy_level: 4 computes in int8 activations, 0 in float32 (com.microsoft.MatMulNBits).
     calibration_tokens: how much text the method looks at, where it looks at any.
+    calibration_text, evaluation_text: files of text of one's own for both; Python's documentation where empty.
     evaluation_tokens: how much text the loss is measured on. limits: how large it may be.
     prompts: what the new bundle is asked; its answers go into it.
     """
@@ -93,6 +94,8 @@ class Recipe(BaseModel):
     is_symmetric: bool = False
     accuracy_level: Literal[0, 4] = 4
     overrides: dict[str, Override] = {}
+    calibration_text: Path | None = None
+    evaluation_text: Path | None = None
     calibration_tokens: int = Field(default=8192, ge=0)
     evaluation_tokens: int = Field(default=2048, ge=0)
     limits: Limits = Limits()

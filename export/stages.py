@@ -45,6 +45,10 @@ class Stage:
     needed_later: frozenset[str]
     run: Runner
 
+    def own(self, weights: Weights) -> dict[str, Floats]:
+        """The stage's matrices, given in its order, under the names that its graph has for them."""
+        return {f"{module}.weight": weight for module, weight in zip(self.modules, weights.values(), strict=True)}
+
 
 class Layer:
     """The family's layer for a checkpoint's sizes, runnable with any weights; one for all layers."""

@@ -23,7 +23,7 @@ from export.report import write_report
 from export.stages import Layer
 
 GOLDEN = "golden.json"
-TEXT, CHAT = "documentation", "chat"
+TEXT, CHAT = "text", "chat"
 
 
 def verify(plan: Plan, tensors: TensorFile, folder: Path, report: Report) -> dict[str, float]:
@@ -49,7 +49,8 @@ def verify(plan: Plan, tensors: TensorFile, folder: Path, report: Report) -> dic
 
 def _texts(plan: Plan) -> list[Sample]:
     tokenizer = plan.source.tokenizer_files["tokenizer.json"]
-    pieces = evaluation_tokens(tokenizer, plan.recipe.evaluation_tokens, plan.recipe.context_length)
+    recipe = plan.recipe
+    pieces = evaluation_tokens(tokenizer, recipe.evaluation_tokens, recipe.context_length, recipe.evaluation_text)
     return [Sample(TEXT, piece) for piece in pieces]
 
 

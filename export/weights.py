@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import numpy as np
+
 from edge.bundle import Calibration
 from export.calibrate import Calibrator
 from export.calibration_text import calibration_tokens
 from export.graphs import TensorFile, bundle_rotary_tables, load_skeleton
 from export.plan import EMBEDDING, FIRST_NORM, HEAD, Plan
-from export.quantize import METHODS, Feedback, Floats, Moments, Quantized, quantize, round_to_nearest
+from export.quantize import METHODS, Floats, Quantized, quantize, round_to_nearest
 from export.stages import Layer, Stage
 
 Report = Callable[[str, int, int], None]
@@ -72,7 +74,7 @@ def start_calibration(plan: Plan, table: Quantized) -> tuple[Calibrator | None, 
         return None, None
     tokenizer = plan.source.tokenizer_files["tokenizer.json"]
     count, context = plan.recipe.calibration_tokens, plan.sizes.context_length
-    texts, calibration = calibration_tokens(tokenizer, count, context)
+    texts, calibration = calibration_tokens(tokenizer, count, context, plan.recipe.calibration_text)
     layer = Layer(load_skeleton(plan.family.skeleton), plan.sizes)
     tables = plan.source.tensor(EMBEDDING), table.dequantized()
     return Calibrator(layer, texts, tables, plan.source.tensor(FIRST_NORM)), calibration
@@ -100,30 +102,24 @@ def calibrate_layer(
 ) -> None:
     """Stage by stage: round what the stage multiplies with, then take the texts through it."""
     for stage in calibrator.layer.stages:
-        names = {module: f"model.layers.{index}.{module}.weight" for module in stage.modules}
-        source = {f"{module}.weight": plan.source.tensor(name).T.copy() for module, name in names.items()}
-        rounded = dict[str, Floats]()
-        fit = Fit(plan, stage, calibrator) if not all(map(plan.is_kept, names.values())) else None
-        for module, name in names.items():
-            blocks = plan.source.stored_blocks(name) if plan.is_kept(name) else None
-            if blocks is None and fit:
-                blocks = fit(source[f"{module}.weight"], name)
-            assert blocks is not None
-            tensors.add_matrix(name, blocks)
-            rounded[f"{module}.weight"] = blocks.dequantized().T.copy()
-        calibrator.advance(stage, source | norms, rounded | norms)
+        names = [f"model.layers.{index}.{module}.weight" for module in stage.modules]
+        source = {name: plan.source.tensor(name).T.copy() for name in names}
+        blocks = {name: kept for name in names if plan.is_kept(name) and (kept := plan.source.stored_blocks(name))}
+        blocks |= rounded_stage(plan, calibrator, stage, {n: w for n, w in source.items() if n not in blocks})
+        for name in names:
+            tensors.add_matrix(name, blocks[name])
+        rounded = {name: blocks[name].dequantized().T.copy() for name in names}
+        calibrator.advance(stage, *({**stage.own(weights), **norms} for weights in (source, rounded)))
 
 
-class Fit:
-    """Rounds the matrices of one stage to what the calibration texts show of it."""
-
-    def __init__(self, plan: Plan, stage: Stage, calibrator: Calibrator) -> None:
-        self._plan = plan
-        self._moments: Moments = calibrator.moments(stage)
-        self._feedback: Feedback = self._moments.feedback()
-
-    def __call__(self, weight: Floats, name: str) -> Quantized:
-        """A matrix `[in, out]` by the recipe's method."""
-        method = METHODS[self._plan.recipe.method]
-        wanted = self._moments.corrected(weight) if method.feeds_back else weight
-        return quantize(wanted, self._plan.format_of(name), method, self._feedback)
+def rounded_stage(plan: Plan, calibrator: Calibrator, stage: Stage, weights: dict[str, Floats]) -> dict[str, Quantized]:
+    """A stage's matrices `[in, out]`, fitted to what the calibration texts show of it; by their tensors' names."""
+    if not weights:
+        return {}
+    method, moments = METHODS[plan.recipe.method], calibrator.moments(stage)
+    feedback = moments.feedback()
+    if method.feeds_back:
+        together = moments.corrected(np.concatenate(list(weights.values()), axis=1))
+        ends = np.cumsum([weight.shape[1] for weight in weights.values()])[:-1]
+        weights = dict(zip(weights, np.split(together, ends, axis=1), strict=True))
+    return {name: quantize(weight, plan.format_of(name), method, feedback) for name, weight in weights.items()}

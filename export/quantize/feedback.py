@@ -12,6 +12,7 @@ both are the same); Li et al., GPTAQ, arXiv:2504.02692 (weights that look past t
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -104,13 +105,13 @@ class Moments:
 
 
 def _step(products: Floats, missing: Floats) -> Floats:
-    """H⁻¹ times what is missing."""
-    step: Floats = np.linalg.solve(_damped(products), missing.astype(np.float64)).astype(np.float32)
+    """H⁻¹ times what is missing; float32 is enough, since the step is an estimate that is scaled afterwards."""
+    step: Floats = np.linalg.solve(_damped(products, np.float32), missing)
     return step
 
 
-def _damped(products: Floats) -> NDArray[np.float64]:
-    full = products.astype(np.float64)
+def _damped(products: Floats, kind: type[np.floating[Any]] = np.float64) -> NDArray[Any]:
+    full = products.astype(kind)
     diagonal = np.arange(len(full))
-    full[diagonal, diagonal] += DAMPING * (float(np.mean(np.diag(products))) or 1.0)
+    full[diagonal, diagonal] += kind(DAMPING * (float(np.mean(np.diag(products))) or 1.0))
     return full

@@ -91,7 +91,7 @@ def test_nothing_is_lost_where_nothing_is_rounded(tmp_path, tied):
     folder = small_model.write_checkpoint(tmp_path / "source", weights, tie_word_embeddings=tied)
     bundle = export(folder, tmp_path / "bundle", EXACT.model_copy(update={"method": "none"}))
     np.testing.assert_allclose(logits(bundle, TOKENS), small_model.forward(weights, TOKENS), atol=1e-4)
-    assert open_bundle(bundle).manifest.fidelity["kl_mean"] < 1e-9
+    assert open_bundle(bundle).manifest.fidelity["kl_mean"] < 1e-6
 
 
 @pytest.mark.parametrize("length", [60, 64, 65, 100])
