@@ -1,129 +1,19 @@
-"""`edge-export MODEL -o DIR`: the command line of the export."""
+"""`edge-export`, `python -m export`: the command, with Ctrl-C answered from the first moment on."""
 
 from __future__ import annotations
 
-import argparse
 import sys
-import time
-from collections.abc import Mapping
-from pathlib import Path
-from typing import Any
-
-from export.download import known_config, locate
-from export.errors import ExportError, SourceError
-from export.estimate import needs, room
-from export.families import family_of
-from export.pipeline import export_bundle
-from export.plan import plan_of
-from export.progress import Progress, peak_mebibytes
-from export.quantize import METHODS
-from export.recipe import Limits, Recipe, recipes
-from export.source import open_source
-from export.source.adapter import AdapterSource
-from export.source.hub import parse
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Export one model; exit status 0, or 1 with a sentence on standard error."""
-    options = parser().parse_args(arguments)
+    """Run the command; its exit status, 130 for Ctrl-C."""
     try:
-        recipe = chosen_recipe(options)
-        print(export(options, recipe) if not options.dry_run else estimate(options, recipe))
-    except ExportError as error:
-        print(f"edge-export: {error}", file=sys.stderr)
-        return 1
+        from export.command import run  # numpy and onnx take a second in which Ctrl-C should do as well
+
+        return run(arguments)
     except KeyboardInterrupt:
         print("edge-export: stopped; nothing was left behind", file=sys.stderr)
         return 130
-    return 0
-
-
-def export(options: argparse.Namespace, recipe: Recipe) -> str:
-    """Make the bundle; a few lines about it."""
-    started = time.monotonic()
-    source = open_source(locate(options.model, recipe, options.cache))
-    if options.adapter:
-        source = AdapterSource(source, options.adapter)
-    with Progress() as progress:
-        bundle = export_bundle(source, recipe, options.output, options.force, progress.report)
-    manifest = bundle.manifest
-    return (
-        f"{bundle.path}: {manifest.name}, {manifest.weights_bytes / 1e6:.1f} MB of weights,"
-        f" {manifest.quantization.bits_per_weight} bits a weight, {manifest.context_length} tokens of context\n"
-        f"{lost(manifest.fidelity)}\n"
-        f"took {time.monotonic() - started:.0f} s and {peak_mebibytes()} MiB of memory at the most"
-    )
-
-
-def lost(fidelity: Mapping[str, float]) -> str:
-    """What the bundle lost, in a line."""
-    if "kl_mean" not in fidelity:
-        return "what it lost was not measured"
-    return (
-        f"KL divergence from its source {fidelity['kl_mean']:.3f}, same likeliest token"
-        f" {fidelity['top1_agreement']:.1%}, perplexity {fidelity['perplexity']:.2f}"
-        f" (source {fidelity['reference_perplexity']:.2f})"
-    )
-
-
-def estimate(options: argparse.Namespace, recipe: Recipe) -> str:
-    """What the export will need, and what there is."""
-    plan = plan_of(known_config(options.model, recipe, options.cache), recipe)
-    wanted, have = needs(plan), room(options.output)
-    return (
-        f"{options.model} will need {wanted.text()}\n"
-        f"there are {have.disk_bytes / 1e6:.0f} MB of disk and {have.memory_bytes / 2**30:.1f} GiB of memory free"
-    )
-
-
-def parser() -> argparse.ArgumentParser:
-    """The arguments, with what they mean."""
-    known = ", ".join(sorted(recipes()))
-    made = argparse.ArgumentParser(prog="edge-export", description="Turn a model into an INT4 ONNX bundle.")
-    made.add_argument(
-        "model", help=f"a recipe ({known}), a .gguf file, a Hugging Face folder, or NAME@COMMIT on the hub"
-    )
-    made.add_argument("-o", "--output", type=Path, required=True, metavar="DIR", help="the bundle to make")
-    made.add_argument("--recipe", metavar="NAME", help="the recipe for a file or folder (default: its family's)")
-    made.add_argument(
-        "--method", choices=[*METHODS, "none"], help="how to round; rtn is quick and loses more, gptq loses least"
-    )
-    made.add_argument("--calibration", type=Path, metavar="FILE", help="text like what the model will read")
-    made.add_argument("--evaluation", type=Path, metavar="FILE", help="text to measure the loss on")
-    made.add_argument("--allow-loss", action="store_true", help="pack the bundle whatever it lost")
-    made.add_argument("--requantize", action="store_true", help="round Q4_0 and Q8_0 blocks anew, too")
-    made.add_argument("--context", type=int, metavar="TOKENS", help="tokens of prompt and answer together")
-    made.add_argument("--name", help="the bundle's name in its manifest")
-    made.add_argument("--adapter", type=Path, metavar="DIR", help="a LoRA adapter to merge into the model")
-    made.add_argument("--dry-run", action="store_true", help="say what disk, memory and time it will take, and stop")
-    made.add_argument("--force", action="store_true", help="replace DIR where it exists")
-    made.add_argument("--cache", type=Path, default=None, metavar="DIR", help="where downloads are kept")
-    return made
-
-
-def chosen_recipe(options: argparse.Namespace) -> Recipe:
-    """The named recipe, else the one of the model's family, with what the command line changes."""
-    known = recipes()
-    on_hub = None if Path(options.model).exists() else parse(options.model)
-    name = options.recipe or (options.model if options.model in known else "")
-    where = dict(zip(("repository", "revision"), on_hub, strict=True)) if on_hub else {}
-    if name not in known:
-        if name or not (on_hub or Path(options.model).exists()):
-            raise SourceError(
-                f"{name or options.model} is no file, no folder and no recipe; recipes: {', '.join(known)}"
-            )
-        config = known_config(options.model, Recipe(licence="").model_copy(update=where), options.cache).config
-        name = family_of((config.get("architectures") or ["none"])[0]).name
-    return known[name].model_copy(update={**where, **asked(options)})
-
-
-def asked(options: argparse.Namespace) -> dict[str, Any]:
-    """What the command line says of a recipe's fields."""
-    changes = {"method": options.method, "context_length": options.context, "name": options.name}
-    changes |= {"calibration_text": options.calibration, "evaluation_text": options.evaluation}
-    changes["keep_blocks"] = False if options.requantize else None
-    changes["limits"] = Limits(kl_mean=1e9, top1_agreement=0) if options.allow_loss else None
-    return {key: value for key, value in changes.items() if value is not None}
 
 
 if __name__ == "__main__":

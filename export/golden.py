@@ -35,13 +35,17 @@ def ask(bundle: Path, prompts: Sequence[str], context_length: int) -> list[Golde
         return []
     length = min(MAX_TOKENS, context_length // 4)
     command = [sys.executable, "-m", "edge.engine", str(bundle)]
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as child:
+    pipe = subprocess.PIPE  # and a session of its own, so that Ctrl-C reaches this process alone
+    with subprocess.Popen(command, stdin=pipe, stdout=pipe, start_new_session=True) as child:
         assert child.stdin
         assert child.stdout
         try:
-            return list(_answers(child.stdin, child.stdout, prompts, length))
-        finally:
-            child.stdin.close()
+            answers = list(_answers(child.stdin, child.stdout, prompts, length))
+        except BaseException:
+            child.kill()
+            raise
+        child.stdin.close()
+        return answers
 
 
 def _answers(jobs: IO[bytes], events: IO[bytes], prompts: Sequence[str], length: int) -> Iterator[Golden]:

@@ -103,19 +103,15 @@ class GgufSource:
         return tokenizer.from_gguf(header, self.chat_template)
 
     def shape(self, name: str) -> tuple[int, ...]:
-        """A tensor's shape as Transformers has it."""
-        return tuple(int(size) for size in reversed(self._stored(name).shape))
+        """A tensor's shape as Transformers has it; UnsupportedError where its type is not read."""
+        stored = self._stored(name)
+        _dequantized(name, stored, stored.data[:1])
+        return tuple(int(size) for size in reversed(stored.shape))
 
     def tensor(self, name: str) -> Floats:
         """The dequantised tensor of a Transformers name."""
-        from gguf.quants import dequantize
-
         stored = self._stored(name)
-        try:
-            values = dequantize(stored.data, stored.tensor_type)
-        except NotImplementedError as error:
-            raise UnsupportedError(f"{name} is stored as {stored.tensor_type.name}, which is not read here") from error
-        return finite(name, self._in_order(name, values))
+        return finite(name, self._in_order(name, _dequantized(name, stored, stored.data)))
 
     def stored_format(self, name: str) -> Format | None:
         """Of a Q4_0 or Q8_0 matrix; None for every other type."""
@@ -149,6 +145,18 @@ class GgufSource:
     def checksum(self) -> str:
         """sha256 of the file."""
         return hash_file(self.path)
+
+
+def _dequantized(name: str, stored: Any, rows: NDArray[Any]) -> NDArray[Any]:
+    """Some rows of a tensor as floats."""
+    from gguf.quants import dequantize
+
+    try:
+        values: NDArray[Any] = dequantize(rows, stored.tensor_type)
+    except NotImplementedError as error:
+        kind = stored.tensor_type.name
+        raise UnsupportedError(f"{name} is stored as {kind}, which is not read; export the original") from error
+    return values
 
 
 def _split_layer(module: str) -> tuple[str, str]:
