@@ -21,6 +21,8 @@ from export.quantize.blocks import Floats
 
 DAMPING = 0.01
 """Added to the moments' diagonal, as a share of its mean, so that no direction counts for nothing (GPTQ's value)."""
+OUTPUTS_TRIED = 256
+"""How many of a matrix's outputs show how far a step holds."""
 
 
 @dataclass(frozen=True)
@@ -56,10 +58,10 @@ class Sums:
             made = seen.T @ residual_drift
             self.residual = made if self.residual is None else self.residual + made
 
-    def missing(self, weight: Floats) -> Floats:
-        """X yᵀ, y being what the output of the weights `[K, N]` lacks of the one wanted."""
-        missing = self.drift @ weight
-        return missing if self.residual is None else missing + self.residual
+    def missing(self, weight: Floats, outputs: slice = slice(None)) -> Floats:
+        """x yᵀ, y being what the output of the weights `[K, N]`, or of some of their columns, lacks."""
+        missing: Floats = self.drift @ weight[:, outputs]
+        return missing if self.residual is None else missing + self.residual[:, outputs]
 
 
 class Moments:
@@ -96,12 +98,17 @@ class Moments:
         """
         if self._texts < 2:  # nothing to try a step on
             return weight
+        missing = self._halves[0].missing(weight)
+        missing += self._halves[1].missing(weight)
+        return weight + self._share(weight) * _step(self.products, missing)
+
+    def _share(self, weight: Floats) -> np.float32:
+        """How much of a step holds for other texts, between 0 and 1, seen on some of the outputs."""
         first, second = self._halves
-        tried = _step(first.products, first.missing(weight))
-        change = second.products @ tried
-        share = float((tried * second.missing(weight)).sum() / ((tried * change).sum() or 1.0))
-        missing = first.missing(weight) + second.missing(weight)
-        return weight + np.float32(min(max(share, 0.0), 1.0)) * _step(self.products, missing)
+        some = slice(None, None, max(1, weight.shape[1] // OUTPUTS_TRIED))
+        tried = _step(first.products, first.missing(weight, some))
+        right = float((tried * second.missing(weight, some)).sum())
+        return np.float32(np.clip(right / (float((tried * (second.products @ tried)).sum()) or 1.0), 0, 1))
 
 
 def _step(products: Floats, missing: Floats) -> Floats:
