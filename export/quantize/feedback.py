@@ -59,7 +59,7 @@ class Sums:
             self.residual = made if self.residual is None else self.residual + made
 
     def missing(self, weight: Floats, outputs: slice = slice(None)) -> Floats:
-        """x yᵀ, y being what the output of the weights `[K, N]`, or of some of their columns, lacks."""
+        """X yᵀ, y being what the output of the weights `[K, N]`, or of some of their columns, lacks."""
         missing: Floats = self.drift @ weight[:, outputs]
         return missing if self.residual is None else missing + self.residual[:, outputs]
 
