@@ -9,12 +9,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from export.bits import as_recipe, search
 from export.download import known_config, locate
 from export.errors import ExportError, SourceError
 from export.estimate import needs, room
 from export.families import family_of
 from export.pipeline import export_bundle
-from export.plan import plan_of
+from export.plan import make_plan, plan_of
 from export.progress import Progress, peak_mebibytes
 from export.quantize import METHODS
 from export.recipe import Limits, Recipe, recipes
@@ -28,7 +29,9 @@ def run(arguments: list[str] | None = None) -> int:
     options = parser().parse_args(arguments)
     try:
         recipe = chosen_recipe(options)
-        print(export(options, recipe) if not options.dry_run else estimate(options, recipe))
+        options.output = options.output or Path(recipe.name or Path(options.model).stem)
+        action = estimate if options.dry_run else search_bits if options.search_bits else export
+        print(action(options, recipe))
     except ExportError as error:
         print(f"edge-export: {error}", file=sys.stderr)
         return 1
@@ -80,7 +83,7 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument(
         "model", help=f"a recipe ({known}), a .gguf file, a Hugging Face folder, or NAME@COMMIT on the hub"
     )
-    made.add_argument("-o", "--output", type=Path, required=True, metavar="DIR", help="the bundle to make")
+    made.add_argument("-o", "--output", type=Path, metavar="DIR", help="the bundle to make (default: the model's name)")
     made.add_argument("--recipe", metavar="NAME", help="the recipe for a file or folder (default: its family's)")
     made.add_argument(
         "--method", choices=[*METHODS, "none"], help="how to round; rtn is quick and loses more, gptq loses least"
@@ -93,6 +96,7 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("--name", help="the bundle's name in its manifest")
     made.add_argument("--adapter", type=Path, metavar="DIR", help="a LoRA adapter to merge into the model")
     made.add_argument("--dry-run", action="store_true", help="say what disk, memory and time it will take, and stop")
+    made.add_argument("--search-bits", type=float, metavar="MB", help="measure which tensors a size should give 8 bits")
     made.add_argument("--force", action="store_true", help="replace DIR where it exists")
     made.add_argument("--cache", type=Path, default=None, metavar="DIR", help="where downloads are kept")
     return made
@@ -112,6 +116,13 @@ def chosen_recipe(options: argparse.Namespace) -> Recipe:
         config = known_config(options.model, Recipe(licence="").model_copy(update=where), options.cache).config
         name = family_of((config.get("architectures") or ["none"])[0]).name
     return known[name].model_copy(update={**where, **asked(options)})
+
+
+def search_bits(options: argparse.Namespace, recipe: Recipe) -> str:
+    """Which tensors a budget should give 8 bits, as a recipe's overrides."""
+    plan = make_plan(open_source(locate(options.model, recipe, options.cache)), recipe)
+    with Progress() as progress:
+        return as_recipe(*search(plan, int(options.search_bits * 1e6), progress.report))
 
 
 def asked(options: argparse.Namespace) -> dict[str, Any]:

@@ -1,0 +1,25 @@
+"""A source as a bundle would have it: each matrix rounded to a recipe's formats as it is read."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from export.quantize import Format, round_to_nearest
+from export.source.base import Floats, Source
+from export.source.wrapped import WrappedSource
+
+FormatOf = Callable[[str], Format]
+"""By a tensor's name, what it is rounded to."""
+
+
+class RoundedSource(WrappedSource):
+    """Another source, its matrices rounded to nearest; vectors as they are."""
+
+    def __init__(self, inner: Source, format_of: FormatOf) -> None:
+        super().__init__(inner)
+        self._format_of = format_of
+
+    def tensor(self, name: str) -> Floats:
+        """A vector, or what a matrix's codes stand for."""
+        value = super().tensor(name)
+        return value if value.ndim == 1 else round_to_nearest(value, self._format_of(name)).dequantized()

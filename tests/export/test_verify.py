@@ -1,0 +1,155 @@
+"""What a bundle lost is measured as it was packed, told, and held to limits."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from edge.bundle import open_bundle
+from export.bits import search
+from export.errors import ExportError, FidelityError
+from export.estimate import needs
+from export.pipeline import export_bundle
+from export.plan import make_plan, plan_of
+from export.recipe import Limits, Override, Recipe, recipes
+from export.source import open_source
+from export.source.config_only import ConfigSource
+from tests.conftest import ROOT
+from tests.export import small_model
+
+RECIPE = Recipe(
+    licence="none", method="rtn", block_size=16, context_length=64, limits=Limits(kl_mean=9, top1_agreement=0)
+)
+
+
+@pytest.fixture(scope="module")
+def checkpoint(tmp_path_factory) -> Path:
+    """The small Llama."""
+    return small_model.write_checkpoint(tmp_path_factory.mktemp("source") / "llama", small_model.llama_weights())
+
+
+def made(checkpoint: Path, target: Path, **changes) -> Path:
+    """A bundle by the recipe with changes."""
+    recipe = RECIPE.model_copy(update=changes)
+    return export_bundle(open_source(checkpoint), recipe, target, False, lambda *_: None).path
+
+
+def test_the_figures_are_what_the_graph_gives(checkpoint, tmp_path):
+    """The report's divergence equals one computed from an independent forward pass over the rounded weights."""
+    bundle = made(checkpoint, tmp_path / "bundle", evaluation_tokens=64, accuracy_level=0)
+    weights, source = small_model.llama_weights(), open_source(checkpoint)
+    rounded = {name: open_plan_value(source, name) if value.ndim == 2 else value for name, value in weights.items()}
+    from export.calibration_text import evaluation_tokens
+
+    (piece,) = evaluation_tokens(source.tokenizer_files["tokenizer.json"], 64, 64)
+    tokens = [int(token) for token in piece[0]]
+    divergences = [
+        divergence(small_model.forward(weights, tokens[:end]), small_model.forward(rounded, tokens[:end]))
+        for end in range(1, len(tokens))
+    ]
+    found = open_bundle(bundle).manifest.fidelity
+    assert found["kl_mean"] == pytest.approx(np.mean(divergences), rel=1e-3)
+
+
+def open_plan_value(source, name: str) -> np.ndarray:
+    """A matrix as the recipe rounds it."""
+    from export.quantize import round_to_nearest
+
+    return round_to_nearest(source.tensor(name), RECIPE.format_of(name)).dequantized()
+
+
+def divergence(wanted: np.ndarray, found: np.ndarray) -> float:
+    """Nats, from logits."""
+    logs = [values - values.max() - np.log(np.exp(values - values.max()).sum()) for values in (wanted, found)]
+    return float((np.exp(logs[0]) * (logs[0] - logs[1])).sum())
+
+
+def test_the_report_goes_with_the_bundle(checkpoint, tmp_path):
+    """A page, a chart and JSON for both accuracy levels; golden answers that the engine gave."""
+    bundle = made(checkpoint, tmp_path / "bundle")
+    assert "| 4 | text | " in (bundle / "fidelity.md").read_text()
+    assert (bundle / "fidelity.svg").read_text().rstrip().endswith("</svg>")
+    report = json.loads((bundle / "fidelity.json").read_text())
+    assert list(report) == ["accuracy_level_4", "accuracy_level_0"]
+    assert len(report["accuracy_level_4"]["layers"]) == small_model.LAYERS
+    golden = json.loads((bundle / "golden.json").read_text())
+    assert [each["messages"][0]["content"] for each in golden] == list(RECIPE.prompts)
+    assert all(each["completion_tokens"] for each in golden)
+
+
+def test_more_bits_lose_less(checkpoint, tmp_path):
+    """By every figure of the manifest that counts a loss."""
+    four, eight = (open_bundle(made(checkpoint, tmp_path / str(bits), bits=bits)).manifest.fidelity for bits in (4, 8))
+    assert eight["kl_mean"] < four["kl_mean"] / 10
+    assert eight["top1_agreement"] > four["top1_agreement"]
+
+
+@pytest.mark.parametrize("limits", [{"kl_mean": 1e-6}, {"top1_agreement": 1.0}])
+def test_over_its_limits_a_bundle_is_not_packed(checkpoint, tmp_path, limits):
+    """Both figures in a sentence; nothing left."""
+    with pytest.raises(FidelityError, match="but the recipe"):
+        made(checkpoint, tmp_path / "out" / "bundle", limits=Limits(**{"kl_mean": 9, "top1_agreement": 0} | limits))
+    assert list((tmp_path / "out").iterdir()) == []
+
+
+def test_an_estimate_needs_nothing_but_sizes():
+    """Every shipped recipe that carries sizes can be estimated offline; a calibrated method needs more memory."""
+    for name, recipe in recipes().items():
+        if recipe.config:
+            plans = [
+                plan_of(ConfigSource(name, recipe.config), recipe.model_copy(update={"method": method}))
+                for method in ("rtn", "gptq")
+            ]
+            rtn, gptq = map(needs, plans)
+            assert rtn.bundle_bytes == gptq.bundle_bytes
+            assert 0 < rtn.memory_bytes <= gptq.memory_bytes
+            assert rtn.seconds < gptq.seconds
+
+
+def test_phi_fits_its_bars_by_the_estimate():
+    """Phi-3.5-mini's recipe stays under 4.9 bits a weight and 2.4 GB, tables and scales and all."""
+    recipe = recipes()["phi-3.5-mini-instruct"]
+    plan = plan_of(ConfigSource("phi", recipe.config), recipe)
+    weights = sum(shape[0] * shape[1] for shape in plan.shapes.values() if len(shape) == 2)
+    assert plan.estimated_bytes() * 8 / weights < 4.9
+    assert plan.estimated_bytes() < 2.4e9
+
+
+def test_the_search_takes_what_a_byte_buys_most_of(checkpoint):
+    """Within the budget, the best first; what it prints is a recipe's overrides."""
+    plan = make_plan(open_source(checkpoint), RECIPE.model_copy(update={"evaluation_tokens": 64}))
+    groups, taken = search(plan, plan.estimated_bytes() + 6000, lambda *_: None)
+    worth = [group.gain / group.cost_bytes for group in groups]
+    assert worth == sorted(worth, reverse=True)
+    assert taken
+    assert sum(group.cost_bytes for group in taken) <= 6000
+    overrides = {pattern: Override(bits=8) for group in taken for pattern in group.patterns}
+    richer = plan_of(plan.source, plan.recipe.model_copy(update={"overrides": overrides}))
+    assert richer.estimated_bytes() - plan.estimated_bytes() == sum(group.cost_bytes for group in taken)
+
+
+def test_the_search_on_the_command_line(checkpoint):
+    """What was measured, and TOML to put into a recipe."""
+    command = [sys.executable, "-m", "export", str(checkpoint), "--search-bits=1", "--context=64"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "[overrides]" in done.stdout
+    assert "{ bits = 8 }" in done.stdout
+
+
+def test_a_calibration_text_of_ones_own(checkpoint, tmp_path):
+    """Its name and checksum are in the manifest; one that is too short is refused."""
+    text = tmp_path / "manual.txt"
+    text.write_text("The pump runs at 40 Hz. " * 400)
+    bundle = made(checkpoint, tmp_path / "bundle", method="gptq", calibration_text=text, calibration_tokens=512)
+    calibration = open_bundle(bundle).manifest.calibration
+    assert calibration is not None
+    assert calibration.name == "manual.txt"
+    text.write_text("short")
+    with pytest.raises(ExportError, match="has 5 characters"):
+        made(checkpoint, tmp_path / "other", method="gptq", calibration_text=text)
