@@ -12,7 +12,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from benchmarks import bare_root, clone, decode, egress, fidelity, full_size, parent, prefill
+from benchmarks import bare_root, builder, clone, decode, egress, fidelity, full_size, parent, prefill, unquantised
 from benchmarks.figure import Figure
 
 README = Path(__file__).resolve().parent.parent / "README.md"
@@ -26,6 +26,8 @@ MEASURES: dict[str, Callable[[Path], list[Figure]]] = {
     "test": clone.measure_test,
     "bare": bare_root.measure,
     "fidelity": fidelity.measure,
+    "unquantised": unquantised.measure,
+    "builder": builder.measure,
     "full-size": full_size.measure,
 }
 """Quick ones first. The last two build llama.cpp and export a model of full size: an hour and more each."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -11,9 +10,10 @@ import onnxruntime
 import pytest
 from glassllm import GlassLM, load_pretrained
 from glassllm import Tokenizer as GlassTokenizer
-from safetensors.numpy import save_file
-from tokenizers import Regex, Tokenizer, models, normalizers, pre_tokenizers
+from tokenizers import Tokenizer
 
+from benchmarks import glass as glass_model
+from benchmarks.glass import llama_layout, llama_name
 from export.pipeline import export_bundle
 from export.quantize import round_to_nearest
 from export.recipe import Recipe
@@ -24,38 +24,8 @@ TEXT = (
     "could be so very strange as to find a door in a tree. 'If I were to open it,' she thought, 'I should see the "
     "garden that the Queen spoke of.' So she turned the little golden key and went in. "
 )
-PLACES = {
-    "attn.W_Q": "self_attn.q_proj",
-    "attn.W_K": "self_attn.k_proj",
-    "attn.W_V": "self_attn.v_proj",
-    "attn.W_O": "self_attn.o_proj",
-    "ffn.W1": "mlp.gate_proj",
-    "ffn.W3": "mlp.up_proj",
-    "ffn.W2": "mlp.down_proj",
-    "norm1.gamma": "input_layernorm",
-    "norm2.gamma": "post_attention_layernorm",
-}
 EXACT = Recipe(licence="MIT", method="rtn", bits=8, block_size=16, accuracy_level=0, context_length=128, prompts=())
 """Asked nothing: the engine cannot read a tokenizer that has neither bytes nor a token for each (map::at)."""
-
-
-def llama_name(name: str) -> str:
-    """A parameter's name as Transformers has it."""
-    if name in {"E", "norm_f.gamma"}:
-        return {"E": "model.embed_tokens.weight", "norm_f.gamma": "model.norm.weight"}[name]
-    _, index, short = name.split(".", 2)
-    return f"model.layers.{index}.{PLACES[short]}.weight"
-
-
-def llama_layout(model: GlassLM, name: str, value: np.ndarray) -> np.ndarray:
-    """A parameter as `[out, in]`, the pairs of a rotated head apart."""
-    if name == "E" or value.ndim == 1:
-        return value
-    rows = value.T
-    if name.endswith(("W_Q", "W_K")):
-        half = model.cfg.d_model // model.cfg.n_heads // 2
-        rows = rows.reshape(-1, half, 2, model.cfg.d_model).swapaxes(1, 2).reshape(rows.shape)
-    return np.ascontiguousarray(rows)
 
 
 def glass_layout(model: GlassLM, name: str, rows: np.ndarray) -> np.ndarray:
@@ -68,15 +38,6 @@ def glass_layout(model: GlassLM, name: str, rows: np.ndarray) -> np.ndarray:
     return rows.T
 
 
-def tokenizer_json(glass: GlassTokenizer) -> str:
-    """The package's tokenizer in the format of `tokenizers`."""
-    merges = [(first, second) for first, second in glass.merges]
-    made = Tokenizer(models.BPE(glass.token_to_id, merges, unk_token="<unk>"))
-    made.normalizer = normalizers.Sequence([normalizers.NFC(), normalizers.Replace(" ", "▁")])
-    made.pre_tokenizer = pre_tokenizers.Split(Regex(r"\n|▁*[^▁\n]+|▁+"), "isolated")
-    return made.to_str()
-
-
 @pytest.fixture(scope="module")
 def glass() -> tuple[GlassLM, GlassTokenizer]:
     """The English model that the package carries: hidden 128, an inner width of 341, two key heads for four."""
@@ -84,34 +45,9 @@ def glass() -> tuple[GlassLM, GlassTokenizer]:
 
 
 @pytest.fixture(scope="module")
-def checkpoint(glass, tmp_path_factory) -> Path:
+def checkpoint(tmp_path_factory) -> Path:
     """The model as a Hugging Face folder of the Llama family, in fp16."""
-    model, tokenizer = glass
-    folder, sizes = tmp_path_factory.mktemp("glassllm"), model.cfg
-    parameters = {name: value.data.astype(np.float16) for name, value in model.named_parameters().items()}
-    save_file(
-        {llama_name(name): llama_layout(model, name, value) for name, value in parameters.items()},
-        folder / "model.safetensors",
-    )
-    config = {
-        "architectures": ["LlamaForCausalLM"],
-        "hidden_size": sizes.d_model,
-        "intermediate_size": parameters["blocks.0.ffn.W1"].shape[1],
-        "num_attention_heads": sizes.n_heads,
-        "num_key_value_heads": sizes.n_kv_heads,
-        "num_hidden_layers": sizes.n_layers,
-        "vocab_size": sizes.vocab_size,
-        "max_position_embeddings": sizes.max_len,
-        "rms_norm_eps": sizes.eps,
-        "rope_theta": sizes.rope_base,
-        "tie_word_embeddings": True,
-        "eos_token_id": tokenizer.token_to_id["<eos>"],
-    }
-    (folder / "config.json").write_text(json.dumps(config))
-    (folder / "tokenizer.json").write_text(tokenizer_json(tokenizer))
-    template = "{% for message in messages %}{{ message.content }}{% endfor %}"
-    (folder / "tokenizer_config.json").write_text(json.dumps({"chat_template": template}))
-    return folder
+    return glass_model.write_checkpoint(tmp_path_factory.mktemp("glassllm"))
 
 
 def logits(bundle: Path, contexts: list[list[int]], sizes) -> np.ndarray:
