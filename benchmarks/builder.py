@@ -91,7 +91,9 @@ def build(source: Path, target: Path) -> Path:
     command = [str(python), "-m", "onnxruntime_genai.models.builder", "-i", str(source), "-o", str(target)]
     command += ["-p", "int4", "-e", "cpu", "-c", str(target.parent / "cache"), "--extra_options", *OPTIONS]
     environment = {**os.environ, "HF_HUB_OFFLINE": "1"}
-    subprocess.run(command, check=True, stdout=subprocess.DEVNULL, env=environment)
+    done = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
+    if done.returncode:
+        raise RuntimeError(f"the builder failed: {done.stderr[-2000:]}")
     return target
 
 

@@ -13,6 +13,7 @@ import numpy as np
 
 from edge.telemetry.host import available_bytes
 from export.families.base import Dimensions
+from export.pack import RUNTIME_BYTES
 from export.plan import EMBEDDING, Plan
 from export.quantize import METHODS
 
@@ -45,7 +46,7 @@ def needs(plan: Plan) -> Needs:
     """The estimate for a plan; nothing but sizes and the recipe is looked at."""
     return Needs(
         bundle_bytes=int(plan.estimated_bytes() * BUNDLE_FACTOR),
-        memory_bytes=BASE_BYTES + max(_table_bytes(plan), _layer_bytes(plan), _verify_bytes(plan)),
+        memory_bytes=BASE_BYTES + max(_table_bytes(plan), _layer_bytes(plan), _verify_bytes(plan), _engine_bytes(plan)),
         seconds=ENGINE_SECONDS + _operations(plan) / _operations_per_second(),
     )
 
@@ -95,6 +96,11 @@ def _verify_bytes(plan: Plan) -> int:
     layer = sum(math.prod(plan.sizes.shape_of(module)) for module in plan.family.linear)
     logits = 256 * plan.sizes.vocab_size * 8 * 4
     return layer * (4 + 2) + _text_bytes(plan, 3 * plan.recipe.evaluation_tokens) + logits
+
+
+def _engine_bytes(plan: Plan) -> int:
+    """The engine that is asked the golden prompts: the weights, packed, and what it takes beside them (measured)."""
+    return int(plan.estimated_bytes() * 1.2) + RUNTIME_BYTES
 
 
 def _operations(plan: Plan) -> float:
