@@ -31,11 +31,11 @@ class SourceForward:
     def layer(self, index: int) -> Advance:
         """What takes a text through a layer, that layer's weights being read now."""
         plan = self._plan
-        weights = {
-            f"{module}.weight": plan.source.tensor(name).T
+        weights = plan.norms_of(index) | {
+            f"{module}.weight": plan.source.tensor(name).T.copy()
             for module, name in zip(plan.family.linear, plan.matrices_of(index), strict=True)
         }
-        return lambda values: self._layer.through(values, weights | plan.norms_of(index))
+        return lambda values: self._layer.through(values, weights)
 
     def logits(self) -> Callable[[Floats], Floats]:
         """What makes logits `[tokens, vocabulary]` of the last layer's `normed`."""

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from export.quantize import grids
 from export.quantize.blocks import Codes, Floats, Format, Quantized
 from export.quantize.feedback import Feedback
+from export.quantize.grids import Fit, Grid, hqq, k_quant, search, span
 
 
 @dataclass(frozen=True)
@@ -19,18 +19,18 @@ class Method:
     feeds_back: whether the weights still to be rounded make good the errors of those that are.
     """
 
-    fit: grids.Fit
+    fit: Fit
     is_calibrated: bool = False
     feeds_back: bool = False
 
 
 METHODS: dict[str, Method] = {
-    "rtn": Method(grids.span),
-    "search": Method(grids.search),
-    "k_quant": Method(grids.k_quant),
-    "hqq": Method(grids.hqq),
-    "weighted": Method(grids.search, is_calibrated=True),
-    "gptq": Method(grids.search, is_calibrated=True, feeds_back=True),
+    "rtn": Method(span),
+    "search": Method(search),
+    "k_quant": Method(k_quant),
+    "hqq": Method(hqq),
+    "weighted": Method(search, is_calibrated=True),
+    "gptq": Method(search, is_calibrated=True, feeds_back=True),
 }
 """By the name that a recipe gives: quick ones first, then those that look at calibration texts."""
 
@@ -71,7 +71,7 @@ def _importance(columns: int, method: Method, feedback: Feedback | None) -> Floa
     return feedback.pivots if method.feeds_back else feedback.diagonal
 
 
-def _settle(left: Floats, upper: Floats, grid: grids.Grid, form: Format, weight: Floats, errors: Floats) -> Codes:
+def _settle(left: Floats, upper: Floats, grid: Grid, form: Format, weight: Floats, errors: Floats) -> Codes:
     """The codes of one block `[size, N]`, weight by weight; what each errs by is written into `errors`."""
     scale, point = grid
     inverse = 1 / scale
