@@ -47,7 +47,9 @@ def write(folder: Path, layers: int | None = None) -> Path:
     for shard, shapes in tqdm(list(shards(sizes)), desc="random weights", unit="shard"):
         save_file(random_tensors(shapes, seed=len(index)), folder / shard)
         index |= dict.fromkeys(shapes, shard)
-    (folder / "model.safetensors.index.json").write_text(json.dumps({"weight_map": index}), encoding="utf-8")
+    size = sum(path.stat().st_size for path in folder.glob("*.safetensors"))
+    index_file = {"metadata": {"total_size": size}, "weight_map": index}
+    (folder / "model.safetensors.index.json").write_text(json.dumps(index_file), encoding="utf-8")
     (folder / "config.json").write_text(json.dumps(config), encoding="utf-8")
     return folder
 
