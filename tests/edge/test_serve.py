@@ -77,7 +77,7 @@ def properties(user: User) -> None:
     """MQTT 5: the answer goes to the response topic with the correlation data on every message."""
     user.publish(
         "edge/test/request",
-        {"messages": [{"role": "user", "content": QUESTION}], "max_tokens": 8, "stream": False, "colour": "red"},
+        {"messages": [{"role": "user", "content": QUESTION}], "max_tokens": 4, "stream": False, "colour": "red"},
         ResponseTopic="answers/here",
         CorrelationData=b"\x00\xff42",
     )
