@@ -12,7 +12,19 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from benchmarks import bare_root, builder, clone, decode, egress, fidelity, full_size, parent, prefill, unquantised
+from benchmarks import (
+    bare_root,
+    builder,
+    clone,
+    decode,
+    egress,
+    fidelity,
+    full_size,
+    parent,
+    prefill,
+    proofs,
+    unquantised,
+)
 from benchmarks.figure import Figure
 
 README = Path(__file__).resolve().parent.parent / "README.md"
@@ -27,6 +39,7 @@ MEASURES: dict[str, Callable[[Path], list[Figure]]] = {
     "bare": bare_root.measure,
     "fidelity": fidelity.measure,
     "unquantised": unquantised.measure,
+    "proofs": proofs.measure,
     "builder": builder.measure,
     "full-size": full_size.measure,
 }

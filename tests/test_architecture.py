@@ -15,6 +15,11 @@ ONE_FILE = {  # the broker is a folder: the codec's packets are its vocabulary
     "onnxruntime": "export/runtime.py",
     "mqtt5": "edge/broker/",
     "jinja2": "edge/chat.py",
+    "gguf": "export/source/gguf.py",
+    "huggingface_hub": "export/source/hub.py",
+    "leather": "export/report.py",
+    "safetensors": "export/source/folder.py",
+    "tokenizers": "export/calibration_text.py",
     "torch": "export/trace.py",
     "optimum": "export/trace.py",
 }
