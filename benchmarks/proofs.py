@@ -28,7 +28,7 @@ class Proof:
 PROOFS = (
     Proof("broken_inputs_refused", ("tests/export/test_broken.py",), 13),
     Proof("phi_tokenizer_vectors", ("tests/export/test_phi_tokenizer.py", "-k", "vectors"), 1),
-    Proof("two_exports_one_hash", ("tests/export/test_pipeline.py", "-k", "same_bytes"), 1),
+    Proof("two_exports_one_hash", ("tests/export/test_pipeline.py", "-k", "same_bytes"), 2),
     Proof("same_logits_as_glassllm", ("tests/export/test_glassllm.py", "-k", "package_computes"), 1),
     Proof("same_tokens_as_transformers", ("tests/export/test_transformers.py", "-k", "not chat_text"), 6, TRACE),
     Proof("same_chat_texts_as_transformers", ("tests/export/test_transformers.py", "-k", "chat_text"), 9, TRACE),

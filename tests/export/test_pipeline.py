@@ -180,9 +180,12 @@ def test_four_bits_calibrated_load_and_answer(checkpoint, tmp_path):
     assert 1 <= finished.completion_tokens <= 6
 
 
-def test_the_same_input_gives_the_same_bytes(checkpoint, tmp_path):
-    """Every file, the manifest among them."""
-    first, second = export(checkpoint, tmp_path / "a"), export(checkpoint, tmp_path / "b")
+@pytest.mark.parametrize("method", ["rtn", "gptq"])
+def test_the_same_input_gives_the_same_bytes(checkpoint, tmp_path, method):
+    """Every file, the report, the answers and the manifest among them, by the quick method and the calibrated one."""
+    recipe = EXACT.model_copy(update={"method": method, "calibration_tokens": 512})
+    first, second = export(checkpoint, tmp_path / "a", recipe), export(checkpoint, tmp_path / "b", recipe)
+    assert (first / "manifest.json").read_bytes() == (second / "manifest.json").read_bytes()
     assert open_bundle(first).manifest.files == open_bundle(second).manifest.files
 
 
