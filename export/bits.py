@@ -12,17 +12,17 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
-from export.calibration_text import evaluation_tokens
-from export.fidelity import Report, Sample, compare
+from export.fidelity import compare
 from export.forward import SourceForward
 from export.graphs import load_skeleton
 from export.plan import Plan
+from export.progress import Report
 from export.quantize import Format
 from export.source.rounded import FormatOf, RoundedSource
 from export.stages import Layer
+from export.verify import TEXT, texts
 
 THIRDS = 3
-TEXT = "text"
 
 
 @dataclass(frozen=True)
@@ -67,10 +67,7 @@ def measured(plan: Plan, report: Report) -> Iterator[Group]:
     layer = Layer(load_skeleton(plan.family.skeleton), plan.sizes)
     formats = [base.format_of, *(_raised(base, module, layers) for module, layers in candidates)]
     forwards = [SourceForward(_rounded(base, form), layer) for form in formats]
-    tokenizer = plan.source.tokenizer_files["tokenizer.json"]
-    pieces = evaluation_tokens(tokenizer, plan.recipe.evaluation_tokens, plan.recipe.context_length)
-    samples = [Sample(TEXT, piece) for piece in pieces]
-    found = compare(SourceForward(base, layer), forwards, samples, plan.sizes.num_layers, report)
+    found = compare(SourceForward(base, layer), forwards, texts(plan), plan.sizes.num_layers, report)
     plain, *raised = (each.losses[TEXT].kl_mean for each in found)
     for (module, layers), loss in zip(candidates, raised, strict=True):
         yield Group(module, layers, plain - loss, _cost(base, module, layers))

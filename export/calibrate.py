@@ -4,14 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-import numpy as np
-from numpy.typing import NDArray
-
-from export.quantize import Moments
-from export.stages import Layer, Stage, Values, Weights
-
-Floats = NDArray[np.float32]
-Tokens = NDArray[np.int64]
+from export.quantize import Floats, Moments
+from export.stages import Layer, Stage, Tokens, Weights
 
 
 class Calibrator:
@@ -40,13 +34,3 @@ class Calibrator:
         """Take every text through a stage, in place."""
         self._wanted = [self.layer.advance(stage, values, source) for values in self._wanted]
         self._seen = [self.layer.advance(stage, values, rounded) for values in self._seen]
-
-    def drift(self) -> float:
-        """How far the rounded texts are off, as a share of the source's own: mean square over mean square."""
-        pairs = zip(self._seen, self._wanted, strict=True)
-        return float(np.mean([_share(seen, wanted) for seen, wanted in pairs]))
-
-
-def _share(seen: Values, wanted: Values) -> float:
-    off = np.square(seen["residual"] - wanted["residual"]).mean()
-    return float(off / np.square(wanted["residual"]).mean())

@@ -19,7 +19,7 @@ from export.plan import make_plan, plan_of
 from export.progress import Progress, peak_mebibytes
 from export.quantize import METHODS
 from export.recipe import Limits, Recipe, recipes
-from export.source import open_source
+from export.source import Source, open_source
 from export.source.adapter import AdapterSource
 from export.source.hub import parse
 
@@ -41,11 +41,8 @@ def run(arguments: list[str] | None = None) -> int:
 def export(options: argparse.Namespace, recipe: Recipe) -> str:
     """Make the bundle; a few lines about it."""
     started = time.monotonic()
-    source = open_source(locate(options.model, recipe, options.cache))
-    if options.adapter:
-        source = AdapterSource(source, options.adapter)
     with Progress() as progress:
-        bundle = export_bundle(source, recipe, options.output, options.force, progress.report)
+        bundle = export_bundle(opened(options, recipe), recipe, options.output, options.force, progress.report)
     manifest = bundle.manifest
     return (
         f"{bundle.path}: {manifest.name}, {manifest.weights_bytes / 1e6:.1f} MB of weights,"
@@ -53,6 +50,12 @@ def export(options: argparse.Namespace, recipe: Recipe) -> str:
         f"{lost(manifest.fidelity)}\n"
         f"took {time.monotonic() - started:.0f} s and {peak_mebibytes()} MiB of memory at the most"
     )
+
+
+def opened(options: argparse.Namespace, recipe: Recipe) -> Source:
+    """The model, downloaded where it is not there, with the adapter merged into it."""
+    source = open_source(locate(options.model, recipe, options.cache))
+    return AdapterSource(source, options.adapter) if options.adapter else source
 
 
 def lost(fidelity: Mapping[str, float]) -> str:
@@ -120,7 +123,7 @@ def chosen_recipe(options: argparse.Namespace) -> Recipe:
 
 def search_bits(options: argparse.Namespace, recipe: Recipe) -> str:
     """Which tensors a budget should give 8 bits, as a recipe's overrides."""
-    plan = make_plan(open_source(locate(options.model, recipe, options.cache)), recipe)
+    plan = make_plan(opened(options, recipe), recipe)
     with Progress() as progress:
         return as_recipe(*search(plan, int(options.search_bits * 1e6), progress.report))
 

@@ -13,13 +13,13 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from export.progress import Report
 from export.quantize import Floats
 from export.stages import Tokens, Values
 
 CHUNK = 128
 """Positions whose logits are held at once."""
 Doubles = NDArray[np.float64]
-Report = Callable[[str, int, int], None]
 
 
 class Forward(Protocol):

@@ -19,7 +19,7 @@ from onnx import TensorProto, helper
 
 from export.families.base import Dimensions
 from export.fuse import CONTRIB, OPSET, node
-from export.quantize import Format, Quantized
+from export.quantize import Floats, Format, Quantized
 
 SKELETONS = Path(__file__).parent / "skeletons"
 PAGE, LINE = 4096, 64
@@ -32,7 +32,6 @@ INTEGERS |= dict.fromkeys(("seqlens_k", "total_sequence_length"), TensorProto.IN
 """The values of a skeleton that are no floats."""
 
 ROTARY = ("cos_cache", "sin_cache")
-Floats = NDArray[np.float32]
 Attributes = Mapping[str, int | float]
 Skeleton = Mapping[str, onnx.FunctionProto]
 

@@ -15,10 +15,11 @@ from export.errors import TargetError
 from export.estimate import needs, room
 from export.graphs import TensorFile, load_skeleton, stamp
 from export.plan import Plan, make_plan
+from export.progress import Report
 from export.recipe import Recipe
 from export.source import Source
 from export.verify import verify
-from export.weights import Report, write_weights
+from export.weights import write_weights
 
 
 def export_bundle(source: Source, recipe: Recipe, target: Path, force: bool, report: Report) -> Bundle:

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import resource
 import sys
+from collections.abc import Callable
 from types import TracebackType
 
 from tqdm import tqdm
+
+Report = Callable[[str, int, int], None]
+"""Called with the stage's name, the steps done and the steps there are."""
 
 
 class Progress:

@@ -17,9 +17,9 @@ from onnx import helper
 
 from export.families.base import Dimensions
 from export.graphs import Skeleton, function_model, layer_attributes, rotary_tables
+from export.quantize import Floats
 from export.runtime import Runner, open_graph
 
-Floats = NDArray[np.float32]
 Tokens = NDArray[np.int64]
 Weights = Mapping[str, Floats]
 Values = dict[str, Floats]

@@ -14,11 +14,12 @@ from edge.errors import BadRequest
 from export import golden
 from export.calibration_text import evaluation_tokens, tokens_of
 from export.errors import FidelityError
-from export.fidelity import Comparison, Report, Sample, compare
+from export.fidelity import Comparison, Sample, compare
 from export.forward import BundleForward, SourceForward
 from export.golden import Golden
 from export.graphs import TensorFile, load_skeleton
 from export.plan import Plan
+from export.progress import Report
 from export.report import write_report
 from export.stages import Layer
 
@@ -33,7 +34,7 @@ def verify(plan: Plan, tensors: TensorFile, folder: Path, report: Report) -> dic
     """
     answers = golden.ask(folder, plan.recipe.prompts, plan.recipe.context_length)
     (folder / GOLDEN).write_text(json.dumps([asdict(each) for each in answers], indent=2) + "\n", encoding="utf-8")
-    samples = [*_texts(plan), *_chats(plan, answers)]
+    samples = [*texts(plan), *_chats(plan, answers)]
     if not samples:
         return {}
     skeleton = load_skeleton(plan.family.skeleton)
@@ -47,7 +48,8 @@ def verify(plan: Plan, tensors: TensorFile, folder: Path, report: Report) -> dic
     return figures
 
 
-def _texts(plan: Plan) -> list[Sample]:
+def texts(plan: Plan) -> list[Sample]:
+    """Pieces of the recipe's evaluation text."""
     tokenizer = plan.source.tokenizer_files["tokenizer.json"]
     recipe = plan.recipe
     pieces = evaluation_tokens(tokenizer, recipe.evaluation_tokens, recipe.context_length, recipe.evaluation_text)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import numpy as np
 
 from edge.bundle import Calibration
@@ -11,11 +9,9 @@ from export.calibrate import Calibrator
 from export.calibration_text import calibration_tokens
 from export.graphs import TensorFile, bundle_rotary_tables, load_skeleton
 from export.plan import EMBEDDING, FIRST_NORM, HEAD, Plan
-from export.quantize import METHODS, Floats, Quantized, quantize, round_to_nearest
+from export.progress import Report
+from export.quantize import METHODS, Floats, Quantized, quantize
 from export.stages import Layer, Stage
-
-Report = Callable[[str, int, int], None]
-"""Called with the stage's name, the steps done and the steps there are."""
 
 
 def write_weights(plan: Plan, tensors: TensorFile, report: Report) -> Calibration | None:
@@ -56,16 +52,16 @@ def write_norms(plan: Plan, tensors: TensorFile, index: int, norms: dict[str, Fl
 def write_tables(plan: Plan, tensors: TensorFile) -> Quantized:
     """The embedding, which comes back, and the head where it has weights of its own."""
     if not plan.sizes.tied_embeddings:
-        tensors.add_matrix(HEAD, stored_or_nearest(plan, HEAD))
-    table = stored_or_nearest(plan, EMBEDDING)
+        tensors.add_matrix(HEAD, stored_or_rounded(plan, HEAD, "rtn"))
+    table = stored_or_rounded(plan, EMBEDDING, "rtn")
     tensors.add_matrix(EMBEDDING, table)
     return table
 
 
-def stored_or_nearest(plan: Plan, name: str) -> Quantized:
-    """A table in the blocks it is stored in, else every weight to its nearest code."""
+def stored_or_rounded(plan: Plan, name: str, method: str) -> Quantized:
+    """A matrix in the blocks it is stored in, else by a method that looks at no text."""
     kept = plan.source.stored_blocks(name) if plan.is_kept(name) else None
-    return kept or round_to_nearest(plan.source.tensor(name), plan.format_of(name))
+    return kept or quantize(plan.source.tensor(name).T, plan.format_of(name), METHODS[method])
 
 
 def start_calibration(plan: Plan, table: Quantized) -> tuple[Calibrator | None, Calibration | None]:
@@ -85,16 +81,10 @@ def write_layer(plan: Plan, tensors: TensorFile, index: int, calibrator: Calibra
     norms = plan.norms_of(index)
     if calibrator is None:
         for name in plan.matrices_of(index):
-            tensors.add_matrix(name, stored_or_rounded(plan, name))
+            tensors.add_matrix(name, stored_or_rounded(plan, name, plan.recipe.method))
     else:
         calibrate_layer(plan, tensors, index, calibrator, norms)
     write_norms(plan, tensors, index, norms)
-
-
-def stored_or_rounded(plan: Plan, name: str) -> Quantized:
-    """A matrix in the blocks it is stored in, else by the recipe's method, which looks at no text."""
-    kept = plan.source.stored_blocks(name) if plan.is_kept(name) else None
-    return kept or quantize(plan.source.tensor(name).T, plan.format_of(name), METHODS[plan.recipe.method])
 
 
 def calibrate_layer(

@@ -59,7 +59,7 @@ class Sums:
             self.residual = made if self.residual is None else self.residual + made
 
     def missing(self, weight: Floats, outputs: slice = slice(None)) -> Floats:
-        """X yᵀ, y being what the output of the weights `[K, N]`, or of some of their columns, lacks."""
+        """The sum of x yᵀ, y being what the output of the weights `[K, N]`, or of some of their columns, lacks."""
         missing: Floats = self.drift @ weight[:, outputs]
         return missing if self.residual is None else missing + self.residual[:, outputs]
 
@@ -78,7 +78,7 @@ class Moments:
 
     @property
     def products(self) -> Floats:
-        """X xᵀ over all texts, float32 `[K, K]`."""
+        """The sum of x xᵀ over all texts, float32 `[K, K]`."""
         total: Floats = self._halves[0].products + self._halves[1].products
         return total
 
