@@ -63,6 +63,14 @@ class Sums:
         missing: Floats = self.drift @ weight[:, outputs]
         return missing if self.residual is None else missing + self.residual[:, outputs]
 
+    def __add__(self, other: Sums) -> Sums:
+        """Over the texts of both."""
+        both = Sums(0)
+        both.products, both.drift = self.products + other.products, self.drift + other.drift
+        if self.residual is not None and other.residual is not None:
+            both.residual = self.residual + other.residual
+        return both
+
 
 class Moments:
     """Sums over two halves of the texts, so that what is fitted to one can be tried on the other."""
@@ -98,9 +106,8 @@ class Moments:
         """
         if self._texts < 2:  # nothing to try a step on
             return weight
-        missing = self._halves[0].missing(weight)
-        missing += self._halves[1].missing(weight)
-        return weight + self._share(weight) * _step(self.products, missing)
+        both = self._halves[0] + self._halves[1]
+        return weight + self._share(weight) * _step(both.products, both.missing(weight))
 
     def _share(self, weight: Floats) -> np.float32:
         """How much of a step holds for other texts, between 0 and 1, seen on some of the outputs."""
