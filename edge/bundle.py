@@ -78,7 +78,8 @@ class Calibration(_Part):
 class Manifest(_Part):
     """`manifest.json`.
 
-    context_length: tokens of prompt and answer together. kv_bytes_per_token: of the float32 cache.
+    context_length: tokens of prompt and answer together. kv_cache: what keys and values are remembered in.
+    kv_bytes_per_token: what they take.
     memory_floor_bytes: what must be free to load the weights and answer with a full context.
     rope_switch_length: texts of more tokens have other rotary factors, 0 where none have; a prompt that reaches
         past it is read in one piece, since its first tokens need the other factors, too.
@@ -97,6 +98,7 @@ class Manifest(_Part):
     stop_token_ids: Annotated[list[int], Field(min_length=1)]
     chat_template: Annotated[str, Field(min_length=1)]
     weights_bytes: Positive
+    kv_cache: Literal["float32", "float16", "int8"] = "float32"
     kv_bytes_per_token: Positive
     memory_floor_bytes: Positive
     origin: Origin

@@ -2,10 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import numpy as np
 
 from export.quantize import Floats, Moments
-from export.stages import Layer, Stage, Tokens, Weights
+from export.stages import CACHES, Layer, Stage, Tokens, Values, Weights
+
+INT8_MAX = 127
+
+
+def _lacking(stage: Stage, seen: Values, wanted: Values, weight: Floats) -> Floats:
+    """What a stage's products lack of those that the source makes, and of the sum that they go into."""
+    lacking: Floats = (wanted[stage.reads][0] - seen[stage.reads][0]) @ weight
+    if stage.adds_to:
+        lacking += wanted[stage.adds_to][0] - seen[stage.adds_to][0]
+    return lacking
 
 
 class Calibrator:
@@ -14,23 +24,33 @@ class Calibrator:
     def __init__(self, layer: Layer, texts: list[Tokens], tables: tuple[Floats, Floats], norm: Floats) -> None:
         """tables: the embedding as the source has it and as the bundle will."""
         self.layer = layer
+        self._largest: dict[str, Floats] = {}
         self._wanted, self._seen = ([layer.enter(text, table, norm) for text in texts] for table in tables)
 
-    def moments(self, stage: Stage) -> Moments:
-        """What the stage's matrices read, summed over the texts."""
-        made: Moments | None = None
-        for seen, wanted, drift in self._pairs(stage):
-            made = made or Moments(seen.shape[-1])
-            made.add(seen, wanted, drift)
-        assert made is not None
-        return made
+    def moments(self, stage: Stage, weight: Floats | None = None) -> Moments:
+        """What the stage's matrices read, summed over the texts.
 
-    def _pairs(self, stage: Stage) -> Iterator[tuple[Floats, Floats, Floats | None]]:
+        weight: all of them side by side, float32 `[K, N]`; then also what their outputs lack.
+        """
+        made = Moments(self._seen[0][stage.reads].shape[-1])
         for seen, wanted in zip(self._seen, self._wanted, strict=True):
-            drift = wanted[stage.adds_to][0] - seen[stage.adds_to][0] if stage.adds_to else None
-            yield seen[stage.reads][0], wanted[stage.reads][0], drift
+            made.add(seen[stage.reads][0], None if weight is None else _lacking(stage, seen, wanted, weight))
+        return made
 
     def advance(self, stage: Stage, source: Weights, rounded: Weights) -> None:
         """Take every text through a stage, in place."""
         self._wanted = [self.layer.advance(stage, values, source) for values in self._wanted]
-        self._seen = [self.layer.advance(stage, values, rounded) for values in self._seen]
+        self._seen = [self.layer.advance(stage, values, rounded, self._see) for values in self._seen]
+
+    def _see(self, name: str, cached: Floats) -> None:
+        largest = np.abs(cached).max((0, 2))
+        self._largest[name] = np.maximum(largest, self._largest.get(name, 0))
+
+    def cache_scales(self) -> list[Floats]:
+        """The step of each channel of the layer just passed, keys and values: float32 `[num_kv_heads, 1, head_size]`.
+
+        127 steps reach as far as the texts did. Source: ContribOperators.md, com.microsoft.GroupQueryAttention.
+        """
+        ranges = [self._largest.pop(name) for name in CACHES]
+        tiny = np.finfo(np.float32).tiny
+        return [np.maximum(each / INT8_MAX, tiny).astype(np.float32)[:, None] for each in ranges]

@@ -93,6 +93,10 @@ def parser() -> argparse.ArgumentParser:
     )
     made.add_argument("--calibration", type=Path, metavar="FILE", help="text like what the model will read")
     made.add_argument("--evaluation", type=Path, metavar="FILE", help="text to measure the loss on")
+    made.add_argument("--provider", choices=["cpu", "cuda"], help="the execution provider that the bundle is for")
+    made.add_argument(
+        "--kv-cache", choices=["float", "int8"], help="what keys and values are kept in; int8 takes a quarter"
+    )
     made.add_argument("--allow-loss", action="store_true", help="pack the bundle whatever it lost")
     made.add_argument("--requantize", action="store_true", help="round Q4_0 and Q8_0 blocks anew, too")
     made.add_argument("--context", type=int, metavar="TOKENS", help="tokens of prompt and answer together")
@@ -131,6 +135,7 @@ def search_bits(options: argparse.Namespace, recipe: Recipe) -> str:
 def asked(options: argparse.Namespace) -> dict[str, Any]:
     """What the command line says of a recipe's fields."""
     changes = {"method": options.method, "context_length": options.context, "name": options.name}
+    changes |= {"provider": options.provider, "kv_cache": options.kv_cache}
     changes |= {"calibration_text": options.calibration, "evaluation_text": options.evaluation}
     changes["keep_blocks"] = False if options.requantize else None
     changes["limits"] = Limits(kl_mean=1e9, top1_agreement=0) if options.allow_loss else None

@@ -15,7 +15,6 @@ from edge.telemetry.host import available_bytes
 from export.families.base import Dimensions
 from export.pack import RUNTIME_BYTES
 from export.plan import EMBEDDING, Plan
-from export.quantize import METHODS
 
 BASE_BYTES = 600 << 20
 """Interpreter, libraries, sessions and their arenas (measured)."""
@@ -65,10 +64,6 @@ def room(target: Path) -> Room:
     return Room(shutil.disk_usage(folder).free, available_bytes(Path("/")) or sys.maxsize)
 
 
-def _is_calibrated(plan: Plan) -> bool:
-    return plan.is_rounded and METHODS[plan.recipe.method].is_calibrated
-
-
 def _table_bytes(plan: Plan) -> int:
     """A table in float32, its codes, and float32 copies of it while it is rounded and entered."""
     rows, columns = plan.shapes[EMBEDDING]
@@ -78,11 +73,11 @@ def _table_bytes(plan: Plan) -> int:
 def _layer_bytes(plan: Plan) -> int:
     """The largest stage of a layer while its matrices are rounded."""
     shapes = [plan.sizes.shape_of(module) for module in plan.family.linear]
-    if not _is_calibrated(plan):
+    if not plan.is_calibrated:
         return max(rows * columns for rows, columns in shapes) * (2 + 4 + 4 + 2)
     width = max(columns for _, columns in shapes)
-    moments = width * width * (4 + 4 + 4 + 3 * 8)
-    weights = max(rows * columns for rows, columns in shapes) * (4 + 4 + 4 + 8 + 8)
+    moments = width * width * (4 + 3 * 8 + 4)  # the sum, in float64 with its factor and NumPy's copy, U
+    weights = max(rows * columns for rows, columns in shapes) * 4 * 7
     return moments + weights + _text_bytes(plan, 2 * plan.recipe.calibration_tokens)
 
 
@@ -107,18 +102,19 @@ def _operations(plan: Plan) -> float:
     """Multiplications and additions of the whole export, in float32's measure."""
     sizes, recipe = plan.sizes, plan.recipe
     layer = sum(math.prod(sizes.shape_of(module)) for module in plan.family.linear)
-    passes = 3 * recipe.evaluation_tokens + (2 * recipe.calibration_tokens if _is_calibrated(plan) else 0)
+    tokens = recipe.calibration_tokens if plan.is_calibrated else 0
+    passes = 3 * recipe.evaluation_tokens + 2 * tokens
     each = 2.0 * layer * passes
-    if _is_calibrated(plan):
-        each += sum(_fit_operations(plan, module) for module in plan.family.linear)
-        each += sum(4.0 * width * width * recipe.calibration_tokens for width in _stage_widths(sizes))
+    if plan.is_calibrated:
+        each += sum(_fit_operations(plan, module) for module in plan.family.linear) + 4.0 * layer * tokens
+        each += sum(2.0 * width**2 * tokens + 4 / 3 * width**3 for width in _stage_widths(sizes))
     return sizes.num_layers * each + 2.0 * sizes.vocab_size * sizes.hidden_size * 3 * recipe.evaluation_tokens
 
 
 def _fit_operations(plan: Plan, module: str) -> float:
-    """Correction (a float64 solve counts twice) and feedback of one matrix."""
+    """Step and feedback of one matrix."""
     rows, columns = plan.sizes.shape_of(module)
-    return 2 * (2 / 3 * columns**3 + 2.0 * columns**2 * rows) + 3.0 * columns**2 * rows
+    return 3.0 * columns**2 * rows
 
 
 def _stage_widths(sizes: Dimensions) -> tuple[int, ...]:

@@ -98,13 +98,13 @@ def compare(
     streams = [model.enter([sample.tokens for sample in samples]) for model in models]
     errors: list[list[float]] = [[] for _ in bundles]
     for index in range(layers):
-        report("verify", index, layers)
+        report("verify", index, layers, f"layer {index}")
         for number, model in enumerate(models):
             advance = model.layer(index)
             streams[number] = [advance(values) for values in streams[number]]
         for error, stream in zip(errors, streams[1:], strict=True):
             error.append(_error(streams[0], stream))
-    report("verify", layers, layers)
+    report("verify", layers, layers, "logits")
     losses = _losses([model.logits() for model in models], streams, samples)
     return [Comparison(loss, error) for loss, error in zip(losses, errors, strict=True)]
 

@@ -55,7 +55,7 @@ class BundleForward:
         run = open_graph(head_model(self._skeleton, self._plan.sizes, self._tensors), self._folder)
         names = ["layer.0.normed", "layer.0.residual"]
         made = (run(names, {"input_ids": text, "attention_mask": np.ones_like(text)}) for text in texts)
-        return [{"normed": normed, "residual": residual} for normed, residual in made]
+        return [_values(*each) for each in made]
 
     def layer(self, index: int) -> Advance:
         """What takes a text through a layer."""
@@ -66,14 +66,22 @@ class BundleForward:
 
         def advance(values: Values) -> Values:
             around = surroundings(sizes, values["normed"].shape[1])
-            feeds: dict[str, NDArray[np.generic]] = {f"layer.{index}.{name}": value for name, value in values.items()}
-            feeds |= {f"past_key_values.{index}.{part}": around[f"past_{part}"] for part in ("key", "value")}
-            normed, residual = run(wanted, feeds | around)
-            return {"normed": normed, "residual": residual}
+            feeds: dict[str, NDArray[np.generic]] = {
+                f"layer.{index}.{name}": value.astype(self._plan.float_type) for name, value in values.items()
+            }
+            for part in ("key", "value"):
+                feeds[f"past_key_values.{index}.{part}"] = around[f"past_{part}"].astype(self._plan.cache_type)
+            return _values(*run(wanted, feeds | around))
 
         return advance
 
     def logits(self) -> Callable[[Floats], Floats]:
         """What makes logits `[tokens, vocabulary]` of the last layer's `normed`."""
         run = open_graph(tail_model(self._skeleton, self._plan.sizes, self._tensors, self._level), self._folder)
-        return lambda normed: run(["logits"], {"normed": normed[None]})[0][0]
+        return lambda normed: run(["logits"], {"normed": normed[None].astype(self._plan.float_type)})[0][0].astype(
+            np.float32
+        )
+
+
+def _values(normed: NDArray[np.floating], residual: NDArray[np.floating]) -> Values:
+    return {"normed": normed.astype(np.float32), "residual": residual.astype(np.float32)}

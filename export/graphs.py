@@ -31,6 +31,8 @@ INTEGERS = {"input_ids": TensorProto.INT64, "attention_mask": TensorProto.INT64}
 INTEGERS |= dict.fromkeys(("seqlens_k", "total_sequence_length"), TensorProto.INT32)
 """The values of a skeleton that are no floats."""
 
+CACHE_SCALE = ".cache_scale"
+"""How the steps of an int8 cache are named; they are float32 whatever the activations are."""
 ROTARY = ("cos_cache", "sin_cache")
 Attributes = Mapping[str, int | float]
 Skeleton = Mapping[str, onnx.FunctionProto]
@@ -54,10 +56,15 @@ def layer_attributes(sizes: Dimensions) -> dict[str, int | float]:
 
 
 class TensorFile:
-    """The external data of a graph, written one tensor at a time; used with `with`."""
+    """The external data of a graph, written one tensor at a time; used with `with`.
 
-    def __init__(self, path: Path) -> None:
+    float_type: what float32 tensors are written as, and what the graph's activations are.
+    """
+
+    def __init__(self, path: Path, float_type: str = "float32") -> None:
         self._path = path
+        self._float_type = float_type
+        self.activations = helper.np_dtype_to_tensor_dtype(np.dtype(float_type))
         self._file = path.open("wb")
         self.initializers: list[TensorProto] = []
         self.formats: dict[str, Format] = {}
@@ -77,6 +84,8 @@ class TensorFile:
 
     def add(self, name: str, values: NDArray[np.generic]) -> None:
         """Append a tensor and remember where it lies."""
+        if values.dtype == np.float32 and not name.endswith(CACHE_SCALE):
+            values = values.astype(self._float_type, copy=False)
         alignment = PAGE if values.nbytes >= 16 * PAGE else LINE
         self._file.write(b"\0" * (-self._file.tell() % alignment))
         entry = TensorProto(name=name, dims=values.shape, data_location=TensorProto.EXTERNAL)
@@ -138,7 +147,8 @@ def stamp(skeleton: Skeleton, sizes: Dimensions, tensors: TensorFile, accuracy_l
         nodes += _layer(skeleton["layer"], attributes, sizes, index)
     nodes += _tail(skeleton["tail"], sizes, tensors)
     nodes = [_quantized(each, tensors, accuracy_level) for each in nodes]
-    graph = helper.make_graph(nodes, "decoder", _inputs(sizes), _outputs(sizes), tensors.initializers)
+    inputs, outputs = _inputs(sizes, tensors), _outputs(sizes, tensors)
+    graph = helper.make_graph(nodes, "decoder", inputs, outputs, tensors.initializers)
     return _model(graph)
 
 
@@ -167,25 +177,42 @@ def tail_model(skeleton: Skeleton, sizes: Dimensions, tensors: TensorFile, accur
     return _part(nodes, ("normed",), ("logits",), tensors)
 
 
+def cache_scale(index: int, part: str) -> str:
+    """The name of the steps of a layer's `key` or `value` cache, which a bundle has where these are int8."""
+    return f"past_key_values.{index}.{part}{CACHE_SCALE}"
+
+
+def _cache_type(tensors: TensorFile) -> int:
+    return int(TensorProto.INT8 if cache_scale(0, "key") in tensors.shapes else tensors.activations)
+
+
 def _part(
     nodes: list[onnx.NodeProto], inputs: tuple[str, ...], outputs: tuple[str, ...], tensors: TensorFile
 ) -> onnx.ModelProto:
     """Some nodes as a model, with those weights that they use."""
     used = {value for each in nodes for value in each.input}
     initializers = [entry for entry in tensors.initializers if entry.name in used]
-    free = [[_free(name) for name in names] for names in (inputs, outputs)]
+    free = [[_free(name, _type_of(name, tensors)) for name in names] for names in (inputs, outputs)]
     return _model(helper.make_graph(nodes, "part", free[0], free[1], initializers))
 
 
-def _free(name: str) -> onnx.ValueInfoProto:
+def _type_of(name: str, tensors: TensorFile) -> int:
+    is_cache = name.startswith("past_key_values.")
+    return INTEGERS.get(name, _cache_type(tensors) if is_cache else tensors.activations)
+
+
+def _free(name: str, kind: int) -> onnx.ValueInfoProto:
     """A value of any shape."""
-    return helper.make_tensor_value_info(name, INTEGERS.get(name, TensorProto.FLOAT), None)
+    return helper.make_tensor_value_info(name, kind, None)
 
 
 def function_model(function: onnx.FunctionProto, attributes: Attributes) -> onnx.ModelProto:
     """One function of a skeleton as a model of its own, weights among its inputs."""
     nodes = [_bound(each, attributes, {}, "") for each in function.node]
-    inputs, outputs = ([_free(name) for name in names] for names in (function.input, function.output))
+    inputs, outputs = (
+        [_free(name, INTEGERS.get(name, TensorProto.FLOAT)) for name in names]
+        for names in (function.input, function.output)
+    )
     return _model(helper.make_graph(nodes, function.name, inputs, outputs))
 
 
@@ -287,7 +314,9 @@ def _bound(each: onnx.NodeProto, attributes: Attributes, names: Mapping[str, str
 
 
 def _quantized(each: onnx.NodeProto, tensors: TensorFile, accuracy_level: int) -> onnx.NodeProto:
-    """A MatMul whose weight was quantised, as MatMulNBits; every other node as it is."""
+    """A MatMul whose weight was quantised, as MatMulNBits; attention over an int8 cache; other nodes as they are."""
+    if each.op_type == "GroupQueryAttention":
+        return _over_int8_cache(each, tensors)
     weight = each.input[1] if each.op_type == "MatMul" else ""
     if weight not in tensors.formats:
         return each
@@ -306,22 +335,36 @@ def _quantized(each: onnx.NodeProto, tensors: TensorFile, accuracy_level: int) -
     )
 
 
-def _cache(sizes: Dimensions, prefix: str, length: str) -> Iterator[onnx.ValueInfoProto]:
+def _over_int8_cache(attention: onnx.NodeProto, tensors: TensorFile) -> onnx.NodeProto:
+    """Attention that reads and writes int8 keys and values, where the bundle has their steps; else as it is.
+
+    Source: ContribOperators.md, com.microsoft.GroupQueryAttention: past_key and past_value are inputs 3 and 4,
+    k_scale and v_scale 12 and 13.
+    """
+    scales = [f"{past}{CACHE_SCALE}" for past in attention.input[3:5]]
+    if scales[0] in tensors.shapes:
+        attention.input.extend([*[""] * (12 - len(attention.input)), *scales])
+        kinds = {"k_quant_type": "PER_CHANNEL", "v_quant_type": "PER_CHANNEL", "kv_cache_bit_width": 8}
+        attention.attribute.extend(helper.make_attribute(name, value) for name, value in kinds.items())
+    return attention
+
+
+def _cache(sizes: Dimensions, tensors: TensorFile, prefix: str, length: str) -> Iterator[onnx.ValueInfoProto]:
     shape: list[int | str | None] = ["batch_size", sizes.num_kv_heads, length, sizes.head_size]
     for index in range(sizes.num_layers):
         for part in ("key", "value"):
-            yield helper.make_tensor_value_info(f"{prefix}.{index}.{part}", TensorProto.FLOAT, shape)
+            yield helper.make_tensor_value_info(f"{prefix}.{index}.{part}", _cache_type(tensors), shape)
 
 
-def _inputs(sizes: Dimensions) -> list[onnx.ValueInfoProto]:
+def _inputs(sizes: Dimensions, tensors: TensorFile) -> list[onnx.ValueInfoProto]:
     ids = helper.make_tensor_value_info("input_ids", TensorProto.INT64, ["batch_size", "sequence_length"])
     mask = helper.make_tensor_value_info("attention_mask", TensorProto.INT64, ["batch_size", "total_sequence_length"])
-    return [ids, mask, *_cache(sizes, "past_key_values", "past_sequence_length")]
+    return [ids, mask, *_cache(sizes, tensors, "past_key_values", "past_sequence_length")]
 
 
-def _outputs(sizes: Dimensions) -> list[onnx.ValueInfoProto]:
-    logits = helper.make_tensor_value_info("logits", TensorProto.FLOAT, ["batch_size", 1, sizes.vocab_size])
-    return [logits, *_cache(sizes, "present", "total_sequence_length")]
+def _outputs(sizes: Dimensions, tensors: TensorFile) -> list[onnx.ValueInfoProto]:
+    logits = helper.make_tensor_value_info("logits", tensors.activations, ["batch_size", 1, sizes.vocab_size])
+    return [logits, *_cache(sizes, tensors, "present", "total_sequence_length")]
 
 
 def _model(graph: onnx.GraphProto) -> onnx.ModelProto:

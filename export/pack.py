@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import onnx
 
 from edge.bundle import MANIFEST, SCHEMA, Calibration, File, Manifest, Origin, Quantization, hash_file, open_bundle
@@ -37,7 +38,7 @@ def write_texts(folder: Path, plan: Plan) -> None:
 
 
 def genai_config(plan: Plan) -> dict[str, Any]:
-    """What onnxruntime-genai reads to run the graph (its docs, "Config reference")."""
+    """What onnxruntime-genai reads to run the graph (its docs, "Config reference"); the engine adds the provider."""
     source, sizes, context_length = plan.source, plan.sizes, plan.recipe.context_length
     stops = source.stop_token_ids
     return {
@@ -55,7 +56,10 @@ def genai_config(plan: Plan) -> dict[str, Any]:
                 "num_attention_heads": sizes.num_heads,
                 "num_key_value_heads": sizes.num_kv_heads,
                 "num_hidden_layers": sizes.num_layers,
-                "session_options": {"log_id": "onnxruntime-genai", "provider_options": []},
+                "session_options": {
+                    "log_id": "onnxruntime-genai",
+                    "provider_options": [],
+                },
                 "inputs": {
                     "input_ids": "input_ids",
                     "attention_mask": "attention_mask",
@@ -88,13 +92,13 @@ def write_manifest(
         for path in sorted(folder.iterdir())
         if path.name != MANIFEST
     }
-    kv_bytes = sizes.kv_bytes_per_token()
+    kv_bytes = sizes.kv_bytes_per_token(np.dtype(plan.cache_type).itemsize)
     manifest = Manifest(
         schema_version=SCHEMA,
         name=name,
         version="1",
         family=plan.family.name,
-        provider="cpu",
+        provider=recipe.provider,
         capabilities=["text", "json_schema"],
         quantization=quantization(plan, tensors),
         context_length=recipe.context_length,
@@ -102,6 +106,7 @@ def write_manifest(
         stop_token_ids=source.stop_token_ids,
         chat_template=source.chat_template,
         weights_bytes=tensors.size,
+        kv_cache=plan.cache_type,
         kv_bytes_per_token=kv_bytes,
         memory_floor_bytes=tensors.size + kv_bytes * recipe.context_length + RUNTIME_BYTES,
         origin=Origin(

@@ -30,7 +30,7 @@ def export_bundle(source: Source, recipe: Recipe, target: Path, force: bool, rep
     plan = make_plan(source, recipe)
     check_target(target, force, plan)
     with staging(target) as folder:
-        with TensorFile(folder / pack.WEIGHTS) as tensors:
+        with TensorFile(folder / pack.WEIGHTS, plan.float_type) as tensors:
             calibration = write_weights(plan, tensors, report)
         model = stamp(load_skeleton(plan.family.skeleton), plan.sizes, tensors, recipe.accuracy_level)
         pack.write_graph(folder, model)
@@ -38,7 +38,7 @@ def export_bundle(source: Source, recipe: Recipe, target: Path, force: bool, rep
         pack.write_manifest(folder, plan, tensors, calibration)
         fidelity = verify(plan, tensors, folder, report)
         pack.write_manifest(folder, plan, tensors, calibration, fidelity)
-        return publish(folder, target)
+        return publish(folder, target, recipe.provider)
 
 
 def check_target(target: Path, force: bool, plan: Plan) -> None:
@@ -92,9 +92,9 @@ def _empty(folder: Path) -> None:
         path.unlink()
 
 
-def publish(folder: Path, target: Path) -> Bundle:
+def publish(folder: Path, target: Path, provider: str) -> Bundle:
     """Check the new bundle as the daemon will, then put it in the target's place."""
-    manifest = pack.open_bundle(folder).manifest
+    manifest = pack.open_bundle(folder, provider).manifest
     old = target.with_name(f".{target.name}.old")
     shutil.rmtree(old, ignore_errors=True)
     if target.exists():

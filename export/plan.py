@@ -5,11 +5,14 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Literal
+
+import numpy as np
 
 from export.errors import SourceError, UnsupportedError
 from export.families import family_of
 from export.families.base import Dimensions, Family
-from export.quantize import Floats, Format
+from export.quantize import METHODS, Floats, Format
 from export.recipe import Recipe
 from export.source import Source
 from export.source.split import SplitSource
@@ -17,6 +20,7 @@ from export.source.split import SplitSource
 EMBEDDING = "model.embed_tokens.weight"
 FIRST_NORM = "model.layers.0.input_layernorm.weight"
 HEAD = "lm_head.weight"
+FloatType = Literal["float32", "float16"]
 NORMS = ("input_layernorm", "post_attention_layernorm")
 
 
@@ -56,6 +60,27 @@ class Plan:
         """Whether matrices are stored in blocks at all."""
         return self.recipe.method != "none"
 
+    @property
+    def float_type(self) -> FloatType:
+        """What the bundle's activations are, and everything that meets them."""
+        return "float16" if self.recipe.provider == "cuda" else "float32"
+
+    @property
+    def cache_type(self) -> Literal[FloatType, "int8"]:
+        """What keys and values are remembered in."""
+        return "int8" if self.has_int8_cache else self.float_type
+
+    @property
+    def has_int8_cache(self) -> bool:
+        """Whether keys and values are remembered in int8."""
+        return self.is_rounded and self.recipe.kv_cache == "int8"
+
+    @property
+    def is_calibrated(self) -> bool:
+        """Whether texts pass through the layers while these are rounded."""
+        fits = METHODS[self.recipe.method].is_calibrated if self.is_rounded else False
+        return self.has_int8_cache or (fits and not all(map(self.is_kept, self.matrices)))
+
     def is_kept(self, name: str) -> bool:
         """Whether a matrix stays in the blocks that the source stores it in."""
         return self.is_rounded and self.recipe.keep_blocks and self.source.stored_format(name) is not None
@@ -83,8 +108,9 @@ class Plan:
         """How large the weights will be, rotary tables aside."""
         if not self.is_rounded:
             return sum(4 * math.prod(shape) for shape in self.shapes.values())
+        width = np.dtype(self.float_type).itemsize
         return sum(
-            self.format_of(name).bytes_of(*shape) if len(shape) == 2 else 4 * shape[0]
+            self.format_of(name).bytes_of(*shape, width) if len(shape) == 2 else width * shape[0]
             for name, shape in self.shapes.items()
         )
 

@@ -9,8 +9,8 @@ from types import TracebackType
 
 from tqdm import tqdm
 
-Report = Callable[[str, int, int], None]
-"""Called with the stage's name, the steps done and the steps there are."""
+Report = Callable[[str, int, int, str], None]
+"""Called with the stage's name, the steps done, the steps there are, and what is worked at."""
 
 
 class Progress:
@@ -27,14 +27,14 @@ class Progress:
         if self._bar is not None:
             self._bar.close()
 
-    def report(self, stage: str, done: int, total: int) -> None:
-        """The stage is `done` steps of `total` far."""
+    def report(self, stage: str, done: int, total: int, now: str) -> None:
+        """The stage is `done` steps of `total` far and works at `now`."""
         if self._bar is None or stage != self._stage:
             self.__exit__(None, None, None)
             quiet = not sys.stderr.isatty()
             self._bar = tqdm(total=total, desc=stage, unit="step", mininterval=5 if quiet else 0.2, leave=True)
             self._stage = stage
-        self._bar.set_postfix_str(f"peak {peak_mebibytes()} MiB", refresh=False)
+        self._bar.set_postfix_str(", ".join(filter(None, (now, f"peak {peak_mebibytes()} MiB"))), refresh=False)
         self._bar.update(done - self._bar.n)
 
 

@@ -68,6 +68,10 @@ class Recipe(BaseModel):
     method: how all other matrices are rounded (export/quantize/rounding.py lists them); `none` leaves every
         matrix in float32, for comparing.
     overrides: what single tensors are stored in, by patterns of their names; a later one wins.
+    provider: the execution provider that the bundle is for. On cuda activations are float16, so that scales, norms
+        and tables are, too.
+    kv_cache: what the engine remembers a text's keys and values in. `float` is what activations are in; int8 takes
+        a quarter of float32, each channel's step taken from the calibration text.
     accuracy_level: 4 computes in int8 activations, 0 in float32 (com.microsoft.MatMulNBits).
     calibration_tokens: how much text the method looks at, where it looks at any.
     calibration_text, evaluation_text: files of text of one's own for both; Python's documentation where empty.
@@ -93,6 +97,8 @@ class Recipe(BaseModel):
     block_size: BlockSize = 32
     is_symmetric: bool = False
     accuracy_level: Literal[0, 4] = 4
+    provider: Literal["cpu", "cuda"] = "cpu"
+    kv_cache: Literal["float", "int8"] = "float"
     overrides: dict[str, Override] = {}
     calibration_text: Path | None = None
     evaluation_text: Path | None = None

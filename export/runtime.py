@@ -21,6 +21,7 @@ def open_graph(model: onnx.ModelProto, folder: Path | None = None) -> Runner:
 
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 3
+    options.enable_cpu_mem_arena = False  # texts would stay in it: a session keeps what it once took
     if folder:
         options.add_session_config_entry("session.model_external_initializers_file_folder_path", str(folder))
     session = onnxruntime.InferenceSession(model.SerializeToString(), options, ["CPUExecutionProvider"])

@@ -7,7 +7,7 @@ before it, already quantised, will really give it.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -25,8 +25,12 @@ Weights = Mapping[str, Floats]
 Values = dict[str, Floats]
 """What one text is at some point of a layer: each live value by its name, float32 `[1, tokens, width]`."""
 
+Watch = Callable[[str, Floats], None]
+
 LEAVING = {"next_normed": "normed", "next_residual": "residual"}
 """A layer's outputs, and what the next layer calls them."""
+CACHES = ("present_key", "present_value")
+"""Those that the engine remembers, float32 `[1, num_kv_heads, tokens, head_size]`."""
 
 
 @dataclass(frozen=True)
@@ -36,6 +40,7 @@ class Stage:
     reads: the value that its matrices multiply. modules: those matrices, by their module names.
     adds_to: the residual that their product is added to, empty where it is not.
     makes: what it computes that later stages or the next layer need. needed_later: all that they need.
+    caches: what of it the engine remembers, by the names of the layer's outputs.
     """
 
     reads: str
@@ -43,6 +48,7 @@ class Stage:
     adds_to: str
     makes: tuple[str, ...]
     needed_later: frozenset[str]
+    caches: tuple[str, ...]
     run: Runner
 
     def own(self, weights: Weights) -> dict[str, Floats]:
@@ -65,12 +71,19 @@ class Layer:
         made = self._head(names, {"input_ids": text, "attention_mask": np.ones_like(text), **weights})
         return dict(zip(names, made, strict=True))
 
-    def advance(self, stage: Stage, values: Values, weights: Weights) -> Values:
-        """The text after a stage, computed with the weights that it is given: `[in, out]` matrices, and norms."""
+    def advance(self, stage: Stage, values: Values, weights: Weights, see: Watch | None = None) -> Values:
+        """The text after a stage, computed with the weights that it is given: `[in, out]` matrices, and norms.
+
+        see: called with the name and the values of what the engine remembers of the text.
+        """
         around = surroundings(self._sizes, next(iter(values.values())).shape[1])
-        made = stage.run(list(stage.makes), {**values, **around, **weights})
+        names = [*stage.makes, *(stage.caches if see else ())]
+        made = dict(zip(names, stage.run(names, {**values, **around, **weights}), strict=True))
+        if see:
+            for name in stage.caches:
+                see(name, made.pop(name))
         kept = {name: value for name, value in values.items() if name in stage.needed_later}
-        return kept | {LEAVING.get(name, name): value for name, value in zip(stage.makes, made, strict=True)}
+        return kept | {LEAVING.get(name, name): value for name, value in made.items()}
 
     def through(self, values: Values, weights: Weights) -> Values:
         """The text after the whole layer."""
@@ -115,11 +128,13 @@ def _stages(layer: onnx.FunctionProto, sizes: Dimensions) -> Iterator[Stage]:
         made = [value for node in part for value in node.output if value]
         makes = [value for value in made if value in needed_later or value in LEAVING]
         read = list(dict.fromkeys(value for node in part for value in node.input if value and value not in made))
-        function = helper.make_function(layer.domain, layer.name, read, makes, part, layer.opset_import)
+        caches = [value for value in made if value in CACHES]
+        function = helper.make_function(layer.domain, layer.name, read, [*makes, *caches], part, layer.opset_import)
         run = open_graph(function_model(function, layer_attributes(sizes)))
         matrices = [node for node in part if node.op_type == "MatMul"]
         modules = tuple(node.input[1].removesuffix(".weight") for node in matrices)
-        yield Stage(matrices[0].input[0], modules, _residual(part, matrices), tuple(makes), needed_later, run)
+        adds_to = _residual(part, matrices)
+        yield Stage(matrices[0].input[0], modules, adds_to, tuple(makes), needed_later, tuple(caches), run)
 
 
 def _residual(part: list[onnx.NodeProto], matrices: list[onnx.NodeProto]) -> str:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 
 from edge.bundle import Calibration
 from export.calibrate import Calibrator
 from export.calibration_text import calibration_tokens
-from export.graphs import TensorFile, bundle_rotary_tables, load_skeleton
+from export.graphs import TensorFile, bundle_rotary_tables, cache_scale, load_skeleton
 from export.plan import EMBEDDING, FIRST_NORM, HEAD, Plan
 from export.progress import Report
 from export.quantize import METHODS, Floats, Quantized, quantize
@@ -24,12 +26,16 @@ def write_weights(plan: Plan, tensors: TensorFile, report: Report) -> Calibratio
         return None
     table = write_tables(plan, tensors)
     calibrator, calibration = start_calibration(plan, table)
-    count = plan.sizes.num_layers
-    for index in range(count):
-        report("quantise", index, count)
-        write_layer(plan, tensors, index, calibrator)
-    report("quantise", count, count)
+    matrices = plan.matrices
+    for index in range(plan.sizes.num_layers):
+        write_layer(plan, tensors, index, calibrator, lambda name: tell(report, matrices, name))
+    report("quantise", len(matrices), len(matrices), "")
     return calibration
+
+
+def tell(report: Report, matrices: list[str], name: str) -> None:
+    """Report the matrix that is rounded now, and how many are."""
+    report("quantise", matrices.index(name), len(matrices), name.removeprefix("model.").removesuffix(".weight"))
 
 
 def write_floats(plan: Plan, tensors: TensorFile, report: Report) -> None:
@@ -37,7 +43,7 @@ def write_floats(plan: Plan, tensors: TensorFile, report: Report) -> None:
     tensors.add(EMBEDDING, plan.source.tensor(EMBEDDING))
     tensors.add(HEAD, plan.source.tensor(EMBEDDING if plan.sizes.tied_embeddings else HEAD).T)
     for index in range(plan.sizes.num_layers):
-        report("write", index, plan.sizes.num_layers)
+        report("write", index, plan.sizes.num_layers, f"layer {index}")
         for name in plan.matrices_of(index):
             tensors.add(name, plan.source.tensor(name).T)
         write_norms(plan, tensors, index, plan.norms_of(index))
@@ -66,7 +72,7 @@ def stored_or_rounded(plan: Plan, name: str, method: str) -> Quantized:
 
 def start_calibration(plan: Plan, table: Quantized) -> tuple[Calibrator | None, Calibration | None]:
     """The texts at the first layer's door, and a record of them; neither where no matrix will look at them."""
-    if not METHODS[plan.recipe.method].is_calibrated or all(map(plan.is_kept, plan.matrices)):
+    if not plan.is_calibrated:
         return None, None
     tokenizer = plan.source.tokenizer_files["tokenizer.json"]
     count, context = plan.recipe.calibration_tokens, plan.sizes.context_length
@@ -76,23 +82,30 @@ def start_calibration(plan: Plan, table: Quantized) -> tuple[Calibrator | None, 
     return Calibrator(layer, texts, tables, plan.source.tensor(FIRST_NORM)), calibration
 
 
-def write_layer(plan: Plan, tensors: TensorFile, index: int, calibrator: Calibrator | None) -> None:
-    """One layer: its matrices as blocks, its norms as they are."""
+def write_layer(
+    plan: Plan, tensors: TensorFile, index: int, calibrator: Calibrator | None, tell: Callable[[str], None]
+) -> None:
+    """One layer: its matrices as blocks, its norms as they are. tell: called with the name of what is rounded next."""
     norms = plan.norms_of(index)
     if calibrator is None:
         for name in plan.matrices_of(index):
+            tell(name)
             tensors.add_matrix(name, stored_or_rounded(plan, name, plan.recipe.method))
     else:
-        calibrate_layer(plan, tensors, index, calibrator, norms)
+        calibrate_layer(plan, tensors, index, calibrator, tell)
+        if plan.has_int8_cache:
+            write_cache_scales(tensors, index, calibrator)
     write_norms(plan, tensors, index, norms)
 
 
 def calibrate_layer(
-    plan: Plan, tensors: TensorFile, index: int, calibrator: Calibrator, norms: dict[str, Floats]
+    plan: Plan, tensors: TensorFile, index: int, calibrator: Calibrator, tell: Callable[[str], None]
 ) -> None:
     """Stage by stage: round what the stage multiplies with, then take the texts through it."""
+    norms = plan.norms_of(index)
     for stage in calibrator.layer.stages:
         names = [f"model.layers.{index}.{module}.weight" for module in stage.modules]
+        tell(names[0])
         source = {name: plan.source.tensor(name).T.copy() for name in names}
         blocks = {name: kept for name in names if plan.is_kept(name) and (kept := plan.source.stored_blocks(name))}
         blocks |= rounded_stage(plan, calibrator, stage, {n: w for n, w in source.items() if n not in blocks})
@@ -102,14 +115,24 @@ def calibrate_layer(
         calibrator.advance(stage, *({**stage.own(weights), **norms} for weights in (source, rounded)))
 
 
+def write_cache_scales(tensors: TensorFile, index: int, calibrator: Calibrator) -> None:
+    """The steps of a layer's keys and values, named after the cache that they are of."""
+    for part, scales in zip(("key", "value"), calibrator.cache_scales(), strict=True):
+        tensors.add(cache_scale(index, part), scales)
+
+
 def rounded_stage(plan: Plan, calibrator: Calibrator, stage: Stage, weights: dict[str, Floats]) -> dict[str, Quantized]:
     """A stage's matrices `[in, out]`, fitted to what the calibration texts show of it; by their tensors' names."""
     if not weights:
         return {}
-    method, moments = METHODS[plan.recipe.method], calibrator.moments(stage)
+    method = METHODS[plan.recipe.method]
+    if not method.is_calibrated:
+        return {name: quantize(weight, plan.format_of(name), method) for name, weight in weights.items()}
+    together = np.concatenate(list(weights.values()), axis=1) if method.feeds_back else None
+    moments = calibrator.moments(stage, together)
     feedback = moments.feedback()
-    if method.feeds_back:
-        together = moments.corrected(np.concatenate(list(weights.values()), axis=1))
+    if together is not None:
+        together = moments.corrected(together, feedback)
         ends = np.cumsum([weight.shape[1] for weight in weights.values()])[:-1]
         weights = dict(zip(weights, np.split(together, ends, axis=1), strict=True))
     return {name: quantize(weight, plan.format_of(name), method, feedback) for name, weight in weights.items()}

@@ -34,11 +34,11 @@ class Format:
         """The zero point of a symmetric block."""
         return 1 << (self.bits - 1)
 
-    def bytes_of(self, rows: int, columns: int) -> int:
+    def bytes_of(self, rows: int, columns: int, scale_bytes: int = 4) -> int:
         """The stored size of a `[rows, columns]` matrix, scales and zero points included."""
         blocks = -(-columns // self.block_size)
         points = 0 if self.is_symmetric else -(-blocks * self.bits // 8)
-        return rows * (blocks * (self.block_size * self.bits // 8 + 4) + points)
+        return rows * (blocks * (self.block_size * self.bits // 8 + scale_bytes) + points)
 
 
 @dataclass(frozen=True)

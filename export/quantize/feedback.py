@@ -12,7 +12,6 @@ both are the same); Li et al., GPTAQ, arXiv:2504.02692 (weights that look past t
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,6 +22,8 @@ DAMPING = 0.01
 """Added to the moments' diagonal, as a share of its mean, so that no direction counts for nothing (GPTQ's value)."""
 OUTPUTS_TRIED = 256
 """How many of a matrix's outputs show how far a step holds."""
+SOLVED_AT_ONCE = 256
+"""Rows of a triangular factor; what is between such blocks is plain products."""
 
 
 @dataclass(frozen=True)
@@ -36,96 +37,82 @@ class Feedback:
     pivots: Floats
     diagonal: Floats
 
+    def solve(self, right: Floats) -> Floats:
+        """X of H X = right, float32 `[K, N]`: U Z = right from the last block up, then D, then Uᵀ from the first down.
 
-class Sums:
+        NumPy's own solver works in float64 and factors anew, which here takes five times as long.
+        """
+        made = right.copy()
+        starts = range(0, len(made), SOLVED_AT_ONCE)
+        for block, after in ((slice(at, at + SOLVED_AT_ONCE), slice(at + SOLVED_AT_ONCE, None)) for at in starts[::-1]):
+            made[block] -= self.upper[block, after] @ made[after]
+            made[block] = np.linalg.solve(self.upper[block, block], made[block])
+        made /= self.pivots[:, None]
+        for block, before in ((slice(at, at + SOLVED_AT_ONCE), slice(at)) for at in starts):
+            made[block] -= self.upper[before, block].T @ made[before]
+            made[block] = np.linalg.solve(self.upper[block, block].T, made[block])
+        return made
+
+
+class Moments:
     """Over some calibration texts, for the matrices that read one value.
 
-    products: x xᵀ of what they will read, float32 `[K, K]`. drift: x (x' - x)ᵀ, x' being what they would read
-    were nothing before them rounded. residual: x (r' - r)ᵀ, float32 `[K, hidden_size]`, r being what their output
-    is added to, where it is.
+    products: the sum of x xᵀ of what they will read, float32 `[K, K]`. For each half of the texts also the sum of
+    x yᵀ, float32 `[K, N]`, y being what their outputs will lack, so that what is fitted to one half can be tried on
+    the other.
     """
 
     def __init__(self, width: int) -> None:
         self.products = np.zeros((width, width), np.float32)
-        self.drift = np.zeros((width, width), np.float32)
-        self.residual: Floats | None = None
+        self._missing: list[Floats] = []
 
-    def add(self, seen: Floats, wanted: Floats, residual_drift: Floats | None) -> None:
-        """One text, each value float32 `[tokens, width]`."""
+    def add(self, seen: Floats, lacking: Floats | None = None) -> None:
+        """One text: what is read, float32 `[tokens, K]`, and what the outputs lack, float32 `[tokens, N]`."""
         self.products += seen.T @ seen
-        self.drift += seen.T @ (wanted - seen)
-        if residual_drift is not None:
-            made = seen.T @ residual_drift
-            self.residual = made if self.residual is None else self.residual + made
-
-    def missing(self, weight: Floats, outputs: slice = slice(None)) -> Floats:
-        """The sum of x yᵀ, y being what the output of the weights `[K, N]`, or of some of their columns, lacks."""
-        missing: Floats = self.drift @ weight[:, outputs]
-        return missing if self.residual is None else missing + self.residual[:, outputs]
-
-    def __add__(self, other: Sums) -> Sums:
-        """Over the texts of both."""
-        both = Sums(0)
-        both.products, both.drift = self.products + other.products, self.drift + other.drift
-        if self.residual is not None and other.residual is not None:
-            both.residual = self.residual + other.residual
-        return both
-
-
-class Moments:
-    """Sums over two halves of the texts, so that what is fitted to one can be tried on the other."""
-
-    def __init__(self, width: int) -> None:
-        self._halves = (Sums(width), Sums(width))
-        self._texts = 0
-
-    def add(self, seen: Floats, wanted: Floats, residual_drift: Floats | None = None) -> None:
-        """One text, each value float32 `[tokens, width]`: what is read, what should be, and r' - r."""
-        self._halves[self._texts % 2].add(seen, wanted, residual_drift)
-        self._texts += 1
-
-    @property
-    def products(self) -> Floats:
-        """The sum of x xᵀ over all texts, float32 `[K, K]`."""
-        total: Floats = self._halves[0].products + self._halves[1].products
-        return total
+        if lacking is None:
+            return
+        self._missing.append(seen.T @ lacking)
+        if len(self._missing) > 2:  # texts go to the two halves in turn
+            third = self._missing.pop()
+            self._missing[0] += third
+            self._missing.reverse()
 
     def feedback(self) -> Feedback:
         """H and its factors."""
-        damped = _damped(self.products)
-        diagonal = np.diag(damped).astype(np.float32)
-        factor = np.linalg.cholesky(damped[::-1, ::-1])[::-1, ::-1]
-        pivots = np.diag(factor).copy()
-        factor /= pivots
-        return Feedback(factor.astype(np.float32), np.square(pivots).astype(np.float32), diagonal)
+        damped = self.products.astype(np.float64)
+        diagonal = np.arange(len(damped))
+        damped[diagonal, diagonal] += DAMPING * (float(np.mean(np.diag(self.products))) or 1.0)
+        return _factored(damped)
 
-    def corrected(self, weight: Floats) -> Floats:
+    def corrected(self, weight: Floats, feedback: Feedback) -> Floats:
         """The weights `[K, N]` whose output on what is read is nearer to the one wanted.
 
-        The least-squares step is taken as far as a step fitted to one half of the texts is right on the other.
+        The least-squares step is taken as far as one half of the texts confirms the other's.
         """
-        if self._texts < 2:  # nothing to try a step on
+        if len(self._missing) < 2:
             return weight
-        both = self._halves[0] + self._halves[1]
-        return weight + self._share(weight) * _step(both.products, both.missing(weight))
-
-    def _share(self, weight: Floats) -> np.float32:
-        """How much of a step holds for other texts, between 0 and 1, seen on some of the outputs."""
-        first, second = self._halves
-        some = slice(None, None, max(1, weight.shape[1] // OUTPUTS_TRIED))
-        tried = _step(first.products, first.missing(weight, some))
-        right = float((tried * second.missing(weight, some)).sum())
-        return np.float32(np.clip(right / (float((tried * (second.products @ tried)).sum()) or 1.0), 0, 1))
+        first, second = self._missing
+        corrected: Floats = feedback.solve(first + second)
+        corrected *= _share(first, second, feedback)
+        corrected += weight
+        return corrected
 
 
-def _step(products: Floats, missing: Floats) -> Floats:
-    """H⁻¹ times what is missing; float32 is enough, since the step is an estimate that is scaled afterwards."""
-    step: Floats = np.linalg.solve(_damped(products, np.float32), missing)
-    return step
+def _factored(damped: NDArray[np.float64]) -> Feedback:
+    diagonal = np.diag(damped).astype(np.float32)
+    factor = np.linalg.cholesky(damped[::-1, ::-1])[::-1, ::-1]
+    pivots = np.diag(factor).copy()
+    factor /= pivots
+    return Feedback(factor.astype(np.float32), np.square(pivots).astype(np.float32), diagonal)
 
 
-def _damped(products: Floats, kind: type[np.floating[Any]] = np.float64) -> NDArray[Any]:
-    full = products.astype(kind)
-    diagonal = np.arange(len(full))
-    full[diagonal, diagonal] += kind(DAMPING * (float(np.mean(np.diag(products))) or 1.0))
-    return full
+def _share(first: Floats, second: Floats, feedback: Feedback) -> np.float32:
+    """How much of a step holds for other texts, between 0 and 1, seen on some of the outputs.
+
+    With H⁻¹ between them, the product of what the two halves lack is what both have in common; of one with itself
+    it is that and its noise.
+    """
+    some = slice(None, None, max(1, first.shape[1] // OUTPUTS_TRIED))
+    tried = feedback.solve(first[:, some])
+    common, own = (float((tried * each[:, some]).sum()) for each in (second, first))
+    return np.float32(np.clip(2 * common / ((own + common) or 1.0), 0, 1))

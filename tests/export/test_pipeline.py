@@ -11,12 +11,13 @@ from pathlib import Path
 import gguf
 import ml_dtypes
 import numpy as np
+import onnx
 import onnxruntime
 import pytest
 from safetensors.numpy import load_file, save_file
 
 from edge.bundle import open_bundle
-from edge.engine import Job, open_engine
+from edge.engine import Finished, Job, open_engine
 from export.download import fetch
 from export.errors import ExportError
 from export.pipeline import export_bundle, staging
@@ -39,11 +40,17 @@ def export(source: Path, target: Path, recipe: Recipe = EXACT, force: bool = Fal
 
 def logits(bundle: Path, tokens: list[int]) -> np.ndarray:
     """The graph's logits after the last token, straight from onnxruntime."""
+    return outputs(bundle, tokens, "logits")[0][0, -1]
+
+
+def outputs(bundle: Path, tokens: list[int], *names: str) -> list[np.ndarray]:
+    """What the graph makes of a text with nothing before it."""
     run = onnxruntime.InferenceSession(bundle / "model.onnx", providers=["CPUExecutionProvider"])
     shape = (1, small_model.KV_HEADS, 0, small_model.HEAD)
-    feed = {each.name: np.zeros(shape, np.float32) for each in run.get_inputs() if each.name.startswith("past")}
+    kinds = {"tensor(float)": np.float32, "tensor(float16)": np.float16, "tensor(int8)": np.int8}
+    feed = {each.name: np.zeros(shape, kinds[each.type]) for each in run.get_inputs() if each.name.startswith("past")}
     feed |= {"input_ids": np.array([tokens]), "attention_mask": np.ones((1, len(tokens)), np.int64)}
-    return run.run(["logits"], feed)[0][0, -1]
+    return run.run(list(names), feed)
 
 
 @pytest.fixture(scope="module")
@@ -173,11 +180,56 @@ def test_blocks_are_rounded_anew_when_asked(tmp_path):
 def test_four_bits_calibrated_load_and_answer(checkpoint, tmp_path):
     """GPTQ at 4 bits over what this tokenizer makes of the calibration text; genai loads it and generates."""
     recipe = Recipe(licence="none", context_length=64, calibration_tokens=512)
-    bundle = export(checkpoint, tmp_path / "bundle", recipe)
-    job = Job(id=1, messages=[{"role": "user", "content": "abc"}], max_tokens=6)
-    finished = open_engine(bundle, "cpu", 1, 16).generate(job, lambda _text: None, lambda: False)
+    finished = answer(export(checkpoint, tmp_path / "bundle", recipe))
     assert finished.prompt_tokens == 3
     assert 1 <= finished.completion_tokens <= 6
+
+
+def answer(bundle: Path) -> Finished:
+    """How the engine ends a short answer."""
+    job = Job(id=1, messages=[{"role": "user", "content": "abc"}], max_tokens=6)
+    return open_engine(bundle, "cpu", 1, 16).generate(job, lambda _text: None, lambda: False)
+
+
+@pytest.mark.parametrize("method", ["rtn", "gptq"])
+def test_keys_and_values_in_int8(checkpoint, tmp_path, method):
+    """The cache takes a quarter, stands for the same keys and values to half a step, and genai answers from it."""
+    recipe = EXACT.model_copy(update={"method": method, "calibration_tokens": 512, "kv_cache": "int8"})
+    small = export(checkpoint, tmp_path / "int8", recipe)
+    large = export(checkpoint, tmp_path / "float32", recipe.model_copy(update={"kv_cache": "float32"}))
+    manifests = [open_bundle(path).manifest for path in (small, large)]
+    assert [each.kv_cache for each in manifests] == ["int8", "float32"]
+    assert manifests[0].kv_bytes_per_token * 4 == manifests[1].kv_bytes_per_token
+    for part in ("key", "value"):
+        (codes,), (wanted,) = (outputs(path, TOKENS, f"present.0.{part}") for path in (small, large))
+        steps = tensor(small, f"past_key_values.0.{part}.cache_scale")
+        assert codes.dtype == np.int8
+        inside = np.abs(wanted) < 127 * steps
+        assert inside.mean() > 0.9
+        assert (np.abs(codes * steps - wanted) <= 0.501 * steps)[inside].all()
+    assert np.corrcoef(logits(small, TOKENS), logits(large, TOKENS))[0, 1] > 0.98
+    assert answer(small).completion_tokens == answer(large).completion_tokens
+
+
+@pytest.mark.parametrize("kv_cache", ["float", "int8"])
+def test_a_bundle_for_cuda(checkpoint, tmp_path, kv_cache):
+    """Activations are float16 throughout; run on the CPU, the graph says what the CPU's bundle says."""
+    recipe = EXACT.model_copy(update={"calibration_tokens": 512, "kv_cache": kv_cache})
+    cuda = export(checkpoint, tmp_path / "cuda", recipe.model_copy(update={"provider": "cuda"}))
+    manifest = open_bundle(cuda, provider="cuda").manifest
+    assert manifest.kv_cache == ("int8" if kv_cache == "int8" else "float16")
+    types = {each.data_type for each in onnx.load(cuda / "model.onnx", load_external_data=False).graph.initializer}
+    assert (onnx.TensorProto.FLOAT in types) == (kv_cache == "int8")  # the steps of an int8 cache alone
+    found, wanted = logits(cuda, TOKENS), logits(export(checkpoint, tmp_path / "cpu", recipe), TOKENS)
+    assert found.dtype == np.float16
+    np.testing.assert_allclose(found, wanted, atol=0.05)
+    assert manifest.fidelity["kl_mean"] < 0.01
+
+
+def tensor(bundle: Path, name: str) -> np.ndarray:
+    """A tensor of a bundle's graph by its name."""
+    model = onnx.load(bundle / "model.onnx")
+    return onnx.numpy_helper.to_array(next(each for each in model.graph.initializer if each.name == name))
 
 
 @pytest.mark.parametrize("method", ["rtn", "gptq"])

@@ -50,12 +50,28 @@ def correlated(rows: int, columns: int, seed: int = 1) -> np.ndarray:
     return (inputs + 0.1 * chance.standard_normal((rows, columns))).astype(np.float32)
 
 
-def seen(inputs: np.ndarray, wanted: np.ndarray | None = None) -> Moments:
-    """The moments of a text in four pieces."""
+def seen(inputs: np.ndarray, lacking: np.ndarray | None = None) -> Moments:
+    """The moments of a text in four pieces, and what the outputs lack over it."""
     moments = Moments(inputs.shape[1])
-    for read, should in zip(np.split(inputs, 4), np.split(inputs if wanted is None else wanted, 4), strict=True):
-        moments.add(read, should)
+    lacks = [None] * 4 if lacking is None else np.split(lacking.astype(np.float32), 4)
+    for read, lack in zip(np.split(inputs, 4), lacks, strict=True):
+        moments.add(read, lack)
     return moments
+
+
+def corrected(inputs: np.ndarray, lacking: np.ndarray, weight: np.ndarray) -> np.ndarray:
+    """The weights `[N, K]` after a step towards what is lacking."""
+    moments = seen(inputs, lacking)
+    return moments.corrected(weight.T, moments.feedback()).T
+
+
+@pytest.mark.parametrize("width", [100, 600])
+def test_solving_with_the_factors(width):
+    """In one block of rows and in several, H times what comes out is what was given."""
+    feedback = seen(correlated(512, width)).feedback()
+    right = weights(width, 7)
+    damped = feedback.upper * feedback.pivots @ feedback.upper.T
+    np.testing.assert_allclose(damped @ feedback.solve(right), right, atol=1e-2 * np.abs(right).max())
 
 
 @pytest.mark.parametrize("method", METHODS)
@@ -111,21 +127,18 @@ def test_drift_is_made_good():
     chance = np.random.default_rng(3)
     drifted = inputs @ (np.eye(64) + 0.05 * chance.standard_normal((64, 64))).astype(np.float32)
     weight = weights(48, 64)
-    corrected = seen(drifted, inputs).corrected(weight.T).T
-    errors = [np.square(drifted @ used.T - inputs @ weight.T).mean() for used in (corrected, weight)]
+    nearer = corrected(drifted, (inputs - drifted) @ weight.T, weight)
+    errors = [np.square(drifted @ used.T - inputs @ weight.T).mean() for used in (nearer, weight)]
     assert errors[0] < 0.5 * errors[1]
 
 
 def test_a_residual_that_drifted_is_made_good():
     """A matrix whose product is added to something takes part of that one's error back."""
     inputs = correlated(2048, 64)
-    moments = Moments(64)
     drift = inputs @ weights(64, 64) * np.float32(0.1)
-    for read, off in zip(np.split(inputs, 4), np.split(drift, 4), strict=True):
-        moments.add(read, read, off)
     weight = weights(64, 64)
-    corrected = moments.corrected(weight.T).T
-    assert np.square(inputs @ (corrected - weight).T - drift).mean() < 0.5 * np.square(drift).mean()
+    nearer = corrected(inputs, drift, weight)
+    assert np.square(inputs @ (nearer - weight).T - drift).mean() < 0.5 * np.square(drift).mean()
 
 
 def test_a_step_that_holds_for_no_other_text_is_not_taken():
@@ -134,5 +147,5 @@ def test_a_step_that_holds_for_no_other_text_is_not_taken():
     inputs = chance.standard_normal((128, 64)).astype(np.float32)
     wanted = inputs + chance.standard_normal(inputs.shape).astype(np.float32)
     weight = weights(48, 64)
-    changed = seen(inputs, wanted).corrected(weight.T).T - weight
+    changed = corrected(inputs, (wanted - inputs) @ weight.T, weight) - weight
     assert np.square(changed).mean() < 0.05 * np.square(weight).mean()
