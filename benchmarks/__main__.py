@@ -38,6 +38,7 @@ MEASURES: dict[str, Callable[[Path], list[Figure]]] = {
     "test": clone.measure_test,
     "bare": bare_root.measure,
     "fidelity": fidelity.measure,
+    "other-text": fidelity.measure_other_text,
     "unquantised": unquantised.measure,
     "proofs": proofs.measure,
     "builder": builder.measure,

@@ -109,8 +109,8 @@ def _factored(damped: NDArray[np.float64]) -> Feedback:
 def _share(first: Floats, second: Floats, feedback: Feedback) -> np.float32:
     """How much of a step holds for other texts, between 0 and 1, seen on some of the outputs.
 
-    With H⁻¹ between them, the product of what the two halves lack is what both have in common; of one with itself
-    it is that and its noise.
+    With H⁻¹ between them, the product of what the two halves lack is what both have in common, c; of one with itself
+    it is that and its noise, a. Of their sum 2c / (a + c) is what they have in common.
     """
     some = slice(None, None, max(1, first.shape[1] // OUTPUTS_TRIED))
     tried = feedback.solve(first[:, some])
