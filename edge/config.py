@@ -52,6 +52,9 @@ class Broker(_Section):
     session_expiry_seconds: int = Field(
         default=3600, ge=0, le=2**32 - 2, description="how long the broker keeps requests for us while we are away"
     )
+    receive_maximum: int = Field(
+        default=64, ge=1, le=65535, description="requests that the broker may send before the first is on our disk"
+    )
 
 
 class Engine(_Section):
@@ -68,6 +71,11 @@ class Engine(_Section):
     stall_seconds: float = Field(default=120, gt=0, description="silence of a working engine after which it is killed")
 
 
+def _state_folder() -> Path:
+    given = os.environ.get("STATE_DIRECTORY", "").partition(":")[0]
+    return Path(given or Path(os.environ.get("XDG_STATE_HOME") or Path.home() / ".local/state") / "edge-slm")
+
+
 class Limits(_Section):
     """`[limits]`: what is accepted, and how much of it."""
 
@@ -75,6 +83,18 @@ class Limits(_Section):
     payload_bytes: int = Field(default=262_144, ge=1024, description="largest payload that is read")
     max_tokens: int = Field(default=512, ge=1, description="length of an answer whose asker sets none")
     stop_seconds: float = Field(default=20, ge=0, description="time a running answer has when the daemon must stop")
+
+
+class Journal(_Section):
+    """`[journal]`: what is kept on disk, so that nothing accepted is lost."""
+
+    folder: Path = Field(
+        default_factory=_state_folder,
+        description="where the journal lies; systemd's $STATE_DIRECTORY, else ~/.local/state/edge-slm",
+    )
+    keep_seconds: float = Field(default=3600, ge=0, description="time a delivered answer is kept for a repeat")
+    keep_count: int = Field(default=10_000, ge=0, description="delivered answers that are kept")
+    max_bytes: int = Field(default=64 << 20, ge=1 << 20, description="largest size of the file")
 
 
 class Telemetry(_Section):
@@ -106,6 +126,7 @@ class Settings(BaseSettings):
     broker: Broker = Broker()
     engine: Engine = Engine()
     limits: Limits = Limits()
+    journal: Journal = Field(default_factory=Journal)
     telemetry: Telemetry = Telemetry()
 
     @classmethod

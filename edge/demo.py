@@ -10,6 +10,7 @@ import os
 import re
 import signal
 import sys
+import tempfile
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -90,8 +91,9 @@ async def daemon_process(bundle: Path, port: int, **changed: str) -> AsyncIterat
         "EDGE_LOG_LEVEL": "warning",
         **changed,
     }
-    async with child(["serve"], settings, None) as process:
-        yield process
+    with tempfile.TemporaryDirectory(prefix="edge-journal-") as folder:
+        async with child(["serve"], {"EDGE_JOURNAL__FOLDER": folder, **settings}, None) as process:
+            yield process
 
 
 @contextlib.asynccontextmanager

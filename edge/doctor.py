@@ -6,6 +6,7 @@ import argparse
 import asyncio
 import platform
 import shutil
+import tempfile
 from collections.abc import Callable
 
 from edge.client import Client
@@ -62,6 +63,15 @@ def bundle(settings: Settings) -> str:
     return f"{found.manifest.name} at {found.path} is whole and fits"
 
 
+def journal(settings: Settings) -> str:
+    """Whether what is accepted can be written down."""
+    folder = settings.journal.folder
+    folder.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryFile(dir=folder):
+        pass
+    return f"in {folder}, {shutil.disk_usage(folder).free / 2**30:.1f} GiB free"
+
+
 def sensors(settings: Settings) -> str:
     """What can be read; a missing sensor is no fault."""
     taken = sample(board_sources(), settings.telemetry.root)
@@ -88,5 +98,6 @@ CHECKS: dict[str, Check] = {
     "memory": memory,
     "sensors": sensors,
     "bundle": bundle,
+    "journal": journal,
     "broker": broker,
 }

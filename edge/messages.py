@@ -6,10 +6,11 @@ MQTT 3.1.1 has the same in the payload (`response_topic`, `id`, `deadline_ms`).
 
 from __future__ import annotations
 
+import hashlib
 import json
 import uuid
 from dataclasses import asdict, dataclass, field
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal, NamedTuple
 
 from pydantic import BaseModel, ConfigDict, Field, StrictBool, StrictStr, ValidationError, model_validator
 
@@ -26,7 +27,13 @@ Kind = Literal["queued", "delta", "reply"]
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """One MQTT message with the properties that this project uses; names are MQTT 5's (section 3.3.2.3)."""
+    """One MQTT message with the properties that this project uses; names are MQTT 5's (section 3.3.2.3).
+
+    packet_identifier, duplicate, connection: of one that arrived with QoS 1; the connection is counted by the
+    transport, since an identifier means nothing on another one.
+    """
+
+    __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(ser_json_bytes="base64", val_json_bytes="base64")
 
     topic: str
     payload: bytes
@@ -37,6 +44,14 @@ class Message:
     content_type: str | None = None
     message_expiry_interval: int | None = None
     user_properties: tuple[tuple[str, str], ...] = ()
+    packet_identifier: int = 0
+    duplicate: bool = False
+    connection: int = 0
+
+    def digest(self) -> bytes:
+        """sha256 of what was asked; equal for a message that comes again."""
+        parts = (self.topic, self.response_topic, self.content_type, self.user_properties)
+        return hashlib.sha256(repr((*parts, self.correlation_data, self.payload)).encode()).digest()
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +62,11 @@ class Address:
     id: str
     client: str | None = None
     correlation_data: bytes | None = None
+
+    @property
+    def asker(self) -> str:
+        """Who a repeat must come from: the client, and where its answers go."""
+        return f"{self.client or ''} {self.topic}"
 
     @property
     def names(self) -> set[tuple[str | None, bytes]]:
@@ -313,21 +333,28 @@ def _validated(fields: dict[str, Any]) -> ChatRequest:
         raise BadRequest(f"{param}: {reason}" if param else reason, param or None) from error
 
 
-def parse_cancel(message: Message, topics: Topics) -> tuple[str | None, bytes]:
-    """The client and name of the request that a cancel means; BadRequest where it names none.
+class Cancel(NamedTuple):
+    """Which request shall stop: its client's level in the topic, and its id or correlation data."""
+
+    client: str | None
+    name: bytes
+
+
+def parse_cancel(message: Message, topics: Topics) -> Cancel:
+    """The request that a cancel means; BadRequest where it names none.
 
     The request is named by correlation data, by `{"id": …}` or by the bare id as text.
     """
     client = topics.parse(message.topic)[1]
     if message.correlation_data:
-        return client, message.correlation_data
+        return Cancel(client, message.correlation_data)
     if len(message.payload) > 4096:
         raise BadRequest("a cancel holds an id, no more")
     fields, _ = _fields(message)
     name = fields.get("id", fields.get("prompt"))
     if not isinstance(name, str) or not name.strip():
         raise BadRequest("a cancel names its request: correlation data, an id field, or the bare id", "id")
-    return client, name.strip().encode()
+    return Cancel(client, name.strip().encode())
 
 
 def queued(address: Address, place: int) -> Message:

@@ -9,7 +9,7 @@ import asyncio
 import logging
 import socket
 import ssl
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import paho.mqtt.client as paho
@@ -56,8 +56,14 @@ class MqttTransport:
     """
 
     def __init__(
-        self, settings: Broker, client_id: str, subscriptions: Sequence[str], will: Message | None = None
+        self,
+        settings: Broker,
+        client_id: str,
+        subscriptions: Sequence[str],
+        will: Message | None = None,
+        acknowledges: bool = False,
     ) -> None:
+        """acknowledges: whether a PUBACK is sent by `acknowledge`, in the order of arrival, and not at once."""
         self._settings = settings
         self._subscriptions = list(subscriptions)
         self._loop = asyncio.get_running_loop()
@@ -66,7 +72,11 @@ class MqttTransport:
         self.connected = asyncio.Event()
         self.birth: list[Message] = []
         """Published at every connect, before anything else."""
+        self.at_connect: Callable[[], None] = lambda: None
+        self._connection = 0
+        self._unacknowledged: dict[int, Callable[[], None]] = {}
         self._client = self._configured(client_id, will)
+        self._client.manual_ack_set(acknowledges)
 
     def _configured(self, client_id: str, will: Message | None) -> paho.Client:
         protocol = MQTTProtocolVersion.MQTTv5 if self._v5 else MQTTProtocolVersion.MQTTv311
@@ -85,6 +95,7 @@ class MqttTransport:
         client.on_disconnect = self._on_disconnect
         client.on_connect_fail = self._on_connect_fail
         client.on_message = self._on_message
+        client.on_publish = self._on_publish
         return client
 
     def _tls(self) -> ssl.SSLContext:
@@ -102,16 +113,31 @@ class MqttTransport:
         options: dict[str, Any] = {}
         if self._v5:
             options["clean_start"] = self._settings.session_expiry_seconds == 0
-            options["properties"] = _connect_properties(self._settings.session_expiry_seconds)
+            options["properties"] = _connect_properties(self._settings)
         self._client.connect_async(
             self._settings.host, self._settings.port, self._settings.keepalive_seconds, **options
         )
         self._client.loop_start()
 
-    def publish(self, message: Message) -> None:
-        """Send a message, or keep it until the connection is back."""
+    @property
+    def is_connected(self) -> bool:
+        """Whether what is published now goes out now."""
+        return self.connected.is_set()
+
+    def publish(self, message: Message, acknowledged: Callable[[], None] | None = None) -> None:
+        """Send a message, or keep it until the connection is back.
+
+        acknowledged: called in the event loop when the broker has it, with QoS 1.
+        """
         properties = _publish_properties(message) if self._v5 else None
-        self._client.publish(message.topic, message.payload, message.qos, message.retain, properties)
+        info = self._client.publish(message.topic, message.payload, message.qos, message.retain, properties)
+        if acknowledged:  # paho's thread cannot be told before this loop goes on
+            self._unacknowledged[info.mid] = acknowledged
+
+    def acknowledge(self, message: Message) -> None:
+        """Send an arrived message's PUBACK, where it came on this connection: on another it would mean another one."""
+        if message.packet_identifier and message.connection == self._connection:
+            self._client.ack(message.packet_identifier, message.qos)
 
     async def close(self, last: Message | None = None) -> None:
         """Publish a last message, wait until it is out, disconnect."""
@@ -125,13 +151,28 @@ class MqttTransport:
     def _on_connect(self, _client: paho.Client, _data: Any, _flags: Any, reason: ReasonCode, _properties: Any) -> None:
         if reason.is_failure:
             return self._refused(reason)
+        self._connection += 1
         if self._subscriptions:
             self._client.subscribe([(topic, 1) for topic in self._subscriptions])
         for message in self.birth:
             self.publish(message)
         log.info("connected to %s:%d", self._settings.host, self._settings.port)
-        self._loop.call_soon_threadsafe(self.connected.set)
+        self._loop.call_soon_threadsafe(self._is_up)
         return None
+
+    def _is_up(self) -> None:
+        self.connected.set()
+        self.at_connect()
+
+    def _on_publish(self, _client: paho.Client, _data: Any, mid: int, reason: ReasonCode, _properties: Any) -> None:
+        self._loop.call_soon_threadsafe(self._taken, mid, reason)
+
+    def _taken(self, mid: int, reason: ReasonCode) -> None:
+        acknowledged = self._unacknowledged.pop(mid, None)
+        if acknowledged:
+            if reason.is_failure:
+                log.warning("the broker refuses an answer: %s", reason)
+            acknowledged()
 
     def _refused(self, reason: ReasonCode) -> None:
         text = f"{self._settings.host}:{self._settings.port} refuses us: {reason}"
@@ -153,15 +194,16 @@ class MqttTransport:
         log.warning("no broker at %s:%d; trying again", self._settings.host, self._settings.port)
 
     def _on_message(self, _client: paho.Client, _data: Any, message: paho.MQTTMessage) -> None:
-        self._put(_received(message))
+        self._put(_received(message, self._connection))
 
     def _put(self, item: Message | BrokerError) -> None:
         self._loop.call_soon_threadsafe(self.received.put_nowait, item)
 
 
-def _connect_properties(session_expiry_seconds: int) -> Properties:
+def _connect_properties(settings: Broker) -> Properties:
     properties = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]  # paho leaves it bare
-    properties.SessionExpiryInterval = session_expiry_seconds
+    properties.SessionExpiryInterval = settings.session_expiry_seconds
+    properties.ReceiveMaximum = settings.receive_maximum
     return properties
 
 
@@ -181,7 +223,7 @@ def _publish_properties(message: Message) -> Properties:
     return properties
 
 
-def _received(message: paho.MQTTMessage) -> Message:
+def _received(message: paho.MQTTMessage, connection: int) -> Message:
     found = message.properties
     return Message(
         message.topic,
@@ -193,4 +235,7 @@ def _received(message: paho.MQTTMessage) -> Message:
         getattr(found, "ContentType", None),
         getattr(found, "MessageExpiryInterval", None),
         tuple(getattr(found, "UserProperty", ())),
+        message.mid if message.qos else 0,
+        message.dup,
+        connection,
     )

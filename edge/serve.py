@@ -8,10 +8,11 @@ import logging
 import signal
 import sys
 
-from edge.bundle import Bundle, open_bundle
+from edge.bundle import Bundle, Manifest, open_bundle
 from edge.config import Settings, load_settings, print_config
+from edge.journal import Bounds, Journal
 from edge.mqtt import MqttTransport
-from edge.service import Service, status_message
+from edge.service import Engine, Service, status_message
 from edge.telemetry import Source
 from edge.telemetry.host import Board, Cpu, Memory, available_bytes
 from edge.telemetry.thermal import Thermal
@@ -34,7 +35,7 @@ def main(options: argparse.Namespace) -> int:
         return 0
     logging.basicConfig(level=settings.log_level.upper(), format="%(levelname)s %(message)s", stream=sys.stderr)
     bundle = checked_bundle(settings)
-    asyncio.run(serve(settings, bundle))
+    asyncio.run(serve(settings, bundle.manifest, Worker(settings.engine)))
     return 0
 
 
@@ -45,17 +46,29 @@ def checked_bundle(settings: Settings) -> Bundle:
     return open_bundle(engine.bundle, engine.provider, free, engine.verify_hashes)
 
 
-async def serve(settings: Settings, bundle: Bundle) -> None:
+async def serve(settings: Settings, manifest: Manifest, engine: Engine) -> None:
     """Put the parts together and run them until a signal."""
     topics = Topics(settings.device)
     transport = MqttTransport(
-        settings.broker, f"edge-{settings.device}", topics.subscriptions, status_message(topics, "offline")
+        settings.broker,
+        f"edge-{settings.device}",
+        topics.subscriptions,
+        status_message(topics, "offline"),
+        acknowledges=True,
     )
-    service = Service(settings, bundle.manifest, transport, Worker(settings.engine), board_sources())
+    journal = opened_journal(settings)
+    service = Service(settings, manifest, transport, engine, board_sources(), journal)
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, service.stop)
     await service.run()
+
+
+def opened_journal(settings: Settings) -> Journal:
+    """The device's journal, whatever the last daemon left in it."""
+    kept = settings.journal
+    bounds = Bounds(kept.keep_seconds, kept.keep_count, kept.max_bytes)
+    return Journal(kept.folder / f"{settings.device}.journal", bounds)
 
 
 def board_sources() -> list[Source]:

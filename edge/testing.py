@@ -1,19 +1,22 @@
 """Stand-ins for what is slow or must break on demand; shipped, for our tests and for yours.
 
 They are real implementations of the service's protocols, never patches: a `Service` over a `MemoryTransport`
-and a `ScriptedEngine` is the whole daemon without a broker and without a model.
+and a `ScriptedEngine` is the whole daemon without a broker and without a model. `python -m edge.testing` is the
+daemon over a real broker with a scripted engine; its settings are `edge serve`'s.
 """
 
 from __future__ import annotations
 
+import argparse
 import asyncio
 import json
 import time
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 from edge.bundle import Manifest
+from edge.config import load_settings
 from edge.engine import Finished, Job
 from edge.errors import BrokerError, EngineFailed, Fault
 from edge.messages import Message
@@ -25,6 +28,9 @@ class MemoryTransport:
     def __init__(self) -> None:
         self.received: asyncio.Queue[Message | BrokerError] = asyncio.Queue()
         self.birth: list[Message] = []
+        self.at_connect: Callable[[], None] = lambda: None
+        self.is_connected = False
+        self.acknowledged: list[Message] = []
         self.published: list[Message] = []
         self.closed = False
         self._news = asyncio.Event()
@@ -32,11 +38,19 @@ class MemoryTransport:
     def start(self) -> None:
         """Publish the birth messages, as a connect does."""
         self.published += self.birth
+        self.is_connected = True
+        self.at_connect()
 
-    def publish(self, message: Message) -> None:
-        """Keep a message for the test to see."""
+    def publish(self, message: Message, acknowledged: Callable[[], None] | None = None) -> None:
+        """Keep a message for the test to see; the broker takes it at once."""
         self.published.append(message)
         self._news.set()
+        if acknowledged:
+            asyncio.get_running_loop().call_soon(acknowledged)
+
+    def acknowledge(self, message: Message) -> None:
+        """Keep what was acknowledged, in order."""
+        self.acknowledged.append(message)
 
     async def close(self, last: Message | None = None) -> None:
         """Keep the last message."""
@@ -67,10 +81,14 @@ class ScriptedEngine:
 
     pieces: the text of every answer. pause_seconds: before each piece. fault: raised instead of an answer.
     dies_after: pieces after which it dies as a killed process does. hold: an event that answers wait for.
+    log: a file that gets the prompt of each job as it is begun.
     """
 
-    def __init__(self, pieces: tuple[str, ...] = ("Hello", " world"), pause_seconds: float = 0.0) -> None:
+    def __init__(
+        self, pieces: tuple[str, ...] = ("Hello", " world"), pause_seconds: float = 0.0, log: Path | None = None
+    ) -> None:
         self.pieces, self.pause_seconds = pieces, pause_seconds
+        self._log = log.open("a", buffering=1) if log else None
         self.fault: Fault | None = None
         self.dies_after: int | None = None
         self.hold: asyncio.Event | None = None
@@ -114,6 +132,8 @@ class ScriptedEngine:
     async def generate(self, job: Job) -> AsyncGenerator[str | Finished, None]:
         """The scripted answer to any job."""
         self.jobs.append(job)
+        if self._log:
+            print(job.messages[-1]["content"], file=self._log)
         if self.hold is not None:
             await self.hold.wait()
         if self.fault is not None:
@@ -167,3 +187,19 @@ def write_tree(root: Path, files: Mapping[str, str]) -> Path:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text, encoding="utf-8")
     return root
+
+
+def main() -> None:
+    """The daemon with a scripted engine, until SIGTERM."""
+    from edge.serve import serve
+
+    parser = argparse.ArgumentParser(prog="python -m edge.testing", description=main.__doc__)
+    parser.add_argument("--pause-seconds", type=float, default=0.0, help="before each of an answer's two pieces")
+    parser.add_argument("--log", type=Path, help="file that gets the prompt of each job as it is begun")
+    options = parser.parse_args()
+    engine = ScriptedEngine(pause_seconds=options.pause_seconds, log=options.log)
+    asyncio.run(serve(load_settings(), scripted_manifest(), engine))
+
+
+if __name__ == "__main__":
+    main()

@@ -10,10 +10,14 @@ from collections.abc import Sequence
 from edge import messages
 from edge.bundle import Manifest
 from edge.config import Settings
-from edge.errors import BrokerError, Cancelled, Fault, NotFound
-from edge.messages import Message, Request
+from edge.errors import BrokerError, Cancelled, Fault
+from edge.journal import Journal
+from edge.messages import Cancel, Message, Request
+from edge.service.admission import Admission, repeats
 from edge.service.announcements import Announcements, status_message
 from edge.service.answering import Answering
+from edge.service.ledger import Ledger
+from edge.service.outbox import Answer, Outbox
 from edge.service.protocols import Engine, Transport
 from edge.service.queue import Queue, stopping
 from edge.service.replies import Replies
@@ -26,29 +30,44 @@ __all__ = ["Engine", "Service", "Transport", "status_message"]
 
 log = logging.getLogger(__name__)
 
+BATCH_MAX = 64
+"""Messages that share one write to the disk."""
+OUTBOX_SECONDS = 2.0
+"""How long the broker has, at the end, to take the last answers; what is left goes out at the next start."""
+
 
 class Service:
     """One daemon: one transport, one engine, one queue."""
 
     def __init__(
-        self, settings: Settings, manifest: Manifest, transport: Transport, engine: Engine, sources: Sequence[Source]
+        self,
+        settings: Settings,
+        manifest: Manifest,
+        transport: Transport,
+        engine: Engine,
+        sources: Sequence[Source],
+        journal: Journal,
     ) -> None:
         self._settings, self._manifest = settings, manifest
         self._transport, self._engine = transport, engine
         self._topics = Topics(settings.device)
         self._queue = Queue(settings.limits.queue_length)
         inference = Inference(lambda: len(self._queue), engine.memory_bytes)
-        self._replies = Replies(transport, self._topics, inference)
+        self._ledger = Ledger(journal)
+        self._outbox = Outbox(transport, self._ledger)
+        self._replies = Replies(transport, self._topics, inference, self._ledger, self._outbox)
+        self._admission = Admission(settings, manifest, self._topics, self._queue, self._ledger, self._replies)
         self._announcements = Announcements(settings, manifest, transport, self._topics, [*sources, inference])
         self._answering = Answering(
-            self._queue, engine, self._replies, settings.limits, inference, self._announcements.tell
+            self._queue, engine, self._replies, self._ledger, settings.limits, inference, self._announcements.tell
         )
         self._notifier = Notifier()
         self._stopping = asyncio.Event()
-        self._ready = False
 
     async def run(self) -> None:
         """Start, serve until `stop` is called, stop. Raises EdgeError where the daemon cannot go on."""
+        writing = asyncio.create_task(self._ledger.run())
+        await self._recover()
         self._start_transport()
         tasks = [asyncio.create_task(work) for work in (self._receive(), self._announcements.publish_telemetry())]
         try:
@@ -60,7 +79,7 @@ class Service:
             for task in done:
                 task.result()
         finally:
-            await self._finish(tasks)
+            await self._finish([*tasks, writing])
 
     def stop(self) -> None:
         """Begin to stop; for a signal handler."""
@@ -68,15 +87,25 @@ class Service:
 
     # --- start and stop ---
 
+    async def _recover(self) -> None:
+        """What the last daemon left: requests to answer, answers to deliver."""
+        for number, message, expires in await self._ledger.read(lambda journal: list(journal.undelivered())):
+            self._outbox.add(Answer(number, message, expires or time.time() + 60))
+        for entry in await self._ledger.read(lambda journal: list(journal.open_requests())):
+            self._admission.restore(entry)
+        if len(self._queue) or len(self._outbox):
+            log.info("%d requests and %d answers are left from before", len(self._queue), len(self._outbox))
+
     def _start_transport(self) -> None:
         self._announcements.at_connect("loading")
+        self._transport.at_connect = self._outbox.pump
         self._transport.start()
         self._notifier.status("loading the model")
 
     async def _load_engine(self) -> None:
         self._notifier.extend_start(self._settings.engine.load_seconds + 5)
         await self._engine.start()
-        self._ready = True
+        self._admission.is_ready = True
         self._announcements.tell("online")
         self._notifier.ready(f"serving {self._manifest.name} as {self._topics.base}")
 
@@ -86,11 +115,15 @@ class Service:
         for waiting in self._queue.close():
             self._replies.end(waiting, messages.refusal(stopping()))
         await self._let_running_end()
+        await self._ledger.settled()
+        await self._outbox.drained(OUTBOX_SECONDS)
+        await self._ledger.settled()
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
         await self._engine.stop()
         await self._transport.close(status_message(self._topics, "offline"))
+        self._ledger.close()
 
     async def _let_running_end(self) -> None:
         until = time.monotonic() + self._settings.limits.stop_seconds
@@ -101,38 +134,51 @@ class Service:
     # --- what arrives ---
 
     async def _receive(self) -> None:
+        """What has arrived, as one batch: into the queue, onto the disk, and only then acknowledged, in its order."""
         while True:
-            message = await self._transport.received.get()
-            if isinstance(message, BrokerError):
-                raise message
-            self._take(message)
+            batch = [await self._transport.received.get()]
+            while not self._transport.received.empty() and len(batch) < BATCH_MAX:
+                batch.append(self._transport.received.get_nowait())
+            arrived = [message for message in batch if not isinstance(message, BrokerError)]
+            await self._take(arrived)
+            for message in arrived:
+                self._transport.acknowledge(message)
+            for error in batch:
+                if isinstance(error, BrokerError):
+                    raise error
 
-    def _take(self, message: Message) -> None:
-        """One message; whatever is wrong with it is its sender's to know and never ours to fall over."""
+    async def _take(self, batch: list[Message]) -> None:
+        """Messages in their order; whatever is wrong with one is its sender's to know and never ours to fall over."""
+        understood = [(message, self._understood(message)) for message in batch]
+        known = await self._ledger.read(lambda journal: list(repeats(journal, understood)))
+        for (message, what), before in zip(understood, known, strict=True):
+            try:
+                if isinstance(what, Fault):
+                    raise what
+                if isinstance(what, Request):
+                    self._admission.admit(message, what, before)
+                elif isinstance(what, Cancel):
+                    self._cancel(what)
+            except Fault as fault:
+                self._replies.refuse(message, fault)
+        await self._ledger.settled()
+
+    def _understood(self, message: Message) -> Request | Cancel | Fault | None:
+        """What a message asks for; None where it is not for us."""
         try:
             kind, _ = self._topics.parse(message.topic)
         except ValueError:
-            return log.warning("a message on a topic that is not ours was ignored")
+            log.warning("a message on a topic that is not ours was ignored")
+            return None
         try:
             if kind == "request":
-                self._admit(messages.parse_request(message, self._topics, self._settings.limits.payload_bytes))
-            elif kind == "cancel":
-                self._cancel(*messages.parse_cancel(message, self._topics))
+                return messages.parse_request(message, self._topics, self._settings.limits.payload_bytes)
+            return messages.parse_cancel(message, self._topics) if kind == "cancel" else None
         except Fault as fault:
-            self._replies.refuse(message, fault)
-        return None
+            return fault
 
-    def _admit(self, request: Request) -> None:
-        """Into the queue, or refused at once with the reason."""
-        wanted = request.chat.model
-        if wanted is not None and wanted != self._manifest.name:
-            raise NotFound(f"this board serves {self._manifest.name}, not {wanted[:100]!r}", "model")
-        place = self._queue.admit(request)
-        if place or not self._ready:
-            self._replies.queued(request, place)
-
-    def _cancel(self, client: str | None, name: bytes) -> None:
-        found, fault = self._queue.find(client, name), Cancelled("cancelled as asked")
+    def _cancel(self, cancel: Cancel) -> None:
+        found, fault = self._queue.find(cancel.client, cancel.name), Cancelled("cancelled as asked")
         if found is None:
             log.info("a cancel for a request that is not open was ignored")
         elif found is self._queue.running:

@@ -9,9 +9,11 @@ import logging
 import time
 from collections.abc import Callable, Iterator
 
+from edge import journal
 from edge.config import Limits
 from edge.engine import Finished, Job
 from edge.errors import DeadlineExceeded, EdgeError, EngineFailed, Fault
+from edge.service.ledger import Ledger
 from edge.service.protocols import Engine
 from edge.service.queue import Queue, Waiting
 from edge.service.replies import Replies
@@ -22,6 +24,9 @@ log = logging.getLogger(__name__)
 RESTART_SECONDS = (0, 1, 2, 5, 10, 30)
 """How long to wait before the engine is started again, by how often that has failed in a row."""
 
+ATTEMPTS_MAX = 2
+"""A request that has taken the engine down with it so often is not begun again."""
+
 
 class Answering:
     """What is done with the queue."""
@@ -31,11 +36,12 @@ class Answering:
         queue: Queue,
         engine: Engine,
         replies: Replies,
+        ledger: Ledger,
         limits: Limits,
         inference: Inference,
         tell: Callable[[str], None],
     ) -> None:
-        self._queue, self._engine, self._replies = queue, engine, replies
+        self._queue, self._engine, self._replies, self._ledger = queue, engine, replies, ledger
         self._limits, self._inference, self._tell = limits, inference, tell
 
     async def run(self) -> None:
@@ -43,7 +49,7 @@ class Answering:
         while True:
             if not self._engine.alive:
                 await self._restart()
-            elif len(self._queue):
+            elif self._queue.is_ready:
                 await self._answer(self._queue.begin())
             else:
                 self._queue.arrived.clear()
@@ -63,15 +69,20 @@ class Answering:
             self._engine.cancel(waiting.number)
 
     async def _answer(self, waiting: Waiting) -> None:
-        """One request through the engine to its terminal message."""
+        """One request through the engine to its terminal message, or back where the engine died of it once."""
+        self._ledger.write(journal.begin(waiting.number))
         try:
             with self._deadline(waiting):
                 finished = await self._generate(waiting)
             self._replies.end(waiting, waiting.outcome(finished))
         except Fault as fault:
+            if not self._engine.alive and waiting.ended_by is None and waiting.attempts < ATTEMPTS_MAX:
+                log.warning("request %s is begun again: %s", waiting.request.address.id, fault.message)
+                return self._queue.put_back()
             self._replies.end(waiting, waiting.failure(fault))
         finally:
             self._queue.running = None
+        return None
 
     @contextlib.contextmanager
     def _deadline(self, waiting: Waiting) -> Iterator[None]:

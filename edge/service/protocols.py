@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from typing import Protocol
 
 from edge.engine import Finished, Job
@@ -18,12 +18,25 @@ class Transport(Protocol):
     """What arrived; a BrokerError is the end."""
     birth: list[Message]
     """Published at every connect, before anything else."""
+    at_connect: Callable[[], None]
+    """Called in the event loop at every connect, after that."""
+
+    @property
+    def is_connected(self) -> bool:
+        """Whether what is published now goes out now."""
+        ...
 
     def start(self) -> None:
         """Connect in the background, and again whenever the connection is lost."""
 
-    def publish(self, message: Message) -> None:
-        """Send a message, or keep it until the connection is back."""
+    def publish(self, message: Message, acknowledged: Callable[[], None] | None = None) -> None:
+        """Send a message, or keep it until the connection is back.
+
+        acknowledged: called in the event loop when the broker has it, with QoS 1.
+        """
+
+    def acknowledge(self, message: Message) -> None:
+        """Tell the broker that an arrived message is in safe hands: its PUBACK."""
 
     async def close(self, last: Message | None = None) -> None:
         """Publish a last message and disconnect."""

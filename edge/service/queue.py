@@ -19,11 +19,18 @@ def stopping() -> Unavailable:
 
 @dataclass
 class Waiting:
-    """A request from its arrival to its terminal message."""
+    """A request from its arrival to its terminal message.
+
+    number: the journal's. arrived: on the monotonic clock. digest: of its message. attempts: how often it was begun.
+    is_written: whether it is on disk, before which it is not begun.
+    """
 
     number: int
     request: Request
     arrived: float
+    digest: bytes = b""
+    attempts: int = 0
+    is_written: bool = False
     text: list[str] = field(default_factory=list)
     index: int = 0
     started: float | None = None
@@ -35,6 +42,10 @@ class Waiting:
         """On the monotonic clock."""
         seconds = self.request.deadline_seconds
         return None if seconds is None else self.arrived + seconds
+
+    def restart(self) -> None:
+        """Forget what there was of an answer."""
+        self.text, self.index, self.started, self.first_token = [], 0, None, None
 
     def outcome(self, finished: Finished) -> Outcome:
         """How an answer that the engine ended is told: complete, or cut short by a cancel or a deadline."""
@@ -65,7 +76,6 @@ class Queue:
     def __init__(self, length: int) -> None:
         self._length = length
         self._waiting: list[Waiting] = []
-        self._count = 0
         self._is_closed = False
         self.running: Waiting | None = None
         self.arrived = asyncio.Event()
@@ -74,22 +84,41 @@ class Queue:
     def __len__(self) -> int:
         return len(self._waiting)
 
-    def admit(self, request: Request) -> int:
-        """Take a request in and return how many come before it.
-
-        Raises Unavailable where the queue is full or closed, Conflict where the request's name is taken.
-        """
+    def check(self, request: Request) -> None:
+        """Unavailable where the queue is full or closed, Conflict where the request's name is taken."""
         if self._is_closed:
             raise stopping()
         if len(self) >= self._length:
             raise Unavailable(f"the queue is full ({len(self)} requests wait)", retry_after=10)
-        if any(each.request.address.names & request.address.names for each in self._open()):
+        if self.namesake(request):
             raise Conflict(f"a request with the id {request.address.id!r} is already waiting or running", "id")
-        place = len(self._open())
-        self._count += 1
-        self._waiting.append(Waiting(self._count, request, time.monotonic()))
+
+    def namesake(self, request: Request) -> Waiting | None:
+        """The open request that has a name of this one."""
+        names = request.address.names
+        return next((each for each in self._open() if each.request.address.names & names), None)
+
+    def put(self, waiting: Waiting) -> int:
+        """Take a request in; how many come before it."""
+        self._waiting.append(waiting)
+        return len(self._open()) - 1
+
+    def written(self, waiting: Waiting) -> None:
+        """It is on disk and may begin."""
+        waiting.is_written = True
         self.arrived.set()
-        return place
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether the first may begin; they are written in their order."""
+        return bool(self._waiting) and self._waiting[0].is_written
+
+    def put_back(self) -> None:
+        """The running one must be begun again, before all others."""
+        if self.running:
+            self.running.restart()
+            self._waiting.insert(0, self.running)
+            self.running = None
 
     def _open(self) -> list[Waiting]:
         """Every request without its terminal message, the running one first."""
@@ -103,11 +132,15 @@ class Queue:
         """Make the first in the queue the running one."""
         self.running = self._waiting.pop(0)
         self.running.started = time.monotonic()
+        self.running.attempts += 1
         return self.running
 
-    def remove(self, waiting: Waiting) -> None:
-        """Take one out that has not begun."""
+    def remove(self, waiting: Waiting) -> bool:
+        """Take one out; False where it has begun."""
+        if waiting not in self._waiting:
+            return False
         self._waiting.remove(waiting)
+        return True
 
     def close(self) -> list[Waiting]:
         """Admit nothing more; hand back those that have not begun."""

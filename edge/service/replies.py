@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
+import time
 
-from edge import messages
+from edge import journal, messages
 from edge.errors import Fault
+from edge.journal import JournalError
 from edge.messages import Message, Outcome, Request
+from edge.service.ledger import Done, Ledger
+from edge.service.outbox import Answer, Outbox
 from edge.service.protocols import Transport
 from edge.service.queue import Waiting
 from edge.telemetry.inference import Inference
@@ -14,12 +19,18 @@ from edge.topics import Topics
 
 log = logging.getLogger(__name__)
 
+KEEP_SECONDS, KEEP_SECONDS_MIN = 3600.0, 60.0
+RETRY_SECONDS = 5.0
+
 
 class Replies:
     """Every message to an asker leaves here, and every end is counted here."""
 
-    def __init__(self, transport: Transport, topics: Topics, inference: Inference) -> None:
+    def __init__(
+        self, transport: Transport, topics: Topics, inference: Inference, ledger: Ledger, outbox: Outbox
+    ) -> None:
         self._transport, self._topics, self._inference = transport, topics, inference
+        self._ledger, self._outbox = ledger, outbox
 
     def refuse(self, message: Message, fault: Fault) -> None:
         """A message that did not become a request."""
@@ -40,7 +51,31 @@ class Replies:
             waiting.index += 1
 
     def end(self, waiting: Waiting, outcome: Outcome) -> None:
-        """The terminal message, once."""
+        """The terminal message, once: into the journal, then out."""
         self._inference.count(outcome)
-        self._transport.publish(messages.reply(waiting.request.address, outcome))
+        reply = messages.reply(waiting.request.address, outcome)
+        answer = Answer(waiting.number, reply, time.time() + worth_seconds(waiting))
+        self._record(answer, lambda _error: self._outbox.add(answer))
         log.info("request %s ended with %d (%s)", waiting.request.address.id, outcome.code, outcome.finish_reason)
+
+    def again(self, number: int, reply: Message) -> None:
+        """The answer that a request had, for one who asks it again."""
+        self._outbox.add(Answer(number, reply, time.time() + KEEP_SECONDS_MIN))
+
+    def _record(self, answer: Answer, then: Done | None) -> None:
+        """Write an answer down, again later where that fails: it goes out in any case, from memory."""
+
+        def done(error: JournalError | None) -> None:
+            if then:
+                then(error)
+            if error:
+                asyncio.get_running_loop().call_later(RETRY_SECONDS, self._record, answer, None)
+
+        self._ledger.write(journal.answer(answer.number, answer.message, answer.expires), done)
+
+
+def worth_seconds(waiting: Waiting) -> float:
+    """How long an answer is worth delivering: until its deadline, a minute at least, an hour where it has none."""
+    if waiting.deadline is None:
+        return KEEP_SECONDS
+    return max(waiting.deadline - time.monotonic(), KEEP_SECONDS_MIN)

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import dataclasses
 import json
-from collections.abc import AsyncIterator
+import shutil
+from collections.abc import AsyncIterator, Sequence
 
 from edge.config import Settings
 from edge.errors import EngineFailed
+from edge.journal import Entry, Journal, JournalError, Moment, Write, accept, begin
 from edge.messages import Message
 from edge.service import Service
 from edge.testing import MemoryTransport, ScriptedEngine, scripted_manifest
@@ -17,10 +20,10 @@ from edge.testing import MemoryTransport, ScriptedEngine, scripted_manifest
 class Rig:
     """A running service and its two ends."""
 
-    def __init__(self, engine: ScriptedEngine, queue_length: int = 2) -> None:
+    def __init__(self, engine: ScriptedEngine, queue_length: int = 2, journal: Journal | None = None) -> None:
         settings = Settings(device="pi", limits={"queue_length": queue_length, "stop_seconds": 1})
         self.transport, self.engine = MemoryTransport(), engine
-        self.service = Service(settings, scripted_manifest(), self.transport, engine, [])
+        self.service = Service(settings, scripted_manifest(), self.transport, engine, [], journal or Journal(None))
 
     def ask(self, name: str = "q", **fields) -> None:
         """A request arrives."""
@@ -68,8 +71,8 @@ def test_a_full_queue_and_a_doubled_id_are_refused():
         engine = ScriptedEngine()
         engine.hold = asyncio.Event()
         async with rig(engine) as it:
-            for name in "abacd":
-                it.ask(name)
+            for number, name in enumerate("abacd"):
+                it.ask(name, seed=number)
                 await asyncio.sleep(0.05)
             refused = await it.replies(2)
             assert [(each["id"], each["code"]) for each in refused] == [("a", 409), ("d", 503)]
@@ -141,7 +144,8 @@ def test_a_dying_engine_fails_one_request_and_is_started_again():
             engine.dies_after = None
             second = (await it.replies(2))[1]
             assert (first["id"], first["code"], first["text"]) == ("first", 500, "Hello")
-            assert (second["id"], second["code"], engine.starts) == ("second", 200, 2)
+            assert (second["id"], second["code"], engine.starts) == ("second", 200, 3)
+            assert [job.id for job in engine.jobs] == [1, 1, 2]
 
     run(work)
 
@@ -165,3 +169,130 @@ def test_stopping_refuses_what_waits_and_says_offline():
         assert it.transport.closed
 
     run(work)
+
+
+def test_a_request_that_lost_its_engine_once_is_begun_again():
+    """The second attempt answers it whole, its deltas numbered from 0 again; the asker sees one terminal message."""
+
+    async def work():
+        engine = ScriptedEngine(pause_seconds=0.02)
+        engine.dies_after = 1
+        async with rig(engine) as it:
+            it.ask()
+            while engine.starts < 2:
+                await asyncio.sleep(0.001)
+            engine.dies_after = None
+            (reply,) = await it.replies()
+            assert (reply["code"], reply["text"], reply["index"]) == (200, "Hello world", 2)
+            assert [delta["index"] for delta in it.transport.bodies("delta")] == [0, 0, 1]
+
+    run(work)
+
+
+def test_what_comes_again_is_not_answered_twice():
+    """While it is open a repeat is silent; afterwards it gets the stored answer; another prompt of that id is new."""
+
+    async def work():
+        engine = ScriptedEngine(pause_seconds=0.02)
+        async with rig(engine) as it:
+            it.ask()
+            it.ask()
+            (first,) = await it.replies()
+            it.ask()
+            assert (await it.replies(2))[1] == first
+            assert len(engine.jobs) == 1
+            it.ask(seed=1)
+            await it.replies(3)
+            assert len(engine.jobs) == 2
+
+    run(work)
+
+
+def test_a_packet_that_is_delivered_again_is_known_without_a_name():
+    """A bare text has no name; the broker's duplicate flag and the packet's identifier tell a second delivery."""
+
+    async def work():
+        async with rig() as it:
+            sent = Message("edge/pi/request", b"hello", 1, packet_identifier=7)
+            it.transport.arrive(sent)
+            await it.replies()
+            it.transport.arrive(dataclasses.replace(sent, duplicate=True))
+            it.transport.arrive(dataclasses.replace(sent, packet_identifier=8))
+            await it.replies(3)
+            assert len(it.engine.jobs) == 2
+            assert [each.packet_identifier for each in it.transport.acknowledged] == [7, 7, 8]
+
+    run(work)
+
+
+def test_a_daemon_that_was_killed_left_everything_in_its_journal(tmp_path):
+    """What waited is answered by the next one; what was answered and not delivered goes out; nothing runs twice."""
+    path = tmp_path / "journal"
+
+    async def killed():
+        engine = ScriptedEngine()
+        engine.hold = asyncio.Event()
+        it = Rig(engine, journal=Journal(path))
+        task = asyncio.create_task(it.service.run())
+        it.ask("begun")
+        it.ask("waits")
+        while len(it.transport.acknowledged) < 2:
+            await asyncio.sleep(0.01)
+        task.cancel()  # what a kill leaves: no goodbye, the file as the last transaction left it
+        shutil.copytree(tmp_path, tmp_path / "left")
+
+    async def next_one():
+        async with rig(journal=Journal(tmp_path / "left" / "journal")) as it:
+            replies = await it.replies(2)
+            assert [(each["id"], each["code"]) for each in replies] == [("begun", 200), ("waits", 200)]
+            it.ask("waits")
+            await it.replies(3)
+            assert len(it.engine.jobs) == 2
+
+    with contextlib.suppress(asyncio.CancelledError):
+        asyncio.run(killed())
+    run(next_one)
+
+
+def test_a_request_that_ended_the_daemon_twice_is_failed(tmp_path):
+    """Or it would end every daemon that is started."""
+    journal = Journal(tmp_path / "journal")
+    message = Message("edge/pi/request", b'{"prompt": "x", "id": "q"}')
+    journal.write([accept(Entry(1, "q", message.digest(), message, Moment.now())), begin(1), begin(1)])
+    journal.close()
+
+    async def work():
+        async with rig(journal=Journal(tmp_path / "journal")) as it:
+            (reply,) = await it.replies()
+            assert (reply["id"], reply["code"], it.engine.jobs) == ("q", 500, [])
+
+    run(work)
+
+
+def test_a_full_disk_refuses_and_recovers(tmp_path):
+    """503 with retry_after while nothing can be written down; the daemon stays, and serves again when there is room."""
+
+    async def work():
+        journal = FullJournal(tmp_path / "journal")
+        async with rig(journal=journal) as it:
+            journal.is_full = True
+            it.ask("refused")
+            (reply,) = await it.replies()
+            assert (reply["code"], reply["error"]["retry_after"]) == (503, 60)
+            journal.is_full = False
+            it.ask("answered")
+            assert (await it.replies(2))[1]["code"] == 200
+
+    run(work)
+
+
+class FullJournal(Journal):
+    """A journal on a disk that can be full."""
+
+    is_full = False
+
+    def write(self, writes: Sequence[Write]) -> None:
+        """As SQLite fails."""
+        if self.is_full:
+            raise JournalError("database or disk is full")
+        super().write(writes)

@@ -1,0 +1,106 @@
+"""Who is let in: a request that is new, that fits, and that could be written down."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+
+from edge import journal, messages
+from edge.bundle import Manifest
+from edge.config import Settings
+from edge.errors import EngineFailed, NotFound, Unavailable
+from edge.journal import Entry, Journal, JournalError, Known, Moment
+from edge.messages import Message, Request
+from edge.service.answering import ATTEMPTS_MAX
+from edge.service.ledger import Ledger
+from edge.service.queue import Queue, Waiting
+from edge.service.replies import Replies
+from edge.topics import Topics
+
+log = logging.getLogger(__name__)
+
+
+class Admission:
+    """From a request to a place in the queue."""
+
+    def __init__(
+        self, settings: Settings, manifest: Manifest, topics: Topics, queue: Queue, ledger: Ledger, replies: Replies
+    ) -> None:
+        self._limits, self._model, self._topics = settings.limits, manifest.name, topics
+        self._queue, self._ledger, self._replies = queue, ledger, replies
+        self.is_ready = False
+
+    def admit(self, message: Message, request: Request, known: Known | None) -> None:
+        """Into the queue and the journal; a repeat gets the answer that there is. Raises Fault where it may not."""
+        digest = message.digest()
+        namesake = self._queue.namesake(request)
+        if known and known.digest == digest:
+            return self._repeat(request, known)
+        if namesake and namesake.digest == digest:
+            return log.info("request %s came again while it is open", request.address.id)
+        self._check(request)
+        self._queue.check(request)
+        waiting = Waiting(self._ledger.journal.next_number(), request, time.monotonic(), digest)
+        place = self._queue.put(waiting)
+        self._ledger.write(journal.accept(_entry(message, waiting)), lambda error: self._written(waiting, place, error))
+        return None
+
+    def restore(self, entry: Entry) -> None:
+        """A request that an earlier daemon accepted: once more into the queue, or ended where that makes no sense."""
+        gone = Moment.now().since(entry.accepted)
+        request = messages.parse_request(entry.message, self._topics, self._limits.payload_bytes)
+        request = replace(request, address=replace(request.address, id=entry.id))
+        waiting = Waiting(entry.number, request, time.monotonic() - gone, entry.digest, entry.attempts)
+        if entry.attempts >= ATTEMPTS_MAX:
+            fault = EngineFailed(f"the daemon ended {entry.attempts} times while it was answering this")
+            return self._replies.end(waiting, waiting.failure(fault))
+        self._queue.put(waiting)
+        self._queue.written(waiting)
+        return None
+
+    def _check(self, request: Request) -> None:
+        wanted = request.chat.model
+        if wanted is not None and wanted != self._model:
+            raise NotFound(f"this board serves {self._model}, not {wanted[:100]!r}", "model")
+
+    def _repeat(self, request: Request, known: Known) -> None:
+        log.info("request %s came again; it is not answered twice", request.address.id)
+        if known.reply is not None:
+            self._replies.again(known.number, known.reply)
+
+    def _written(self, waiting: Waiting, place: int, error: JournalError | None) -> None:
+        """It is on disk: tell the asker where it waits. It is not: take it back, since a power cut would lose it."""
+        if error is None:
+            self._queue.written(waiting)
+            if place or not self.is_ready:
+                self._replies.queued(waiting.request, place)
+        elif self._queue.remove(waiting):
+            full = Unavailable("the journal cannot be written; the board's disk may be full", retry_after=60)
+            self._replies.end(waiting, messages.refusal(full))
+
+
+def _entry(message: Message, waiting: Waiting) -> Entry:
+    address = waiting.request.address
+    names = tuple(sorted((address.asker, name) for _, name in address.names)) if is_named(waiting.request) else ()
+    return Entry(waiting.number, address.id, waiting.digest, message, Moment.now(), names, message.packet_identifier)
+
+
+def is_named(request: Request) -> bool:
+    """Whether its asker can repeat it under its name, which one that we made up is not."""
+    return bool(request.chat.id or request.address.correlation_data)
+
+
+def repeats(journal: Journal, batch: Sequence[tuple[Message, object]]) -> Iterator[Known | None]:
+    """What the journal knows of each request of a batch: by its names, or by its packet where it was sent again."""
+    for message, request in batch:
+        if not isinstance(request, Request):
+            yield None
+            continue
+        address = request.address
+        names = [(address.asker, name) for _, name in address.names] if is_named(request) else []
+        known = journal.find(names)
+        if known is None and message.duplicate:
+            known = journal.find_delivery(message.packet_identifier, message.digest())
+        yield known

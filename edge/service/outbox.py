@@ -1,0 +1,74 @@
+"""Terminal messages on their way to the broker: in order, a few at a time, each until the broker has it."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import math
+import time
+from collections import deque
+from dataclasses import dataclass, replace
+
+from edge import journal
+from edge.messages import Message
+from edge.service.ledger import Ledger
+from edge.service.protocols import Transport
+
+log = logging.getLogger(__name__)
+
+IN_FLIGHT_MAX = 16
+"""Fewer than any broker's Receive Maximum that we know; the others wait here, not in the client's own queue."""
+
+
+@dataclass(frozen=True)
+class Answer:
+    """A terminal message. number: its request's in the journal. expires: on the wall clock."""
+
+    number: int
+    message: Message
+    expires: float
+
+
+class Outbox:
+    """What waits for the broker, oldest first."""
+
+    def __init__(self, transport: Transport, ledger: Ledger) -> None:
+        self._transport, self._ledger = transport, ledger
+        self._waiting: deque[Answer] = deque()
+        self._in_flight = 0
+        self.expired = 0
+
+    def __len__(self) -> int:
+        return len(self._waiting) + self._in_flight
+
+    def add(self, answer: Answer) -> None:
+        """Send it as soon as its turn comes."""
+        self._waiting.append(answer)
+        self.pump()
+
+    def pump(self) -> None:
+        """Send what may go out now; also called at every connect."""
+        while self._waiting and self._in_flight < IN_FLIGHT_MAX and self._transport.is_connected:
+            self._send(self._waiting.popleft())
+
+    def _send(self, answer: Answer) -> None:
+        left = math.ceil(answer.expires - time.time())
+        if left <= 0:
+            self.expired += 1
+            log.warning("an answer expired before the broker could take it")
+            return self._ledger.write(journal.deliver(answer.number))
+        self._in_flight += 1
+        message = replace(answer.message, message_expiry_interval=left)
+        return self._transport.publish(message, lambda: self._acknowledged(answer))
+
+    def _acknowledged(self, answer: Answer) -> None:
+        self._in_flight -= 1
+        self._ledger.write(journal.deliver(answer.number))
+        self.pump()
+
+    async def drained(self, seconds: float) -> bool:
+        """Whether everything was taken within a time."""
+        until = time.monotonic() + seconds
+        while len(self) and time.monotonic() < until:
+            await asyncio.sleep(0.02)
+        return not len(self)
