@@ -6,6 +6,7 @@ SQLite in WAL mode, each `write` one transaction with one fsync, so that what it
 
 from __future__ import annotations
 
+import logging
 import sqlite3
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -16,6 +17,8 @@ from pydantic import TypeAdapter
 
 from edge.errors import ConfigError, EdgeError
 from edge.messages import Message
+
+log = logging.getLogger(__name__)
 
 SCHEMA_VERSION = 1
 SCHEMA = """
@@ -113,10 +116,7 @@ class Journal:
     def __init__(self, path: Path | None, bounds: Bounds = Bounds()) -> None:
         """path: None keeps everything in memory, for tests."""
         self._path, self._bounds = path, bounds
-        try:
-            self._database = _opened(path, bounds)
-        except (sqlite3.Error, OSError) as error:
-            raise ConfigError(f"the journal {path} cannot be opened: {error}; is another daemon using it?") from error
+        self._database = _opened(path, bounds)
         self._last = self._database.execute("select coalesce(max(number), 0) from request").fetchone()[0]
 
     def next_number(self) -> int:
@@ -243,8 +243,24 @@ def _message(text: bytes) -> Message:
 
 
 def _opened(path: Path | None, bounds: Bounds) -> sqlite3.Connection:
-    if path is not None:
-        path.parent.mkdir(parents=True, exist_ok=True)
+    """The database, new where there is none; one that is damaged is put aside, since a board must come up by itself."""
+    try:
+        if path is not None:
+            path.parent.mkdir(parents=True, exist_ok=True)
+        return _connected(path, bounds)
+    except (sqlite3.OperationalError, OSError) as error:
+        raise ConfigError(f"the journal {path} cannot be opened: {error}; does another daemon use it?") from error
+    except sqlite3.DatabaseError as error:
+        assert path is not None
+        aside = path.with_name(f"{path.name}.damaged")
+        log.error("the journal %s is damaged (%s); it is kept as %s, and a new one begun", path, error, aside.name)
+        path.replace(aside)
+        for rest in ("-wal", "-shm"):
+            path.with_name(path.name + rest).unlink(missing_ok=True)
+        return _connected(path, bounds)
+
+
+def _connected(path: Path | None, bounds: Bounds) -> sqlite3.Connection:
     database = sqlite3.connect(path or ":memory:", timeout=1, check_same_thread=False)
     database.execute("pragma locking_mode = exclusive")
     database.execute("pragma journal_mode = wal")
@@ -252,7 +268,9 @@ def _opened(path: Path | None, bounds: Bounds) -> sqlite3.Connection:
     database.execute(f"pragma max_page_count = {bounds.max_bytes // PAGE_BYTES}")
     version = database.execute("pragma user_version").fetchone()[0]
     if version not in (0, SCHEMA_VERSION):
-        raise sqlite3.DatabaseError(f"it has schema version {version}, but this daemon reads {SCHEMA_VERSION}")
+        raise ConfigError(f"the journal {path} has schema version {version}, but this daemon reads {SCHEMA_VERSION}")
+    if (state := database.execute("pragma quick_check(1)").fetchone()[0]) != "ok":
+        raise sqlite3.DatabaseError(state)
     with database:
         if version == 0:
             database.executescript(f"begin; {SCHEMA} pragma user_version = {SCHEMA_VERSION};")

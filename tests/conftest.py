@@ -77,12 +77,16 @@ def embedded_broker(folder: Path, port: int | None = None, websocket_port: int |
 def mosquitto(folder: Path, port: int | None = None, config: str = "") -> Iterator[int]:
     """Debian's Mosquitto as a process."""
     port = port or free_port()
-    path = folder / "mosquitto.conf"
-    path.write_text(f"listener {port} 127.0.0.1\nallow_anonymous true\nuser root\n{config}")
-    program = shutil.which("mosquitto") or "/usr/sbin/mosquitto"
-    with running([program, "-c", str(path)], folder / "mosquitto.log"):
+    with running(mosquitto_command(folder, port, config), folder / "mosquitto.log"):
         wait_for_port(port)
         yield port
+
+
+def mosquitto_command(folder: Path, port: int, config: str = "") -> list[str]:
+    """What starts it, its configuration written into the folder."""
+    path = folder / "mosquitto.conf"
+    path.write_text(f"listener {port} 127.0.0.1\nallow_anonymous true\nuser root\n{config}")
+    return [shutil.which("mosquitto") or "/usr/sbin/mosquitto", "-c", str(path)]
 
 
 @contextmanager

@@ -1,0 +1,225 @@
+"""Many requests while daemon and broker are killed: what reached whom, and what was generated how often.
+
+The daemon is `python -m edge.testing`, real but for its engine; the broker is Mosquitto with its persistence on.
+Askers do what the contract tells them to: they keep a session, publish with QoS 1, and repeat a request, under its
+name, that had no answer for a while.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import paho.mqtt.client as paho
+from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
+from paho.mqtt.packettypes import PacketTypes
+from paho.mqtt.properties import Properties
+
+from tests.conftest import free_port, mosquitto_command, wait_for_port
+
+ROOT = Path(__file__).resolve().parent.parent
+OPEN_MAX = 4
+"""Requests that an asker has out at once."""
+REPEAT_SECONDS = 5.0
+PERSISTENT = "persistence true\npersistence_location {folder}/\nautosave_interval 1\nautosave_on_changes true\n"
+
+
+@dataclass
+class Outcome:
+    """What a storm left. answers: each request's terminal messages. begun: how often the engine began each."""
+
+    requests: int
+    seconds: float
+    kills: dict[str, int]
+    answers: dict[str, list[dict[str, Any]]]
+    begun: Counter[str]
+    repeats: int
+
+    @property
+    def lost(self) -> int:
+        """Requests without a terminal message."""
+        return self.requests - sum(1 for each in self.answers.values() if each)
+
+    @property
+    def contradicted(self) -> int:
+        """Requests whose terminal messages are not all the same."""
+        return sum(1 for each in self.answers.values() if any(other != each[0] for other in each))
+
+    @property
+    def failed(self) -> int:
+        """Requests whose terminal message is not a whole answer."""
+        return sum(1 for each in self.answers.values() if each and each[0]["code"] != 200)
+
+    @property
+    def begun_again(self) -> int:
+        """Generations beyond one a request."""
+        return sum(count - 1 for count in self.begun.values())
+
+
+@dataclass
+class Asker:
+    """A client with a session that outlives its connections."""
+
+    port: int
+    name: str
+    count: int
+    answers: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
+    repeats: int = 0
+
+    def __post_init__(self) -> None:
+        self._asked: dict[str, float] = {}
+        self._next = 0
+        self._client = paho.Client(
+            CallbackAPIVersion.VERSION2, f"asker-{self.name}", protocol=MQTTProtocolVersion.MQTTv5
+        )
+        self._client.reconnect_delay_set(1, 1)
+        self._client.on_connect = lambda client, *_: client.subscribe(f"edge/test/reply/{self.name}", 1)
+        self._client.on_message = lambda _client, _data, message: self._hear(json.loads(message.payload))
+        self._client.on_subscribe = lambda *_: setattr(self, "is_ready", True)
+        self.is_ready = False
+
+    def start(self) -> None:
+        """Connect, keep the session for an hour."""
+        properties = Properties(PacketTypes.CONNECT)
+        properties.SessionExpiryInterval = 3600
+        self._client.connect("127.0.0.1", self.port, 30, clean_start=False, properties=properties)
+        self._client.loop_start()
+
+    def stop(self) -> None:
+        """Disconnect."""
+        self._client.disconnect()
+        self._client.loop_stop()
+
+    def _hear(self, body: dict[str, Any]) -> None:
+        if body["type"] == "reply":
+            self.answers.setdefault(body["id"], []).append(body)
+            self._asked.pop(body["id"], None)
+
+    def step(self, fields: dict[str, Any]) -> None:
+        """Ask the next ones, and again what had no answer for a while."""
+        if not self._client.is_connected():
+            return
+        now = time.monotonic()
+        for name, when in list(self._asked.items()):
+            if now - when > REPEAT_SECONDS:
+                self.repeats += 1
+                self._ask(name, fields)
+        while len(self._asked) < OPEN_MAX and self._next < self.count:
+            self._ask(f"{self.name}-{self._next}", fields)
+            self._next += 1
+
+    def _ask(self, name: str, fields: dict[str, Any]) -> None:
+        self._asked[name] = time.monotonic()
+        body = {"prompt": name, "id": name, "stream": False, **fields}
+        self._client.publish(f"edge/test/request/{self.name}", json.dumps(body), 1)
+
+
+class Process:
+    """A program that is started again after each kill."""
+
+    def __init__(self, command: list[str], log: Path, env: dict[str, str] | None = None, port: int = 0) -> None:
+        self._command, self._log, self._port = command, log, port
+        self._env = {**os.environ, **(env or {})}
+        self.kills = 0
+        self.start()
+
+    def start(self) -> None:
+        """Start it, and wait for its port where it has one."""
+        with self._log.open("ab") as output:
+            self._process = subprocess.Popen(self._command, stdout=output, stderr=output, env=self._env, cwd=ROOT)
+        if self._port:
+            wait_for_port(self._port)
+
+    def kill(self) -> None:
+        """-9, and start anew."""
+        self._process.kill()
+        self._process.wait()
+        self.kills += 1
+        self.start()
+
+    def stop(self) -> None:
+        """SIGTERM, and wait."""
+        self._process.send_signal(signal.SIGTERM)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self._process.wait(15)
+        self._process.kill()
+        self._process.wait()
+
+
+def storm(
+    folder: Path, requests: int, askers: int, daemon_kills: int, broker_kills: int, seed: int = 0, **env: str
+) -> Outcome:
+    """Ask, kill at seeded points of the way, and wait until everything is answered or nothing moves for a minute."""
+    port, jobs = free_port(), folder / "jobs.txt"
+    with running(folder, port, jobs, env) as (broker, daemon):
+        clients = [Asker(port, f"c{number}", requests // askers) for number in range(askers)]
+        for client in clients:
+            client.start()
+        started = time.monotonic()
+        due = schedule(requests, {"daemon": daemon_kills, "broker": broker_kills}, seed)
+        follow(clients, requests, due, {"daemon": daemon.kill, "broker": broker.kill})
+        seconds = time.monotonic() - started
+        time.sleep(1)  # what is on its way twice shall be seen
+        for client in clients:
+            client.stop()
+    answers = {name: bodies for client in clients for name, bodies in client.answers.items()}
+    begun = Counter(jobs.read_text().split())
+    kills = {"daemon": daemon.kills, "broker": broker.kills}
+    return Outcome(requests, seconds, kills, answers, begun, sum(client.repeats for client in clients))
+
+
+@contextlib.contextmanager
+def running(folder: Path, port: int, jobs: Path, env: dict[str, str]) -> Iterator[tuple[Process, Process]]:
+    """The broker and the daemon."""
+    command = mosquitto_command(folder, port, PERSISTENT.format(folder=folder))
+    broker = Process(command, folder / "broker.log", port=port)
+    settings = {
+        "EDGE_DEVICE": "test",
+        "EDGE_BROKER__PORT": str(port),
+        "EDGE_JOURNAL__FOLDER": str(folder / "state"),
+        "EDGE_LIMITS__QUEUE_LENGTH": "1000",
+        "EDGE_TELEMETRY__PERIOD_SECONDS": "60",
+        "EDGE_LOG_LEVEL": "warning",
+        **env,
+    }
+    daemon = Process([sys.executable, "-m", "edge.testing", f"--log={jobs}"], folder / "daemon.log", settings)
+    try:
+        yield broker, daemon
+    finally:
+        daemon.stop()
+        broker.stop()
+
+
+def schedule(requests: int, kills: dict[str, int], seed: int) -> list[tuple[int, str]]:
+    """After how many answers whom to kill."""
+    chance = random.Random(seed)  # noqa: S311 - a schedule, no secret
+    names = [name for name, count in kills.items() for _ in range(count)]
+    points = sorted(chance.sample(range(requests // 20, requests * 19 // 20), len(names)))
+    chance.shuffle(names)
+    return list(zip(points, names, strict=True))
+
+
+def follow(clients: list[Asker], requests: int, due: list[tuple[int, str]], kill: dict[str, Any]) -> None:
+    """Until all have their answers; kills on the way."""
+    due, moved, before = list(due), time.monotonic(), -1
+    while (answered := sum(len(client.answers) for client in clients)) < requests or due:
+        if answered != before:
+            before, moved = answered, time.monotonic()
+        if due and answered >= due[0][0]:
+            kill[due.pop(0)[1]]()
+        if time.monotonic() - moved > 60:
+            return
+        for client in clients:
+            client.step({})
+        time.sleep(0.002)
