@@ -80,6 +80,7 @@ class Limits(_Section):
     """`[limits]`: what is accepted, and how much of it."""
 
     queue_length: int = Field(default=16, ge=1, le=10_000, description="requests that may wait")
+    queue_per_client: int = Field(default=8, ge=1, le=10_000, description="requests of one client that may wait")
     payload_bytes: int = Field(default=262_144, ge=1024, description="largest payload that is read")
     max_tokens: int = Field(default=512, ge=1, description="length of an answer whose asker sets none")
     stop_seconds: float = Field(default=20, ge=0, description="time a running answer has when the daemon must stop")

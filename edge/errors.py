@@ -11,6 +11,7 @@ EdgeError
     ├── Conflict         409  a request of the same id is in flight
     ├── TooLarge         413  longer than the payload limit or the model's context
     ├── Unsupported      415  a content type or capability that this bundle lacks
+    ├── TooMany          429  its client has enough waiting
     ├── Cancelled        499  stopped because someone asked for it
     ├── EngineFailed     500  the engine broke while answering
     └── Unavailable      503  the queue is full, or the daemon is stopping
@@ -97,6 +98,12 @@ class Unsupported(Fault):
     code = 415
 
 
+class TooMany(Fault):
+    """A client has as many requests waiting as one may have."""
+
+    code = 429
+
+
 class Cancelled(Fault):
     """Someone asked for the request to be stopped."""
 
@@ -124,6 +131,7 @@ FAULTS: dict[int, type[Fault]] = {
         Conflict,
         TooLarge,
         Unsupported,
+        TooMany,
         Cancelled,
         EngineFailed,
         Unavailable,

@@ -112,6 +112,7 @@ class ResponseFormat(BaseModel):
         return {"type": "object"} if self.type == "json_object" else None
 
 
+Priority = Literal["high", "normal", "low"]
 Tokens = Annotated[int, Field(strict=True, ge=1, le=1_000_000)]
 
 
@@ -119,7 +120,7 @@ class ChatRequest(BaseModel):
     """A request's payload, with the OpenAI chat API's names.
 
     temperature: 0 to 2, 0 is greedy. top_p: 0 to 1. top_k: 1 up, 0 for off. repetition_penalty: 0.5 to 2.
-    max_tokens: None takes the daemon's default. deadline_ms: milliseconds from arrival.
+    max_tokens: None takes the daemon's default. deadline_ms: milliseconds from arrival. priority: whose turn is first.
     """
 
     model_config = ConfigDict(extra="ignore")
@@ -140,6 +141,7 @@ class ChatRequest(BaseModel):
     id: Annotated[StrictStr, Field(min_length=1, max_length=256)] | None = None
     response_topic: StrictStr | None = None
     deadline_ms: Annotated[int, Field(strict=True, ge=1)] | None = None
+    priority: Priority = "normal"
 
     @model_validator(mode="before")
     @classmethod
@@ -357,9 +359,9 @@ def parse_cancel(message: Message, topics: Topics) -> Cancel:
     return Cancel(client, name.strip().encode())
 
 
-def queued(address: Address, place: int) -> Message:
-    """Says that a request waits, and how many are before it."""
-    return _message(address, "queued", {"place": place}, qos=0)
+def queued(address: Address, place: int, seconds: float) -> Message:
+    """Says that a request waits, how many are before it, and when its turn will about be."""
+    return _message(address, "queued", {"place": place, "seconds": round(seconds, 1)}, qos=0)
 
 
 def delta(address: Address, index: int, text: str) -> Message:

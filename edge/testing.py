@@ -81,6 +81,7 @@ class ScriptedEngine:
 
     pieces: the text of every answer. pause_seconds: before each piece. fault: raised instead of an answer.
     dies_after: pieces after which it dies as a killed process does. hold: an event that answers wait for.
+    figures: seconds of prefill and of decode that it says an answer took.
     log: a file that gets the prompt of each job as it is begun.
     """
 
@@ -92,6 +93,7 @@ class ScriptedEngine:
         self.fault: Fault | None = None
         self.dies_after: int | None = None
         self.hold: asyncio.Event | None = None
+        self.figures = (0.01, 0.01)
         self.jobs: list[Job] = []
         self.starts = 0
         self._cancelled: set[int] = set()
@@ -148,7 +150,7 @@ class ScriptedEngine:
                 raise EngineFailed("the engine process ended while it was answering (signal 9)")
             self._heard = time.monotonic()
             yield piece
-        yield Finished("stop", 1, len(self.pieces), 0.01, 0.01)
+        yield Finished("stop", 1, len(self.pieces), *self.figures)
 
 
 def scripted_manifest(**changes: Any) -> Manifest:

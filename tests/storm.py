@@ -203,7 +203,7 @@ def running(folder: Path, port: int, jobs: Path, env: dict[str, str]) -> Iterato
 
 def schedule(requests: int, kills: dict[str, int], seed: int) -> list[tuple[int, str]]:
     """After how many answers whom to kill."""
-    chance = random.Random(seed)  # noqa: S311 - a schedule, no secret
+    chance = random.Random(seed)
     names = [name for name, count in kills.items() for _ in range(count)]
     points = sorted(chance.sample(range(requests // 20, requests * 19 // 20), len(names)))
     chance.shuffle(names)

@@ -18,6 +18,7 @@ from edge.service.announcements import Announcements, status_message
 from edge.service.answering import Answering
 from edge.service.ledger import Ledger
 from edge.service.outbox import Answer, Outbox
+from edge.service.pace import Pace
 from edge.service.protocols import Engine, Transport
 from edge.service.queue import Queue, stopping
 from edge.service.replies import Replies
@@ -51,11 +52,12 @@ class Service:
         self._settings, self._manifest = settings, manifest
         self._transport, self._engine = transport, engine
         self._topics = Topics(settings.device)
-        self._queue = Queue(settings.limits.queue_length)
+        pace = Pace()
+        self._queue = Queue(settings.limits, pace)
         inference = Inference(lambda: len(self._queue), engine.memory_bytes)
         self._ledger = Ledger(journal)
         self._outbox = Outbox(transport, self._ledger)
-        self._replies = Replies(transport, self._topics, inference, self._ledger, self._outbox)
+        self._replies = Replies(transport, self._topics, inference, pace, self._ledger, self._outbox)
         self._admission = Admission(settings, manifest, self._topics, self._queue, self._ledger, self._replies)
         self._announcements = Announcements(settings, manifest, transport, self._topics, [*sources, inference])
         self._answering = Answering(

@@ -43,8 +43,8 @@ class Admission:
         self._check(request)
         self._queue.check(request)
         waiting = Waiting(self._ledger.journal.next_number(), request, time.monotonic(), digest)
-        place = self._queue.put(waiting)
-        self._ledger.write(journal.accept(_entry(message, waiting)), lambda error: self._written(waiting, place, error))
+        self._queue.put(waiting)
+        self._ledger.write(journal.accept(_entry(message, waiting)), lambda error: self._written(waiting, error))
         return None
 
     def restore(self, entry: Entry) -> None:
@@ -70,12 +70,13 @@ class Admission:
         if known.reply is not None:
             self._replies.again(known.number, known.reply)
 
-    def _written(self, waiting: Waiting, place: int, error: JournalError | None) -> None:
+    def _written(self, waiting: Waiting, error: JournalError | None) -> None:
         """It is on disk: tell the asker where it waits. It is not: take it back, since a power cut would lose it."""
         if error is None:
             self._queue.written(waiting)
+            place = self._queue.place(waiting)
             if place or not self.is_ready:
-                self._replies.queued(waiting.request, place)
+                self._replies.queued(waiting.request, place, self._queue.seconds_before(waiting))
         elif self._queue.remove(waiting):
             full = Unavailable("the journal cannot be written; the board's disk may be full", retry_after=60)
             self._replies.end(waiting, messages.refusal(full))

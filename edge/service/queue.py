@@ -1,15 +1,22 @@
-"""Requests from their arrival to their terminal message: one running, the others in the order they came."""
+"""Requests from their arrival to their terminal message: one running, the others until it is their turn."""
 
 from __future__ import annotations
 
 import asyncio
+import itertools
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 
 from edge import messages
+from edge.config import Limits
 from edge.engine import Finished
-from edge.errors import Conflict, Fault, Unavailable
+from edge.errors import Conflict, Fault, TooMany, Unavailable
 from edge.messages import Outcome, Request, Timings, Usage
+from edge.service.pace import Pace
+from edge.service.turns import Turns
+
+URGENCY = {"high": 0, "normal": 1, "low": 2}
 
 
 def stopping() -> Unavailable:
@@ -73,9 +80,9 @@ class Waiting:
 class Queue:
     """A bounded queue and the one request that runs."""
 
-    def __init__(self, length: int) -> None:
-        self._length = length
-        self._waiting: list[Waiting] = []
+    def __init__(self, limits: Limits, pace: Pace) -> None:
+        self._limits, self._pace = limits, pace
+        self._waiting: Turns[Waiting] = Turns(len(URGENCY))
         self._is_closed = False
         self.running: Waiting | None = None
         self.arrived = asyncio.Event()
@@ -85,23 +92,62 @@ class Queue:
         return len(self._waiting)
 
     def check(self, request: Request) -> None:
-        """Unavailable where the queue is full or closed, Conflict where the request's name is taken."""
+        """Raise the Fault that says why a request may not wait here.
+
+        Unavailable: the queue is full or closed, or its deadline would pass before it is answered. TooMany: its
+        client has enough waiting. Conflict: its name is taken.
+        """
         if self._is_closed:
             raise stopping()
-        if len(self) >= self._length:
-            raise Unavailable(f"the queue is full ({len(self)} requests wait)", retry_after=10)
         if self.namesake(request):
             raise Conflict(f"a request with the id {request.address.id!r} is already waiting or running", "id")
+        own = self._waiting.of(request.address.asker)
+        if own >= self._limits.queue_per_client:
+            raise TooMany(f"{own} requests of this client wait already", retry_after=self._retry_after())
+        if len(self) >= self._limits.queue_length:
+            raise Unavailable(f"the queue is full ({len(self)} requests wait)", retry_after=self._retry_after())
+        self._check_deadline(request)
+
+    def _check_deadline(self, request: Request) -> None:
+        if request.deadline_seconds is None:
+            return
+        before, own = self.seconds_before(None), self._seconds(request)
+        if before + own > request.deadline_seconds:
+            raise Unavailable(
+                f"it would be answered in about {before + own:.0f} s, but {request.deadline_seconds:g} s are left",
+                retry_after=max(1, round(before)),
+            )
+
+    def _retry_after(self) -> int:
+        """Seconds until the next has its turn, as far as that is known."""
+        return max(1, round(self._left_of_running())) if self._pace.seconds_per_token else 10
+
+    def _seconds(self, request: Request) -> float:
+        return self._pace.seconds(request, self._limits.max_tokens)
+
+    def _left_of_running(self) -> float:
+        if self.running is None or self.running.started is None:
+            return 0.0
+        return max(0.0, self._seconds(self.running.request) - (time.monotonic() - self.running.started))
+
+    def seconds_before(self, waiting: Waiting | None) -> float:
+        """How long until one has its turn, or until all that wait now are done (None)."""
+        before = itertools.takewhile(lambda each: each is not waiting, self._waiting)
+        return self._left_of_running() + sum(self._seconds(each.request) for each in before)
+
+    def place(self, waiting: Waiting) -> int:
+        """How many come before it."""
+        before = itertools.takewhile(lambda each: each is not waiting, self._waiting)
+        return sum(1 for _ in before) + (self.running is not None)
 
     def namesake(self, request: Request) -> Waiting | None:
         """The open request that has a name of this one."""
         names = request.address.names
         return next((each for each in self._open() if each.request.address.names & names), None)
 
-    def put(self, waiting: Waiting) -> int:
-        """Take a request in; how many come before it."""
-        self._waiting.append(waiting)
-        return len(self._open()) - 1
+    def put(self, waiting: Waiting) -> None:
+        """Take a request in."""
+        self._waiting.put(waiting, waiting.request.address.asker, URGENCY[waiting.request.chat.priority])
 
     def written(self, waiting: Waiting) -> None:
         """It is on disk and may begin."""
@@ -110,42 +156,42 @@ class Queue:
 
     @property
     def is_ready(self) -> bool:
-        """Whether the first may begin; they are written in their order."""
-        return bool(self._waiting) and self._waiting[0].is_written
+        """Whether the one whose turn it is may begin."""
+        first = self._waiting.first()
+        return first is not None and first.is_written
 
     def put_back(self) -> None:
         """The running one must be begun again, before all others."""
         if self.running:
             self.running.restart()
-            self._waiting.insert(0, self.running)
+            self._waiting.put_first(self.running, self.running.request.address.asker)
             self.running = None
 
-    def _open(self) -> list[Waiting]:
+    def _open(self) -> Iterator[Waiting]:
         """Every request without its terminal message, the running one first."""
-        return [*([self.running] if self.running else []), *self._waiting]
+        if self.running:
+            yield self.running
+        yield from self._waiting
 
     def find(self, client: str | None, name: bytes) -> Waiting | None:
         """The open request of that client (None: anyone's) and name."""
         return next((each for each in self._open() if (client, name) in each.request.address.names), None)
 
     def begin(self) -> Waiting:
-        """Make the first in the queue the running one."""
-        self.running = self._waiting.pop(0)
+        """Make the one whose turn it is the running one."""
+        self.running = self._waiting.take()
         self.running.started = time.monotonic()
         self.running.attempts += 1
         return self.running
 
     def remove(self, waiting: Waiting) -> bool:
         """Take one out; False where it has begun."""
-        if waiting not in self._waiting:
-            return False
-        self._waiting.remove(waiting)
-        return True
+        return self._waiting.remove(waiting)
 
     def close(self) -> list[Waiting]:
         """Admit nothing more; hand back those that have not begun."""
-        left, self._waiting, self._is_closed = self._waiting, [], True
-        return left
+        self._is_closed = True
+        return self._waiting.clear()
 
     async def until_idle(self, deadline: float) -> bool:
         """Whether the running one ended before this point of the monotonic clock."""

@@ -12,6 +12,7 @@ from edge.journal import JournalError
 from edge.messages import Message, Outcome, Request
 from edge.service.ledger import Done, Ledger
 from edge.service.outbox import Answer, Outbox
+from edge.service.pace import Pace
 from edge.service.protocols import Transport
 from edge.service.queue import Waiting
 from edge.telemetry.inference import Inference
@@ -27,9 +28,15 @@ class Replies:
     """Every message to an asker leaves here, and every end is counted here."""
 
     def __init__(
-        self, transport: Transport, topics: Topics, inference: Inference, ledger: Ledger, outbox: Outbox
+        self,
+        transport: Transport,
+        topics: Topics,
+        inference: Inference,
+        pace: Pace,
+        ledger: Ledger,
+        outbox: Outbox,
     ) -> None:
-        self._transport, self._topics, self._inference = transport, topics, inference
+        self._transport, self._topics, self._inference, self._pace = transport, topics, inference, pace
         self._ledger, self._outbox = ledger, outbox
 
     def refuse(self, message: Message, fault: Fault) -> None:
@@ -39,10 +46,10 @@ class Replies:
         self._inference.count(outcome)
         self._transport.publish(messages.reply(messages.address_of(message, self._topics), outcome))
 
-    def queued(self, request: Request, place: int) -> None:
-        """The request waits, with so many before it; silent where no stream is wanted."""
+    def queued(self, request: Request, place: int, seconds: float) -> None:
+        """The request waits, with so many before it, for about so long; silent where no stream is wanted."""
         if request.chat.stream:
-            self._transport.publish(messages.queued(request.address, place))
+            self._transport.publish(messages.queued(request.address, place, seconds))
 
     def piece(self, waiting: Waiting, text: str) -> None:
         """The next piece of the running answer."""
@@ -53,6 +60,7 @@ class Replies:
     def end(self, waiting: Waiting, outcome: Outcome) -> None:
         """The terminal message, once: into the journal, then out."""
         self._inference.count(outcome)
+        self._pace.learn(waiting.request, outcome)
         reply = messages.reply(waiting.request.address, outcome)
         answer = Answer(waiting.number, reply, time.time() + worth_seconds(waiting))
         self._record(answer, lambda _error: self._outbox.add(answer))

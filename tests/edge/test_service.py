@@ -21,13 +21,15 @@ class Rig:
     """A running service and its two ends."""
 
     def __init__(self, engine: ScriptedEngine, queue_length: int = 2, journal: Journal | None = None) -> None:
-        settings = Settings(device="pi", limits={"queue_length": queue_length, "stop_seconds": 1})
+        settings = Settings(
+            device="pi", limits={"queue_length": queue_length, "queue_per_client": 4, "stop_seconds": 1}
+        )
         self.transport, self.engine = MemoryTransport(), engine
         self.service = Service(settings, scripted_manifest(), self.transport, engine, [], journal or Journal(None))
 
-    def ask(self, name: str = "q", **fields) -> None:
+    def ask(self, name: str = "q", topic: str = "edge/pi/request", **fields) -> None:
         """A request arrives."""
-        self.transport.arrive(Message("edge/pi/request", json.dumps({"prompt": "x", "id": name, **fields}).encode()))
+        self.transport.arrive(Message(topic, json.dumps({"prompt": "x", "id": name, **fields}).encode()))
 
     async def replies(self, count: int = 1) -> list[dict]:
         """Terminal messages, once there are so many."""
@@ -296,3 +298,62 @@ class FullJournal(Journal):
         if self.is_full:
             raise JournalError("database or disk is full")
         super().write(writes)
+
+
+def test_one_chatty_client_does_not_starve_another():
+    """Over its share it gets 429; the other one's first request comes right after the chatty one's first."""
+
+    async def work():
+        engine = ScriptedEngine()
+        engine.hold = asyncio.Event()
+        async with rig(engine, queue_length=5) as it:
+            for number in range(5):
+                it.ask(f"a{number}", topic="edge/pi/request/a")
+            it.ask("b0", topic="edge/pi/request/b")
+            (refused,) = await it.replies()
+            assert (refused["id"], refused["code"]) == ("a4", 429)
+            engine.hold.set()
+            assert [each["id"] for each in (await it.replies(6))[1:]] == ["a0", "b0", "a1", "a2", "a3"]
+
+    run(work)
+
+
+def test_the_urgent_come_first():
+    """Priorities count among those that wait; the running one goes on."""
+
+    async def work():
+        engine = ScriptedEngine()
+        engine.hold = asyncio.Event()
+        async with rig(engine, queue_length=5) as it:
+            it.ask("running")
+            await asyncio.sleep(0.1)
+            for name, priority in (("low", "low"), ("normal", "normal"), ("high", "high")):
+                it.ask(name, priority=priority)
+            await asyncio.sleep(0.1)
+            engine.hold.set()
+            assert [each["id"] for each in await it.replies(4)] == ["running", "high", "normal", "low"]
+
+    run(work)
+
+
+def test_a_deadline_that_cannot_be_kept_is_refused_at_once():
+    """Once the board knows its pace: 503 with when to come again, and the engine is not asked."""
+
+    async def work():
+        engine = ScriptedEngine(("a",) * 10, pause_seconds=0.05)
+        engine.figures = (0.5, 0.5)
+        async with rig(engine, queue_length=5) as it:
+            it.ask("learns")
+            await it.replies()
+            it.ask("runs", seed=1)
+            it.ask("late", deadline_ms=900)
+            it.ask("fits", deadline_ms=9000)
+            late = (await it.replies(2))[1]
+            assert (late["id"], late["code"]) == ("late", 503)
+            assert late["error"]["retry_after"] >= 1
+            assert [each["id"] for each in await it.replies(4)][2:] == ["runs", "fits"]
+            (waits,) = it.transport.bodies("queued")
+            assert (waits["id"], waits["place"]) == ("fits", 1)
+            assert 0 < waits["seconds"] <= 1
+
+    run(work)

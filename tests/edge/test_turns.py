@@ -1,0 +1,86 @@
+"""Whose turn it is, and how long until then."""
+
+from __future__ import annotations
+
+import random
+
+import pytest
+
+from edge.messages import Address, ChatRequest, Outcome, Request, Timings, Usage
+from edge.service.pace import Pace
+from edge.service.turns import Turns
+
+
+def line(*asked: str) -> Turns[str]:
+    """Requests by names such as `a1`, of client a; a capital is urgent."""
+    turns: Turns[str] = Turns(2)
+    for name in asked:
+        turns.put(name, name[0].lower(), 0 if name[0].isupper() else 1)
+    return turns
+
+
+def test_clients_take_turns():
+    """One that asks a lot does not make one that asks once wait for all of it."""
+    turns = line("a1", "a2", "a3", "b1", "c1", "c2")
+    assert list(turns) == ["a1", "b1", "c1", "a2", "c2", "a3"]
+    assert [turns.take() for _ in range(6)] == ["a1", "b1", "c1", "a2", "c2", "a3"]
+
+
+def test_a_client_that_was_served_goes_to_the_end():
+    """One that asks again and again comes after each of the others."""
+    turns = line("a1", "b1")
+    assert turns.take() == "a1"
+    turns.put("a2", "a", 1)
+    turns.put("c1", "c", 1)
+    assert list(turns) == ["b1", "a2", "c1"]
+
+
+def test_the_urgent_first():
+    """Whoever asked for it, and in turns among themselves."""
+    turns = line("a1", "B1", "C1", "B2", "b3")
+    assert list(turns) == ["B1", "C1", "B2", "a1", "b3"]
+    turns.put_first("a0", "a")
+    assert turns.first() == "a0"
+
+
+def test_order_told_is_order_taken():
+    """After any puts, takes and removals the order that is told is the order that comes, and nothing is lost."""
+    chance = random.Random(0)
+    turns: Turns[str] = Turns(3)
+    inside: set[str] = set()
+    for number in range(2000):
+        if chance.random() < 0.55:
+            client = chance.choice("abcde")
+            turns.put(f"{client}{number}", client, chance.randrange(3))
+            inside.add(f"{client}{number}")
+        elif inside and chance.random() < 0.5:
+            gone = chance.choice(sorted(inside))
+            assert turns.remove(gone)
+            inside.remove(gone)
+        elif inside:
+            told = next(iter(turns))
+            assert turns.first() == told == turns.take()
+            inside.remove(told)
+        assert len(turns) == len(inside)
+    told = list(turns)
+    assert set(told) == inside
+    assert [turns.take() for _ in told] == told
+    with pytest.raises(IndexError):
+        turns.take()
+
+
+def request(prompt: str, max_tokens: int | None = None) -> Request:
+    """A request for so many tokens."""
+    return Request(Address("edge/pi/reply", "q"), ChatRequest(prompt=prompt, max_tokens=max_tokens))
+
+
+def test_the_pace_is_learned():
+    """Nothing is foretold before the first answer; then by bytes of the prompt and tokens of the answer."""
+    pace = Pace()
+    assert pace.seconds(request("x" * 1000), 512) == 0
+    outcome = Outcome(200, "stop", usage=Usage(50, 20), timings=Timings(0, prefill_seconds=2, decode_seconds=4))
+    pace.learn(request("x" * 100), outcome)
+    assert pace.seconds(request("x" * 200), 512) == pytest.approx(4 + 4)
+    assert pace.seconds(request("x" * 200, max_tokens=5), 512) == pytest.approx(4 + 1)
+    pace.learn(request("x"), Outcome(499, "cancelled"))
+    assert pace.seconds(request("x" * 200), 512) == pytest.approx(8)
