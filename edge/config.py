@@ -83,6 +83,9 @@ class Limits(_Section):
     queue_per_client: int = Field(default=8, ge=1, le=10_000, description="requests of one client that may wait")
     payload_bytes: int = Field(default=262_144, ge=1024, description="largest payload that is read")
     max_tokens: int = Field(default=512, ge=1, description="length of an answer whose asker sets none")
+    stop_unheard: bool = Field(
+        default=True, description="stop a streamed answer when the broker says that nobody subscribes to its topic"
+    )
     stop_seconds: float = Field(default=20, ge=0, description="time a running answer has when the daemon must stop")
 
 

@@ -36,6 +36,8 @@ PERMANENT = {
 }
 """Refusals that trying again does not mend (MQTT 5, section 3.2.2.2)."""
 SESSION_TAKEN_OVER = 0x8E
+NO_MATCHING_SUBSCRIBERS = 0x10
+"""Of a PUBACK (MQTT 5, section 3.4.2.1)."""
 
 
 def _wake_up_pair() -> tuple[socket.socket, socket.socket]:
@@ -74,7 +76,7 @@ class MqttTransport:
         """Published at every connect, before anything else."""
         self.at_connect: Callable[[], None] = lambda: None
         self._connection = 0
-        self._unacknowledged: dict[int, Callable[[], None]] = {}
+        self._unacknowledged: dict[int, Callable[[bool], None]] = {}
         self._client = self._configured(client_id, will)
         self._client.manual_ack_set(acknowledges)
 
@@ -124,10 +126,11 @@ class MqttTransport:
         """Whether what is published now goes out now."""
         return self.connected.is_set()
 
-    def publish(self, message: Message, acknowledged: Callable[[], None] | None = None) -> None:
+    def publish(self, message: Message, acknowledged: Callable[[bool], None] | None = None) -> None:
         """Send a message, or keep it until the connection is back.
 
-        acknowledged: called in the event loop when the broker has it, with QoS 1.
+        acknowledged: called in the event loop when the broker has a QoS 1 message, with False where it says that
+        nobody subscribes to it.
         """
         properties = _publish_properties(message) if self._v5 else None
         info = self._client.publish(message.topic, message.payload, message.qos, message.retain, properties)
@@ -172,7 +175,7 @@ class MqttTransport:
         if acknowledged:
             if reason.is_failure:
                 log.warning("the broker refuses an answer: %s", reason)
-            acknowledged()
+            acknowledged(reason.value != NO_MATCHING_SUBSCRIBERS)
 
     def _refused(self, reason: ReasonCode) -> None:
         text = f"{self._settings.host}:{self._settings.port} refuses us: {reason}"

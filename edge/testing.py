@@ -30,6 +30,7 @@ class MemoryTransport:
         self.birth: list[Message] = []
         self.at_connect: Callable[[], None] = lambda: None
         self.is_connected = False
+        self.is_heard = True
         self.acknowledged: list[Message] = []
         self.published: list[Message] = []
         self.closed = False
@@ -41,12 +42,12 @@ class MemoryTransport:
         self.is_connected = True
         self.at_connect()
 
-    def publish(self, message: Message, acknowledged: Callable[[], None] | None = None) -> None:
+    def publish(self, message: Message, acknowledged: Callable[[bool], None] | None = None) -> None:
         """Keep a message for the test to see; the broker takes it at once."""
         self.published.append(message)
         self._news.set()
         if acknowledged:
-            asyncio.get_running_loop().call_soon(acknowledged)
+            asyncio.get_running_loop().call_soon(acknowledged, self.is_heard)
 
     def acknowledge(self, message: Message) -> None:
         """Keep what was acknowledged, in order."""
@@ -196,10 +197,11 @@ def main() -> None:
     from edge.serve import serve
 
     parser = argparse.ArgumentParser(prog="python -m edge.testing", description=main.__doc__)
-    parser.add_argument("--pause-seconds", type=float, default=0.0, help="before each of an answer's two pieces")
+    parser.add_argument("--pause-seconds", type=float, default=0.0, help="before each piece of an answer")
+    parser.add_argument("--pieces", type=int, default=2, help="pieces of an answer")
     parser.add_argument("--log", type=Path, help="file that gets the prompt of each job as it is begun")
     options = parser.parse_args()
-    engine = ScriptedEngine(pause_seconds=options.pause_seconds, log=options.log)
+    engine = ScriptedEngine(("word ",) * options.pieces, options.pause_seconds, options.log)
     asyncio.run(serve(load_settings(), scripted_manifest(), engine))
 
 

@@ -63,6 +63,8 @@ class Service:
         self._answering = Answering(
             self._queue, engine, self._replies, self._ledger, settings.limits, inference, self._announcements.tell
         )
+        if settings.limits.stop_unheard:
+            self._replies.unheard = lambda waiting: self._answering.interrupt(waiting, Cancelled("nobody listens"))
         self._notifier = Notifier()
         self._stopping = asyncio.Event()
 

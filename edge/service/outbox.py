@@ -59,7 +59,7 @@ class Outbox:
             return self._ledger.write(journal.deliver(answer.number))
         self._in_flight += 1
         message = replace(answer.message, message_expiry_interval=left)
-        return self._transport.publish(message, lambda: self._acknowledged(answer))
+        return self._transport.publish(message, lambda _heard: self._acknowledged(answer))
 
     def _acknowledged(self, answer: Answer) -> None:
         self._in_flight -= 1

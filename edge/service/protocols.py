@@ -10,6 +10,9 @@ from edge.engine import Finished, Job
 from edge.errors import BrokerError
 from edge.messages import Message
 
+Acknowledged = Callable[[bool], None]
+"""Called in the event loop when the broker has a QoS 1 message; False where it says that nobody subscribes to it."""
+
 
 class Transport(Protocol):
     """Messages in and out; edge.mqtt.MqttTransport is the real one."""
@@ -29,11 +32,8 @@ class Transport(Protocol):
     def start(self) -> None:
         """Connect in the background, and again whenever the connection is lost."""
 
-    def publish(self, message: Message, acknowledged: Callable[[], None] | None = None) -> None:
-        """Send a message, or keep it until the connection is back.
-
-        acknowledged: called in the event loop when the broker has it, with QoS 1.
-        """
+    def publish(self, message: Message, acknowledged: Acknowledged | None = None) -> None:
+        """Send a message, or keep it until the connection is back."""
 
     def acknowledge(self, message: Message) -> None:
         """Tell the broker that an arrived message is in safe hands: its PUBACK."""

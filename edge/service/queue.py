@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import math
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
@@ -29,7 +30,8 @@ class Waiting:
     """A request from its arrival to its terminal message.
 
     number: the journal's. arrived: on the monotonic clock. digest: of its message. attempts: how often it was begun.
-    is_written: whether it is on disk, before which it is not begun.
+    is_written: whether it is on disk, before which it is not begun. probed: when the broker was last asked whether
+    somebody listens.
     """
 
     number: int
@@ -42,6 +44,7 @@ class Waiting:
     index: int = 0
     started: float | None = None
     first_token: float | None = None
+    probed: float = -math.inf
     ended_by: Fault | None = None
 
     @property

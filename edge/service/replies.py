@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
+from collections.abc import Callable
+from dataclasses import replace
 
 from edge import journal, messages
 from edge.errors import Fault
@@ -20,6 +22,8 @@ from edge.topics import Topics
 
 log = logging.getLogger(__name__)
 
+PROBE_SECONDS = 2.0
+"""Between two deltas with QoS 1, whose PUBACK says whether anybody subscribes to the topic."""
 KEEP_SECONDS, KEEP_SECONDS_MIN = 3600.0, 60.0
 RETRY_SECONDS = 5.0
 
@@ -38,6 +42,8 @@ class Replies:
     ) -> None:
         self._transport, self._topics, self._inference, self._pace = transport, topics, inference, pace
         self._ledger, self._outbox = ledger, outbox
+        self.unheard: Callable[[Waiting], None] = lambda _waiting: None
+        """Called where the broker says that nobody listens to an answer."""
 
     def refuse(self, message: Message, fault: Fault) -> None:
         """A message that did not become a request."""
@@ -52,10 +58,16 @@ class Replies:
             self._transport.publish(messages.queued(request.address, place, seconds))
 
     def piece(self, waiting: Waiting, text: str) -> None:
-        """The next piece of the running answer."""
-        if waiting.request.chat.stream:
-            self._transport.publish(messages.delta(waiting.request.address, waiting.index, text))
-            waiting.index += 1
+        """The next piece of the running answer; one every few seconds asks whether anybody listens."""
+        if not waiting.request.chat.stream:
+            return None
+        delta = messages.delta(waiting.request.address, waiting.index, text)
+        waiting.index += 1
+        now = time.monotonic()
+        if now - waiting.probed < PROBE_SECONDS or not self._transport.is_connected:
+            return self._transport.publish(delta)
+        waiting.probed = now
+        return self._transport.publish(replace(delta, qos=1), lambda heard: None if heard else self.unheard(waiting))
 
     def end(self, waiting: Waiting, outcome: Outcome) -> None:
         """The terminal message, once: into the journal, then out."""

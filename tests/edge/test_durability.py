@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+import json
+import sys
+from pathlib import Path
+
 import pytest
 
+from tests.clients import User
+from tests.conftest import running
 from tests.storm import storm
 
 
@@ -14,3 +20,22 @@ def test_kills_lose_nothing(tmp_path):
     assert (outcome.lost, outcome.contradicted, outcome.failed) == (0, 0, 0)
     assert outcome.kills == {"daemon": 2, "broker": 1}
     assert set(outcome.begun) == set(outcome.answers)
+
+
+def test_an_asker_that_leaves_stops_its_answer(broker: int, tmp_path: Path):
+    """Both brokers tell that nobody subscribes any more; the board counts a 499 long before the answer's end."""
+    settings = {
+        "EDGE_DEVICE": "test",
+        "EDGE_BROKER__PORT": str(broker),
+        "EDGE_JOURNAL__FOLDER": str(tmp_path / "state"),
+        "EDGE_TELEMETRY__PERIOD_SECONDS": "0.5",
+    }
+    scripted = [sys.executable, "-m", "edge.testing", "--pieces=1000", "--pause-seconds=0.05"]
+    with running(scripted, tmp_path / "daemon.log", settings), User(broker, "edge/test/telemetry") as watcher:
+        with User(broker, "edge/test/reply/me") as asker:
+            asker.wait_online()
+            asker.publish("edge/test/request/me", {"prompt": "Tell me everything.", "id": "q"})
+            assert json.loads(asker.next().payload)["type"] == "delta"
+        while not (counts := json.loads(watcher.next(20).payload)["inference"]["requests"]):
+            pass
+        assert counts == {"499": 1}

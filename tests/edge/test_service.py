@@ -357,3 +357,21 @@ def test_a_deadline_that_cannot_be_kept_is_refused_at_once():
             assert 0 < waits["seconds"] <= 1
 
     run(work)
+
+
+def test_an_answer_that_nobody_hears_is_stopped():
+    """The broker says that the topic has no subscriber: the engine is stopped, and the next one has its turn."""
+
+    async def work():
+        engine = ScriptedEngine(("a",) * 200, pause_seconds=0.01)
+        async with rig(engine) as it:
+            it.ask()
+            await it.transport.wait_for("delta", 3)
+            assert it.transport.bodies("reply") == []
+            it.transport.is_heard = False
+            it.ask("next", seed=1)
+            first, second = await it.replies(2)
+            assert (first["code"], first["error"]["message"]) == (499, "nobody listens")
+            assert 0 < first["usage"]["completion_tokens"] < 200 > second["usage"]["completion_tokens"]
+
+    run(work)
