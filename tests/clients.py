@@ -44,7 +44,7 @@ class User:
         )
         self._options: dict[str, Any] = {}
         if self.v5:
-            properties = Properties(PacketTypes.CONNECT)
+            properties = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]  # paho leaves it bare
             properties.SessionExpiryInterval = expiry
             if receive_maximum:
                 properties.ReceiveMaximum = receive_maximum
@@ -84,7 +84,7 @@ class User:
         """Publish; bytes and text as they are, anything else as JSON. Returns the packet identifier."""
         made = None
         if self.v5 and properties:
-            made = Properties(PacketTypes.PUBLISH)
+            made = Properties(PacketTypes.PUBLISH)  # type: ignore[no-untyped-call]  # paho leaves it bare
             for name, value in properties.items():
                 setattr(made, name, value)
         data = payload if isinstance(payload, bytes | str) else json.dumps(payload)

@@ -81,7 +81,7 @@ class Answering:
                 return self._queue.put_back()
             self._replies.end(waiting, waiting.failure(fault))
         finally:
-            self._queue.running = None
+            self._queue.end()
         return None
 
     @contextlib.contextmanager

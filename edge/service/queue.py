@@ -6,7 +6,6 @@ import asyncio
 import itertools
 import math
 import time
-from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 
 from edge import messages
@@ -17,6 +16,8 @@ from edge.messages import Outcome, Request, Timings, Usage
 from edge.service.pace import Pace
 from edge.service.turns import Turns
 
+Name = tuple[str | None, bytes]
+"""A client, and what it calls a request."""
 URGENCY = {"high": 0, "normal": 1, "low": 2}
 
 
@@ -86,6 +87,7 @@ class Queue:
     def __init__(self, limits: Limits, pace: Pace) -> None:
         self._limits, self._pace = limits, pace
         self._waiting: Turns[Waiting] = Turns(len(URGENCY))
+        self._by_name: dict[Name, Waiting] = {}
         self._is_closed = False
         self.running: Waiting | None = None
         self.arrived = asyncio.Event()
@@ -145,11 +147,11 @@ class Queue:
 
     def namesake(self, request: Request) -> Waiting | None:
         """The open request that has a name of this one."""
-        names = request.address.names
-        return next((each for each in self._open() if each.request.address.names & names), None)
+        return next((self._by_name[name] for name in request.address.names if name in self._by_name), None)
 
     def put(self, waiting: Waiting) -> None:
         """Take a request in."""
+        self._by_name |= dict.fromkeys(waiting.request.address.names, waiting)
         self._waiting.put(waiting, waiting.request.address.asker, URGENCY[waiting.request.chat.priority])
 
     def written(self, waiting: Waiting) -> None:
@@ -170,15 +172,9 @@ class Queue:
             self._waiting.put_first(self.running, self.running.request.address.asker)
             self.running = None
 
-    def _open(self) -> Iterator[Waiting]:
-        """Every request without its terminal message, the running one first."""
-        if self.running:
-            yield self.running
-        yield from self._waiting
-
     def find(self, client: str | None, name: bytes) -> Waiting | None:
         """The open request of that client (None: anyone's) and name."""
-        return next((each for each in self._open() if (client, name) in each.request.address.names), None)
+        return self._by_name.get((client, name))
 
     def begin(self) -> Waiting:
         """Make the one whose turn it is the running one."""
@@ -187,14 +183,30 @@ class Queue:
         self.running.attempts += 1
         return self.running
 
+    def end(self) -> None:
+        """The running one is done with, unless it was put back."""
+        if self.running:
+            self._forget(self.running)
+            self.running = None
+
     def remove(self, waiting: Waiting) -> bool:
         """Take one out; False where it has begun."""
-        return self._waiting.remove(waiting)
+        if not self._waiting.remove(waiting):
+            return False
+        self._forget(waiting)
+        return True
 
     def close(self) -> list[Waiting]:
         """Admit nothing more; hand back those that have not begun."""
         self._is_closed = True
-        return self._waiting.clear()
+        left = self._waiting.clear()
+        for waiting in left:
+            self._forget(waiting)
+        return left
+
+    def _forget(self, waiting: Waiting) -> None:
+        for name in waiting.request.address.names:
+            self._by_name.pop(name, None)
 
     async def until_idle(self, deadline: float) -> bool:
         """Whether the running one ended before this point of the monotonic clock."""
