@@ -10,6 +10,7 @@ say the same. A credential is a file in `$CREDENTIALS_DIRECTORY` named `broker_p
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import socket
@@ -26,7 +27,7 @@ from pydantic_settings import (
 )
 
 from edge.errors import ConfigError
-from edge.topics import LEVEL
+from edge.topics import LEVEL, RESPONSE_TOPICS, Topics
 
 CONFIG_VARIABLE = "EDGE_CONFIG"
 CREDENTIALS = {"broker_username": ("broker", "username"), "broker_password": ("broker", "password")}
@@ -81,6 +82,9 @@ class Limits(_Section):
 
     queue_length: int = Field(default=16, ge=1, le=10_000, description="requests that may wait")
     queue_per_client: int = Field(default=8, ge=1, le=10_000, description="requests of one client that may wait")
+    response_topics: list[str] = Field(
+        default=list(RESPONSE_TOPICS), description="what a response topic may begin with"
+    )
     payload_bytes: int = Field(default=262_144, ge=1024, description="largest payload that is read")
     max_tokens: int = Field(default=512, ge=1, description="length of an answer whose asker sets none")
     stop_unheard: bool = Field(
@@ -126,12 +130,20 @@ class Settings(BaseSettings):
     device: Annotated[str, Field(pattern=rf"^{LEVEL.pattern}$")] = Field(
         default_factory=_hostname, description="name of this board in every topic; its host name by default"
     )
+    fleet: Annotated[str, Field(pattern=rf"^{LEVEL.pattern}$")] | None = Field(
+        default=None, description="name under which several boards share requests (MQTT shared subscriptions)"
+    )
     log_level: Literal["debug", "info", "warning", "error"] = Field(default="info", description="how much is logged")
     broker: Broker = Broker()
     engine: Engine = Engine()
     limits: Limits = Limits()
     journal: Journal = Field(default_factory=Journal)
     telemetry: Telemetry = Telemetry()
+
+    @property
+    def topics(self) -> Topics:
+        """The topics of the device."""
+        return Topics(self.device, self.fleet, tuple(self.limits.response_topics))
 
     @classmethod
     def settings_customise_sources(
@@ -169,7 +181,14 @@ def _read_toml(path: Path | None) -> dict[str, Any]:
     if path is None:
         return {}
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
+        found = tomllib.loads(path.read_text(encoding="utf-8"))
+        is_secret = "password" in found.get("broker", {})
+        if is_secret and path.stat().st_mode & 0o007:
+            raise ConfigError(
+                f"{path} holds broker.password and can be read by everyone; `chmod 640 {path}`,"
+                " or use systemd's LoadCredential=broker_password"
+            )
+        return found
     except OSError as error:
         raise ConfigError(f"{path} cannot be read: {error.strerror}") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
@@ -244,10 +263,5 @@ def print_config(settings: Settings) -> str:
 
 
 def _toml(value: Any) -> str:
-    if isinstance(value, bool):
-        return str(value).lower()
-    return (
-        str(value)
-        if isinstance(value, int | float)
-        else '"' + str(value).replace("\\", "\\\\").replace('"', '\\"') + '"'
-    )
+    """A value as TOML spells it, which for these is JSON's way."""
+    return json.dumps(value)

@@ -242,13 +242,13 @@ def _check_envelope(message: Message, payload_bytes_max: int) -> None:
 def address_of(message: Message, topics: Topics, fields: dict[str, Any] | None = None) -> Address:
     """Where answers to a message go: what it names where that may be used, else the client's reply topic."""
     fields = _readable_fields(message) if fields is None else fields
-    client = topics.parse(message.topic)[1]
+    place = topics.parse(message.topic)
     named = message.response_topic or fields.get("response_topic")
     usable = isinstance(named, str) and topics.refusal(named) is None
     given = fields.get("id")
     known = given if isinstance(given, str) and 0 < len(given) <= 256 else _printable(message.correlation_data)
-    topic = str(named) if usable else topics.reply(client)
-    return Address(topic, known or uuid.uuid4().hex[:12], client, message.correlation_data)
+    topic = str(named) if usable else place.reply
+    return Address(topic, known or uuid.uuid4().hex[:12], place.client, message.correlation_data)
 
 
 def _readable_fields(message: Message) -> dict[str, Any]:
@@ -347,7 +347,7 @@ def parse_cancel(message: Message, topics: Topics) -> Cancel:
 
     The request is named by correlation data, by `{"id": …}` or by the bare id as text.
     """
-    client = topics.parse(message.topic)[1]
+    client = topics.parse(message.topic).client
     if message.correlation_data:
         return Cancel(client, message.correlation_data)
     if len(message.payload) > 4096:

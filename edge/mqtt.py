@@ -98,6 +98,7 @@ class MqttTransport:
         client.on_connect_fail = self._on_connect_fail
         client.on_message = self._on_message
         client.on_publish = self._on_publish
+        client.on_subscribe = self._on_subscribe
         return client
 
     def _tls(self) -> ssl.SSLContext:
@@ -176,6 +177,11 @@ class MqttTransport:
             if reason.is_failure:
                 log.warning("the broker refuses an answer: %s", reason)
             acknowledged(reason.value != NO_MATCHING_SUBSCRIBERS)
+
+    def _on_subscribe(self, _c: paho.Client, _data: Any, _mid: int, reasons: list[ReasonCode], _p: Any) -> None:
+        for topic, reason in zip(self._subscriptions, reasons, strict=False):
+            if reason.is_failure:
+                log.error("the broker refuses the subscription %s: %s", topic, reason)
 
     def _refused(self, reason: ReasonCode) -> None:
         text = f"{self._settings.host}:{self._settings.port} refuses us: {reason}"

@@ -16,7 +16,6 @@ from edge.service import Engine, Service, status_message
 from edge.telemetry import Source
 from edge.telemetry.host import Board, Cpu, Memory, available_bytes
 from edge.telemetry.thermal import Thermal
-from edge.topics import Topics
 from edge.worker import Worker
 
 
@@ -48,7 +47,7 @@ def checked_bundle(settings: Settings) -> Bundle:
 
 async def serve(settings: Settings, manifest: Manifest, engine: Engine) -> None:
     """Put the parts together and run them until a signal."""
-    topics = Topics(settings.device)
+    topics = settings.topics
     transport = MqttTransport(
         settings.broker,
         f"edge-{settings.device}",

@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
+import sys
 import time
 from collections.abc import AsyncGenerator, Callable, Mapping
 from pathlib import Path
@@ -18,7 +19,7 @@ from typing import Any
 from edge.bundle import Manifest
 from edge.config import load_settings
 from edge.engine import Finished, Job
-from edge.errors import BrokerError, EngineFailed, Fault
+from edge.errors import BrokerError, EdgeError, EngineFailed, Fault
 from edge.messages import Message
 
 
@@ -192,8 +193,8 @@ def write_tree(root: Path, files: Mapping[str, str]) -> Path:
     return root
 
 
-def main() -> None:
-    """The daemon with a scripted engine, until SIGTERM."""
+def main() -> int:
+    """The daemon with a scripted engine, until SIGTERM; exit statuses are `edge serve`'s."""
     from edge.serve import serve
 
     parser = argparse.ArgumentParser(prog="python -m edge.testing", description=main.__doc__)
@@ -202,8 +203,13 @@ def main() -> None:
     parser.add_argument("--log", type=Path, help="file that gets the prompt of each job as it is begun")
     options = parser.parse_args()
     engine = ScriptedEngine(("word ",) * options.pieces, options.pause_seconds, options.log)
-    asyncio.run(serve(load_settings(), scripted_manifest(), engine))
+    try:
+        asyncio.run(serve(load_settings(), scripted_manifest(), engine))
+    except EdgeError as error:
+        print(f"edge.testing: {error}", file=sys.stderr)
+        return error.exit_status
+    return 0
 
 
 if __name__ == "__main__":
-    main()
+    raise SystemExit(main())

@@ -7,6 +7,8 @@
     edge/<device>/info                 retained: which model, what it can do
     edge/<device>/telemetry            heat, memory, load, speed, queue
 
+    edge/<fleet>/request, cancel, reply  the same for boards that share their work
+
 The client level is for brokers with access lists: a device may write its own `request/<client>` and read its
 own `reply/<client>` only.
 """
@@ -15,20 +17,41 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from typing import NamedTuple
 
 ROOT = "edge"
 LEVEL = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
-"""What a device or client may be called: one topic level without surprises."""
+"""What a device, fleet or client may be called: one topic level without surprises."""
 
 TOPIC_BYTES_MAX = 1024
 """Far below MQTT's 65,535: a response topic is kept with its request."""
+RESPONSE_TOPICS = ("edge/", "answers/", "response/")
+"""Where answers may go unless the operator says otherwise."""
+
+
+class Place(NamedTuple):
+    """A topic of ours, taken apart. base: of the device, or of its fleet. kind: `request` or `cancel` or another."""
+
+    base: str
+    kind: str
+    client: str | None
+
+    @property
+    def reply(self) -> str:
+        """Where answers go that name no other place."""
+        return _with_client(f"{self.base}/reply", self.client)
 
 
 @dataclass(frozen=True)
 class Topics:
-    """The topics of one device."""
+    """The topics of one device.
+
+    fleet: the name that several boards share requests under. response_topics: what a response topic may begin with.
+    """
 
     device: str
+    fleet: str | None = None
+    response_topics: tuple[str, ...] = RESPONSE_TOPICS
 
     @property
     def base(self) -> str:
@@ -64,16 +87,22 @@ class Topics:
 
     @property
     def subscriptions(self) -> list[str]:
-        """What the daemon listens to."""
-        return [self.request(), self.request("+"), self.cancel(), self.cancel("+")]
+        """What the daemon listens to: a fleet's requests go to one of its boards each, its cancels to all."""
+        own = [self.request(), self.request("+"), self.cancel(), self.cancel("+")]
+        if self.fleet is None:
+            return own
+        shared = Topics(self.fleet)
+        requests = [f"$share/{self.fleet}/{topic}" for topic in (shared.request(), shared.request("+"))]
+        return [*own, *requests, shared.cancel(), shared.cancel("+")]
 
-    def parse(self, topic: str) -> tuple[str, str | None]:
-        """A topic as its kind (`request`, `cancel`, …) and client; ValueError where it is none of ours."""
-        prefix = f"{self.base}/"
-        kind, _, client = topic.removeprefix(prefix).partition("/")
-        if not topic.startswith(prefix) or (client and not LEVEL.fullmatch(client)):
-            raise ValueError(f"not a topic of {self.device}: {topic}")
-        return kind, client or None
+    def parse(self, topic: str) -> Place:
+        """A topic of the device or of its fleet, taken apart; ValueError where it is none of these."""
+        for name in filter(None, (self.device, self.fleet)):
+            base = f"{ROOT}/{name}"
+            kind, _, client = topic.removeprefix(f"{base}/").partition("/")
+            if topic.startswith(f"{base}/") and (not client or LEVEL.fullmatch(client)):
+                return Place(base, kind, client or None)
+        raise ValueError(f"not a topic of {self.device}: {topic}")
 
     def refusal(self, topic: str) -> str | None:
         """Why answers may not go to a topic that an asker named; None where they may."""
@@ -81,10 +110,11 @@ class Topics:
             return f"must be 1 to {TOPIC_BYTES_MAX} bytes without a null character"
         if "+" in topic or "#" in topic:
             return "must be a plain topic, without the wildcards + and #"
-        if topic.startswith("$"):
-            return "must not be one of the broker's own topics ($…)"
-        if topic.startswith(f"{self.base}/") and not topic.startswith(self.reply()):
-            return f"must not be one of this device's own topics ({self.base}/…) other than {self.reply()}"
+        if not topic.startswith(self.response_topics):
+            return f"must begin with {' or '.join(self.response_topics)} (the board's limits.response_topics)"
+        levels = topic.split("/")
+        if levels[0] == ROOT and levels[2:3] != ["reply"]:
+            return f"must not be one of a board's own topics ({ROOT}/…) other than {ROOT}/<device>/reply"
         return None
 
 

@@ -25,7 +25,6 @@ from edge.service.replies import Replies
 from edge.systemd import Notifier
 from edge.telemetry import Source
 from edge.telemetry.inference import Inference
-from edge.topics import Topics
 
 __all__ = ["Engine", "Service", "Transport", "status_message"]
 
@@ -51,7 +50,7 @@ class Service:
     ) -> None:
         self._settings, self._manifest = settings, manifest
         self._transport, self._engine = transport, engine
-        self._topics = Topics(settings.device)
+        self._topics = settings.topics
         pace = Pace()
         self._queue = Queue(settings.limits, pace)
         inference = Inference(lambda: len(self._queue), engine.memory_bytes)
@@ -170,7 +169,7 @@ class Service:
     def _understood(self, message: Message) -> Request | Cancel | Fault | None:
         """What a message asks for; None where it is not for us."""
         try:
-            kind, _ = self._topics.parse(message.topic)
+            kind = self._topics.parse(message.topic).kind
         except ValueError:
             log.warning("a message on a topic that is not ours was ignored")
             return None

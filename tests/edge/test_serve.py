@@ -145,10 +145,10 @@ def telemetry(user: User) -> None:
 
 def old_version(user: User) -> None:
     """MQTT 3.1.1: id and response topic are in the payload."""
-    user.client.subscribe("old/answers", 1)
-    asked = {"prompt": QUESTION, "id": "q5", "response_topic": "old/answers", "max_tokens": 12}
+    user.client.subscribe("answers/old", 1)
+    asked = {"prompt": QUESTION, "id": "q5", "response_topic": "answers/old", "max_tokens": 12}
     user.publish("edge/test/request", asked)
-    while (message := user.next(60)).topic != "old/answers":
+    while (message := user.next(60)).topic != "answers/old":
         pass
     assert json.loads(message.payload)["id"] == "q5"
 

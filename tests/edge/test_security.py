@@ -1,0 +1,149 @@
+"""The shipped broker configuration with a real broker: TLS, names, and one identity that tries to be another."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import ssl
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.clients import User
+from tests.conftest import ROOT, free_port, running, wait_for_port
+
+pytestmark = pytest.mark.mosquitto
+NAMES = ("test", "me", "eve")
+NOT_AUTHORIZED = 0x87
+
+
+def openssl(*arguments: str) -> None:
+    """A step of making certificates."""
+    subprocess.run(["openssl", *arguments], check=True, capture_output=True)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory) -> Path:
+    """Certificates of a CA of our own, passwords, and the shipped files with this folder's paths."""
+    folder = tmp_path_factory.mktemp("broker")
+    certificates = folder / "certs"
+    certificates.mkdir()
+    ca, key = str(certificates / "ca.crt"), str(certificates / "ca.key")
+    openssl("req", "-x509", "-newkey", "rsa:2048", "-nodes", "-subj", "/CN=test", "-keyout", key, "-out", ca)
+    made, request = str(certificates / "broker.key"), str(certificates / "broker.csr")
+    openssl("req", "-newkey", "rsa:2048", "-nodes", "-subj", "/CN=127.0.0.1", "-keyout", made, "-out", request)
+    names = certificates / "names"
+    names.write_text("subjectAltName=IP:127.0.0.1\n")
+    signed = str(certificates / "broker.crt")
+    openssl("x509", "-req", "-in", request, "-CA", ca, "-CAkey", key, "-out", signed, "-extfile", str(names))
+    (folder / "edge.passwd").touch(mode=0o600)
+    program = shutil.which("mosquitto_passwd") or "/usr/bin/mosquitto_passwd"
+    for name in NAMES:
+        subprocess.run([program, "-b", str(folder / "edge.passwd"), name, f"{name}-secret"], check=True)
+    shutil.copy(ROOT / "deploy/mosquitto/acl.conf", folder / "edge.acl")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def port(folder: Path) -> Iterator[int]:
+    """Mosquitto with the shipped configuration, and the daemon of device `test` behind it."""
+    port = free_port()
+    text = (ROOT / "deploy/mosquitto/edge.conf").read_text()
+    text = text.replace("listener 8883", f"listener {port} 127.0.0.1").replace("/etc/mosquitto", str(folder))
+    config = folder / "edge.conf"
+    config.write_text(f"user root\n{text.replace('/var/lib/mosquitto', str(folder))}")
+    program = shutil.which("mosquitto") or "/usr/sbin/mosquitto"
+    credentials = folder / "credentials"
+    credentials.mkdir()
+    (credentials / "broker_username").write_text("test\n")
+    (credentials / "broker_password").write_text("test-secret\n")
+    settings = {
+        "EDGE_DEVICE": "test",
+        "EDGE_BROKER__PORT": str(port),
+        "EDGE_BROKER__TLS_CA": str(folder / "certs/ca.crt"),
+        "CREDENTIALS_DIRECTORY": str(credentials),
+        "EDGE_JOURNAL__FOLDER": str(folder / "state"),
+    }
+    with running([program, "-c", str(config)], folder / "broker.log"):
+        wait_for_port(port)
+        with running([sys.executable, "-m", "edge.testing"], folder / "daemon.log", settings):
+            yield port
+
+
+def user(port: int, folder: Path, name: str, *topics: str) -> User:
+    """A client of that name, over TLS."""
+    made = User(port, *topics)
+    made.client.tls_set(str(folder / "certs/ca.crt"))
+    made.client.username_pw_set(name, f"{name}-secret")
+    return made
+
+
+def test_an_asker_is_answered_and_another_hears_nothing(folder, port):
+    """Over TLS, by credentials from systemd's folder; the one who listens to everything hears nobody's answers."""
+    with user(port, folder, "me", "edge/test/reply/me") as me, user(port, folder, "eve", "edge/#", "answers/#") as eve:
+        me.wait_online()
+        me.publish("edge/test/request/me", {"prompt": "x", "id": "q"})
+        assert me.answer(name="q")[1]["text"] == "word word "
+        me.publish("edge/test/request/me", {"prompt": "x", "id": "r"}, ResponseTopic="answers/me/1")
+        heard = set()
+        while not eve.nothing(1):
+            pass
+        while not eve.inbox.empty():
+            heard.add(eve.inbox.get().topic)
+        assert heard <= {"edge/test/status", "edge/test/info", "edge/test/telemetry"}
+
+
+def test_nobody_asks_in_anothers_name(folder, port):
+    """Neither requests nor cancels nor answers under a name that is not one's own are taken."""
+    with user(port, folder, "eve") as eve:
+        for topic in ("edge/test/request/me", "edge/test/cancel/me", "edge/test/reply/me", "edge/test/status"):
+            mid = eve.publish(topic, {"prompt": "x"})
+            assert eve.acks[mid].value == NOT_AUTHORIZED
+
+
+def test_without_its_certificate_the_broker_is_not_trusted(folder, port, tmp_path):
+    """A client that trusts another CA does not connect; neither does one without TLS or with a wrong password."""
+    other = User(port)
+    other.client.tls_set(ssl.get_default_verify_paths().openssl_cafile)
+    with pytest.raises(ssl.SSLError), other:
+        pass
+    wrong = user(port, folder, "me")
+    wrong.client.username_pw_set("me", "guess")
+    with wrong:
+        assert wrong.connack.is_failure
+
+
+def test_the_daemon_says_what_is_wrong(folder, port, tmp_path):
+    """A wrong password ends it with status 69 and the setting's name; a CA that is no file with 78."""
+    settings = {
+        "EDGE_DEVICE": "test2",
+        "EDGE_BROKER__PORT": str(port),
+        "EDGE_BROKER__USERNAME": "test",
+        "EDGE_BROKER__PASSWORD": "guess",
+        "EDGE_BROKER__TLS_CA": str(folder / "certs/ca.crt"),
+        "EDGE_JOURNAL__FOLDER": str(tmp_path),
+    }
+    for changed, status, says in (
+        ({}, 69, "broker.username"),
+        ({"EDGE_BROKER__TLS_CA": "/nowhere.crt"}, 78, "broker.tls_ca"),
+    ):
+        with running([sys.executable, "-m", "edge.testing"], tmp_path / "log", {**settings, **changed}) as daemon:
+            assert daemon.wait(20) == status
+        assert says in (tmp_path / "log").read_text()
+
+
+def test_a_password_in_a_file_for_everyone_is_refused(tmp_path):
+    """A configuration that holds a password must not be readable by others."""
+    config = tmp_path / "edge.toml"
+    config.write_text('[broker]\npassword = "tulip"\n')
+    config.chmod(0o644)
+    for mode, status in ((0o644, 78), (0o640, 0)):
+        config.chmod(mode)
+        environment = {"EDGE_CONFIG": str(config), "PATH": "/usr/bin", "PYTHONPATH": str(ROOT)}
+        command = [sys.executable, "-m", "edge", "serve", "--print-config"]
+        done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+        assert done.returncode == status, done.stderr
+        assert json.dumps("tulip") not in done.stdout
