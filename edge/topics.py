@@ -25,7 +25,7 @@ LEVEL = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
 TOPIC_BYTES_MAX = 1024
 """Far below MQTT's 65,535: a response topic is kept with its request."""
-RESPONSE_TOPICS = ("edge/", "answers/", "response/")
+RESPONSE_TOPICS = ("edge/", "answers", "reply", "response")
 """Where answers may go unless the operator says otherwise."""
 
 
