@@ -140,7 +140,7 @@ class ChatRequest(BaseModel):
     response_format: ResponseFormat = ResponseFormat(type="text")
     id: Annotated[StrictStr, Field(min_length=1, max_length=256)] | None = None
     response_topic: StrictStr | None = None
-    deadline_ms: Annotated[int, Field(strict=True, ge=1)] | None = None
+    deadline_ms: Annotated[int, Field(strict=True, ge=1, le=10**9)] | None = None
     priority: Priority = "normal"
 
     @model_validator(mode="before")
@@ -329,10 +329,15 @@ def _validated(fields: dict[str, Any]) -> ChatRequest:
     try:
         return ChatRequest.model_validate(fields)
     except ValidationError as error:
-        first = error.errors(include_url=False, include_input=False)[0]
-        param = ".".join(str(part) for part in first["loc"])
-        reason = first["msg"].removeprefix("Value error, ")
-        raise BadRequest(f"{param}: {reason}" if param else reason, param or None) from error
+        fault = _first_of(error)
+    raise fault  # out here, so that it does not refer to pydantic's error, whose cycles Python cannot collect
+
+
+def _first_of(error: ValidationError) -> BadRequest:
+    first = error.errors(include_url=False, include_input=False)[0]
+    param = ".".join(str(part) for part in first["loc"])
+    reason = first["msg"].removeprefix("Value error, ")
+    return BadRequest(f"{param}: {reason}" if param else reason, param or None)
 
 
 class Cancel(NamedTuple):

@@ -84,7 +84,7 @@ class ScriptedEngine:
     pieces: the text of every answer. pause_seconds: before each piece. fault: raised instead of an answer.
     dies_after: pieces after which it dies as a killed process does. hold: an event that answers wait for.
     figures: seconds of prefill and of decode that it says an answer took.
-    log: a file that gets the prompt of each job as it is begun.
+    log: a file that gets the prompt of each job as it is begun, in place of the list `jobs`.
     """
 
     def __init__(
@@ -135,9 +135,10 @@ class ScriptedEngine:
 
     async def generate(self, job: Job) -> AsyncGenerator[str | Finished, None]:
         """The scripted answer to any job."""
-        self.jobs.append(job)
         if self._log:
             print(job.messages[-1]["content"], file=self._log)
+        else:
+            self.jobs.append(job)
         if self.hold is not None:
             await self.hold.wait()
         if self.fault is not None:

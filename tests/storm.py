@@ -148,6 +148,14 @@ class Process:
         self.kills += 1
         self.start()
 
+    def is_alive(self) -> bool:
+        """Whether it runs, and is still the one that was started."""
+        return self._process.poll() is None
+
+    def resident_bytes(self) -> int:
+        """What it holds."""
+        return int(Path(f"/proc/{self._process.pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+
     def stop(self) -> None:
         """SIGTERM, and wait."""
         self._process.send_signal(signal.SIGTERM)

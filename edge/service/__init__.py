@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from edge import messages
 from edge.bundle import Manifest
 from edge.config import Settings
-from edge.errors import BrokerError, Cancelled, Fault
+from edge.errors import BadRequest, BrokerError, Cancelled, Fault
 from edge.journal import Journal
 from edge.messages import Cancel, Message, Request
 from edge.service.admission import Admission, repeats
@@ -178,7 +178,10 @@ class Service:
                 return messages.parse_request(message, self._topics, self._settings.limits.payload_bytes)
             return messages.parse_cancel(message, self._topics) if kind == "cancel" else None
         except Fault as fault:
-            return fault
+            return fault.with_traceback(None)  # which would keep this batch alive until the next collection
+        except Exception:  # a message must never end the daemon, and one that was not foreseen least of all
+            log.exception("a message could not be read")
+            return BadRequest("this message cannot be read; the board's log says why")
 
     def _cancel(self, cancel: Cancel) -> None:
         found, fault = self._queue.find(cancel.client, cancel.name), Cancelled("cancelled as asked")

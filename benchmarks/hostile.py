@@ -1,0 +1,61 @@
+"""Ten thousand hostile messages at a running daemon: whether it lives, answers, and gives its memory back."""
+
+from __future__ import annotations
+
+import json
+import queue
+import tempfile
+import time
+from pathlib import Path
+
+from benchmarks.figure import Figure
+from tests.clients import User
+from tests.conftest import free_port
+from tests.hostile import hostile
+from tests.storm import running
+
+COUNT = 10_000
+WINDOW = 16
+"""Messages out at once, so that the daemon's queue is not what answers."""
+
+
+def measure(_bundle: Path) -> list[Figure]:
+    """Crashes, messages without a terminal one, and growth in MB."""
+    with tempfile.TemporaryDirectory() as name:
+        folder, port = Path(name), free_port()
+        topics = ("edge/test/reply/#", "answers/#", "reply/#", "response/#")
+        with running(folder, port, folder / "jobs.txt", None) as (_, daemon), User(port, *topics) as user:
+            user.wait_online()
+            ask(user)
+            before, answers = daemon.resident_bytes(), 0
+            for number, each in enumerate(hostile(COUNT), 1):
+                user.publish("edge/test/request/me", each.payload, 1, each.retain, **each.properties)
+                if number % WINDOW == 0:
+                    answers += drained(user)
+            time.sleep(1)
+            answers += drained(user)
+            crashed = 0 if daemon.is_alive() else 1
+            ask(user)
+            grown = (daemon.resident_bytes() - before) / 1e6
+            user.publish("edge/test/request/me", b"", 1, retain=True)
+    return [
+        Figure("hostile_crashes", crashed, "crashes", "==", 0),
+        Figure("hostile_answered", answers, f"of {COUNT}", ">=", COUNT * 0.9),
+        Figure("hostile_growth_mb", round(grown, 2), "MB", "<=", 5),
+    ]
+
+
+def ask(user: User) -> None:
+    """A valid request is answered."""
+    user.publish("edge/test/request/me", {"prompt": "x", "id": f"valid-{time.monotonic_ns()}"})
+    assert user.answer()[1]["code"] == 200
+
+
+def drained(user: User) -> int:
+    """Terminal messages that have arrived; waits a moment for the last."""
+    count = 0
+    while True:
+        try:
+            count += json.loads(user.next(0.05).payload).get("type") == "reply"
+        except queue.Empty:
+            return count
