@@ -43,6 +43,7 @@ MEASURES: dict[str, Callable[[Path], list[Figure]]] = {
     "bare": bare_root.measure,
     "fidelity": fidelity.measure,
     "other-text": fidelity.measure_other_text,
+    "int8-cache": fidelity.measure_int8_cache,
     "unquantised": unquantised.measure,
     "proofs": proofs.measure,
     "builder": builder.measure,

@@ -81,6 +81,24 @@ def measure_other_text(_bundle: Path) -> list[Figure]:
     ]
 
 
+def measure_int8_cache(_bundle: Path) -> list[Figure]:
+    """What keys and values in int8 add to the divergence of a bundle that loses next to nothing: 8 bits, to nearest."""
+    source = open_source(dithered())
+    base = Recipe(licence="Apache-2.0", name="reference", context_length=2048, method="rtn", bits=8)
+    with_int8 = base.model_copy(update={"kv_cache": "int8"})
+    with tempfile.TemporaryDirectory() as folder:
+        manifests = [
+            export_bundle(source, recipe, Path(folder) / recipe.kv_cache, False, lambda *_: None).manifest
+            for recipe in (base, with_int8)
+        ]
+    plain, int8 = (each.fidelity["kl_mean"] for each in manifests)
+    ratio = manifests[1].kv_bytes_per_token / manifests[0].kv_bytes_per_token
+    return [
+        Figure("kl_added_by_int8_cache", round(int8 - plain, 5), "nats", "<=", 0.01),
+        Figure("int8_cache_over_float32_bytes", ratio, "ratio", "<=", 0.26),
+    ]
+
+
 def standard_library() -> str:
     """Source code of Python's own modules, those of one file each, in the order of their names."""
     folder = Path(sysconfig.get_path("stdlib"))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import time
 from collections.abc import Sequence
@@ -69,11 +70,11 @@ class Service:
 
     async def run(self) -> None:
         """Start, serve until `stop` is called, stop. Raises EdgeError where the daemon cannot go on."""
-        writing = asyncio.create_task(self._ledger.run())
-        await self._recover()
-        self._start_transport()
-        tasks = [asyncio.create_task(work) for work in (self._receive(), self._announcements.publish_telemetry())]
+        tasks = [asyncio.create_task(self._ledger.run())]
         try:
+            await self._recover()
+            self._start_transport()
+            tasks += [asyncio.create_task(work) for work in (self._receive(), self._announcements.publish_telemetry())]
             await self._load_engine()
             serving = (self._answering.run(), self._answering.watch(), self._feed_watchdog())
             tasks += [asyncio.create_task(work) for work in serving]
@@ -82,7 +83,7 @@ class Service:
             for task in done:
                 task.result()
         finally:
-            await self._finish([*tasks, writing])
+            await self._finish(tasks)
 
     def stop(self) -> None:
         """Begin to stop; for a signal handler."""
@@ -118,15 +119,19 @@ class Service:
         for waiting in self._queue.close():
             self._replies.end(waiting, messages.refusal(stopping()))
         await self._let_running_end()
-        await self._ledger.settled()
-        await self._outbox.drained(OUTBOX_SECONDS)
-        await self._ledger.settled()
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._last_answers_out(), OUTBOX_SECONDS)
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
         await self._engine.stop()
         await self._transport.close(status_message(self._topics, "offline"))
         self._ledger.close()
+
+    async def _last_answers_out(self) -> None:
+        await self._ledger.settled()
+        await self._outbox.drained()
+        await self._ledger.settled()
 
     async def _let_running_end(self) -> None:
         until = time.monotonic() + self._settings.limits.stop_seconds

@@ -10,7 +10,7 @@ from dataclasses import replace
 from edge import journal, messages
 from edge.bundle import Manifest
 from edge.config import Settings
-from edge.errors import EngineFailed, NotFound, Unavailable
+from edge.errors import EngineFailed, Fault, NotFound, Unavailable
 from edge.journal import Entry, Journal, JournalError, Known, Moment
 from edge.messages import Message, Request
 from edge.service.answering import ATTEMPTS_MAX
@@ -50,7 +50,14 @@ class Admission:
     def restore(self, entry: Entry) -> None:
         """A request that an earlier daemon accepted: once more into the queue, or ended where that makes no sense."""
         gone = Moment.now().since(entry.accepted)
-        request = messages.parse_request(entry.message, self._topics, self._limits.payload_bytes)
+        try:
+            request = messages.parse_request(entry.message, self._topics, self._limits.payload_bytes)
+        except (Fault, ValueError) as error:  # other limits, or another fleet, than when it was accepted
+            log.warning("request %s cannot be answered any more: %s", entry.id, error)
+            self._ledger.write(journal.withdraw(entry.number))
+            if isinstance(error, Fault):
+                self._replies.refuse(entry.message, error)
+            return None
         request = replace(request, address=replace(request.address, id=entry.id))
         waiting = Waiting(entry.number, request, time.monotonic() - gone, entry.digest, entry.attempts)
         if entry.attempts >= ATTEMPTS_MAX:

@@ -20,9 +20,11 @@ from edge.testing import MemoryTransport, ScriptedEngine, scripted_manifest
 class Rig:
     """A running service and its two ends."""
 
-    def __init__(self, engine: ScriptedEngine, queue_length: int = 2, journal: Journal | None = None) -> None:
+    def __init__(
+        self, engine: ScriptedEngine, queue_length: int = 2, journal: Journal | None = None, **limits: int
+    ) -> None:
         settings = Settings(
-            device="pi", limits={"queue_length": queue_length, "queue_per_client": 4, "stop_seconds": 1}
+            device="pi", limits={"queue_length": queue_length, "queue_per_client": 4, "stop_seconds": 1, **limits}
         )
         self.transport, self.engine = MemoryTransport(), engine
         self.service = Service(settings, scripted_manifest(), self.transport, engine, [], journal or Journal(None))
@@ -373,5 +375,24 @@ def test_an_answer_that_nobody_hears_is_stopped():
             first, second = await it.replies(2)
             assert (first["code"], first["error"]["message"]) == (499, "nobody listens")
             assert 0 < first["usage"]["completion_tokens"] < 200 > second["usage"]["completion_tokens"]
+
+    run(work)
+
+
+def test_what_the_settings_no_longer_allow_does_not_stop_the_start(tmp_path):
+    """A request of before that is over today's limits is refused, one of a fleet that was left is dropped."""
+    journal = Journal(tmp_path / "journal")
+    large = Message("edge/pi/request", b'{"id": "large", "prompt": "' + b"x" * 5000 + b'"}')
+    left = Message("edge/old/request", b"hello")
+    fine = Message("edge/pi/request", b'{"prompt": "x", "id": "fine"}')
+    entries = [
+        Entry(number, "q", each.digest(), each, Moment.now()) for number, each in enumerate((large, left, fine), 1)
+    ]
+    journal.write([accept(entry) for entry in entries])
+    journal.close()
+
+    async def work():
+        async with rig(journal=Journal(tmp_path / "journal"), payload_bytes=1024) as it:
+            assert [(each["id"], each["code"]) for each in await it.replies(2)] == [("large", 413), ("q", 200)]
 
     run(work)
