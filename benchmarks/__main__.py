@@ -15,6 +15,7 @@ from typing import Any
 from benchmarks import (
     bare_root,
     builder,
+    cancel,
     clone,
     decode,
     durability,
@@ -36,6 +37,7 @@ MEASURES: dict[str, Callable[[Path], list[Figure]]] = {
     "prefill": prefill.measure,
     "decode": decode.measure,
     "egress": egress.measure,
+    "cancel": cancel.measure,
     "durability": durability.measure,
     "hostile": hostile.measure,
     "demo": clone.measure_demo,

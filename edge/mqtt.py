@@ -36,6 +36,8 @@ PERMANENT = {
 }
 """Refusals that trying again does not mend (MQTT 5, section 3.2.2.2)."""
 SESSION_TAKEN_OVER = 0x8E
+RECEIVE_MAXIMUM = 65535
+"""Where the broker names none (MQTT 5, section 3.2.2.3.3)."""
 NO_MATCHING_SUBSCRIBERS = 0x10
 """Of a PUBACK (MQTT 5, section 3.4.2.1)."""
 
@@ -75,6 +77,7 @@ class MqttTransport:
         self.birth: list[Message] = []
         """Published at every connect, before anything else."""
         self.at_connect: Callable[[], None] = lambda: None
+        self.receive_maximum = RECEIVE_MAXIMUM
         self._connection = 0
         self._unacknowledged: dict[int, Callable[[bool], None]] = {}
         self._client = self._configured(client_id, will)
@@ -152,10 +155,11 @@ class MqttTransport:
         self._client.disconnect()
         await asyncio.to_thread(self._client.loop_stop)
 
-    def _on_connect(self, _client: paho.Client, _data: Any, _flags: Any, reason: ReasonCode, _properties: Any) -> None:
+    def _on_connect(self, _client: paho.Client, _data: Any, _flags: Any, reason: ReasonCode, properties: Any) -> None:
         if reason.is_failure:
             return self._refused(reason)
         self._connection += 1
+        self.receive_maximum = getattr(properties, "ReceiveMaximum", RECEIVE_MAXIMUM)
         if self._subscriptions:
             self._client.subscribe([(topic, 1) for topic in self._subscriptions])
         for message in self.birth:

@@ -32,6 +32,7 @@ class MemoryTransport:
         self.at_connect: Callable[[], None] = lambda: None
         self.is_connected = False
         self.is_heard = True
+        self.receive_maximum = 65535
         self.acknowledged: list[Message] = []
         self.published: list[Message] = []
         self.closed = False

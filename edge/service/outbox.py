@@ -17,7 +17,7 @@ from edge.service.protocols import Transport
 log = logging.getLogger(__name__)
 
 IN_FLIGHT_MAX = 16
-"""Fewer than any broker's Receive Maximum that we know; the others wait here, not in the client's own queue."""
+"""Answers that the broker has not acknowledged; the others wait here, not in the client's own queue."""
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,8 @@ class Outbox:
 
     def pump(self) -> None:
         """Send what may go out now; also called at every connect."""
-        while self._waiting and self._in_flight < IN_FLIGHT_MAX and self._transport.is_connected:
+        window = min(IN_FLIGHT_MAX, max(1, self._transport.receive_maximum // 2))  # half is for all else that we send
+        while self._waiting and self._in_flight < window and self._transport.is_connected:
             self._send(self._waiting.popleft())
 
     def _send(self, answer: Answer) -> None:

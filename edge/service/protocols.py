@@ -24,6 +24,9 @@ class Transport(Protocol):
     at_connect: Callable[[], None]
     """Called in the event loop at every connect, after that."""
 
+    receive_maximum: int
+    """QoS 1 messages that the broker takes before it has acknowledged the first."""
+
     @property
     def is_connected(self) -> bool:
         """Whether what is published now goes out now."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import sys
 from pathlib import Path
@@ -9,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.clients import User
-from tests.conftest import running
+from tests.conftest import mosquitto, running
 from tests.storm import storm
 
 
@@ -40,3 +41,24 @@ def test_an_asker_that_leaves_stops_its_answer(broker: int, tmp_path: Path):
         while not (counts := json.loads(watcher.next(20).payload)["inference"]["requests"]):
             pass
         assert counts == {"499": 1}
+
+
+@pytest.mark.mosquitto
+def test_a_brokers_receive_maximum_is_kept(tmp_path: Path):
+    """A broker that takes two messages at a time gets no more, and every answer arrives over one connection."""
+    settings = {
+        "EDGE_DEVICE": "test",
+        "EDGE_JOURNAL__FOLDER": str(tmp_path / "state"),
+        "EDGE_LIMITS__QUEUE_LENGTH": "100",
+        "EDGE_LIMITS__QUEUE_PER_CLIENT": "100",
+    }
+    with contextlib.ExitStack() as stack:
+        port = stack.enter_context(mosquitto(tmp_path, config="max_inflight_messages 2\n"))
+        settings["EDGE_BROKER__PORT"] = str(port)
+        stack.enter_context(running([sys.executable, "-m", "edge.testing"], tmp_path / "daemon.log", settings))
+        user = stack.enter_context(User(port, "edge/test/reply/me"))
+        user.wait_online()
+        for number in range(60):
+            user.publish("edge/test/request/me", {"prompt": "x", "id": f"q{number}", "stream": False})
+        assert {user.answer()[1]["id"] for _ in range(60)} == {f"q{number}" for number in range(60)}
+    assert "lost" not in (tmp_path / "daemon.log").read_text()
