@@ -6,7 +6,7 @@ BUNDLE := $(CACHE)/bundles/smollm2-135m
 ARGS ?=
 ONLY ?=
 
-.PHONY: help demo test lint bench figures skeletons trace-test export-test lock clean install demo-env test-env bundle
+.PHONY: help demo test lint bench figures skeletons trace-test export-test soak lock clean install demo-env test-env bundle
 
 help: ## Show what there is
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -38,6 +38,9 @@ trace-test: ## Skeletons traced anew and fused graphs held to Transformers, in .
 
 export-test: test-env ## Export Phi-3.5-mini's true size with random weights, and answer from it (an hour, 20 GB of disk)
 	@$(BIN)/python -m benchmarks --bundle $(BUNDLE) full-size
+
+soak: test-env ## Ten minutes of requests over a connection that is cut again and again (SOAK_SECONDS=60 for a look)
+	@$(BIN)/python -m benchmarks --bundle $(BUNDLE) soak
 
 lock: test-env ## Resolve the lock files anew
 	@$(BIN)/python deploy/lock.py

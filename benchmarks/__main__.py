@@ -26,6 +26,7 @@ from benchmarks import (
     parent,
     prefill,
     proofs,
+    soak,
     unquantised,
 )
 from benchmarks.figure import Figure
@@ -40,6 +41,7 @@ MEASURES: dict[str, Callable[[Path], list[Figure]]] = {
     "cancel": cancel.measure,
     "durability": durability.measure,
     "hostile": hostile.measure,
+    "soak": soak.measure,
     "demo": clone.measure_demo,
     "test": clone.measure_test,
     "bare": bare_root.measure,

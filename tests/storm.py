@@ -76,10 +76,11 @@ class Asker:
     count: int
     answers: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
     repeats: int = 0
+    pause_seconds: float = 0.0
 
     def __post_init__(self) -> None:
         self._asked: dict[str, float] = {}
-        self._next = 0
+        self._next, self._due = 0, 0.0
         self._client = paho.Client(
             CallbackAPIVersion.VERSION2, f"asker-{self.name}", protocol=MQTTProtocolVersion.MQTTv5
         )
@@ -115,9 +116,10 @@ class Asker:
             if now - when > REPEAT_SECONDS:
                 self.repeats += 1
                 self._ask(name)
-        while len(self._asked) < OPEN_MAX and self._next < self.count:
+        while len(self._asked) < OPEN_MAX and self._next < self.count and now >= self._due:
             self._ask(f"{self.name}-{self._next}")
             self._next += 1
+            self._due = now + self.pause_seconds
 
     def _ask(self, name: str) -> None:
         self._asked[name] = time.monotonic()
@@ -155,6 +157,11 @@ class Process:
     def resident_bytes(self) -> int:
         """What it holds."""
         return int(Path(f"/proc/{self._process.pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+
+    def sample(self) -> tuple[int, int, int]:
+        """Its open descriptors, its threads, and the bytes that it holds."""
+        folder = Path(f"/proc/{self._process.pid}")
+        return len(list((folder / "fd").iterdir())), len(list((folder / "task").iterdir())), self.resident_bytes()
 
     def stop(self) -> None:
         """SIGTERM, and wait."""
@@ -196,15 +203,7 @@ def running(folder: Path, port: int, jobs: Path, bundle: Path | None) -> Iterato
     """The broker and the daemon."""
     command = mosquitto_command(folder, port, PERSISTENT.format(folder=folder))
     broker = Process(command, folder / "broker.log", port=port)
-    settings = {
-        "EDGE_DEVICE": "test",
-        "EDGE_BROKER__PORT": str(port),
-        "EDGE_JOURNAL__FOLDER": str(folder / "state"),
-        "EDGE_LIMITS__QUEUE_LENGTH": "1000",
-        "EDGE_ENGINE__VERIFY_HASHES": "false",
-        "EDGE_TELEMETRY__PERIOD_SECONDS": "60",
-        "EDGE_LOG_LEVEL": "warning",
-    }
+    settings = daemon_settings(folder, port)
     program = ["edge.testing", f"--log={jobs}"]
     if bundle:
         program, settings["EDGE_ENGINE__BUNDLE"] = ["edge", "serve"], str(bundle)
@@ -214,6 +213,20 @@ def running(folder: Path, port: int, jobs: Path, bundle: Path | None) -> Iterato
     finally:
         daemon.stop()
         broker.stop()
+
+
+def daemon_settings(folder: Path, port: int) -> dict[str, str]:
+    """A daemon that takes in what many ask at once."""
+    return {
+        "EDGE_DEVICE": "test",
+        "EDGE_BROKER__PORT": str(port),
+        "EDGE_JOURNAL__FOLDER": str(folder / "state"),
+        "EDGE_LIMITS__QUEUE_LENGTH": "1000",
+        "EDGE_LIMITS__QUEUE_PER_CLIENT": "1000",
+        "EDGE_ENGINE__VERIFY_HASHES": "false",
+        "EDGE_TELEMETRY__PERIOD_SECONDS": "60",
+        "EDGE_LOG_LEVEL": "warning",
+    }
 
 
 def schedule(requests: int, kills: dict[str, int]) -> list[tuple[int, str]]:
