@@ -44,7 +44,9 @@ class Admission:
         self._queue.check(request)
         waiting = Waiting(self._ledger.journal.next_number(), request, time.monotonic(), digest)
         self._queue.put(waiting)
-        self._ledger.write(journal.accept(_entry(message, waiting)), lambda error: self._written(waiting, error))
+        self._ledger.write(
+            journal.accept(_entry(message, waiting)), lambda error: self._written(message, waiting, error)
+        )
         return None
 
     def restore(self, entry: Entry) -> None:
@@ -77,7 +79,7 @@ class Admission:
         if known.reply is not None:
             self._replies.again(known.number, known.reply)
 
-    def _written(self, waiting: Waiting, error: JournalError | None) -> None:
+    def _written(self, message: Message, waiting: Waiting, error: JournalError | None) -> None:
         """It is on disk: tell the asker where it waits. It is not: take it back, since a power cut would lose it."""
         if error is None:
             self._queue.written(waiting)
@@ -86,7 +88,7 @@ class Admission:
                 self._replies.queued(waiting.request, place, self._queue.seconds_before(waiting))
         elif self._queue.remove(waiting):
             full = Unavailable("the journal cannot be written; the board's disk may be full", retry_after=60)
-            self._replies.end(waiting, messages.refusal(full))
+            self._replies.refuse(message, full)
 
 
 def _entry(message: Message, waiting: Waiting) -> Entry:
