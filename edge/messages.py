@@ -394,6 +394,11 @@ def reply(address: Address, outcome: Outcome) -> Message:
     return _message(address, "reply", body, qos=1)
 
 
+def code_of(reply: Message) -> int:
+    """The code of a terminal message that `reply` made."""
+    return int(json.loads(reply.payload)["code"])
+
+
 def refusal(fault: Fault, warnings: tuple[str, ...] = ()) -> Outcome:
     """The outcome of a request that a fault ended."""
     reasons = {408: "deadline", 499: "cancelled"}

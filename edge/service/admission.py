@@ -36,7 +36,7 @@ class Admission:
         """Into the queue and the journal; a repeat gets the answer that there is. Raises Fault where it may not."""
         digest = message.digest()
         namesake = self._queue.namesake(request)
-        if known and known.digest == digest:
+        if known and known.digest == digest and (message.duplicate or not is_worth_another_try(known)):
             return self._repeat(request, known)
         if namesake and namesake.digest == digest:
             return log.info("request %s came again while it is open", request.address.id)
@@ -95,6 +95,11 @@ def _entry(message: Message, waiting: Waiting) -> Entry:
     address = waiting.request.address
     names = tuple(sorted((address.asker, name) for _, name in address.names)) if is_named(waiting.request) else ()
     return Entry(waiting.number, address.id, waiting.digest, message, Moment.now(), names, message.packet_identifier)
+
+
+def is_worth_another_try(known: Known) -> bool:
+    """Whether a request ended otherwise than with an answer, and its asker may want to ask again."""
+    return known.reply is not None and messages.code_of(known.reply) != 200
 
 
 def is_named(request: Request) -> bool:

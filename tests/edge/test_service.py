@@ -396,3 +396,24 @@ def test_what_the_settings_no_longer_allow_does_not_stop_the_start(tmp_path):
             assert [(each["id"], each["code"]) for each in await it.replies(2)] == [("large", 413), ("q", 200)]
 
     run(work)
+
+
+def test_what_was_not_answered_may_be_asked_again():
+    """A repeat of what was cancelled is tried anew; a second delivery of its packet is not."""
+
+    async def work():
+        engine = ScriptedEngine(("a",) * 100, pause_seconds=0.02)
+        async with rig(engine) as it:
+            sent = Message("edge/pi/request", b'{"prompt": "x", "id": "q"}', 1, packet_identifier=4)
+            it.transport.arrive(sent)
+            await it.transport.wait_for("delta")
+            it.transport.arrive(Message("edge/pi/cancel", b"q"))
+            assert (await it.replies())[0]["code"] == 499
+            it.transport.arrive(dataclasses.replace(sent, duplicate=True))
+            assert (await it.replies(2))[1]["code"] == 499
+            engine.pause_seconds = 0.0
+            it.transport.arrive(dataclasses.replace(sent, packet_identifier=5))
+            assert (await it.replies(3))[2]["code"] == 200
+            assert len(engine.jobs) == 2
+
+    run(work)
