@@ -20,6 +20,8 @@ def boards(stack: contextlib.ExitStack, port: int, folder: Path, *names: str, **
             "EDGE_FLEET": "hall",
             "EDGE_BROKER__PORT": str(port),
             "EDGE_JOURNAL__FOLDER": str(folder),
+            "EDGE_LIMITS__QUEUE_LENGTH": "20",
+            "EDGE_LIMITS__QUEUE_PER_CLIENT": "20",
             **settings,
         }
         command = [sys.executable, "-m", "edge.testing", f"--log={folder / name}.jobs", "--pause-seconds=0.02"]
@@ -40,8 +42,8 @@ def test_a_fleet_shares_its_requests(tmp_path, protocol):
         for number in range(20):
             body = {"prompt": f"p{number}", "id": f"q{number}", "stream": False}
             user.publish("edge/hall/request/me", body)
-        answered = [user.answer()[1]["id"] for _ in range(20)]
-        assert sorted(answered) == sorted(f"q{number}" for number in range(20))
+        answered = [user.answer()[1] for _ in range(20)]
+        assert sorted((each["id"], each["code"]) for each in answered) == sorted((f"q{n}", 200) for n in range(20))
     asked = [(tmp_path / f"{name}.jobs").read_text().split() for name in ("left", "right")]
     assert all(asked)
     assert sorted(asked[0] + asked[1]) == sorted(f"p{number}" for number in range(20))
