@@ -98,15 +98,15 @@ def keep(path: Path, figures: list[Figure]) -> dict[str, Any]:
 
 
 def write_table(page: Path, kept: dict[str, Any]) -> None:
-    """Replace what stands between a page's two marks."""
-    rows = [
-        f"| {name} | {each['value']:g} {each['unit']} | {each['compare']} {each['bar']:g} |"
-        for name, each in sorted(kept.items())
-    ]
-    table = "\n".join(["| figure | measured | bar |", "|---|---|---|", *rows])
+    """Put the figures between a page's two marks; a row that was not measured again stays."""
     before, _, rest = page.read_text(encoding="utf-8").partition(MARKS[0])
-    after = rest.partition(MARKS[1])[2]
-    page.write_text(f"{before}{MARKS[0]}\n{table}\n{MARKS[1]}{after}", encoding="utf-8")
+    table, _, after = rest.partition(MARKS[1])
+    header, rows = table.strip().splitlines()[:2], table.strip().splitlines()[2:]
+    by_name = {row.split("|")[1].strip(): row for row in rows}
+    for name, each in kept.items():
+        by_name[name] = f"| {name} | {each['value']:g} {each['unit']} | {each['compare']} {each['bar']:g} |"
+    whole = "\n".join([*header, *(by_name[name] for name in sorted(by_name))])
+    page.write_text(f"{before}{MARKS[0]}\n{whole}\n{MARKS[1]}{after}", encoding="utf-8")
 
 
 if __name__ == "__main__":
