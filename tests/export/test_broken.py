@@ -152,12 +152,16 @@ def test_11_ctrl_c_at_random_moments(tmp_path):
     subprocess.run(command, cwd=ROOT, check=True, capture_output=True)
     whole = time.monotonic() - started
     shutil.rmtree(tmp_path / "out")
-    chance = random.Random(0)
-    for _ in range(5):
+    chance, interrupted = random.Random(0), 0
+    while interrupted < 5:
         running = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
         time.sleep(chance.uniform(0.15, 0.9) * whole)
         running.send_signal(signal.SIGINT)
         _, said = running.communicate(timeout=60)
+        if running.returncode == 0:  # the machine was less busy than before, and it had ended
+            shutil.rmtree(tmp_path / "out")
+            continue
+        interrupted += 1
         assert running.returncode == 130, said
         assert "Traceback" not in said, said
         assert left(tmp_path / "out") == []
