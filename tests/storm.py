@@ -32,7 +32,10 @@ ROOT = Path(__file__).resolve().parent.parent
 OPEN_MAX = 4
 """Requests that an asker has out at once."""
 REPEAT_SECONDS = 5.0
-PERSISTENT = "persistence true\npersistence_location {folder}/\nautosave_interval 1\nautosave_on_changes true\n"
+PERSISTENT = (
+    "set_tcp_nodelay true\npersistence true\npersistence_location {folder}/\n"
+    "autosave_interval 1\nautosave_on_changes true\n"
+)
 
 
 @dataclass
