@@ -89,6 +89,7 @@ class Turns(Generic[Item]):
 
     def clear(self) -> list[Item]:
         """All of them, none left."""
-        left = list(self)
-        self.__init__(len(self._levels))  # type: ignore[misc]  # begin anew
+        left, self._count = list(self), 0
+        for level in self._levels:
+            level.clients.clear()
         return left

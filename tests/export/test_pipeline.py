@@ -196,7 +196,7 @@ def test_keys_and_values_in_int8(checkpoint, tmp_path, method):
     """The cache takes a quarter, stands for the same keys and values to half a step, and genai answers from it."""
     recipe = EXACT.model_copy(update={"method": method, "calibration_tokens": 512, "kv_cache": "int8"})
     small = export(checkpoint, tmp_path / "int8", recipe)
-    large = export(checkpoint, tmp_path / "float32", recipe.model_copy(update={"kv_cache": "float32"}))
+    large = export(checkpoint, tmp_path / "float32", recipe.model_copy(update={"kv_cache": "float"}))
     manifests = [open_bundle(path).manifest for path in (small, large)]
     assert [each.kv_cache for each in manifests] == ["int8", "float32"]
     assert manifests[0].kv_bytes_per_token * 4 == manifests[1].kv_bytes_per_token
