@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import queue
 import tempfile
@@ -11,7 +12,7 @@ from pathlib import Path
 from benchmarks.figure import Figure
 from tests.clients import User
 from tests.conftest import free_port
-from tests.hostile import hostile
+from tests.hostile import Hostile, hostile
 from tests.storm import running
 
 COUNT = 10_000
@@ -28,10 +29,9 @@ def measure(_bundle: Path) -> list[Figure]:
             user.wait_online()
             ask(user)
             before, answers = daemon.resident_bytes(), 0
-            for number, each in enumerate(hostile(COUNT), 1):
-                user.publish("edge/test/request/me", each.payload, 1, each.retain, **each.properties)
-                if number % WINDOW == 0:
-                    answers += drained(user)
+            messages = hostile(COUNT)
+            while window := list(itertools.islice(messages, WINDOW)):
+                answers += answered(user, window)
             time.sleep(1)
             answers += drained(user)
             crashed = 0 if daemon.is_alive() else 1
@@ -49,6 +49,14 @@ def ask(user: User) -> None:
     """A valid request is answered."""
     user.publish("edge/test/request/me", {"prompt": "x", "id": f"valid-{time.monotonic_ns()}"})
     assert user.answer()[1]["code"] == 200
+
+
+def answered(user: User, window: list[Hostile]) -> int:
+    """Messages out at once; how many terminal ones came back."""
+    sent = [user.send("edge/test/request/me", each.payload, 1, each.retain, **each.properties) for each in window]
+    for info in sent:
+        info.wait_for_publish(30)
+    return drained(user)
 
 
 def drained(user: User) -> int:

@@ -81,16 +81,22 @@ class User:
             sock.close()
 
     def publish(self, topic: str, payload: Any, qos: int = 1, retain: bool = False, **properties: Any) -> int:
-        """Publish; bytes and text as they are, anything else as JSON. Returns the packet identifier."""
+        """Publish, and wait until it is acknowledged; its packet identifier."""
+        info = self.send(topic, payload, qos, retain, **properties)
+        info.wait_for_publish(10)
+        return int(info.mid)
+
+    def send(
+        self, topic: str, payload: Any, qos: int = 1, retain: bool = False, **properties: Any
+    ) -> paho.MQTTMessageInfo:
+        """Publish; bytes and text as they are, anything else as JSON."""
         made = None
         if self.v5 and properties:
             made = Properties(PacketTypes.PUBLISH)  # type: ignore[no-untyped-call]  # paho leaves it bare
             for name, value in properties.items():
                 setattr(made, name, value)
         data = payload if isinstance(payload, bytes | str) else json.dumps(payload)
-        info = self.client.publish(topic, data, qos, retain, made)
-        info.wait_for_publish(10)
-        return int(info.mid)
+        return self.client.publish(topic, data, qos, retain, made)
 
     def next(self, seconds: float = 10) -> paho.MQTTMessage:
         """The next message; queue.Empty where none comes."""

@@ -11,12 +11,15 @@ import contextlib
 import json
 import os
 import random
+import shutil
 import signal
+import sqlite3
 import subprocess
 import sys
+import tempfile
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -40,13 +43,18 @@ PERSISTENT = (
 
 @dataclass
 class Outcome:
-    """What a storm left. answers: each request's terminal messages. begun: how often the engine began each."""
+    """What a storm left.
+
+    answers: each request's terminal messages. begun: how often the engine began each. interrupted: generations that a
+    kill took, since no answer of theirs was on disk.
+    """
 
     requests: int
     seconds: float
     kills: dict[str, int]
     answers: dict[str, list[dict[str, Any]]]
     begun: Counter[str]
+    interrupted: int
     repeats: int
 
     @property
@@ -68,6 +76,11 @@ class Outcome:
     def begun_again(self) -> int:
         """Generations beyond one a request."""
         return sum(count - 1 for count in self.begun.values())
+
+    @property
+    def begun_needlessly(self) -> int:
+        """Those of them that no kill made necessary."""
+        return self.begun_again - self.interrupted
 
 
 @dataclass
@@ -146,11 +159,12 @@ class Process:
         if self._port:
             wait_for_port(self._port)
 
-    def kill(self) -> None:
-        """-9, and start anew."""
+    def kill(self, look: Callable[[], None] = lambda: None) -> None:
+        """-9, look at what is left, and start anew."""
         self._process.kill()
         self._process.wait()
         self.kills += 1
+        look()
         self.start()
 
     def is_alive(self) -> bool:
@@ -190,7 +204,12 @@ def storm(
             client.start()
         started = time.monotonic()
         due = schedule(requests, {"daemon": daemon_kills, "broker": broker_kills})
-        follow(clients, requests, due, {"daemon": daemon.kill, "broker": broker.kill})
+        interrupted: list[str] = []
+
+        def kill_daemon() -> None:
+            daemon.kill(lambda: interrupted.extend(open_names(folder / "state") & set(jobs.read_text().split())))
+
+        follow(clients, requests, due, {"daemon": kill_daemon, "broker": broker.kill})
         seconds = time.monotonic() - started
         time.sleep(1)  # what is on its way twice shall be seen
         for client in clients:
@@ -198,7 +217,16 @@ def storm(
     answers = {name: bodies for client in clients for name, bodies in client.answers.items()}
     begun = Counter(jobs.read_text().split())
     kills = {"daemon": daemon.kills, "broker": broker.kills}
-    return Outcome(requests, seconds, kills, answers, begun, sum(client.repeats for client in clients))
+    repeats = sum(client.repeats for client in clients)
+    return Outcome(requests, seconds, kills, answers, begun, len(interrupted), repeats)
+
+
+def open_names(state: Path) -> set[str]:
+    """The requests without an answer in a dead daemon's journal; a copy is read, since reading would tidy it up."""
+    with tempfile.TemporaryDirectory() as name:
+        copy = Path(shutil.copytree(state, Path(name) / "state")) / "test.journal"
+        with contextlib.closing(sqlite3.connect(copy)) as database:
+            return {row[0] for row in database.execute("select id from request where reply is null")}
 
 
 @contextlib.contextmanager

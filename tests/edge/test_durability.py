@@ -21,6 +21,7 @@ def test_kills_lose_nothing(tmp_path):
     assert (outcome.lost, outcome.contradicted, outcome.failed) == (0, 0, 0)
     assert outcome.kills == {"daemon": 2, "broker": 1}
     assert set(outcome.begun) == set(outcome.answers)
+    assert outcome.begun_needlessly <= 0
 
 
 def test_an_asker_that_leaves_stops_its_answer(broker: int, tmp_path: Path):
