@@ -44,6 +44,8 @@ create index undelivered on request (number) where reply is not null and not del
 create index delivered on request (number) where delivered;
 """
 PAGE_BYTES = 4096
+CACHE_KIB = 512
+"""Of pages in memory: what is open is little, what was answered is looked up by its name."""
 BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 _MESSAGE = TypeAdapter(Message)
 Write = Callable[[sqlite3.Connection], object]
@@ -265,6 +267,7 @@ def _connected(path: Path | None, bounds: Bounds) -> sqlite3.Connection:
     database.execute("pragma locking_mode = exclusive")
     database.execute("pragma journal_mode = wal")
     database.execute("pragma synchronous = full")
+    database.execute(f"pragma cache_size = -{CACHE_KIB}")
     database.execute(f"pragma max_page_count = {bounds.max_bytes // PAGE_BYTES}")
     version = database.execute("pragma user_version").fetchone()[0]
     if version not in (0, SCHEMA_VERSION):

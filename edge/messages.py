@@ -10,18 +10,17 @@ import hashlib
 import json
 import uuid
 from dataclasses import asdict, dataclass, field
-from typing import Annotated, Any, ClassVar, Literal, NamedTuple
+from typing import Any, ClassVar, Literal, NamedTuple
 
-from pydantic import BaseModel, ConfigDict, Field, StrictBool, StrictStr, ValidationError, model_validator
+from pydantic import ConfigDict
 
+from edge import payload
 from edge.errors import BadRequest, Fault, TooLarge, Unsupported
+from edge.payload import ChatRequest
 from edge.topics import Topics
 
 JSON = "application/json"
 TEXT = "text/plain"
-DEPTH_MAX = 32
-"""How deep a request's JSON may nest: a schema is a few levels, a chat two."""
-
 Kind = Literal["queued", "delta", "reply"]
 
 
@@ -74,99 +73,6 @@ class Address:
         return {(self.client, name) for name in (self.id.encode(), self.correlation_data) if name}
 
 
-class ChatMessage(BaseModel):
-    """One turn of a conversation."""
-
-    model_config = ConfigDict(extra="forbid")
-
-    role: Literal["system", "user", "assistant"]
-    content: StrictStr
-
-
-class JsonSchema(BaseModel):
-    """The schema that an answer must match; `name` and `strict` are the OpenAI API's and change nothing here."""
-
-    model_config = ConfigDict(populate_by_name=True)
-
-    schema_: dict[str, Any] = Field(alias="schema")
-    name: str = ""
-    strict: bool = True
-
-
-class ResponseFormat(BaseModel):
-    """`text`, `json_object` (any JSON object) or `json_schema`."""
-
-    type: Literal["text", "json_object", "json_schema"]
-    json_schema: JsonSchema | None = None
-
-    @model_validator(mode="after")
-    def _has_its_schema(self) -> ResponseFormat:
-        if self.type == "json_schema" and self.json_schema is None:
-            raise ValueError("json_schema needs the field json_schema with a schema in it")
-        return self
-
-    def guidance(self) -> dict[str, Any] | None:
-        """The schema that the engine is held to; None for free text."""
-        if self.type == "json_schema" and self.json_schema:
-            return self.json_schema.schema_
-        return {"type": "object"} if self.type == "json_object" else None
-
-
-Priority = Literal["high", "normal", "low"]
-Tokens = Annotated[int, Field(strict=True, ge=1, le=1_000_000)]
-
-
-class ChatRequest(BaseModel):
-    """A request's payload, with the OpenAI chat API's names.
-
-    temperature: 0 to 2, 0 is greedy. top_p: 0 to 1. top_k: 1 up, 0 for off. repetition_penalty: 0.5 to 2.
-    max_tokens: None takes the daemon's default. deadline_ms: milliseconds from arrival. priority: whose turn is first.
-    """
-
-    model_config = ConfigDict(extra="ignore")
-
-    messages: Annotated[list[ChatMessage], Field(min_length=1, max_length=256)] = []
-    prompt: StrictStr | None = None
-    system: StrictStr | None = None
-    model: StrictStr | None = None
-    max_tokens: Tokens | None = None
-    temperature: Annotated[float, Field(ge=0, le=2)] = 0.0
-    top_p: Annotated[float, Field(gt=0, le=1)] = 1.0
-    top_k: Annotated[int, Field(strict=True, ge=0, le=100_000)] = 0
-    repetition_penalty: Annotated[float, Field(ge=0.5, le=2)] = 1.0
-    seed: Annotated[int, Field(strict=True, ge=0, lt=2**31)] | None = None
-    stop: Annotated[list[Annotated[StrictStr, Field(min_length=1, max_length=256)]], Field(max_length=8)] = []
-    stream: StrictBool = True
-    response_format: ResponseFormat = ResponseFormat(type="text")
-    id: Annotated[StrictStr, Field(min_length=1, max_length=256)] | None = None
-    response_topic: StrictStr | None = None
-    deadline_ms: Annotated[int, Field(strict=True, ge=1, le=10**9)] | None = None
-    priority: Priority = "normal"
-
-    @model_validator(mode="before")
-    @classmethod
-    def _one_stop_is_a_list_of_one(cls, value: Any) -> Any:
-        if isinstance(value, dict) and isinstance(value.get("stop"), str):
-            return {**value, "stop": [value["stop"]]}
-        return value
-
-    @model_validator(mode="after")
-    def _asks_something(self) -> ChatRequest:
-        if bool(self.messages) == (self.prompt is not None):
-            raise ValueError("give either prompt or messages")
-        asked = self.prompt if self.prompt is not None else self.messages[-1].content
-        if not asked.strip():
-            raise ValueError("the prompt is empty")
-        return self
-
-    def conversation(self) -> list[dict[str, str]]:
-        """The turns, whichever way they were given."""
-        turns = [turn.model_dump() for turn in self.messages]
-        if self.prompt is not None:
-            turns = [{"role": "user", "content": self.prompt}]
-        return [{"role": "system", "content": self.system}, *turns] if self.system else turns
-
-
 @dataclass(frozen=True, slots=True)
 class Request:
     """A request that was understood. warnings: fields of it that were ignored."""
@@ -199,7 +105,8 @@ class Timings:
 class Outcome:
     """How a request ended: what its one terminal message says.
 
-    finish_reason: `stop`, `length`, `cancelled`, `deadline` or `error`. index: the deltas that went before.
+    finish_reason: `stop`, `length`, `tool_calls`, `cancelled`, `deadline` or `error`. index: the deltas before it.
+    tool_calls: the functions that are called, in the OpenAI API's form.
     """
 
     code: int
@@ -210,6 +117,7 @@ class Outcome:
     index: int = 0
     warnings: tuple[str, ...] = ()
     error: Fault | None = None
+    tool_calls: list[dict[str, Any]] = field(default_factory=list)
 
 
 def parse_request(message: Message, topics: Topics, payload_bytes_max: int) -> Request:
@@ -219,7 +127,7 @@ def parse_request(message: Message, topics: Topics, payload_bytes_max: int) -> R
     """
     _check_envelope(message, payload_bytes_max)
     fields, warnings = _fields(message)
-    chat = _validated(fields)
+    chat = payload.validated(fields)
     address = address_of(message, topics, fields)
     named = message.response_topic or chat.response_topic
     if named is not None and (refusal := topics.refusal(named)):
@@ -271,73 +179,9 @@ def _printable(data: bytes | None) -> str | None:
 
 
 def _fields(message: Message) -> tuple[dict[str, Any], tuple[str, ...]]:
-    """The payload as fields, with a warning for each that is not known. A text that is no JSON object is a prompt."""
-    try:
-        text = message.payload.decode()
-    except UnicodeDecodeError as error:
-        raise BadRequest(f"the payload is not UTF-8 (byte {error.start})") from error
-    plain = (message.content_type or "").startswith(TEXT)
-    if plain or not text.lstrip().startswith("{"):
-        if message.content_type and not plain:
-            raise BadRequest("the payload is not a JSON object, though its content type says JSON")
-        return {"prompt": text}, ()
-    fields = _object(text)
-    unknown = sorted(set(fields) - set(ChatRequest.model_fields))
-    return fields, tuple(f"the field {name[:64]!r} is not known and was ignored" for name in unknown[:16])
-
-
-def _object(text: str) -> dict[str, Any]:
-    if _depth(text) > DEPTH_MAX:
-        raise BadRequest(f"the payload nests deeper than {DEPTH_MAX} levels")
-    try:
-        value = json.loads(text, parse_constant=_refuse_constant)
-    except ValueError as error:
-        raise BadRequest(f"the payload begins like JSON but is not: {error}") from error
-    if not isinstance(value, dict):
-        raise BadRequest("the payload is JSON, but not an object")
-    if not _is_text(value):
-        raise BadRequest("the payload has half a surrogate pair in a string, which is no character")
-    return value
-
-
-def _is_text(value: dict[str, Any]) -> bool:
-    """Whether every string in it can be written as UTF-8; JSON's escapes can spell what is no text."""
-    try:
-        json.dumps(value, ensure_ascii=False).encode()
-    except UnicodeEncodeError:
-        return False
-    return True
-
-
-def _refuse_constant(name: str) -> None:
-    raise ValueError(f"{name} is not JSON")
-
-
-def _depth(text: str) -> int:
-    """How deep brackets nest, those in strings counted too: an upper bound that costs one pass and no recursion."""
-    depth = deepest = 0
-    for character in text:
-        if character in "[{":
-            depth += 1
-            deepest = max(deepest, depth)
-        elif character in "]}":
-            depth -= 1
-    return deepest
-
-
-def _validated(fields: dict[str, Any]) -> ChatRequest:
-    try:
-        return ChatRequest.model_validate(fields)
-    except ValidationError as error:
-        fault = _first_of(error)
-    raise fault  # out here, so that it does not refer to pydantic's error, whose cycles Python cannot collect
-
-
-def _first_of(error: ValidationError) -> BadRequest:
-    first = error.errors(include_url=False, include_input=False)[0]
-    param = ".".join(str(part) for part in first["loc"])
-    reason = first["msg"].removeprefix("Value error, ")
-    return BadRequest(f"{param}: {reason}" if param else reason, param or None)
+    """The payload as fields, with a warning for each that is not known."""
+    is_plain_text = (message.content_type or "").startswith(TEXT)
+    return payload.parse_fields(message.payload, is_plain_text, bool(message.content_type) and not is_plain_text)
 
 
 class Cancel(NamedTuple):
@@ -388,6 +232,8 @@ def reply(address: Address, outcome: Outcome) -> Message:
         "timings": {name: value and round(value, 4) for name, value in asdict(outcome.timings).items()},
         "warnings": list(outcome.warnings),
     }
+    if outcome.tool_calls:
+        body["tool_calls"] = outcome.tool_calls
     if outcome.error is not None:
         known = {"message": outcome.error.message, "param": outcome.error.param}
         body["error"] = known | {"retry_after": outcome.error.retry_after}
@@ -406,11 +252,10 @@ def refusal(fault: Fault, warnings: tuple[str, ...] = ()) -> Outcome:
 
 
 def _message(address: Address, kind: Kind, body: dict[str, Any], qos: int) -> Message:
-    payload = dumps({"type": kind, "id": address.id, **body})
     properties = (("edge-type", kind),)
     return Message(
         address.topic,
-        payload,
+        dumps({"type": kind, "id": address.id, **body}),
         qos,
         correlation_data=address.correlation_data,
         content_type=JSON,

@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from edge.config import describe
-from edge.messages import ChatRequest, Message, Outcome, parse_request, reply
+from edge.messages import Message, Outcome, parse_request, reply
+from edge.payload import ChatRequest
 from edge.topics import Topics
 from tests.conftest import EDGE, ROOT
 

@@ -19,7 +19,11 @@ Emit = Callable[[str], None]
 
 @dataclass(frozen=True)
 class Job:
-    """What to answer, as plain values that cross the wall. guidance: a JSON schema that the answer must match."""
+    """What to answer, as plain values that cross the wall.
+
+    guidance: a JSON schema that the answer must match; is_guided_always: False where free text would do as well,
+    so that only an answer that begins with `{` must.
+    """
 
     id: int
     messages: list[dict[str, str]]
@@ -31,6 +35,7 @@ class Job:
     seed: int | None = None
     stop: list[str] = field(default_factory=list)
     guidance: dict[str, Any] | None = None
+    is_guided_always: bool = True
 
 
 @dataclass(frozen=True)

@@ -29,6 +29,9 @@ COMPACT = {"x-guidance": {"whitespace_flexible": False}}
 """llguidance's own keyword: no spaces and line breaks between tokens, which small models lose themselves in."""
 
 
+OR_TEXT = "start: answer | TEXT\nTEXT: /([^{](.|\\n)*)?/\nanswer: "
+
+
 class GenaiEngine:
     """One model, one job at a time."""
 
@@ -74,7 +77,7 @@ class GenaiEngine:
         params.set_search_options(**_search_options(job), max_length=length)
         try:
             if job.guidance is not None:
-                params.set_guidance("json_schema", json.dumps({**job.guidance, **COMPACT}))
+                params.set_guidance("lark_grammar", grammar(job.guidance, job.is_guided_always))
             return og.Generator(self._model, params)
         except Exception as error:
             if job.guidance is not None:
@@ -109,6 +112,12 @@ class GenaiEngine:
         emit(stop.flush())
         ended = stop.stopped or (count and token in stops)
         return count, "length" if count >= room and not ended else "stop"
+
+
+def grammar(schema: dict[str, Any], is_guided_always: bool) -> str:
+    """The answers that may be, in llguidance's dialect of Lark: JSON of a schema, or any text not begun with `{`."""
+    json_of_schema = f"%json {json.dumps({**schema, **COMPACT})}"
+    return f"start: {json_of_schema}" if is_guided_always else f"{OR_TEXT}{json_of_schema}"
 
 
 def _options(provider: str, threads: int) -> dict[str, Any]:

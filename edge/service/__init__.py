@@ -13,6 +13,7 @@ from edge.bundle import Manifest
 from edge.config import Settings
 from edge.errors import BadRequest, BrokerError, Cancelled, Fault
 from edge.journal import Journal
+from edge.memory import give_back_memory
 from edge.messages import Cancel, Message, Request
 from edge.service.admission import Admission, repeats
 from edge.service.announcements import Announcements, status_message
@@ -74,7 +75,8 @@ class Service:
         try:
             await self._recover()
             self._start_transport()
-            tasks += [asyncio.create_task(work) for work in (self._receive(), self._announcements.publish_telemetry())]
+            always = (self._receive(), self._announcements.publish_telemetry(), give_back_memory())
+            tasks += [asyncio.create_task(work) for work in always]
             await self._load_engine()
             serving = (self._answering.run(), self._answering.watch(), self._feed_watchdog())
             tasks += [asyncio.create_task(work) for work in serving]
@@ -116,6 +118,7 @@ class Service:
     async def _finish(self, tasks: list[asyncio.Task[None]]) -> None:
         """Refuse the waiting ones, let the running answer end, say goodbye."""
         self._notifier.stopping("finishing the running answer")
+        self._announcements.tell("stopping")
         for waiting in self._queue.close():
             self._replies.end(waiting, messages.refusal(stopping()))
         await self._let_running_end()

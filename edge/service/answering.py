@@ -130,6 +130,7 @@ class Answering:
 def job_of(waiting: Waiting, max_tokens: int) -> Job:
     """What the engine is asked; `max_tokens` where the asker named no limit."""
     chat = waiting.request.chat
+    schema, may_be_text = chat.guidance() or (None, False)
     return Job(
         id=waiting.number,
         messages=chat.conversation(),
@@ -140,5 +141,6 @@ def job_of(waiting: Waiting, max_tokens: int) -> Job:
         repetition_penalty=chat.repetition_penalty,
         seed=chat.seed,
         stop=chat.stop,
-        guidance=chat.response_format.guidance(),
+        guidance=schema,
+        is_guided_always=not may_be_text,
     )

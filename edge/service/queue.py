@@ -8,7 +8,7 @@ import math
 import time
 from dataclasses import dataclass, field, replace
 
-from edge import messages
+from edge import messages, tools
 from edge.config import Limits
 from edge.engine import Finished
 from edge.errors import Conflict, Fault, TooMany, Unavailable
@@ -62,9 +62,12 @@ class Waiting:
         """How an answer that the engine ended is told: complete, or cut short by a cancel or a deadline."""
         ended_by = self.ended_by if finished.finish_reason == "cancelled" else None
         outcome = Outcome(200, finished.finish_reason) if ended_by is None else messages.refusal(ended_by)
+        text = "".join(self.text)
+        if self.request.chat.offered_tools() and (calls := tools.called(text, f"call-{self.number}")):
+            outcome = replace(outcome, finish_reason="tool_calls", tool_calls=calls)
         return replace(
             outcome,
-            text="".join(self.text),
+            text=text,
             usage=Usage(finished.prompt_tokens, finished.completion_tokens),
             timings=self._timings(finished),
             index=self.index,

@@ -169,7 +169,10 @@ def test_stopping_refuses_what_waits_and_says_offline():
             engine.hold.set()
             replies = {each["id"]: each["code"] for each in await it.replies(2)}
             assert replies == {"runs": 200, "waits": 503}
-        assert json.loads(it.transport.published[-1].payload)["state"] == "offline"
+        states = [
+            body["state"] for body in map(json.loads, (m.payload for m in it.transport.published)) if "state" in body
+        ]
+        assert states == ["loading", "online", "stopping", "offline"]
         assert it.transport.closed
 
     run(work)

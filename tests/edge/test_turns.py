@@ -6,7 +6,8 @@ import random
 
 import pytest
 
-from edge.messages import Address, ChatRequest, Outcome, Request, Timings, Usage
+from edge.messages import Address, Outcome, Request, Timings, Usage
+from edge.payload import ChatRequest
 from edge.service.pace import Pace
 from edge.service.turns import Turns
 
