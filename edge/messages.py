@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import uuid
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any, ClassVar, Literal, NamedTuple
 
 from pydantic import ConfigDict
@@ -238,6 +238,31 @@ def reply(address: Address, outcome: Outcome) -> Message:
         known = {"message": outcome.error.message, "param": outcome.error.param}
         body["error"] = known | {"retry_after": outcome.error.retry_after}
     return _message(address, "reply", body, qos=1)
+
+
+ENVELOPE_BYTES = 64
+"""Of a PUBLISH beyond what it carries: the fixed header, lengths, property identifiers, expiry."""
+
+
+def packet_bytes(message: Message) -> int:
+    """What a message takes as a PUBLISH packet, at most."""
+    texts = [message.topic, message.content_type or "", *(part for pair in message.user_properties for part in pair)]
+    carried = sum(len(text.encode()) for text in texts) + len(message.correlation_data or b"")
+    return carried + len(message.payload) + ENVELOPE_BYTES
+
+
+def fitted(reply: Message, maximum_packet_size: int) -> Message:
+    """A terminal message that the broker takes: one that is too large goes without its text, and says so.
+
+    Sent as it is, it would end the connection (MQTT 5, section 3.2.2.3.6), and again at every reconnect.
+    """
+    if packet_bytes(reply) <= maximum_packet_size:
+        return reply
+    body = json.loads(reply.payload)
+    left_out = (
+        f"the text was left out, since the broker takes {maximum_packet_size} bytes a message; the deltas have it"
+    )
+    return replace(reply, payload=dumps({**body, "text": "", "warnings": [*body["warnings"][:4], left_out]}))
 
 
 def code_of(reply: Message) -> int:

@@ -38,6 +38,8 @@ PERMANENT = {
 SESSION_TAKEN_OVER = 0x8E
 RECEIVE_MAXIMUM = 65535
 """Where the broker names none (MQTT 5, section 3.2.2.3.3)."""
+MAXIMUM_PACKET_SIZE = 268_435_460
+"""Likewise: the protocol's own limit (section 2.1.4 and the header)."""
 NO_MATCHING_SUBSCRIBERS = 0x10
 """Of a PUBACK (MQTT 5, section 3.4.2.1)."""
 
@@ -77,7 +79,7 @@ class MqttTransport:
         self.birth: list[Message] = []
         """Published at every connect, before anything else."""
         self.at_connect: Callable[[], None] = lambda: None
-        self.receive_maximum = RECEIVE_MAXIMUM
+        self.receive_maximum, self.maximum_packet_size = RECEIVE_MAXIMUM, MAXIMUM_PACKET_SIZE
         self._connection = 0
         self._unacknowledged: dict[int, Callable[[bool], None]] = {}
         self._client = self._configured(client_id, will)
@@ -161,6 +163,7 @@ class MqttTransport:
             return self._refused(reason)
         self._connection += 1
         self.receive_maximum = getattr(properties, "ReceiveMaximum", RECEIVE_MAXIMUM)
+        self.maximum_packet_size = getattr(properties, "MaximumPacketSize", MAXIMUM_PACKET_SIZE)
         if self._subscriptions:
             self._client.subscribe([(topic, 1) for topic in self._subscriptions])
         for message in self.birth:

@@ -32,7 +32,7 @@ class MemoryTransport:
         self.at_connect: Callable[[], None] = lambda: None
         self.is_connected = False
         self.is_heard = True
-        self.receive_maximum = 65535
+        self.receive_maximum, self.maximum_packet_size = 65535, 268_435_460
         self.acknowledged: list[Message] = []
         self.published: list[Message] = []
         self.closed = False

@@ -48,6 +48,8 @@ class User:
             properties.SessionExpiryInterval = expiry
             if receive_maximum:
                 properties.ReceiveMaximum = receive_maximum
+            for name, value in (connect_properties or {}).items():
+                setattr(properties, name, value)
             self._options = {"clean_start": clean, "properties": properties}
         if will:
             self.client.will_set(*will)

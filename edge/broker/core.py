@@ -25,8 +25,9 @@ PACKET_IDS = 65535
 class Link(Protocol):
     """A connection as the core sees it."""
 
-    def send(self, packet: mqtt5.Packet) -> None:
-        """Write a packet."""
+    def send(self, packet: mqtt5.Packet) -> bool:
+        """Write a packet; False where its reader takes none that large, for whom it counts as sent."""
+        ...
 
     def close(self, reason: mqtt5.DisconnectReasonCode) -> None:
         """Say why, and end."""
@@ -108,8 +109,9 @@ class Core:
     def resume(self, session: Session, now: float) -> None:
         """Send again what the client did not acknowledge, then what waited; after its CONNACK."""
         for packet_id, pending in list(session.in_flight.items()):
-            if session.link:
-                session.link.send(_delivery(pending.stored, pending.retain, now, packet_id, duplicate=True))
+            again = _delivery(pending.stored, pending.retain, now, packet_id, duplicate=True)
+            if session.link and not session.link.send(again):
+                del session.in_flight[packet_id]
         self._drain(session, now)
 
     def disconnect(self, session: Session, link: Link, now: float, with_will: bool) -> None:
@@ -242,8 +244,8 @@ class Core:
             pending = session.waiting.popleft()
             if pending.stored.alive(now):
                 packet_id = session.next_id()
-                session.in_flight[packet_id] = pending
-                session.link.send(_delivery(pending.stored, pending.retain, now, packet_id))
+                if session.link.send(_delivery(pending.stored, pending.retain, now, packet_id)):
+                    session.in_flight[packet_id] = pending
 
 
 def _effective_qos(packet: mqtt5.PublishPacket, filters: list[mqtt5.TopicFilter]) -> QoS:

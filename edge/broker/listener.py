@@ -82,14 +82,15 @@ class Connection:
             except StopAsyncIteration:
                 return
 
-    def send(self, packet: mqtt5.Packet) -> None:
-        """Write a packet, unless its reader takes none that large, or is too slow for one it can miss."""
+    def send(self, packet: mqtt5.Packet) -> bool:
+        """Write a packet unless its reader is too slow for one it can miss; False where it takes none that large."""
         data = self._codec.encode(packet)
         if self._packet_bytes_max is not None and len(data) > self._packet_bytes_max:
-            return
+            return False
         missable = isinstance(packet, mqtt5.PublishPacket) and packet.qos == QoS.AT_MOST_ONCE
         if not (missable and self._pipe.unsent() > UNSENT_BYTES_MAX):
             self._pipe.write(data)
+        return True
 
     def close(self, reason: DisconnectReasonCode) -> None:
         """Say why, where the client's version can hear it, and end the connection."""

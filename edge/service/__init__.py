@@ -12,7 +12,7 @@ from edge import messages
 from edge.bundle import Manifest
 from edge.config import Settings
 from edge.errors import BadRequest, BrokerError, Cancelled, Fault
-from edge.journal import Journal
+from edge.journal import Journal, Known
 from edge.memory import give_back_memory
 from edge.messages import Cancel, Message, Request
 from edge.service.admission import Admission, repeats
@@ -145,34 +145,40 @@ class Service:
     # --- what arrives ---
 
     async def _receive(self) -> None:
-        """What has arrived, as one batch: into the queue, onto the disk, and only then acknowledged, in its order."""
+        """Whatever arrives, until the transport ends; between two batches nothing of the last is kept."""
         while True:
-            batch = [await self._transport.received.get()]
-            while not self._transport.received.empty() and len(batch) < BATCH_MAX:
-                batch.append(self._transport.received.get_nowait())
-            arrived = [message for message in batch if not isinstance(message, BrokerError)]
-            await self._take(arrived)
-            for message in arrived:
-                self._transport.acknowledge(message)
-            for error in batch:
-                if isinstance(error, BrokerError):
-                    raise error
+            await self._take_batch([await self._transport.received.get()])
+
+    async def _take_batch(self, batch: list[Message | BrokerError]) -> None:
+        """What has arrived: into the queue, onto the disk, and only then acknowledged, in its order."""
+        while not self._transport.received.empty() and len(batch) < BATCH_MAX:
+            batch.append(self._transport.received.get_nowait())
+        arrived = [message for message in batch if not isinstance(message, BrokerError)]
+        await self._take(arrived)
+        for message in arrived:
+            self._transport.acknowledge(message)
+        for error in batch:
+            if isinstance(error, BrokerError):
+                raise error
 
     async def _take(self, batch: list[Message]) -> None:
         """Messages in their order; whatever is wrong with one is its sender's to know and never ours to fall over."""
         understood = [(message, self._understood(message)) for message in batch]
         known = await self._ledger.read(lambda journal: list(repeats(journal, understood)))
         for (message, what), before in zip(understood, known, strict=True):
-            try:
-                if isinstance(what, Fault):
-                    raise what
-                if isinstance(what, Request):
-                    self._admission.admit(message, what, before)
-                elif isinstance(what, Cancel):
-                    self._cancel(what)
-            except Fault as fault:
-                self._replies.refuse(message, fault)
+            if isinstance(what, Fault):  # not raised, since its traceback and this batch would keep each other
+                self._replies.refuse(message, what)
+            elif isinstance(what, Request):
+                self._admit(message, what, before)
+            elif isinstance(what, Cancel):
+                self._cancel(what)
         await self._ledger.settled()
+
+    def _admit(self, message: Message, request: Request, before: Known | None) -> None:
+        try:
+            self._admission.admit(message, request, before)
+        except Fault as fault:
+            self._replies.refuse(message, fault)
 
     def _understood(self, message: Message) -> Request | Cancel | Fault | None:
         """What a message asks for; None where it is not for us."""

@@ -9,7 +9,7 @@ import time
 from collections import deque
 from dataclasses import dataclass, replace
 
-from edge import journal
+from edge import journal, messages
 from edge.messages import Message
 from edge.service.ledger import Ledger
 from edge.service.protocols import Transport
@@ -59,7 +59,8 @@ class Outbox:
             log.warning("an answer expired before the broker could take it")
             return self._ledger.write(journal.deliver(answer.number))
         self._in_flight += 1
-        message = replace(answer.message, message_expiry_interval=left)
+        fitting = messages.fitted(answer.message, self._transport.maximum_packet_size)
+        message = replace(fitting, message_expiry_interval=left)
         return self._transport.publish(message, lambda _heard: self._acknowledged(answer))
 
     def _acknowledged(self, answer: Answer) -> None:

@@ -26,6 +26,8 @@ class Transport(Protocol):
 
     receive_maximum: int
     """QoS 1 messages that the broker takes before it has acknowledged the first."""
+    maximum_packet_size: int
+    """Bytes of a packet that the broker takes."""
 
     @property
     def is_connected(self) -> bool:

@@ -237,3 +237,13 @@ def test_a_stopping_broker_says_so(tmp_path):
         client.settimeout(5)
         assert client.recv(100)[:3].hex() == "e0018b"
         assert client.recv(100) == b""
+
+
+def test_a_message_too_large_for_its_reader_counts_as_sent(tmp_path):
+    """It is left out, and takes no place of the reader's Receive Maximum (MQTT 5, section 3.1.2.11.4)."""
+    with embedded_broker(tmp_path) as port, User(port) as writer:
+        reader = User(port, "m", receive_maximum=1, connect_properties={"MaximumPacketSize": 1000})
+        with reader:
+            for payload in ("x" * 2000, "y" * 2000, "z"):
+                writer.publish("m", payload)
+            assert reader.next().payload == b"z"

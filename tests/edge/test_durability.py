@@ -63,3 +63,22 @@ def test_a_brokers_receive_maximum_is_kept(tmp_path: Path):
             user.publish("edge/test/request/me", {"prompt": "x", "id": f"q{number}", "stream": False})
         assert {user.answer()[1]["id"] for _ in range(60)} == {f"q{number}" for number in range(60)}
     assert "lost" not in (tmp_path / "daemon.log").read_text()
+
+
+@pytest.mark.mosquitto
+def test_a_brokers_maximum_packet_size_is_kept(tmp_path: Path):
+    """An answer over it goes without its text and says so, over one connection, which it would else have ended."""
+    settings = {"EDGE_DEVICE": "test", "EDGE_JOURNAL__FOLDER": str(tmp_path / "state")}
+    with contextlib.ExitStack() as stack:
+        port = stack.enter_context(mosquitto(tmp_path, config="max_packet_size 3000\n"))
+        settings["EDGE_BROKER__PORT"] = str(port)
+        scripted = [sys.executable, "-m", "edge.testing", "--pieces=1000"]
+        stack.enter_context(running(scripted, tmp_path / "daemon.log", settings))
+        user = stack.enter_context(User(port, "edge/test/reply/me"))
+        user.wait_online()
+        user.publish("edge/test/request/me", {"prompt": "x", "id": "q"})
+        deltas, reply = user.answer()
+        assert "".join(delta["text"] for delta in deltas) == "word " * 1000
+        assert (reply["code"], reply["text"]) == (200, "")
+        assert "3000 bytes" in reply["warnings"][0]
+    assert "lost" not in (tmp_path / "daemon.log").read_text()
