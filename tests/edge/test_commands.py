@@ -64,7 +64,7 @@ def test_ask_holds_to_a_schema(board, tmp_path):
 def test_the_outcome_is_the_exit_status(board):
     """Nothing asked 78, out of time 4, longer than the context 1 with both figures."""
     assert edge(board, "ask", input=" ").returncode == 78
-    late = edge(board, "ask", "--timeout", "0.4", "--max-tokens", "2000", "Write a very long story about the sea.")
+    late = edge(board, "ask", "--timeout", "3", "--max-tokens", "2000", "Write a very long story about the sea.")
     assert (late.returncode, "408" in late.stderr) == (4, True)
     long = edge(board, "ask", input="sea " * 5000)
     assert long.returncode == 1
