@@ -55,6 +55,26 @@ def _wake_up_pair() -> tuple[socket.socket, socket.socket]:
 paho._socketpair_compat = _wake_up_pair
 
 
+class Aliases:
+    """Numbers for the topics that are published to again and again, on one connection (MQTT 5, section 3.3.2.3.4)."""
+
+    def __init__(self, maximum: int) -> None:
+        self._maximum = maximum
+        self._numbers: dict[str, int] = {}
+
+    def of(self, topic: str) -> tuple[str, int | None]:
+        """What to publish to, and the alias: a topic with its new number first, then the number alone."""
+        if topic in self._numbers:
+            return "", self._numbers[topic]
+        if not self._maximum:
+            return topic, None
+        number = len(self._numbers) + 1
+        if number > self._maximum:
+            number = self._numbers.pop(next(iter(self._numbers)))
+        self._numbers[topic] = number
+        return topic, number
+
+
 class MqttTransport:
     """A connection that comes back by itself, subscribed as before.
 
@@ -81,6 +101,7 @@ class MqttTransport:
         self.at_connect: Callable[[], None] = lambda: None
         self.receive_maximum, self.maximum_packet_size = RECEIVE_MAXIMUM, MAXIMUM_PACKET_SIZE
         self._connection = 0
+        self._aliases = Aliases(0)
         self._unacknowledged: dict[int, Callable[[bool], None]] = {}
         self._client = self._configured(client_id, will)
         self._client.manual_ack_set(acknowledges)
@@ -140,7 +161,12 @@ class MqttTransport:
         nobody subscribes to it.
         """
         properties = _publish_properties(message) if self._v5 else None
-        info = self._client.publish(message.topic, message.payload, message.qos, message.retain, properties)
+        topic = message.topic
+        if properties and not message.qos and self.is_connected:  # a message of QoS 1 may go out on another connection
+            topic, alias = self._aliases.of(topic)
+            if alias:
+                properties.TopicAlias = alias
+        info = self._client.publish(topic, message.payload, message.qos, message.retain, properties)
         if acknowledged:  # paho's thread cannot be told before this loop goes on
             self._unacknowledged[info.mid] = acknowledged
 
@@ -163,6 +189,7 @@ class MqttTransport:
             return self._refused(reason)
         self._connection += 1
         self.receive_maximum = getattr(properties, "ReceiveMaximum", RECEIVE_MAXIMUM)
+        self._aliases = Aliases(getattr(properties, "TopicAliasMaximum", 0))
         self.maximum_packet_size = getattr(properties, "MaximumPacketSize", MAXIMUM_PACKET_SIZE)
         if self._subscriptions:
             self._client.subscribe([(topic, 1) for topic in self._subscriptions])
@@ -200,6 +227,7 @@ class MqttTransport:
         self._put(BrokerError(f"{text}; check broker.username and its password"))
 
     def _on_disconnect(self, _c: paho.Client, _data: Any, _flags: Any, reason: ReasonCode, _properties: Any) -> None:
+        self._aliases = Aliases(0)
         self._loop.call_soon_threadsafe(self.connected.clear)
         if reason.value == SESSION_TAKEN_OVER and reason.packetType == PacketTypes.DISCONNECT:
             self._client.disconnect()
