@@ -10,17 +10,22 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
+import selectors
 import sys
 import time
 from collections.abc import AsyncGenerator, Callable, Mapping
+from concurrent.futures import Executor
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar, TypeVarTuple
 
 from edge.bundle import Manifest
 from edge.config import load_settings
 from edge.engine import Finished, Job
 from edge.errors import BrokerError, EdgeError, EngineFailed, Fault
 from edge.messages import Message
+
+T = TypeVar("T")
+Ts = TypeVarTuple("Ts")
 
 
 class MemoryTransport:
@@ -43,6 +48,10 @@ class MemoryTransport:
         self.published += self.birth
         self.is_connected = True
         self.at_connect()
+
+    def lose(self) -> None:
+        """The connection is gone; `start` brings it back."""
+        self.is_connected = False
 
     def publish(self, message: Message, acknowledged: Callable[[bool], None] | None = None) -> None:
         """Keep a message for the test to see; the broker takes it at once."""
@@ -77,6 +86,48 @@ class MemoryTransport:
                 self._news.clear()
                 await self._news.wait()
         return found
+
+
+class SimulatedLoop(asyncio.SelectorEventLoop):
+    """An event loop whose time passes only when nothing is left to do, and then at once: days in seconds.
+
+    What runs in threads is waited for in real time. Use it as `asyncio.Runner(loop_factory=SimulatedLoop)`.
+    """
+
+    def __init__(self) -> None:
+        super().__init__(_Skipping(self))
+        self.skipped_seconds = 0.0
+        self.threads_at_work = 0
+
+    def time(self) -> float:
+        """Seconds since the loop was made, by its own reckoning."""
+        return self.skipped_seconds
+
+    def run_in_executor(self, executor: Executor | None, func: Callable[[*Ts], T], *args: *Ts) -> asyncio.Future[T]:
+        """As ever, with a note that something is under way."""
+        self.threads_at_work += 1
+        future = super().run_in_executor(executor, func, *args)
+        future.add_done_callback(lambda _future: self._rest())
+        return future
+
+    def _rest(self) -> None:
+        self.threads_at_work -= 1
+
+
+class _Skipping(selectors.DefaultSelector):
+    """A selector that does not wait for timers: it moves its loop's clock on."""
+
+    def __init__(self, loop: SimulatedLoop) -> None:
+        super().__init__()
+        self._loop = loop
+
+    def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
+        """What is ready; waits for threads alone."""
+        if timeout is None or (timeout > 0 and self._loop.threads_at_work):
+            return super().select(1)
+        ready = super().select(0)
+        self._loop.skipped_seconds += 0 if ready else timeout
+        return ready
 
 
 class ScriptedEngine:

@@ -18,6 +18,7 @@ from edge.messages import Cancel, Message, Request
 from edge.service.admission import Admission, repeats
 from edge.service.announcements import Announcements, status_message
 from edge.service.answering import Answering
+from edge.service.clock import now
 from edge.service.ledger import Ledger
 from edge.service.outbox import Answer, Outbox
 from edge.service.pace import Pace
@@ -137,7 +138,7 @@ class Service:
         await self._ledger.settled()
 
     async def _let_running_end(self) -> None:
-        until = time.monotonic() + self._settings.limits.stop_seconds
+        until = now() + self._settings.limits.stop_seconds
         if not await self._queue.until_idle(until) and self._queue.running:
             self._answering.interrupt(self._queue.running, stopping())
             await self._queue.until_idle(until + 2)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import time
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
@@ -14,6 +13,7 @@ from edge.errors import EngineFailed, Fault, NotFound, Unavailable
 from edge.journal import Entry, Journal, JournalError, Known, Moment
 from edge.messages import Message, Request
 from edge.service.answering import ATTEMPTS_MAX
+from edge.service.clock import now
 from edge.service.ledger import Ledger
 from edge.service.queue import Queue, Waiting
 from edge.service.replies import Replies
@@ -42,7 +42,7 @@ class Admission:
             return log.info("request %s came again while it is open", request.address.id)
         self._check(request)
         self._queue.check(request)
-        waiting = Waiting(self._ledger.journal.next_number(), request, time.monotonic(), digest)
+        waiting = Waiting(self._ledger.journal.next_number(), request, now(), digest)
         self._queue.put(waiting)
         self._ledger.write(
             journal.accept(_entry(message, waiting)), lambda error: self._written(message, waiting, error)
@@ -61,7 +61,7 @@ class Admission:
                 self._replies.refuse(entry.message, error)
             return None
         request = replace(request, address=replace(request.address, id=entry.id))
-        waiting = Waiting(entry.number, request, time.monotonic() - gone, entry.digest, entry.attempts)
+        waiting = Waiting(entry.number, request, now() - gone, entry.digest, entry.attempts)
         if entry.attempts >= ATTEMPTS_MAX:
             fault = EngineFailed(f"the daemon ended {entry.attempts} times while it was answering this")
             return self._replies.end(waiting, waiting.failure(fault))

@@ -11,6 +11,7 @@ from edge import __version__, messages
 from edge.bundle import Manifest
 from edge.config import Settings
 from edge.messages import Message
+from edge.service.clock import now
 from edge.service.protocols import Transport
 from edge.telemetry import Source, sample
 from edge.topics import Topics
@@ -40,14 +41,14 @@ class Announcements:
     async def publish_telemetry(self) -> None:
         """One reading a period, on time whatever the model does."""
         period = self._settings.telemetry.period_seconds
-        due = time.monotonic()
+        due = now()
         while True:
             taken = sample(self._sources, self._settings.telemetry.root)
-            late = max(0.0, time.monotonic() - due)
+            late = max(0.0, now() - due)
             body = {"time": round(time.time(), 3), "late_seconds": round(late, 4), **taken.body()}
             self._transport.publish(Message(self._topics.telemetry, messages.dumps(body), content_type=messages.JSON))
-            due = max(due + period, time.monotonic())
-            await asyncio.sleep(due - time.monotonic())
+            due = max(due + period, now())
+            await asyncio.sleep(due - now())
 
     def _info(self) -> Message:
         manifest, limits = self._manifest, self._settings.limits

@@ -6,13 +6,13 @@ import asyncio
 import contextlib
 import itertools
 import logging
-import time
 from collections.abc import Callable, Iterator
 
 from edge import journal
 from edge.config import Limits
 from edge.engine import Finished, Job
 from edge.errors import DeadlineExceeded, EdgeError, EngineFailed, Fault
+from edge.service.clock import now
 from edge.service.ledger import Ledger
 from edge.service.protocols import Engine
 from edge.service.queue import Queue, Waiting
@@ -90,7 +90,7 @@ class Answering:
         if waiting.deadline is None:
             yield
             return
-        remaining = waiting.deadline - time.monotonic()
+        remaining = waiting.deadline - now()
         fault = DeadlineExceeded(f"not finished within {waiting.request.deadline_seconds:g} s")
         if remaining <= 0:
             raise fault
@@ -107,7 +107,7 @@ class Answering:
                 if isinstance(piece, Finished):
                     return piece
                 if piece:
-                    waiting.first_token = waiting.first_token or time.monotonic()
+                    waiting.first_token = waiting.first_token or now()
                     waiting.text.append(piece)
                     self._replies.piece(waiting, piece)
         raise EngineFailed("the engine ended an answer without saying how")

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import itertools
 import math
-import time
 from dataclasses import dataclass, field, replace
 
 from edge import messages, tools
@@ -13,6 +12,7 @@ from edge.config import Limits
 from edge.engine import Finished
 from edge.errors import Conflict, Fault, TooMany, Unavailable
 from edge.messages import Outcome, Request, Timings, Usage
+from edge.service.clock import now
 from edge.service.pace import Pace
 from edge.service.turns import Turns
 
@@ -136,7 +136,7 @@ class Queue:
     def _left_of_running(self) -> float:
         if self.running is None or self.running.started is None:
             return 0.0
-        return max(0.0, self._seconds(self.running.request) - (time.monotonic() - self.running.started))
+        return max(0.0, self._seconds(self.running.request) - (now() - self.running.started))
 
     def seconds_before(self, waiting: Waiting | None) -> float:
         """How long until one has its turn, or until all that wait now are done (None)."""
@@ -182,7 +182,7 @@ class Queue:
     def begin(self) -> Waiting:
         """Make the one whose turn it is the running one."""
         self.running = self._waiting.take()
-        self.running.started = time.monotonic()
+        self.running.started = now()
         self.running.attempts += 1
         return self.running
 
@@ -213,6 +213,6 @@ class Queue:
 
     async def until_idle(self, deadline: float) -> bool:
         """Whether the running one ended before this point of the monotonic clock."""
-        while self.running is not None and time.monotonic() < deadline:
+        while self.running is not None and now() < deadline:
             await asyncio.sleep(0.02)
         return self.running is None

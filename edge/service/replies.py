@@ -12,6 +12,7 @@ from edge import journal, messages
 from edge.errors import Fault
 from edge.journal import JournalError
 from edge.messages import Message, Outcome, Request
+from edge.service.clock import now
 from edge.service.ledger import Done, Ledger
 from edge.service.outbox import Answer, Outbox
 from edge.service.pace import Pace
@@ -63,10 +64,10 @@ class Replies:
             return None
         delta = messages.delta(waiting.request.address, waiting.index, text)
         waiting.index += 1
-        now = time.monotonic()
-        if now - waiting.probed < PROBE_SECONDS or not self._transport.is_connected:
+        moment = now()
+        if moment - waiting.probed < PROBE_SECONDS or not self._transport.is_connected:
             return self._transport.publish(delta)
-        waiting.probed = now
+        waiting.probed = moment
         return self._transport.publish(replace(delta, qos=1), lambda heard: None if heard else self.unheard(waiting))
 
     def end(self, waiting: Waiting, outcome: Outcome) -> None:
@@ -98,4 +99,4 @@ def worth_seconds(waiting: Waiting) -> float:
     """How long an answer is worth delivering: until its deadline, a minute at least, an hour where it has none."""
     if waiting.deadline is None:
         return KEEP_SECONDS
-    return max(waiting.deadline - time.monotonic(), KEEP_SECONDS_MIN)
+    return max(waiting.deadline - now(), KEEP_SECONDS_MIN)

@@ -1,0 +1,24 @@
+"""Twenty-four simulated hours of a connection that is lost every five minutes: no answer is, and nothing grows."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+
+from benchmarks.figure import Figure
+from tests.edge.test_hours import day
+
+HOURS = 24
+MEMORY_MB = 3
+"""The interpreter's table of interned strings doubles now and then, by one or two; nothing else grows."""
+
+
+def measure(_bundle: Path) -> list[Figure]:
+    """Hours that passed with every request answered once, and growth from the second of them to the last."""
+    with tempfile.TemporaryDirectory() as folder:
+        found = day(Path(folder), HOURS)
+    return [
+        Figure("hours_of_reconnects", round(found.hours, 2), "hours", ">=", HOURS),
+        Figure("hours_descriptors_grown", found.descriptors_grown, "descriptors", "<=", 0),
+        Figure("hours_memory_grown_mb", round(found.bytes_grown / 1e6, 3), "MB", "<=", MEMORY_MB),
+    ]
