@@ -21,6 +21,8 @@ from edge.topics import Topics
 
 JSON = "application/json"
 TEXT = "text/plain"
+WIRE_VERSION = 1
+"""Of `docs/wire.md`; the next number where a client of the last one would misunderstand."""
 Kind = Literal["queued", "delta", "reply"]
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from edge.config import describe
-from edge.messages import Message, Outcome, parse_request, reply
+from edge.messages import WIRE_VERSION, Message, Outcome, parse_request, reply
 from edge.payload import ChatRequest
 from edge.topics import Topics
 from tests.conftest import EDGE, ROOT
@@ -39,6 +39,7 @@ def test_commands_exist(page: Path):
 def test_the_wire_page_has_every_field_and_its_examples_hold():
     """Each field of a request is in the table; the request is understood; the reply has the keys of a real one."""
     text = (ROOT / "docs/wire.md").read_text()
+    assert text.startswith(f"# The wire, version {WIRE_VERSION}\n")
     for name in ChatRequest.model_fields:
         assert f"`{name}`" in text, name
     request, answer = (json.loads(block) for block in re.findall(r"```json\n(.*?)```", text, re.DOTALL))

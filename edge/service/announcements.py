@@ -54,6 +54,7 @@ class Announcements:
         manifest, limits = self._manifest, self._settings.limits
         body = {
             "version": __version__,
+            "wire_version": messages.WIRE_VERSION,
             "model": manifest.name,
             "model_version": manifest.version,
             "family": manifest.family,
