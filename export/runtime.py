@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -16,9 +17,7 @@ Runner = Callable[[list[str], Mapping[str, NDArray[Any]]], list[NDArray[np.float
 
 def open_graph(model: onnx.ModelProto, folder: Path | None = None) -> Runner:
     """A session over a model on the CPU: output names and feeds in, arrays out. folder: of its external data."""
-    os.environ["ORT_DISABLE_TELEMETRY"] = "1"  # must be set before the import: later is too late
-    import onnxruntime
-
+    onnxruntime = _imported()
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 3
     options.enable_cpu_mem_arena = False  # texts would stay in it: a session keeps what it once took
@@ -27,3 +26,15 @@ def open_graph(model: onnx.ModelProto, folder: Path | None = None) -> Runner:
     session = onnxruntime.InferenceSession(model.SerializeToString(), options, ["CPUExecutionProvider"])
     wanted = {value.name for value in session.get_inputs()}
     return lambda outputs, feeds: session.run(outputs, {k: v for k, v in feeds.items() if k in wanted})
+
+
+def _imported() -> ModuleType:
+    """The runtime. A Ctrl-C while it is being imported comes out of it as an ImportError; here it is itself again."""
+    os.environ["ORT_DISABLE_TELEMETRY"] = "1"  # must be set before the import: later is too late
+    try:
+        import onnxruntime
+    except ImportError as error:
+        if isinstance(error.__cause__, KeyboardInterrupt):
+            raise error.__cause__ from None
+        raise
+    return onnxruntime  # type: ignore[no-any-return]  # it is published without annotations

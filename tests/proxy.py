@@ -32,6 +32,7 @@ class Proxy:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self._listener.shutdown(socket.SHUT_RDWR)  # which wakes `accept` up; closing alone does not
         self._listener.close()
         self.cut()
         for thread in self._threads:
@@ -62,7 +63,7 @@ class Proxy:
         chosen.register(client, selectors.EVENT_READ, broker)
         chosen.register(broker, selectors.EVENT_READ, client)
         with contextlib.suppress(OSError, ValueError):
-            while True:
+            while client.fileno() >= 0 and broker.fileno() >= 0:  # `cut` closes them without waking this up
                 for key, _ in chosen.select(0.2):
                     data = key.fileobj.recv(1 << 16)  # type: ignore[union-attr]  # they are sockets
                     if not data:
@@ -70,6 +71,7 @@ class Proxy:
                     time.sleep(self.delay_seconds)
                     if not self.is_silent:
                         key.data.sendall(data)
+        chosen.close()
         client.close()
         broker.close()
 
