@@ -54,7 +54,10 @@ class User:
             self._options = {"clean_start": clean, "properties": properties}
         if will:
             self.client.will_set(*will)
-        self.client.on_socket_open = lambda _c, _u, opened: opened.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        if transport == "tcp":
+            self.client.on_socket_open = lambda _c, _u, opened: opened.setsockopt(
+                socket.IPPROTO_TCP, socket.TCP_NODELAY, 1
+            )
         self.client.on_connect = self._on_connect
         self.client.on_message = lambda _c, _u, message: self.inbox.put(message)
         self.client.on_publish = lambda _c, _u, mid, reason, _p: self.acks.__setitem__(mid, reason)
