@@ -6,7 +6,7 @@ import tempfile
 from pathlib import Path
 
 from benchmarks.figure import Figure
-from tests.edge.test_hours import OBJECTS, day
+from tests.hours import OBJECTS, day
 
 HOURS = 24
 

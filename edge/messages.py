@@ -261,9 +261,7 @@ def fitted(reply: Message, maximum_packet_size: int) -> Message:
     if packet_bytes(reply) <= maximum_packet_size:
         return reply
     body = json.loads(reply.payload)
-    left_out = (
-        f"the text was left out, since the broker takes {maximum_packet_size} bytes a message; the deltas have it"
-    )
+    left_out = f"the text was left out: the broker takes {maximum_packet_size} bytes a message; ask for a stream"
     return replace(reply, payload=dumps({**body, "text": "", "warnings": [*body["warnings"][:4], left_out]}))
 
 

@@ -39,10 +39,8 @@ class ChatMessage(BaseModel):
         """As a chat template reads it: calls as the model wrote them, results as the user's word."""
         if self.role == "tool":
             return {"role": "user", "content": f"Result of {self.name or 'the call'}: {self.content}"}
-        calls = [
-            f'{{"name": "{call.function.name}", "arguments": {call.function.arguments}}}' for call in self.tool_calls
-        ]
-        return {"role": self.role, "content": "\n".join([*([self.content] if self.content else []), *calls])}
+        said = [self.content] if self.content else []
+        return {"role": self.role, "content": "\n".join([*said, *(call.function.text() for call in self.tool_calls)])}
 
 
 class JsonSchema(BaseModel):

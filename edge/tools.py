@@ -10,7 +10,7 @@ import json
 from collections.abc import Iterable, Sequence
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, StrictStr, TypeAdapter, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, StrictStr, ValidationError
 
 FunctionName = Annotated[StrictStr, Field(pattern=r"^[A-Za-z0-9_-]{1,64}$")]
 
@@ -74,9 +74,6 @@ class ToolCall(BaseModel):
     function: CalledFunction
 
 
-_CALL = TypeAdapter(Call)
-
-
 def offered(tools: Sequence[Tool], choice: ToolChoice) -> list[Tool]:
     """Those that may be called."""
     if choice == "none":
@@ -112,7 +109,7 @@ def called(text: str, name: str) -> list[dict[str, Any]] | None:
     if not text.startswith("{"):
         return None
     try:
-        call = _CALL.validate_json(text)
+        call = Call.model_validate_json(text)
     except ValidationError:
         return None
     arguments = json.dumps(call.arguments, ensure_ascii=False)

@@ -21,8 +21,8 @@ Emit = Callable[[str], None]
 class Job:
     """What to answer, as plain values that cross the wall.
 
-    guidance: a JSON schema that the answer must match; is_guided_always: False where free text would do as well,
-    so that only an answer that begins with `{` must.
+    guidance: a JSON schema that the answer must match; may_be_text: free text would do as well, so that only an
+    answer that begins with `{` must.
     """
 
     id: int
@@ -35,7 +35,7 @@ class Job:
     seed: int | None = None
     stop: list[str] = field(default_factory=list)
     guidance: dict[str, Any] | None = None
-    is_guided_always: bool = True
+    may_be_text: bool = False
 
 
 @dataclass(frozen=True)

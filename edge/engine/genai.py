@@ -27,9 +27,8 @@ SESSION_OPTIONS: dict[str, dict[str, Any]] = {
 
 COMPACT = {"x-guidance": {"whitespace_flexible": False}}
 """llguidance's own keyword: no spaces and line breaks between tokens, which small models lose themselves in."""
-
-
-OR_TEXT = "start: answer | TEXT\nTEXT: /([^{](.|\\n)*)?/\nanswer: "
+TEXT_OR = "start: answer | TEXT\nTEXT: /([^{](.|\\n)*)?/\nanswer: "
+"""A grammar whose answers are text, unless they begin like JSON: then what is put behind this."""
 
 
 class GenaiEngine:
@@ -77,7 +76,7 @@ class GenaiEngine:
         params.set_search_options(**_search_options(job), max_length=length)
         try:
             if job.guidance is not None:
-                params.set_guidance("lark_grammar", grammar(job.guidance, job.is_guided_always))
+                params.set_guidance("lark_grammar", grammar(job.guidance, job.may_be_text))
             return og.Generator(self._model, params)
         except Exception as error:
             if job.guidance is not None:
@@ -114,10 +113,10 @@ class GenaiEngine:
         return count, "length" if count >= room and not ended else "stop"
 
 
-def grammar(schema: dict[str, Any], is_guided_always: bool) -> str:
+def grammar(schema: dict[str, Any], may_be_text: bool) -> str:
     """The answers that may be, in llguidance's dialect of Lark: JSON of a schema, or any text not begun with `{`."""
     json_of_schema = f"%json {json.dumps({**schema, **COMPACT})}"
-    return f"start: {json_of_schema}" if is_guided_always else f"{OR_TEXT}{json_of_schema}"
+    return f"{TEXT_OR}{json_of_schema}" if may_be_text else f"start: {json_of_schema}"
 
 
 def _options(provider: str, threads: int) -> dict[str, Any]:

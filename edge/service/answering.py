@@ -142,5 +142,5 @@ def job_of(waiting: Waiting, max_tokens: int) -> Job:
         seed=chat.seed,
         stop=chat.stop,
         guidance=schema,
-        is_guided_always=not may_be_text,
+        may_be_text=may_be_text,
     )

@@ -61,18 +61,21 @@ class Waiting:
     def outcome(self, finished: Finished) -> Outcome:
         """How an answer that the engine ended is told: complete, or cut short by a cancel or a deadline."""
         ended_by = self.ended_by if finished.finish_reason == "cancelled" else None
-        outcome = Outcome(200, finished.finish_reason) if ended_by is None else messages.refusal(ended_by)
-        text = "".join(self.text)
-        if self.request.chat.offered_tools() and (calls := tools.called(text, f"call-{self.number}")):
-            outcome = replace(outcome, finish_reason="tool_calls", tool_calls=calls)
+        outcome = self._answered(finished.finish_reason) if ended_by is None else messages.refusal(ended_by)
         return replace(
             outcome,
-            text=text,
+            text="".join(self.text),
             usage=Usage(finished.prompt_tokens, finished.completion_tokens),
             timings=self._timings(finished),
             index=self.index,
             warnings=self.request.warnings,
         )
+
+    def _answered(self, finish_reason: str) -> Outcome:
+        """An answer in words, or the call of a function where its text is one."""
+        is_offered = bool(self.request.chat.offered_tools())
+        calls = tools.called("".join(self.text), f"call-{self.number}") if is_offered else None
+        return Outcome(200, "tool_calls", tool_calls=calls) if calls else Outcome(200, finish_reason)
 
     def failure(self, fault: Fault) -> Outcome:
         """How an answer that a fault broke off is told, with what there is of it."""

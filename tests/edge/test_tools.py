@@ -6,8 +6,11 @@ import json
 
 import pytest
 
-from edge.errors import BadRequest
+from edge.engine import Finished
+from edge.errors import BadRequest, Cancelled
+from edge.messages import Address, Request
 from edge.payload import validated
+from edge.service.queue import Waiting
 from edge.tools import called
 from tests.clients import User
 from tests.conftest import embedded_broker, serving
@@ -98,7 +101,19 @@ def test_the_real_model_calls_and_may_answer_in_words(bundle, tmp_path):
         assert reply["finish_reason"] == "tool_calls"
         (call,) = reply["tool_calls"]
         assert call["function"]["name"] == "set_light"
-        assert json.loads(call["function"]["arguments"]).keys() == {"room", "on"}
+        assert json.loads(call["function"]["arguments"]) == {"room": "kitchen", "on": True}
         user.publish("edge/test/request/me", {"prompt": "What is the capital of France?", "id": "q2", **asked})
         reply = user.answer(name="q2")[1]
-        assert (reply["code"], "tool_calls" in reply) == (200, reply["text"].startswith("{"))
+        assert (reply["code"], reply["finish_reason"], "tool_calls" in reply) == (200, "stop", False)
+        assert "Paris" in reply["text"]
+
+
+def test_a_call_that_was_cancelled_is_no_call():
+    """An asker that stops an answer is told so, however far the model's call had come."""
+    chat = validated({"prompt": "x", "tools": [LIGHT]})
+    request = Request(Address("answers/me", "q"), chat)
+    waiting = Waiting(1, request, 0.0, text=['{"name": "set_light", "arguments": {}}'], started=0.0)
+    assert waiting.outcome(Finished("stop", 1, 1, 0.0, 0.0)).finish_reason == "tool_calls"
+    waiting.ended_by = Cancelled("cancelled as asked")
+    ended = waiting.outcome(Finished("cancelled", 1, 1, 0.0, 0.0))
+    assert (ended.code, ended.finish_reason, ended.tool_calls) == (499, "cancelled", [])
