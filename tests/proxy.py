@@ -26,6 +26,8 @@ class Proxy:
         self.is_silent = False
         """Whether it swallows what it gets, as a network that is gone does."""
         self.connections = 0
+        self.sent = bytearray()
+        """What programs have sent to the broker."""
 
     def __enter__(self) -> Proxy:
         self._start(self._accept)
@@ -69,6 +71,8 @@ class Proxy:
                     if not data:
                         raise OSError
                     time.sleep(self.delay_seconds)
+                    if key.fileobj is client:
+                        self.sent += data
                     if not self.is_silent:
                         key.data.sendall(data)
         chosen.close()
