@@ -18,6 +18,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
 os.environ["ORT_DISABLE_TELEMETRY"] = "1"  # before any test imports the runtime
+signal.signal(signal.SIGINT, signal.default_int_handler)  # what a shell's `&` ignores, every child would ignore
 EDGE = [sys.executable, "-m", "edge"]
 
 
