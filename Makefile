@@ -2,7 +2,8 @@
 PYTHON ?= python3
 BIN := .venv/bin
 CACHE := $(or $(EDGE_CACHE),$(or $(XDG_CACHE_HOME),$(HOME)/.cache)/edge-slm)
-BUNDLE := $(CACHE)/bundles/smollm2-135m
+# The number goes up where the export makes another bundle of the same model, so that no old one is taken for it.
+BUNDLE := $(CACHE)/bundles/smollm2-135m-2
 ARGS ?=
 ONLY ?=
 

@@ -12,7 +12,8 @@ from pathlib import Path
 from edge.client import Client
 from edge.config import Broker
 from edge.demo import DEVICE, broker_process, daemon_process, wait_until_online
-from edge.engine import Job, TextEngine, open_engine
+from edge.engine import Job, Options, TextEngine, answer
+from edge.engine.opening import open_engine
 
 PROMPT = "Write a long story about a lighthouse keeper and the sea."
 ROUNDS = 5
@@ -42,7 +43,7 @@ async def bench(bundle: Path, rounds: int, tokens: int) -> dict[str, float]:
     """
     direct: list[float] = []
     through: list[float] = []
-    engine = open_engine(bundle, "cpu", 0, 256)
+    engine = open_engine(bundle, Options())
     async with (
         broker_process() as (port, _),
         daemon_process(bundle, port) as daemon,
@@ -77,7 +78,7 @@ def decode_directly(engine: TextEngine, tokens: int) -> float:
     """Tokens a second of the same answer without MQTT and without a second process."""
     job = Job(id=1, messages=[{"role": "user", "content": PROMPT}], max_tokens=tokens)
     started = time.monotonic()
-    finished = engine.generate(job, lambda _text: None, lambda: False)
+    finished = answer(engine, job)
     return finished.completion_tokens / (time.monotonic() - started - finished.prefill_seconds)
 
 

@@ -16,16 +16,19 @@ import re
 import socket
 import tomllib
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
+from pydantic.fields import FieldInfo
 from pydantic_settings import (
     BaseSettings,
+    EnvSettingsSource,
     InitSettingsSource,
     PydanticBaseSettingsSource,
     SettingsConfigDict,
 )
 
+from edge.engine import EngineKind
 from edge.errors import ConfigError
 from edge.topics import LEVEL, RESPONSE_TOPICS, Topics
 
@@ -63,7 +66,22 @@ class Engine(_Section):
 
     bundle: Path = Field(default=Path("/srv/edge-slm/bundle"), description="folder of the bundle")
     provider: Literal["cpu", "cuda"] = Field(default="cpu", description="execution provider")
+    kind: EngineKind = Field(
+        default="auto",
+        description="our own batched engine, onnxruntime-genai's, or whichever suits bundle and provider;"
+        " EDGE_ENGINE=genai says it for short",
+    )
     threads: int = Field(default=0, ge=0, le=256, description="threads of the engine; 0 takes every core")
+    rows: int = Field(default=8, ge=1, le=64, description="answers that the batched engine works on at once")
+    kv_bytes: int | None = Field(
+        default=None, ge=1, description="memory for keys and values of all answers; half of what is free by default"
+    )
+    prefix_bytes: int | None = Field(
+        default=None,
+        ge=0,
+        description="memory for the beginnings of earlier texts; an eighth of what is free by default, 0 for none",
+    )
+    drafts: bool = Field(default=True, description="guess ahead where an answer repeats what was said before")
     verify_hashes: bool = Field(default=True, description="check every file's hash at start, not its size alone")
     prefill_slice_tokens: int = Field(
         default=256, ge=16, le=8192, description="tokens of a prompt between two looks for a cancel"
@@ -112,6 +130,15 @@ class Telemetry(_Section):
     root: Path = Field(default=Path("/"), description="where /proc and /sys are looked for")
 
 
+class _Environment(EnvSettingsSource):
+    """`EDGE_…`, and `EDGE_ENGINE=genai` for `EDGE_ENGINE__KIND=genai`."""
+
+    def decode_complex_value(self, field_name: str, field: FieldInfo, value: Any) -> Any:
+        """A section given as one variable: JSON, or the engine's kind."""
+        is_kind = field_name == "engine" and value in get_args(EngineKind)
+        return {"kind": value} if is_kind else super().decode_complex_value(field_name, field, value)
+
+
 def _hostname() -> str:
     return re.sub(r"[^A-Za-z0-9._-]", "-", socket.gethostname())[:64].lstrip("._-") or "board"
 
@@ -150,13 +177,13 @@ class Settings(BaseSettings):
         cls,
         settings_cls: type[BaseSettings],
         init_settings: PydanticBaseSettingsSource,
-        env_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - ours stands in its place
         dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - pydantic-settings passes it by name
         file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - likewise
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         """First wins: arguments, environment, edge.toml, credentials."""
         file = InitSettingsSource(settings_cls, _read_toml(config_file()))
-        return init_settings, env_settings, file, InitSettingsSource(settings_cls, _read_credentials())
+        return init_settings, _Environment(settings_cls), file, InitSettingsSource(settings_cls, _read_credentials())
 
 
 def load_settings(**overrides: Any) -> Settings:
@@ -207,7 +234,9 @@ def _read_credentials() -> dict[str, Any]:
 
 def _refuse_unknown_variables() -> None:
     """An EDGE_ variable that means nothing is a typing error that would go unnoticed."""
-    known = {CONFIG_VARIABLE, "EDGE_CACHE"} | {f"EDGE_{'__'.join(path)}".upper() for path, _ in describe()}
+    known = {CONFIG_VARIABLE, "EDGE_CACHE", "EDGE_ENGINE"} | {
+        f"EDGE_{'__'.join(path)}".upper() for path, _ in describe()
+    }
     unknown = sorted(name for name in os.environ if name.startswith("EDGE_") and name.upper() not in known)
     if unknown:
         raise ConfigError(f"the variable {unknown[0]} is not a setting; `edge serve --print-config` lists them")

@@ -87,10 +87,11 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """Tokens of a request."""
+    """Tokens of a request. cached_tokens: of the prompt, which an earlier text had begun with."""
 
     prompt_tokens: int = 0
     completion_tokens: int = 0
+    cached_tokens: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +109,7 @@ class Outcome:
     """How a request ended: what its one terminal message says.
 
     finish_reason: `stop`, `length`, `tool_calls`, `cancelled`, `deadline` or `error`. index: the deltas before it.
-    tool_calls: the functions that are called, in the OpenAI API's form.
+    tool_calls: the functions that are called, logprobs: each token's, both in the OpenAI API's form.
     """
 
     code: int
@@ -120,6 +121,7 @@ class Outcome:
     warnings: tuple[str, ...] = ()
     error: Fault | None = None
     tool_calls: list[dict[str, Any]] = field(default_factory=list)
+    logprobs: list[dict[str, Any]] | None = None
 
 
 def parse_request(message: Message, topics: Topics, payload_bytes_max: int) -> Request:
@@ -236,6 +238,8 @@ def reply(address: Address, outcome: Outcome) -> Message:
     }
     if outcome.tool_calls:
         body["tool_calls"] = outcome.tool_calls
+    if outcome.logprobs is not None:
+        body["logprobs"] = {"content": outcome.logprobs}
     if outcome.error is not None:
         known = {"message": outcome.error.message, "param": outcome.error.param}
         body["error"] = known | {"retry_after": outcome.error.retry_after}
@@ -262,6 +266,7 @@ def fitted(reply: Message, maximum_packet_size: int) -> Message:
         return reply
     body = json.loads(reply.payload)
     left_out = f"the text was left out: the broker takes {maximum_packet_size} bytes a message; ask for a stream"
+    body.pop("logprobs", None)
     return replace(reply, payload=dumps({**body, "text": "", "warnings": [*body["warnings"][:4], left_out]}))
 
 

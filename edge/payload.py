@@ -79,7 +79,8 @@ Tokens = Annotated[int, Field(strict=True, ge=1, le=1_000_000)]
 class ChatRequest(BaseModel):
     """A request's payload, with the OpenAI chat API's names.
 
-    temperature: 0 to 2, 0 is greedy. top_p: 0 to 1. top_k: 1 up, 0 for off. repetition_penalty: 0.5 to 2.
+    temperature: 0 to 2, 0 is greedy. top_p, min_p: 0 to 1. top_k: 1 up, 0 for off. repetition_penalty: 0.5 to 2.
+    logprobs: tell each token's, and those of as many others as top_logprobs says.
     max_tokens: None takes the daemon's default. deadline_ms: milliseconds from arrival. priority: whose turn is first.
     """
 
@@ -93,7 +94,10 @@ class ChatRequest(BaseModel):
     temperature: Annotated[float, Field(ge=0, le=2)] = 0.0
     top_p: Annotated[float, Field(gt=0, le=1)] = 1.0
     top_k: Annotated[int, Field(strict=True, ge=0, le=100_000)] = 0
+    min_p: Annotated[float, Field(ge=0, le=1)] = 0.0
     repetition_penalty: Annotated[float, Field(ge=0.5, le=2)] = 1.0
+    logprobs: StrictBool = False
+    top_logprobs: Annotated[int, Field(strict=True, ge=0, le=20)] = 0
     seed: Annotated[int, Field(strict=True, ge=0, lt=2**31)] | None = None
     stop: Annotated[list[Annotated[StrictStr, Field(min_length=1, max_length=256)]], Field(max_length=8)] = []
     stream: StrictBool = True

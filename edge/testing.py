@@ -134,7 +134,8 @@ class ScriptedEngine:
     """An engine that says what it is told to.
 
     pieces: the text of every answer. pause_seconds: before each piece. fault: raised instead of an answer.
-    dies_after: pieces after which it dies as a killed process does. hold: an event that answers wait for.
+    dies_after: pieces after which it dies as a killed process does; dies_of: the prompt that kills it.
+    hold: an event that answers wait for.
     figures: seconds of prefill and of decode that it says an answer took.
     log: a file that gets the prompt of each job as it is begun, in place of the list `jobs`.
     """
@@ -146,10 +147,12 @@ class ScriptedEngine:
         self._log = log.open("a", buffering=1) if log else None
         self.fault: Fault | None = None
         self.dies_after: int | None = None
+        self.dies_of: str | None = None
         self.hold: asyncio.Event | None = None
         self.figures = (0.01, 0.01)
         self.jobs: list[Job] = []
         self.starts = 0
+        self.rows = 1
         self._cancelled: set[int] = set()
         self._heard = time.monotonic()
         self._death = asyncio.Event()
@@ -177,6 +180,10 @@ class ScriptedEngine:
         """Seconds since the last piece."""
         return time.monotonic() - self._heard
 
+    def counters(self) -> Mapping[str, int | float]:
+        """Nothing to tell."""
+        return {}
+
     def memory_bytes(self) -> int | None:
         """Nothing to tell."""
         return None
@@ -200,8 +207,9 @@ class ScriptedEngine:
             if job.id in self._cancelled:
                 yield Finished("cancelled", 1, count, 0.0, 0.0)
                 return
-            if count == self.dies_after:
+            if count == self.dies_after or job.messages[-1]["content"] == self.dies_of:
                 self._death.set()
+            if self._death.is_set():
                 raise EngineFailed("the engine process ended while it was answering (signal 9)")
             self._heard = time.monotonic()
             yield piece

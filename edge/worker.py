@@ -9,7 +9,8 @@ import logging
 import os
 import sys
 import time
-from collections.abc import AsyncGenerator
+from asyncio.subprocess import Process
+from collections.abc import AsyncGenerator, Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -20,19 +21,28 @@ from edge.errors import FAULTS, BundleError, EngineFailed
 
 log = logging.getLogger(__name__)
 
-LINE_BYTES_MAX = 1 << 20
+LINE_BYTES_MAX = 1 << 24
+"""Of one event; logprobs of a long answer are the most."""
 ENDING_SECONDS = 2
 TERMINATE_SECONDS = 5.0
 
 
+OPTIONS = ("provider", "kind", "threads", "prefill_slice_tokens", "rows", "kv_bytes", "prefix_bytes", "drafts")
+"""The settings that are the engine's own options, too."""
+
+
 class Worker:
-    """One child and the one job it works on."""
+    """One child and the jobs that it works on."""
 
     def __init__(self, settings: EngineSettings, program: list[str] | None = None) -> None:
         self._settings = settings
         self._program = program or [sys.executable, "-m", "edge.engine"]
-        self._process: asyncio.subprocess.Process | None = None
+        self._process: Process | None = None
         self._heard = time.monotonic()
+        self._jobs: dict[int, asyncio.Queue[dict[str, Any] | None]] = {}
+        self._listening: asyncio.Task[None] | None = None
+        self._counters: dict[str, int | float] = {}
+        self.rows = 1
 
     @property
     def alive(self) -> bool:
@@ -51,12 +61,8 @@ class Worker:
 
     async def start(self) -> None:
         """Start the child and wait until its model has answered a warm-up; BundleError where it cannot."""
-        arguments = [
-            str(self._settings.bundle),
-            f"--provider={self._settings.provider}",
-            f"--threads={self._settings.threads}",
-            f"--prefill-slice-tokens={self._settings.prefill_slice_tokens}",
-        ]
+        options = {name: getattr(self._settings, name) for name in OPTIONS}
+        arguments = [str(self._settings.bundle), f"--options={json.dumps(options)}"]
         environment = {**os.environ, "ORT_DISABLE_TELEMETRY": "1"}
         self._process = await asyncio.create_subprocess_exec(
             *self._program,
@@ -67,46 +73,70 @@ class Worker:
             limit=LINE_BYTES_MAX,
         )
         try:
-            event = await asyncio.wait_for(self._read(), self._settings.load_seconds)
+            event = await asyncio.wait_for(self._read(self._process), self._settings.load_seconds)
         except TimeoutError as error:
             await self.kill()
             raise BundleError(f"the model was not ready after {self._settings.load_seconds:g} s") from error
         if event is None or event["event"] != "ready":
-            await self._end()
+            await _end(self._process)
             raise BundleError(event["message"] if event else f"the engine ended while loading ({self._death()})")
         log.info("model ready after %.1f s, engine process %d", event["load_seconds"], self._process.pid)
+        self.rows = event.get("rows", 1)
+        self._listening = asyncio.create_task(self._listen(self._process))
 
     async def generate(self, job: Job) -> AsyncGenerator[str | Finished, None]:
         """Pieces of the answer, then how it finished. Raises Fault; EngineFailed where the child died or hung."""
         self._heard = time.monotonic()
-        self._write({"op": "generate", "job": asdict(job)})
-        while True:
-            event = await self._next_event()
-            if event.get("id") != job.id:
-                continue
-            if event["event"] == "progress":
-                yield event["text"]
-            elif event["event"] == "fault":
-                raise FAULTS[event["code"]](event["message"], event["param"])
-            elif event["event"] == "finished":
-                yield Finished(**{key: value for key, value in event.items() if key not in ("event", "id")})
-                return
-
-    async def _next_event(self) -> dict[str, Any]:
-        stall = self._settings.stall_seconds
+        self._jobs[job.id] = asyncio.Queue()
         try:
-            event = await asyncio.wait_for(self._read(), stall)
-        except TimeoutError as error:
-            await self.kill()
-            raise EngineFailed(f"the engine said nothing for {stall:g} s and was stopped") from error
-        if event is None:
-            await self._end()
-            raise EngineFailed(f"the engine process ended while it was answering ({self._death()})")
-        return event
+            self._write({"op": "generate", "job": asdict(job)})
+            while True:
+                event = await self._next_event(job.id)
+                if event["event"] == "progress":
+                    yield event["text"]
+                elif event["event"] == "fault":
+                    raise FAULTS[event["code"]](event["message"], event["param"])
+                elif event["event"] == "finished":
+                    yield Finished(**{key: value for key, value in event.items() if key not in ("event", "id")})
+                    return
+        finally:
+            del self._jobs[job.id]
+
+    async def _next_event(self, job_id: int) -> dict[str, Any]:
+        stall = self._settings.stall_seconds
+        while True:
+            try:
+                event = await asyncio.wait_for(self._jobs[job_id].get(), stall)
+            except TimeoutError as error:
+                if self.silent_seconds < stall:  # it works on others, and this one waits
+                    continue
+                await self.kill()
+                raise EngineFailed(f"the engine said nothing for {stall:g} s and was stopped") from error
+            if event is None:
+                raise EngineFailed(f"the engine process ended while it was answering ({self._death()})")
+            return event
+
+    async def _listen(self, process: Process) -> None:
+        """Everything the child says to whom it concerns, until it ends."""
+        try:
+            while (event := await self._read(process)) is not None:
+                if event["event"] == "counters":
+                    self._counters = event["counters"]
+                elif (events := self._jobs.get(event["id"])) is not None:
+                    events.put_nowait(event)
+            await _end(process)
+        finally:
+            for events in self._jobs.values():
+                events.put_nowait(None)
+
+    def counters(self) -> Mapping[str, int | float]:
+        """What the engine last told of what it did."""
+        return self._counters
 
     def cancel(self, job_id: int) -> None:
-        """Ask the child to stop a job; it ends at the next token or slice of prefill."""
-        self._write({"op": "cancel", "id": job_id})
+        """Ask the child to stop a job; it ends at the next token, or in the middle of its prompt."""
+        if self.alive:
+            self._write({"op": "cancel", "id": job_id})
 
     async def stop(self) -> None:
         """Close the child's input and wait for it to end; kill it where it does not."""
@@ -119,20 +149,10 @@ class Worker:
             await asyncio.wait_for(process.wait(), TERMINATE_SECONDS)
         await self.kill()
 
-    async def _end(self) -> None:
-        """The child is ending by itself: let it, since a kill's look at it would take its exit status from asyncio."""
-        assert self._process is not None
-        with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self._process.wait(), ENDING_SECONDS)
-        await self.kill()
-
     async def kill(self) -> None:
         """End the child at once, whatever it is in."""
-        if self._process is None:
-            return
-        with contextlib.suppress(ProcessLookupError):
-            self._process.kill()
-        await self._process.wait()
+        if self._process is not None:
+            await _kill(self._process)
 
     async def died(self) -> None:
         """Wait for the child to end."""
@@ -151,11 +171,10 @@ class Worker:
             raise EngineFailed("the engine process is not running")
         self._process.stdin.write(json.dumps(command).encode() + b"\n")
 
-    async def _read(self) -> dict[str, Any] | None:
-        """The child's next event; None at its end."""
-        assert self._process is not None
-        assert self._process.stdout is not None
-        line = await self._process.stdout.readline()
+    async def _read(self, process: Process) -> dict[str, Any] | None:
+        """A child's next event; None at its end."""
+        assert process.stdout is not None
+        line = await process.stdout.readline()
         self._heard = time.monotonic()
         return json.loads(line) if line.endswith(b"\n") else None
 
@@ -164,3 +183,16 @@ class Worker:
         if code is None:
             return "no exit status"
         return f"signal {-code}" if code < 0 else f"exit status {code}"
+
+
+async def _end(process: Process) -> None:
+    """A child is ending by itself: let it, since a kill's look at it would take its exit status from asyncio."""
+    with contextlib.suppress(TimeoutError):
+        await asyncio.wait_for(process.wait(), ENDING_SECONDS)
+    await _kill(process)
+
+
+async def _kill(process: Process) -> None:
+    with contextlib.suppress(ProcessLookupError):
+        process.kill()
+    await process.wait()

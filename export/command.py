@@ -95,7 +95,7 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("--evaluation", type=Path, metavar="FILE", help="text to measure the loss on")
     made.add_argument("--provider", choices=["cpu", "cuda"], help="the execution provider that the bundle is for")
     made.add_argument(
-        "--kv-cache", choices=["float", "int8"], help="what keys and values are kept in; int8 takes a quarter"
+        "--kv-cache", choices=["auto", "float", "int8"], help="what keys and values are kept in; int8 takes a quarter"
     )
     made.add_argument("--allow-loss", action="store_true", help="pack the bundle whatever it lost")
     made.add_argument("--requantize", action="store_true", help="round Q4_0 and Q8_0 blocks anew, too")

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from export.graphs import Skeleton, TensorFile, head_model, layer_model, tail_model
+from export.graphs import Skeleton, TensorFile, has_int8_cache, head_model, layer_model, tail_model
 from export.plan import EMBEDDING, FIRST_NORM, HEAD, Plan
 from export.quantize import Floats
 from export.runtime import open_graph
@@ -49,6 +49,7 @@ class BundleForward:
     def __init__(self, plan: Plan, skeleton: Skeleton, tensors: TensorFile, folder: Path, accuracy_level: int) -> None:
         self._plan, self._skeleton, self._tensors = plan, skeleton, tensors
         self._folder, self._level = folder, accuracy_level
+        self._cache_type = "int8" if has_int8_cache(tensors) else plan.float_type
 
     def enter(self, texts: list[Tokens]) -> list[Values]:
         """Texts, int64 `[1, tokens]` each, at the first layer's door."""
@@ -70,7 +71,7 @@ class BundleForward:
                 f"layer.{index}.{name}": value.astype(self._plan.float_type) for name, value in values.items()
             }
             for part in ("key", "value"):
-                feeds[f"past_key_values.{index}.{part}"] = around[f"past_{part}"].astype(self._plan.cache_type)
+                feeds[f"past_key_values.{index}.{part}"] = around[f"past_{part}"].astype(self._cache_type)
             return _values(*run(wanted, feeds | around))
 
         return advance

@@ -63,11 +63,11 @@ def _answers(jobs: IO[bytes], events: IO[bytes], prompts: Sequence[str], length:
 
 
 def _next(events: IO[bytes]) -> dict[str, Any]:
-    line = events.readline()
-    if not line:
-        raise FidelityError("the engine ended while the new bundle was asked; its own words are above")
-    event: dict[str, Any] = json.loads(line)
-    return event
+    while line := events.readline():
+        event: dict[str, Any] = json.loads(line)
+        if event["event"] != "counters":
+            return event
+    raise FidelityError("the engine ended while the new bundle was asked; its own words are above")
 
 
 def _expect(event: dict[str, Any], kind: str) -> None:

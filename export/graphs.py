@@ -6,6 +6,7 @@ the graph needs to find them again.
 
 from __future__ import annotations
 
+import copy
 import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -31,6 +32,9 @@ INTEGERS = {"input_ids": TensorProto.INT64, "attention_mask": TensorProto.INT64}
 INTEGERS |= dict.fromkeys(("seqlens_k", "total_sequence_length"), TensorProto.INT32)
 """The values of a skeleton that are no floats."""
 
+LOGITS_FROM, MORE_LOGITS = "logits_from", "more_logits"
+"""An input for the first position, counted from the end, whose logits are made (-1 unless it is fed), and their output.
+onnxruntime-genai knows neither and reads `logits`, the last of them."""
 CACHE_SCALE = ".cache_scale"
 """How the steps of an int8 cache are named; they are float32 whatever the activations are."""
 ROTARY = ("cos_cache", "sin_cache")
@@ -81,6 +85,12 @@ class TensorFile:
     def shapes(self) -> dict[str, tuple[int, ...]]:
         """The shape of every tensor written so far."""
         return {entry.name: tuple(entry.dims) for entry in self.initializers}
+
+    def with_float_cache(self) -> TensorFile:
+        """The same file for a graph that remembers keys and values as they are."""
+        other = copy.copy(self)
+        other.initializers = [entry for entry in self.initializers if not entry.name.endswith(CACHE_SCALE)]
+        return other
 
     def add(self, name: str, values: NDArray[np.generic]) -> None:
         """Append a tensor and remember where it lies."""
@@ -139,7 +149,8 @@ def bundle_rotary_tables(sizes: Dimensions, length: int) -> dict[str, Floats]:
 def stamp(skeleton: Skeleton, sizes: Dimensions, tensors: TensorFile, accuracy_level: int) -> onnx.ModelProto:
     """The whole model: its graph here, its weights in the tensor file.
 
-    Inputs and outputs carry onnxruntime-genai's names. Logits are those of the last position only.
+    Inputs and outputs carry onnxruntime-genai's names. Logits are those of the last position only, unless
+    LOGITS_FROM says otherwise.
     """
     attributes = layer_attributes(sizes)
     nodes = [*_head(skeleton["head"], attributes, tensors), *_choose_rope(sizes, tensors)]
@@ -148,7 +159,8 @@ def stamp(skeleton: Skeleton, sizes: Dimensions, tensors: TensorFile, accuracy_l
     nodes += _tail(skeleton["tail"], sizes, tensors)
     nodes = [_quantized(each, tensors, accuracy_level) for each in nodes]
     inputs, outputs = _inputs(sizes, tensors), _outputs(sizes, tensors)
-    graph = helper.make_graph(nodes, "decoder", inputs, outputs, tensors.initializers)
+    logits_from = helper.make_tensor(LOGITS_FROM, TensorProto.INT64, [1], [-1])
+    graph = helper.make_graph(nodes, "decoder", inputs, outputs, [*tensors.initializers, logits_from])
     return _model(graph)
 
 
@@ -182,8 +194,13 @@ def cache_scale(index: int, part: str) -> str:
     return f"past_key_values.{index}.{part}{CACHE_SCALE}"
 
 
+def has_int8_cache(tensors: TensorFile) -> bool:
+    """Whether keys and values are remembered in int8."""
+    return cache_scale(0, "key") in tensors.shapes
+
+
 def _cache_type(tensors: TensorFile) -> int:
-    return int(TensorProto.INT8 if cache_scale(0, "key") in tensors.shapes else tensors.activations)
+    return int(TensorProto.INT8 if has_int8_cache(tensors) else tensors.activations)
 
 
 def _part(
@@ -284,14 +301,18 @@ def _layer(
 
 
 def _tail(function: onnx.FunctionProto, sizes: Dimensions, tensors: TensorFile) -> Iterator[onnx.NodeProto]:
-    """The tail, fed with each row's last position: an answer needs no other, and the head is a fifth of a prefill."""
+    """The tail, fed with each row's last position: an answer needs no other, and the head is a fifth of a prefill.
+
+    An engine that verifies guesses wants more of them, and says from where on (`LOGITS_FROM`).
+    """
     for name, value in (("minus_one", -1), ("last", np.iinfo(np.int64).max), ("sequence_axis", 1)):
         tensor = helper.make_tensor(name, TensorProto.INT64, [1], [value])
         yield node("Constant", [], [name], value=tensor)
-    yield node("Slice", [f"layer.{sizes.num_layers}.normed", "minus_one", "last", "sequence_axis"], ["last_position"])
-    names = {"normed": "last_position", "lm_head.weight": _head_weight(sizes, tensors)}
+    yield node("Slice", [f"layer.{sizes.num_layers}.normed", LOGITS_FROM, "last", "sequence_axis"], ["wanted"])
+    names = {"normed": "wanted", "lm_head.weight": _head_weight(sizes, tensors), "logits": MORE_LOGITS}
     for each in function.node:
         yield _bound(each, {}, names, "")
+    yield node("Slice", [MORE_LOGITS, "minus_one", "last", "sequence_axis"], ["logits"])
 
 
 def _head_weight(sizes: Dimensions, tensors: TensorFile) -> str:
@@ -359,12 +380,16 @@ def _cache(sizes: Dimensions, tensors: TensorFile, prefix: str, length: str) -> 
 def _inputs(sizes: Dimensions, tensors: TensorFile) -> list[onnx.ValueInfoProto]:
     ids = helper.make_tensor_value_info("input_ids", TensorProto.INT64, ["batch_size", "sequence_length"])
     mask = helper.make_tensor_value_info("attention_mask", TensorProto.INT64, ["batch_size", "total_sequence_length"])
-    return [ids, mask, *_cache(sizes, tensors, "past_key_values", "past_sequence_length")]
+    where = helper.make_tensor_value_info(LOGITS_FROM, TensorProto.INT64, [1])
+    return [ids, mask, *_cache(sizes, tensors, "past_key_values", "past_sequence_length"), where]
 
 
 def _outputs(sizes: Dimensions, tensors: TensorFile) -> list[onnx.ValueInfoProto]:
-    logits = helper.make_tensor_value_info("logits", tensors.activations, ["batch_size", 1, sizes.vocab_size])
-    return [logits, *_cache(sizes, tensors, "present", "total_sequence_length")]
+    logits = [
+        helper.make_tensor_value_info(name, tensors.activations, ["batch_size", count, sizes.vocab_size])
+        for name, count in (("logits", 1), (MORE_LOGITS, "logits_count"))
+    ]
+    return [*logits, *_cache(sizes, tensors, "present", "total_sequence_length")]
 
 
 def _model(graph: onnx.GraphProto) -> onnx.ModelProto:

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from edge.bundle import Bundle
+from edge.bundle import Bundle, Calibration
 from export import pack
 from export.errors import TargetError
 from export.estimate import needs, room
@@ -18,7 +18,7 @@ from export.plan import Plan, make_plan
 from export.progress import Report
 from export.recipe import Recipe
 from export.source import Source
-from export.verify import verify
+from export.verify import check_limits, loses_by_its_cache, verify
 from export.weights import write_weights
 
 
@@ -32,13 +32,25 @@ def export_bundle(source: Source, recipe: Recipe, target: Path, force: bool, rep
     with staging(target) as folder:
         with TensorFile(folder / pack.WEIGHTS, plan.float_type) as tensors:
             calibration = write_weights(plan, tensors, report)
-        model = stamp(load_skeleton(plan.family.skeleton), plan.sizes, tensors, recipe.accuracy_level)
-        pack.write_graph(folder, model)
-        pack.write_texts(folder, plan)
-        pack.write_manifest(folder, plan, tensors, calibration)
-        fidelity = verify(plan, tensors, folder, report)
-        pack.write_manifest(folder, plan, tensors, calibration, fidelity)
+        fidelity = packed(folder, plan, tensors, calibration, report)
+        if loses_by_its_cache(plan, fidelity):
+            plan, tensors = plan.with_float_cache(), tensors.with_float_cache()
+            fidelity = packed(folder, plan, tensors, calibration, report)
+        check_limits(plan, fidelity)
         return publish(folder, target, recipe.provider)
+
+
+def packed(
+    folder: Path, plan: Plan, tensors: TensorFile, calibration: Calibration | None, report: Report
+) -> dict[str, float]:
+    """Everything beside the weights into the folder; what the bundle lost, which is in its manifest then."""
+    model = stamp(load_skeleton(plan.family.skeleton), plan.sizes, tensors, plan.recipe.accuracy_level)
+    pack.write_graph(folder, model)
+    pack.write_texts(folder, plan)
+    pack.write_manifest(folder, plan, tensors, calibration)
+    fidelity = verify(plan, tensors, folder, report)
+    pack.write_manifest(folder, plan, tensors, calibration, fidelity)
+    return fidelity
 
 
 def check_target(target: Path, force: bool, plan: Plan) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Literal
 
@@ -73,13 +73,23 @@ class Plan:
     @property
     def has_int8_cache(self) -> bool:
         """Whether keys and values are remembered in int8."""
-        return self.is_rounded and self.recipe.kv_cache == "int8"
+        is_free = self.recipe.provider == "cpu" and self._looks_at_texts
+        return self.is_rounded and (self.recipe.kv_cache == "int8" or (self.recipe.kv_cache == "auto" and is_free))
+
+    @property
+    def _looks_at_texts(self) -> bool:
+        """Whether rounding needs them."""
+        fits = METHODS[self.recipe.method].is_calibrated if self.is_rounded else False
+        return fits and not all(map(self.is_kept, self.matrices))
+
+    def with_float_cache(self) -> Plan:
+        """The same with keys and values in floats."""
+        return replace(self, recipe=self.recipe.model_copy(update={"kv_cache": "float"}))
 
     @property
     def is_calibrated(self) -> bool:
         """Whether texts pass through the layers while these are rounded."""
-        fits = METHODS[self.recipe.method].is_calibrated if self.is_rounded else False
-        return self.has_int8_cache or (fits and not all(map(self.is_kept, self.matrices)))
+        return self.has_int8_cache or self._looks_at_texts
 
     def is_kept(self, name: str) -> bool:
         """Whether a matrix stays in the blocks that the source stores it in."""

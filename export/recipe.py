@@ -46,12 +46,14 @@ class Limits(BaseModel):
     """What a bundle may lose; one that loses more is not packed.
 
     kl_mean: nats a token, from the source's distribution to the bundle's. top1_agreement: share of tokens whose
-    likeliest successor is the same.
+    likeliest successor is the same. kl_added_by_cache: nats a token, by keys and values in int8; where they lose
+    more, the recipe's `auto` keeps them in floats.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     kl_mean: float = Field(default=0.5, gt=0)
+    kl_added_by_cache: float = Field(default=0.01, ge=0)
     top1_agreement: float = Field(default=0.6, ge=0, le=1)
 
 
@@ -71,7 +73,8 @@ class Recipe(BaseModel):
     provider: the execution provider that the bundle is for. On cuda activations are float16, so that scales, norms
         and tables are, too.
     kv_cache: what the engine remembers a text's keys and values in. `float` is what activations are in; int8 takes
-        a quarter of float32, each channel's step taken from the calibration text.
+        a quarter of float32, each channel's step taken from the calibration text. `auto` is int8 on the CPU, where
+        the method looks at that text anyway and the limits allow what it loses.
     accuracy_level: 4 computes in int8 activations, 0 in float32 (com.microsoft.MatMulNBits).
     calibration_tokens: how much text the method looks at, where it looks at any.
     calibration_text, evaluation_text: files of text of one's own for both; Python's documentation where empty.
@@ -98,7 +101,7 @@ class Recipe(BaseModel):
     is_symmetric: bool = False
     accuracy_level: Literal[0, 4] = 4
     provider: Literal["cpu", "cuda"] = "cpu"
-    kv_cache: Literal["float", "int8"] = "float"
+    kv_cache: Literal["auto", "float", "int8"] = "auto"
     overrides: dict[str, Override] = {}
     calibration_text: Path | None = None
     evaluation_text: Path | None = None

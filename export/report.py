@@ -14,20 +14,20 @@ from export.plan import Plan
 CHART = "fidelity.svg"
 
 
-def write_report(folder: Path, plan: Plan, tensors: TensorFile, found: dict[int, Comparison]) -> None:
-    """Write the three files; found: the comparison by accuracy level."""
-    values = {f"accuracy_level_{level}": asdict(each) for level, each in found.items()}
+def write_report(folder: Path, plan: Plan, tensors: TensorFile, found: dict[str, Comparison]) -> None:
+    """Write the three files; found: the comparison of each variant, by its name."""
+    values = {variant.replace(" ", "_"): asdict(each) for variant, each in found.items()}
     (folder / "fidelity.json").write_text(json.dumps(values, indent=1) + "\n", encoding="utf-8")
     (folder / "fidelity.md").write_text(page(plan, tensors, found), encoding="utf-8")
     draw(folder / CHART, found)
 
 
-def page(plan: Plan, tensors: TensorFile, found: dict[int, Comparison]) -> str:
+def page(plan: Plan, tensors: TensorFile, found: dict[str, Comparison]) -> str:
     """The report as Markdown."""
     rows = [
-        f"| {level} | {kind} | {loss.tokens} | {loss.kl_mean:.4f} | {loss.kl_p99:.3f} | {loss.top1_agreement:.1%}"
+        f"| {variant} | {kind} | {loss.tokens} | {loss.kl_mean:.4f} | {loss.kl_p99:.3f} | {loss.top1_agreement:.1%}"
         f" | {loss.perplexity:.2f} | {loss.reference_perplexity:.2f} |"
-        for level, each in found.items()
+        for variant, each in found.items()
         for kind, loss in each.losses.items()
     ]
     formats = Counter(tensors.formats.values())
@@ -48,7 +48,7 @@ def page(plan: Plan, tensors: TensorFile, found: dict[int, Comparison]) -> str:
             "the share of tokens whose likeliest successor is the same. On `chat` the text is the bundle's own greedy",
             "answer, so top-1 there is how many of its tokens the source would have said as well.",
             "",
-            "| accuracy level | text | tokens | KL mean | KL p99 | top-1 | perplexity | source's |",
+            "| variant | text | tokens | KL mean | KL p99 | top-1 | perplexity | source's |",
             "|---|---|---|---|---|---|---|---|",
             *rows,
             "",
@@ -60,13 +60,13 @@ def page(plan: Plan, tensors: TensorFile, found: dict[int, Comparison]) -> str:
     )
 
 
-def draw(path: Path, found: dict[int, Comparison]) -> None:
-    """The error after each layer, a line an accuracy level."""
+def draw(path: Path, found: dict[str, Comparison]) -> None:
+    """The error after each layer, a line a variant."""
     import leather
 
     chart = leather.Chart("Error of the residual stream after each layer")
-    for level, each in found.items():
-        chart.add_line(list(enumerate(each.layers, start=1)), name=f"accuracy level {level}")
+    for variant, each in found.items():
+        chart.add_line(list(enumerate(each.layers, start=1)), name=variant)
     chart.add_x_axis(name="layer")
     chart.add_y_axis(name="share of its mean square")
     chart.to_svg(str(path))

@@ -11,8 +11,9 @@ ROOT = Path(__file__).resolve().parent.parent
 SOURCES = sorted(path for folder in ("edge", "export") for path in (ROOT / folder).rglob("*.py"))
 ONE_FILE = {  # the broker is a folder: the codec's packets are its vocabulary
     "paho": "edge/mqtt.py",
-    "onnxruntime_genai": "edge/engine/genai.py",
-    "onnxruntime": "export/runtime.py",
+    "onnxruntime_genai": "edge/engine/genai",
+    "onnxruntime": ("edge/engine/graph.py", "export/runtime.py"),
+    "llguidance": "edge/engine/guidance.py",
     "mqtt5": "edge/broker/",
     "jinja2": "edge/chat.py",
     "gguf": "export/source/gguf.py",

@@ -7,14 +7,27 @@ lock through a whole prefill, and because a model that crashes must not take the
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
-Cancelled = Callable[[], bool]
-Emit = Callable[[str], None]
-"""Called with each piece of text; an empty one means progress without text."""
+from edge.errors import Fault
+
+EngineKind = Literal["auto", "batched", "genai"]
+
+
+@dataclass(frozen=True)
+class Options:
+    """How to run a bundle; the fields are `[engine]`'s settings of the same names."""
+
+    provider: str = "cpu"
+    kind: EngineKind = "auto"
+    threads: int = 0
+    prefill_slice_tokens: int = 256
+    rows: int = 8
+    kv_bytes: int | None = None
+    prefix_bytes: int | None = None
+    drafts: bool = True
 
 
 @dataclass(frozen=True)
@@ -22,7 +35,7 @@ class Job:
     """What to answer, as plain values that cross the wall.
 
     guidance: a JSON schema that the answer must match; may_be_text: free text would do as well, so that only an
-    answer that begins with `{` must.
+    answer that begins with `{` must. top_logprobs: None for no logprobs, else how many others to name a token.
     """
 
     id: int
@@ -31,34 +44,73 @@ class Job:
     temperature: float = 0.0
     top_p: float = 1.0
     top_k: int = 0
+    min_p: float = 0.0
     repetition_penalty: float = 1.0
     seed: int | None = None
     stop: list[str] = field(default_factory=list)
     guidance: dict[str, Any] | None = None
     may_be_text: bool = False
+    top_logprobs: int | None = None
 
 
 @dataclass(frozen=True)
 class Finished:
-    """How a job ended. finish_reason: `stop`, `length` or `cancelled`; times in seconds."""
+    """How a job ended. finish_reason: `stop`, `length` or `cancelled`; times in seconds.
+
+    cached_tokens: of the prompt, found in the prefix cache. logprobs: a token each, with the OpenAI API's names.
+    """
 
     finish_reason: str
     prompt_tokens: int
     completion_tokens: int
     prefill_seconds: float
     decode_seconds: float
+    cached_tokens: int = 0
+    logprobs: list[dict[str, Any]] | None = None
+
+
+@dataclass(frozen=True)
+class Event:
+    """Something that became of a job: a piece of text (an empty one says that it goes on), or its end."""
+
+    job_id: int
+    what: str | Finished | Fault
 
 
 class TextEngine(Protocol):
-    """Answers one job at a time."""
+    """Answers jobs a step at a time."""
 
-    def generate(self, job: Job, emit: Emit, cancelled: Cancelled) -> Finished:
-        """Answer a job, handing out text as it comes; raises Fault where the job cannot be answered."""
+    rows: int
+    """Jobs that it can work on at once."""
+
+    def submit(self, job: Job) -> None:
+        """Take a job, to be begun as soon as there is room."""
+
+    def cancel(self, job_id: int) -> None:
+        """Have a job end soon; may be called from another thread, in the middle of a step too."""
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether a step would do nothing."""
+        ...
+
+    def step(self) -> Iterator[Event]:
+        """Work for a moment: a slice of a prompt, a token of each answer."""
+        ...
+
+    def counters(self) -> Mapping[str, int | float]:
+        """What it did since it was opened, for telemetry."""
         ...
 
 
-def open_engine(bundle: Path, provider: str, threads: int, prefill_slice_tokens: int) -> TextEngine:
-    """The engine for a bundle that was verified."""
-    from edge.engine.genai import GenaiEngine
-
-    return GenaiEngine(bundle, provider, threads, prefill_slice_tokens)
+def answer(engine: TextEngine, job: Job, emit: Callable[[str], None] = lambda _text: None) -> Finished:
+    """One job from its start to its end, its text handed out as it comes; raises Fault where it failed."""
+    engine.submit(job)
+    while not engine.is_idle:
+        for event in engine.step():
+            if isinstance(event.what, Fault):
+                raise event.what
+            if isinstance(event.what, Finished):
+                return event.what
+            emit(event.what)
+    raise RuntimeError("the engine forgot its job")

@@ -5,16 +5,16 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import select
 import sys
+import threading
 import time
 from dataclasses import asdict
-from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
-from edge.engine import Job, TextEngine, open_engine
-from edge.errors import EdgeError, Fault
+from edge.engine import Event, Finished, Job, Options, TextEngine, answer
+from edge.engine.opening import open_engine
+from edge.errors import EdgeError
 
 NICENESS = 5
 """Below the daemon: on a busy board MQTT and telemetry go first, the model takes what is left."""
@@ -22,46 +22,7 @@ NICENESS = 5
 COALESCE_SECONDS = 0.03
 """Pieces that come faster than this travel together: nobody reads faster, and each message costs the parent."""
 
-
-class Commands:
-    """Standard input, a line at a time, without ever blocking a generation."""
-
-    def __init__(self, descriptor: int) -> None:
-        self._descriptor = descriptor
-        self._buffer = b""
-        self._jobs: list[Job] = []
-        self._cancelled: set[int] = set()
-        self.closed = False
-
-    def next_job(self) -> Job | None:
-        """Wait for a job; None once the parent has closed the pipe."""
-        while not self._jobs and not self.closed:
-            self._read(None)
-        return self._jobs.pop(0) if self._jobs else None
-
-    def cancelled(self, job: Job) -> bool:
-        """Whether the job should stop: someone asked for it, or the parent is gone."""
-        self._read(0)
-        return self.closed or job.id in self._cancelled
-
-    def forget(self, job: Job) -> None:
-        """The job has ended."""
-        self._cancelled.discard(job.id)
-
-    def _read(self, timeout: float | None) -> None:
-        while not self.closed and select.select([self._descriptor], [], [], timeout)[0]:
-            piece = os.read(self._descriptor, 1 << 16)
-            self.closed = not piece
-            *lines, self._buffer = (self._buffer + piece).split(b"\n")
-            for line in lines:
-                self._take(json.loads(line))
-            timeout = 0
-
-    def _take(self, command: dict[str, Any]) -> None:
-        if command["op"] == "cancel":
-            self._cancelled.add(command["id"])
-        else:
-            self._jobs.append(Job(**command["job"]))
+COUNTERS_SECONDS = 2.0
 
 
 class Write(Protocol):
@@ -71,11 +32,37 @@ class Write(Protocol):
         """event: its kind; fields: plain values."""
 
 
-class Pieces:
-    """Text on its way to the parent; small pieces wait for each other a little."""
+class Commands:
+    """Standard input on a thread of its own: a cancel reaches the engine in the middle of what it does."""
 
-    def __init__(self, write: Write, job: Job) -> None:
-        self._write, self._job = write, job
+    def __init__(self, descriptor: int, engine: TextEngine) -> None:
+        self._descriptor, self._engine = descriptor, engine
+        self.arrived = threading.Event()
+        self.closed = False
+        threading.Thread(target=self._read, name="commands", daemon=True).start()
+
+    def _read(self) -> None:
+        rest = b""
+        while piece := os.read(self._descriptor, 1 << 16):  # sys.stdin's lock would be in the way of exiting
+            *lines, rest = (rest + piece).split(b"\n")
+            for line in lines:
+                self._take(json.loads(line))
+            self.arrived.set()
+        self.closed = True
+        self.arrived.set()
+
+    def _take(self, command: dict[str, Any]) -> None:
+        if command["op"] == "cancel":
+            self._engine.cancel(command["id"])
+        else:
+            self._engine.submit(Job(**command["job"]))
+
+
+class Pieces:
+    """Text of one job on its way to the parent; small pieces wait for each other a little."""
+
+    def __init__(self, write: Write, job_id: int) -> None:
+        self._write, self._id = write, job_id
         self._text = ""
         self._sent = 0.0
 
@@ -87,46 +74,64 @@ class Pieces:
 
     def flush(self) -> None:
         """Pass on what has gathered; without text it still says that the engine lives."""
-        self._write("progress", id=self._job.id, text=self._text)
+        self._write("progress", id=self._id, text=self._text)
         self._text, self._sent = "", time.monotonic()
+
+
+class Events:
+    """What the engine says, as the parent reads it."""
+
+    def __init__(self, write: Write) -> None:
+        self._write = write
+        self._pieces: dict[int, Pieces] = {}
+
+    def pass_on(self, event: Event) -> None:
+        """A piece may wait for the next; an end comes after all of them."""
+        what, number = event.what, event.job_id
+        if isinstance(what, str):
+            self._pieces.setdefault(number, Pieces(self._write, number)).emit(what)
+            return
+        if pieces := self._pieces.pop(number, None):
+            pieces.flush()
+        if isinstance(what, Finished):
+            self._write("finished", id=number, **asdict(what))
+        else:
+            self._write("fault", id=number, code=what.code, message=what.message, param=what.param)
 
 
 def main() -> int:
     """Load the bundle, answer a warm-up, say ready, then serve until standard input closes."""
     parser = argparse.ArgumentParser(prog="edge.engine", description=main.__doc__)
     parser.add_argument("bundle", type=Path)
-    parser.add_argument("--provider", default="cpu")
-    parser.add_argument("--threads", type=int, default=0)
-    parser.add_argument("--prefill-slice-tokens", type=int, default=256)
-    options = parser.parse_args()
+    parser.add_argument("--options", type=json.loads, default={}, help="edge.engine.Options as JSON")
+    arguments = parser.parse_args()
     write = _events()
     os.nice(NICENESS)
     started = time.monotonic()
     try:
-        engine = open_engine(options.bundle, options.provider, options.threads, options.prefill_slice_tokens)
-        warm = Job(id=0, messages=[{"role": "user", "content": "Hello"}], max_tokens=2)
-        finished = engine.generate(warm, lambda _text: None, lambda: False)
+        engine = open_engine(arguments.bundle, Options(**arguments.options))
+        warm = answer(engine, Job(id=0, messages=[{"role": "user", "content": "Hello"}], max_tokens=2))
     except EdgeError as error:
         write("failed", message=str(error))
         return error.exit_status
-    write("ready", load_seconds=time.monotonic() - started, warm_up=asdict(finished))
-    return serve(engine, Commands(sys.stdin.fileno()), write)
+    write("ready", load_seconds=time.monotonic() - started, warm_up=asdict(warm), rows=engine.rows)
+    return serve(engine, Commands(sys.stdin.fileno(), engine), write)
 
 
 def serve(engine: TextEngine, commands: Commands, write: Write) -> int:
-    """Answer jobs in the order they come."""
-    while (job := commands.next_job()) is not None:
-        pieces = Pieces(write, job)
-        try:
-            finished = engine.generate(job, pieces.emit, partial(commands.cancelled, job))
-        except Fault as fault:
-            write("fault", id=job.id, code=fault.code, message=fault.message, param=fault.param)
-        except Exception as error:
-            write("fault", id=job.id, code=500, message=f"{type(error).__name__}: {error}", param=None)
-        else:
-            pieces.flush()
-            write("finished", id=job.id, **asdict(finished))
-        commands.forget(job)
+    """Answer whatever comes, and tell now and then what was done."""
+    events, told = Events(write), 0.0
+    while not commands.closed:
+        commands.arrived.clear()
+        while not (engine.is_idle or commands.closed):
+            for event in engine.step():
+                events.pass_on(event)
+            if time.monotonic() - told >= COUNTERS_SECONDS:
+                told = time.monotonic()
+                write("counters", counters=dict(engine.counters()))
+        if not commands.closed:
+            write("counters", counters=dict(engine.counters()))
+            commands.arrived.wait()
     return 0
 
 

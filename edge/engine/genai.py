@@ -1,10 +1,12 @@
-"""onnxruntime-genai as an engine. The only file that imports it."""
+"""onnxruntime-genai as an engine: one job at a time, on any execution provider it knows."""
 
 from __future__ import annotations
 
 import json
 import os
 import time
+from collections import deque
+from collections.abc import Generator, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +15,11 @@ os.environ["ORT_DISABLE_TELEMETRY"] = "1"  # before the import: the wheels phone
 import onnxruntime_genai as og
 
 from edge.bundle import read_manifest
-from edge.chat import render
-from edge.engine import Cancelled, Emit, Finished, Job
+from edge.engine import Event, Finished, Job, Options
+from edge.engine.genai_tokenizer import Tokenizer
+from edge.engine.guidance import grammar
 from edge.engine.stop_text import StopText
-from edge.errors import BadRequest, BundleError, EngineFailed, TooLarge
+from edge.errors import BadRequest, BundleError, EngineFailed, Fault, TooLarge, Unsupported
 
 SESSION_OPTIONS: dict[str, dict[str, Any]] = {
     "cpu": {},
@@ -24,45 +27,75 @@ SESSION_OPTIONS: dict[str, dict[str, Any]] = {
 }
 """What genai_config.json is overlaid with, an execution provider a row."""
 
-
-COMPACT = {"x-guidance": {"whitespace_flexible": False}}
-"""llguidance's own keyword: no spaces and line breaks between tokens, which small models lose themselves in."""
-TEXT_OR = "start: answer | TEXT\nTEXT: /([^{](.|\\n)*)?/\nanswer: "
-"""A grammar whose answers are text, unless they begin like JSON: then what is put behind this."""
+Answer = Generator[str, None, Finished]
+"""Pieces of text, an empty one where there is progress without any; at last how it ended."""
 
 
 class GenaiEngine:
-    """One model, one job at a time."""
+    """One model, one job at a time; others wait for it."""
 
-    def __init__(self, bundle: Path, provider: str, threads: int, prefill_slice_tokens: int) -> None:
+    rows = 1
+
+    def __init__(self, bundle: Path, options: Options) -> None:
         self._manifest = read_manifest(bundle)
-        self._slice = prefill_slice_tokens
-        self._special = _special_tokens(bundle)
+        self._slice = options.prefill_slice_tokens
+        self._tokenizer = Tokenizer(bundle, self._manifest.chat_template)
+        self._jobs: deque[Job] = deque()
+        self._current: tuple[Job, Answer] | None = None
+        self._cancelled: set[int] = set()
         try:
             config = og.Config(str(bundle))
-            config.overlay(json.dumps({"model": {"decoder": {"session_options": _options(provider, threads)}}}))
+            session_options = _options(options.provider, options.threads)
+            config.overlay(json.dumps({"model": {"decoder": {"session_options": session_options}}}))
             self._model = og.Model(config)
-            self._tokenizer = og.Tokenizer(self._model)
         except Exception as error:  # genai raises plain RuntimeError for everything
             raise BundleError(f"onnxruntime-genai cannot load {bundle}: {error}") from error
 
-    def generate(self, job: Job, emit: Emit, cancelled: Cancelled) -> Finished:
-        """Answer a job: prompt to tokens, prefill in slices, decode a token at a time."""
-        tokens = self.encode(job)
+    def submit(self, job: Job) -> None:
+        """Take a job, to be begun after those before it."""
+        self._jobs.append(job)
+
+    def cancel(self, job_id: int) -> None:
+        """Have a job end before its next token or slice of prompt."""
+        self._cancelled.add(job_id)
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether there is nothing to work on."""
+        return self._current is None and not self._jobs
+
+    def counters(self) -> Mapping[str, int | float]:
+        """Nothing that the service does not know itself."""
+        return {}
+
+    def step(self) -> Iterator[Event]:
+        """A slice of the prompt, or a token of the answer."""
+        if self._current is None:
+            job = self._jobs.popleft()
+            self._current = job, self._answer(job)
+        job, answer = self._current
+        try:
+            yield Event(job.id, next(answer))
+        except StopIteration as end:
+            yield self._end(job, end.value)
+        except Fault as fault:
+            yield self._end(job, fault)
+
+    def _end(self, job: Job, what: Finished | Fault) -> Event:
+        self._current = None
+        self._cancelled.discard(job.id)
+        return Event(job.id, what)
+
+    def _answer(self, job: Job) -> Answer:
+        """Prompt to tokens, prefill in slices, decode a token at a time."""
+        tokens = self._tokenizer.encode(job.messages)
         room = self._room(tokens, job.max_tokens)
         started = time.monotonic()
         generator = self._generator(job, len(tokens) + room)
-        whole = self._prefill(generator, tokens, emit, cancelled)
+        whole = yield from self._prefill(job, generator, tokens)
         prefilled = time.monotonic()
-        count, reason = (
-            self._decode(generator, room, StopText(job.stop), emit, cancelled) if whole else (0, "cancelled")
-        )
+        count, reason = (yield from self._decode(job, generator, room)) if whole else (0, "cancelled")
         return Finished(reason, len(tokens), count, prefilled - started, time.monotonic() - prefilled)
-
-    def encode(self, job: Job) -> list[int]:
-        """The prompt's token ids."""
-        text = render(self._manifest.chat_template, job.messages, self._special)
-        return list(map(int, self._tokenizer.encode(text)))
 
     def _room(self, tokens: list[int], max_tokens: int) -> int:
         """How many tokens the answer may have; TooLarge where the context has none left."""
@@ -72,6 +105,8 @@ class GenaiEngine:
         return min(max_tokens, limit - len(tokens))
 
     def _generator(self, job: Job, length: int) -> Any:
+        if job.min_p or job.top_logprobs is not None:
+            raise Unsupported("min_p and logprobs need the batched engine, which this bundle does not run on")
         params = og.GeneratorParams(self._model)
         params.set_search_options(**_search_options(job), max_length=length)
         try:
@@ -83,40 +118,34 @@ class GenaiEngine:
                 raise BadRequest(f"the JSON schema cannot be followed: {error}", "response_format") from error
             raise EngineFailed(f"onnxruntime-genai refused the request: {error}") from error
 
-    def _prefill(self, generator: Any, tokens: list[int], emit: Emit, cancelled: Cancelled) -> bool:
+    def _prefill(self, job: Job, generator: Any, tokens: list[int]) -> Generator[str, None, bool]:
         """Feed the prompt in slices; False where it was cancelled between two."""
         switch = self._manifest.rope_switch_length
         size = len(tokens) if 0 < switch < len(tokens) else self._slice
         for start in range(0, len(tokens), size):
-            if cancelled():
+            if job.id in self._cancelled:
                 return False
             generator.append_tokens(tokens[start : start + size])
-            emit("")
+            yield ""
         return True
 
-    def _decode(self, generator: Any, room: int, stop: StopText, emit: Emit, cancelled: Cancelled) -> tuple[int, str]:
+    def _decode(self, job: Job, generator: Any, room: int) -> Generator[str, None, tuple[int, str]]:
         """Generate until the model, a stop string, the length or a cancel ends it: tokens made and the reason."""
-        stream = self._tokenizer.create_stream()
+        stream, stop = self._tokenizer.stream(), StopText(job.stop)
         stops = set(self._manifest.stop_token_ids)
         count = 0
         while not generator.is_done() and not stop.stopped:
-            if cancelled():
+            if job.id in self._cancelled:
                 return count, "cancelled"
             generator.generate_next_token()
             token = int(generator.get_next_tokens()[0])
             count += 1
             if token in stops:
                 break
-            emit(stop.push(stream.decode(token)))
-        emit(stop.flush())
+            yield stop.push(stream.decode(token))
+        yield stop.flush()
         ended = stop.stopped or (count and token in stops)
         return count, "length" if count >= room and not ended else "stop"
-
-
-def grammar(schema: dict[str, Any], may_be_text: bool) -> str:
-    """The answers that may be, in llguidance's dialect of Lark: JSON of a schema, or any text not begun with `{`."""
-    json_of_schema = f"%json {json.dumps({**schema, **COMPACT})}"
-    return f"{TEXT_OR}{json_of_schema}" if may_be_text else f"start: {json_of_schema}"
 
 
 def _options(provider: str, threads: int) -> dict[str, Any]:
@@ -131,14 +160,3 @@ def _search_options(job: Job) -> dict[str, Any]:
         options |= {"temperature": job.temperature, "top_p": job.top_p, "top_k": job.top_k}
         options |= {"random_seed": job.seed} if job.seed is not None else {}
     return options
-
-
-def _special_tokens(bundle: Path) -> dict[str, str]:
-    """bos_token and eos_token as the tokenizer's config spells them, for templates that write them out."""
-    path = bundle / "tokenizer_config.json"
-    config = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
-    found = {}
-    for name in ("bos_token", "eos_token"):
-        value = config.get(name)
-        found[name] = value.get("content", "") if isinstance(value, dict) else value or ""
-    return found

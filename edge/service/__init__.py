@@ -56,7 +56,7 @@ class Service:
         self._topics = settings.topics
         pace = Pace()
         self._queue = Queue(settings.limits, pace)
-        inference = Inference(lambda: len(self._queue), engine.memory_bytes)
+        inference = Inference(lambda: len(self._queue), lambda: len(self._queue.running), engine)
         self._ledger = Ledger(journal)
         self._outbox = Outbox(transport, self._ledger)
         self._replies = Replies(transport, self._topics, inference, pace, self._ledger, self._outbox)
@@ -117,8 +117,8 @@ class Service:
         self._notifier.ready(f"serving {self._manifest.name} as {self._topics.base}")
 
     async def _finish(self, tasks: list[asyncio.Task[None]]) -> None:
-        """Refuse the waiting ones, let the running answer end, say goodbye."""
-        self._notifier.stopping("finishing the running answer")
+        """Refuse the waiting ones, let the running answers end, say goodbye."""
+        self._notifier.stopping("finishing what is being answered")
         self._announcements.tell("stopping")
         for waiting in self._queue.close():
             self._replies.end(waiting, messages.refusal(stopping()))
@@ -139,8 +139,9 @@ class Service:
 
     async def _let_running_end(self) -> None:
         until = now() + self._settings.limits.stop_seconds
-        if not await self._queue.until_idle(until) and self._queue.running:
-            self._answering.interrupt(self._queue.running, stopping())
+        if not await self._queue.until_idle(until):
+            for waiting in self._queue.running:
+                self._answering.interrupt(waiting, stopping())
             await self._queue.until_idle(until + 2)
 
     # --- what arrives ---
@@ -202,7 +203,7 @@ class Service:
         found, fault = self._queue.find(cancel.client, cancel.name), Cancelled("cancelled as asked")
         if found is None:
             log.info("a cancel for a request that is not open was ignored")
-        elif found is self._queue.running:
+        elif found in self._queue.running:
             self._answering.interrupt(found, fault)
         else:
             self._queue.remove(found)
@@ -218,6 +219,6 @@ class Service:
             return
         while True:
             stalled = self._engine.silent_seconds >= self._settings.engine.stall_seconds + period
-            if self._queue.running is None or not stalled:
+            if not (self._queue.running and stalled):
                 self._notifier.watchdog()
             await asyncio.sleep(period / 3)

@@ -1,4 +1,4 @@
-"""The queue through the engine, one request after the other; an engine that died is started again."""
+"""The queue through the engine, as many requests at once as it has rows; an engine that died is started again."""
 
 from __future__ import annotations
 
@@ -45,15 +45,17 @@ class Answering:
         self._limits, self._inference, self._tell = limits, inference, tell
 
     async def run(self) -> None:
-        """One request after the other; a dead engine is started again first, and the queue waits for it."""
-        while True:
-            if not self._engine.alive:
-                await self._restart()
-            elif self._queue.is_ready:
-                await self._answer(self._queue.begin())
-            else:
-                self._queue.arrived.clear()
-                await self._queue.arrived.wait()
+        """Requests as rows become free; a dead engine is started again first, and the queue waits for it."""
+        async with asyncio.TaskGroup() as answers:
+            while True:
+                self._queue.rows = self._engine.rows
+                if not (self._engine.alive or self._queue.running):
+                    await self._restart()
+                elif self._engine.alive and self._queue.is_ready:
+                    answers.create_task(self._answer(self._queue.begin()))
+                else:
+                    self._queue.arrived.clear()
+                    await self._queue.arrived.wait()
 
     async def watch(self) -> None:
         """Wake `run` when the engine dies between two requests."""
@@ -63,8 +65,8 @@ class Answering:
             await asyncio.sleep(0.2)
 
     def interrupt(self, waiting: Waiting, fault: Fault) -> None:
-        """Stop the running request; it will end with this fault."""
-        if waiting is self._queue.running and waiting.ended_by is None:
+        """Stop a running request; it will end with this fault."""
+        if waiting in self._queue.running and waiting.ended_by is None:
             waiting.ended_by = fault
             self._engine.cancel(waiting.number)
 
@@ -74,15 +76,15 @@ class Answering:
         try:
             with self._deadline(waiting):
                 finished = await self._generate(waiting)
-            self._replies.end(waiting, waiting.outcome(finished))
+            outcome = waiting.outcome(finished)
         except Fault as fault:
             if not self._engine.alive and waiting.ended_by is None and waiting.attempts < ATTEMPTS_MAX:
                 log.warning("request %s is begun again: %s", waiting.request.address.id, fault.message)
-                return self._queue.put_back()
-            self._replies.end(waiting, waiting.failure(fault))
-        finally:
-            self._queue.end()
-        return None
+                self._queue.put_back(waiting)
+                return self._queue.arrived.set()
+            outcome = waiting.failure(fault)
+        self._replies.end(waiting, outcome)
+        return self._queue.end(waiting)
 
     @contextlib.contextmanager
     def _deadline(self, waiting: Waiting) -> Iterator[None]:
@@ -138,9 +140,11 @@ def job_of(waiting: Waiting, max_tokens: int) -> Job:
         temperature=chat.temperature,
         top_p=chat.top_p,
         top_k=chat.top_k,
+        min_p=chat.min_p,
         repetition_penalty=chat.repetition_penalty,
         seed=chat.seed,
         stop=chat.stop,
         guidance=schema,
         may_be_text=may_be_text,
+        top_logprobs=chat.top_logprobs if chat.logprobs else None,
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Mapping
 from typing import Protocol
 
 from edge.engine import Finished, Job
@@ -50,6 +50,9 @@ class Transport(Protocol):
 class Engine(Protocol):
     """What answers; edge.worker.Worker is the real one."""
 
+    rows: int
+    """Jobs that it works on at once; known once it has started."""
+
     async def start(self) -> None:
         """Load the model; BundleError where it cannot be."""
 
@@ -74,6 +77,10 @@ class Engine(Protocol):
     @property
     def silent_seconds(self) -> float:
         """How long ago it last gave a sign of life."""
+        ...
+
+    def counters(self) -> Mapping[str, int | float]:
+        """What it did since it was started, by names of its own."""
         ...
 
     def memory_bytes(self) -> int | None:

@@ -1,4 +1,4 @@
-"""Requests from their arrival to their terminal message: one running, the others until it is their turn."""
+"""Requests from their arrival to their terminal message: some running, the others until it is their turn."""
 
 from __future__ import annotations
 
@@ -65,7 +65,8 @@ class Waiting:
         return replace(
             outcome,
             text="".join(self.text),
-            usage=Usage(finished.prompt_tokens, finished.completion_tokens),
+            usage=Usage(finished.prompt_tokens, finished.completion_tokens, finished.cached_tokens),
+            logprobs=finished.logprobs,
             timings=self._timings(finished),
             index=self.index,
             warnings=self.request.warnings,
@@ -88,14 +89,19 @@ class Waiting:
 
 
 class Queue:
-    """A bounded queue and the one request that runs."""
+    """A bounded queue and the requests that run.
+
+    rows: how many may run at once. One that was running when an engine died of something runs alone the next time,
+    so that it takes no other with it.
+    """
 
     def __init__(self, limits: Limits, pace: Pace) -> None:
         self._limits, self._pace = limits, pace
         self._waiting: Turns[Waiting] = Turns(len(URGENCY))
         self._by_name: dict[Name, Waiting] = {}
         self._is_closed = False
-        self.running: Waiting | None = None
+        self.rows = 1
+        self.running: list[Waiting] = []
         self.arrived = asyncio.Event()
         """Set when there may be something to do."""
 
@@ -136,20 +142,29 @@ class Queue:
     def _seconds(self, request: Request) -> float:
         return self._pace.seconds(request, self._limits.max_tokens)
 
+    def _left(self, running: Waiting) -> float:
+        started = now() if running.started is None else running.started
+        return max(0.0, self._seconds(running.request) - (now() - started))
+
     def _left_of_running(self) -> float:
-        if self.running is None or self.running.started is None:
-            return 0.0
-        return max(0.0, self._seconds(self.running.request) - (now() - self.running.started))
+        """Until the first of them is done; 0 where another could begin at once."""
+        return 0.0 if len(self.running) < self.rows else min(map(self._left, self.running))
+
+    def _before(self, waiting: Waiting | None) -> list[Waiting]:
+        """Those that have their turn before one, or all (None)."""
+        return list(itertools.takewhile(lambda each: each is not waiting, self._waiting))
 
     def seconds_before(self, waiting: Waiting | None) -> float:
-        """How long until one has its turn, or until all that wait now are done (None)."""
-        before = itertools.takewhile(lambda each: each is not waiting, self._waiting)
-        return self._left_of_running() + sum(self._seconds(each.request) for each in before)
+        """How long until one has its turn, or until one more would have it (None), as far as that can be told."""
+        before = self._before(waiting)
+        if len(self.running) + len(before) < self.rows:
+            return 0.0
+        left = sum(map(self._left, self.running)) + sum(self._seconds(each.request) for each in before)
+        return left / self.rows
 
     def place(self, waiting: Waiting) -> int:
-        """How many come before it."""
-        before = itertools.takewhile(lambda each: each is not waiting, self._waiting)
-        return sum(1 for _ in before) + (self.running is not None)
+        """How many must be done before its turn comes."""
+        return max(0, len(self._before(waiting)) + len(self.running) - self.rows + 1)
 
     def namesake(self, request: Request) -> Waiting | None:
         """The open request that has a name of this one."""
@@ -167,33 +182,35 @@ class Queue:
 
     @property
     def is_ready(self) -> bool:
-        """Whether the one whose turn it is may begin."""
+        """Whether the one whose turn it is may begin beside those that run."""
         first = self._waiting.first()
-        return first is not None and first.is_written
+        if first is None or not first.is_written or len(self.running) >= self.rows:
+            return False
+        return not self.running or not (first.attempts or any(each.attempts > 1 for each in self.running))
 
-    def put_back(self) -> None:
-        """The running one must be begun again, before all others."""
-        if self.running:
-            self.running.restart()
-            self._waiting.put_first(self.running, self.running.request.address.asker)
-            self.running = None
+    def put_back(self, waiting: Waiting) -> None:
+        """A running one must be begun again, before all that wait."""
+        waiting.restart()
+        self.running.remove(waiting)
+        self._waiting.put_first(waiting, waiting.request.address.asker)
 
     def find(self, client: str | None, name: bytes) -> Waiting | None:
         """The open request of that client (None: anyone's) and name."""
         return self._by_name.get((client, name))
 
     def begin(self) -> Waiting:
-        """Make the one whose turn it is the running one."""
-        self.running = self._waiting.take()
-        self.running.started = now()
-        self.running.attempts += 1
-        return self.running
+        """Make the one whose turn it is a running one."""
+        waiting = self._waiting.take()
+        waiting.started = now()
+        waiting.attempts += 1
+        self.running.append(waiting)
+        return waiting
 
-    def end(self) -> None:
-        """The running one is done with, unless it was put back."""
-        if self.running:
-            self._forget(self.running)
-            self.running = None
+    def end(self, waiting: Waiting) -> None:
+        """A running one is done with."""
+        self.running.remove(waiting)
+        self._forget(waiting)
+        self.arrived.set()
 
     def remove(self, waiting: Waiting) -> bool:
         """Take one out; False where it has begun."""
@@ -215,7 +232,7 @@ class Queue:
             self._by_name.pop(name, None)
 
     async def until_idle(self, deadline: float) -> bool:
-        """Whether the running one ended before this point of the monotonic clock."""
-        while self.running is not None and now() < deadline:
+        """Whether the running ones ended before this point of the monotonic clock."""
+        while self.running and now() < deadline:
             await asyncio.sleep(0.02)
-        return self.running is None
+        return not self.running

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter, deque
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from edge.messages import Outcome
 
@@ -13,13 +13,25 @@ RECENT = 16
 """Answers that the speeds are taken over."""
 
 
+class Engine(Protocol):
+    """What is asked of the engine."""
+
+    def memory_bytes(self) -> int | None:
+        """What it holds."""
+        ...
+
+    def counters(self) -> Mapping[str, int | float]:
+        """What it did since it was started."""
+        ...
+
+
 class Inference:
     """Counts since start, speeds over the last answers."""
 
     name = "inference"
 
-    def __init__(self, queue_length: Callable[[], int], memory_bytes: Callable[[], int | None]) -> None:
-        self._queue_length, self._memory_bytes = queue_length, memory_bytes
+    def __init__(self, queue_length: Callable[[], int], running: Callable[[], int], engine: Engine) -> None:
+        self._queue_length, self._running, self._engine = queue_length, running, engine
         self._codes: Counter[str] = Counter()
         self._recent: deque[Outcome] = deque(maxlen=RECENT)
         self.restarts = 0
@@ -31,7 +43,7 @@ class Inference:
             self._recent.append(outcome)
 
     def read(self, _root: Path) -> Mapping[str, Any]:
-        """Requests by code, how many wait, and rates in tokens a second (None before the first answer)."""
+        """Requests by code, how many wait and run, and rates in tokens a second (None before the first answer)."""
         prompt = sum(each.usage.prompt_tokens for each in self._recent)
         made = sum(each.usage.completion_tokens for each in self._recent)
         prefill = sum(each.timings.prefill_seconds for each in self._recent)
@@ -41,6 +53,20 @@ class Inference:
             "queue_length": self._queue_length(),
             "prefill_tokens_per_second": round(prompt / prefill, 2) if prefill else None,
             "decode_tokens_per_second": round(made / decode, 2) if decode else None,
-            "engine_memory_bytes": self._memory_bytes(),
+            "running": self._running(),
+            "engine_memory_bytes": self._engine.memory_bytes(),
+            **shares(self._engine.counters()),
             "engine_restarts": self.restarts,
         }
+
+
+def shares(counters: Mapping[str, int | float]) -> dict[str, float]:
+    """Of an engine that counts them: prompt tokens that were in the prefix cache, answers a run, right guesses."""
+    pairs = {
+        "prefix_hit_ratio": ("cached_tokens", "prompt_tokens"),
+        "rows_per_run": ("run_rows", "runs"),
+        "draft_acceptance_ratio": ("right_tokens", "guessed_tokens"),
+    }
+    return {
+        name: round(counters.get(part, 0) / counters[of], 4) for name, (part, of) in pairs.items() if counters.get(of)
+    }

@@ -192,7 +192,12 @@ def test_stopping_lets_the_running_answer_end(bundle, tmp_path):
     """SIGTERM: the running answer is finished, the waiting one refused with 503, the exit status is 0."""
     from tests.conftest import embedded_broker
 
-    with embedded_broker(tmp_path) as port, serving(bundle, port, tmp_path) as daemon, User(port) as user:
+    one_at_a_time = {"EDGE_ENGINE__ROWS": "1"}
+    with (
+        embedded_broker(tmp_path) as port,
+        serving(bundle, port, tmp_path, **one_at_a_time) as daemon,
+        User(port) as user,
+    ):
         user.wait_online()
         user.client.subscribe("edge/test/reply/me", 1)
         for name in ("a", "b"):

@@ -154,6 +154,40 @@ def test_a_dying_engine_fails_one_request_and_is_started_again():
     run(work)
 
 
+def test_a_request_that_kills_the_engine_takes_no_other_with_it():
+    """Four at once: what ran beside the culprit is begun again, each alone, and answered; the culprit gets its 500."""
+
+    async def work():
+        engine = ScriptedEngine(pause_seconds=0.02)
+        engine.rows, engine.dies_of = 4, "poison"
+        async with rig(engine, queue_length=8) as it:
+            it.ask("a")
+            it.ask("culprit", prompt="poison")
+            it.ask("b")
+            it.ask("c")
+            codes = {each["id"]: each["code"] for each in await it.replies(4)}
+            assert codes == {"a": 200, "b": 200, "c": 200, "culprit": 500}
+
+    run(work)
+
+
+def test_as_many_run_at_once_as_the_engine_has_rows():
+    """Three rows: three begin at once, the fourth is told its place and begins when one ends."""
+
+    async def work():
+        engine = ScriptedEngine(pause_seconds=0.05)
+        engine.rows = 3
+        async with rig(engine, queue_length=8) as it:
+            for name in "abcd":
+                it.ask(name)
+            await it.transport.wait_for("delta", 3)
+            assert [job.id for job in engine.jobs] == [1, 2, 3]
+            assert [(each["id"], each["place"]) for each in it.transport.bodies("queued")] == [("d", 1)]
+            assert {each["id"] for each in await it.replies(4)} == set("abcd")
+
+    run(work)
+
+
 def test_stopping_refuses_what_waits_and_says_offline():
     """Nobody is left without a terminal message."""
 

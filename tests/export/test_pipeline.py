@@ -16,8 +16,10 @@ import onnxruntime
 import pytest
 from safetensors.numpy import load_file, save_file
 
+from edge import engine
 from edge.bundle import open_bundle
-from edge.engine import Finished, Job, open_engine
+from edge.engine import Finished, Job, Options
+from edge.engine.opening import open_engine
 from export.download import fetch
 from export.errors import ExportError
 from export.pipeline import export_bundle, staging
@@ -188,7 +190,7 @@ def test_four_bits_calibrated_load_and_answer(checkpoint, tmp_path):
 def answer(bundle: Path) -> Finished:
     """How the engine ends a short answer."""
     job = Job(id=1, messages=[{"role": "user", "content": "abc"}], max_tokens=6)
-    return open_engine(bundle, "cpu", 1, 16).generate(job, lambda _text: None, lambda: False)
+    return engine.answer(open_engine(bundle, Options(threads=1, prefill_slice_tokens=16)), job)
 
 
 @pytest.mark.parametrize("method", ["rtn", "gptq"])

@@ -16,8 +16,7 @@ from safetensors.numpy import save_file
 from benchmarks import phi_shape
 from benchmarks.phi_shape import DATA
 from edge.chat import render
-from edge.engine import Job
-from edge.engine.genai import GenaiEngine
+from edge.engine.genai_tokenizer import Tokenizer
 from export.download import fetch
 from export.pipeline import export_bundle
 from export.plan import plan_of
@@ -119,10 +118,10 @@ def test_smollm2_says_the_same(smollm2, tmp_path, family):
         folder = as_phi3(folder, tmp_path / "phi3")
         source = open_source(folder)
     bundle = float_bundle(source, tmp_path / "bundle", 512, split=family == "phi3-split")
-    engine = GenaiEngine(bundle, "cpu", 0, 256)
+    tokenizer = Tokenizer(bundle, source.chat_template)
     model = transformers.AutoModelForCausalLM.from_pretrained(folder, dtype="float32", attn_implementation="eager")
     for question in QUESTIONS:
-        prompt = engine.encode(Job(1, [{"role": "user", "content": question}], LENGTH))
+        prompt = tokenizer.encode([{"role": "user", "content": question}])
         ours, theirs = our_tokens(bundle, prompt, LENGTH), their_tokens(model, prompt, LENGTH)
         assert until_stop(ours, source.stop_token_ids) == until_stop(theirs, source.stop_token_ids)
 

@@ -72,7 +72,7 @@ def divergence(wanted: np.ndarray, found: np.ndarray) -> float:
 def test_the_report_goes_with_the_bundle(checkpoint, tmp_path):
     """A page, a chart and JSON for both accuracy levels; golden answers that the engine gave."""
     bundle = made(checkpoint, tmp_path / "bundle")
-    assert "| 4 | text | " in (bundle / "fidelity.md").read_text()
+    assert "| accuracy level 4 | text | " in (bundle / "fidelity.md").read_text()
     assert (bundle / "fidelity.svg").read_text().rstrip().endswith("</svg>")
     report = json.loads((bundle / "fidelity.json").read_text())
     assert list(report) == ["accuracy_level_4", "accuracy_level_0"]

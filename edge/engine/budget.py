@@ -1,0 +1,38 @@
+"""How much memory the caches may take: what the operator says, else a share of what the board has free."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from edge.bundle import Manifest
+from edge.telemetry.host import available_bytes
+
+KV_SHARE, PREFIX_SHARE = 0.5, 0.125
+PREFIX_BYTES_MAX = 512 << 20
+UNKNOWN_BYTES = 1 << 30
+"""What is reckoned with where the kernel does not say what is free."""
+RESERVE_BYTES = 128 << 20
+"""Less than this free, and the kept beginnings of texts are let go."""
+
+
+def kv_tokens(manifest: Manifest, rows: int, limit_bytes: int | None) -> int:
+    """Tokens that all texts together may have: what the operator says, else one whole context at the least."""
+    if limit_bytes is not None:
+        return limit_bytes // manifest.kv_bytes_per_token
+    tokens = int(_free() * KV_SHARE) // manifest.kv_bytes_per_token
+    return max(manifest.context_length, min(tokens, rows * manifest.context_length))
+
+
+def prefix_bytes(limit_bytes: int | None) -> int:
+    """What kept beginnings may take."""
+    return limit_bytes if limit_bytes is not None else min(PREFIX_BYTES_MAX, int(_free() * PREFIX_SHARE))
+
+
+def is_short_of_memory() -> bool:
+    """Whether the board has next to nothing left."""
+    return _free() < RESERVE_BYTES
+
+
+def _free() -> int:
+    free = available_bytes(Path("/"))
+    return UNKNOWN_BYTES if free is None else free

@@ -1,0 +1,173 @@
+"""A bundle's graph over key-value caches that we own. The daemon's only file that imports onnxruntime.
+
+onnxruntime's GroupQueryAttention writes into the cache it reads from where past and present are one buffer
+(ContribOperators.md), and takes rows of different lengths by their attention mask. So the cache is a block of
+memory of ours with a *slot* a text; neighbouring slots decode together, and one alone reads its prompt.
+"""
+
+from __future__ import annotations
+
+import mmap
+import os
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edge.errors import BundleError
+
+MAP_NORESERVE = 0x4000
+"""mmap(2): most slots are never filled, so that their sum may well be more than the board has."""
+ODD_TOKENS = 16
+"""A cache is this much longer than its context: heads at powers of two apart fall into the same lines of the cache
+of the processor (15 % slower at 4,096)."""
+SPIN_MICROSECONDS = 2000
+"""How long idle threads look out for work: through the gaps within a step, but not through a second of silence."""
+LOGITS_FROM, MORE_LOGITS = "logits_from", "more_logits"
+"""The graph's input for the first position, counted from the end, whose logits are wanted, and their output; bundles
+of before the two have `logits` of the last position alone."""
+
+Ids = NDArray[np.int64]
+Logits = NDArray[np.float32]
+
+
+class Stopped(Exception):
+    """A run was stopped in its middle."""
+
+
+def _runtime() -> ModuleType:
+    os.environ["ORT_DISABLE_TELEMETRY"] = "1"  # before the import: the wheels phone home otherwise
+    import onnxruntime
+
+    return onnxruntime  # type: ignore[no-any-return]  # it is published without annotations
+
+
+class Caches:
+    """Keys and values: `[layers, 2, slots, kv_heads, length, head_size]`, of which only what is used takes memory."""
+
+    def __init__(self, layers: int, slots: int, heads: int, length: int, head_size: int, dtype: np.dtype[Any]) -> None:
+        shape = (layers, 2, slots, heads, length, head_size)
+        size = int(np.prod(shape)) * dtype.itemsize
+        self._memory = mmap.mmap(-1, size, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS | MAP_NORESERVE)
+        self._memory.madvise(mmap.MADV_NOHUGEPAGE)  # a huge page would hold rows that nobody has filled
+        self.array = np.frombuffer(self._memory, dtype).reshape(shape)
+        self.slots, self.length = slots, length
+
+    def copy(self, source: int, target: int, tokens: int) -> None:
+        """A slot's first tokens into another slot."""
+        self.array[:, :, target, :, :tokens] = self.array[:, :, source, :, :tokens]
+
+    def read(self, slot: int, start: int, stop: int) -> NDArray[Any]:
+        """A copy of some tokens of a slot, `[layers, 2, kv_heads, tokens, head_size]`."""
+        return self.array[:, :, slot, :, start:stop].copy()
+
+    def write(self, slot: int, start: int, block: NDArray[Any]) -> None:
+        """Put such a copy into a slot."""
+        self.array[:, :, slot, :, start : start + block.shape[3]] = block
+
+    def release(self, slot: int) -> None:
+        """Give a slot's memory back to the system."""
+        layers, size = self.array.shape[0] * 2, self.array[0, 0, 0].nbytes
+        for part in range(layers):
+            start = (part * self.slots + slot) * size
+            first, last = -(-start // mmap.PAGESIZE), (start + size) // mmap.PAGESIZE
+            if last > first:
+                self._memory.madvise(mmap.MADV_DONTNEED, first * mmap.PAGESIZE, (last - first) * mmap.PAGESIZE)
+
+
+class Graph:
+    """The bundle's decoder.
+
+    slots: texts that can be remembered at once. context_length: tokens of each. switch: texts of more tokens have
+    other rotary factors, 0 where none have.
+    """
+
+    def __init__(self, bundle: Path, threads: int, slots: int, context_length: int, switch: int = 0) -> None:
+        self._ort = _runtime()
+        try:
+            self._session = self._ort.InferenceSession(
+                str(bundle / "model.onnx"), self._session_options(threads), ["CPUExecutionProvider"]
+            )
+        except Exception as error:  # a tree of its own that has no common root
+            raise BundleError(f"onnxruntime cannot load {bundle}: {error}") from error
+        inputs = {each.name: each for each in self._session.get_inputs()}
+        keys = inputs["past_key_values.0.key"]
+        dtype = np.dtype({"tensor(int8)": np.int8, "tensor(float)": np.float32}[keys.type])
+        layers = sum(name.endswith(".key") for name in inputs)
+        self._names = [f"past_key_values.{layer}.{part}" for layer in range(layers) for part in ("key", "value")]
+        self.caches = Caches(layers, slots, keys.shape[1], context_length + ODD_TOKENS, keys.shape[3], dtype)
+        self.vocabulary = int(self._session.get_outputs()[0].shape[2])
+        self.can_tell_more = any(each.name == LOGITS_FROM for each in self._session.get_overridable_initializers())
+        self._switch = switch
+        self._bindings: dict[tuple[int, int], Any] = {}
+
+    def _session_options(self, threads: int) -> Any:
+        options = self._ort.SessionOptions()
+        options.log_severity_level = 3
+        options.intra_op_num_threads = threads
+        options.add_session_config_entry("session.intra_op.spin_duration_us", str(SPIN_MICROSECONDS))
+        return options
+
+    def is_long(self, tokens: int) -> bool:
+        """Whether a text of so many tokens has the long rotary factors."""
+        return 0 < self._switch < tokens
+
+    def tokens_until_switch(self, tokens: int) -> int:
+        """How many more a text of so many can have with the factors it has."""
+        return max(0, self._switch - tokens) if 0 < tokens <= self._switch else self.caches.length
+
+    def halt(self) -> Any:
+        """A handle for one run; setting its `terminate`, from any thread, ends that run."""
+        return self._ort.RunOptions()
+
+    def run(
+        self,
+        slot: int,
+        ids: Ids,
+        seen: NDArray[np.int64],
+        positions: int = 1,
+        is_long: bool = False,
+        halt: Any = None,
+    ) -> Logits:
+        """Logits `[rows, positions, vocabulary]` of the last positions of `ids` `[rows, tokens]`.
+
+        Rows lie in the slots from `slot` on; `seen` of each `[rows]` are in its cache already. Several rows must
+        have one token each, which is the operator's own limit. Raises Stopped where its halt was used.
+        """
+        rows, count = ids.shape
+        ends = seen + count
+        total = max(int(ends.max()), self._switch + 1 if is_long else 0)
+        mask = (np.arange(total) < ends[:, None]).astype(np.int64)
+        logits = np.empty((rows, positions, self.vocabulary), np.float32)
+        first = np.array([-positions], np.int64)
+        binding = self._binding(slot, rows)
+        _bind(binding.bind_input, "input_ids", ids)
+        _bind(binding.bind_input, "attention_mask", mask)
+        if self.can_tell_more:
+            _bind(binding.bind_input, LOGITS_FROM, first)
+        _bind(binding.bind_output, MORE_LOGITS if self.can_tell_more else "logits", logits)
+        try:
+            self._session.run_with_iobinding(binding, halt)
+        except Exception as error:
+            if halt is not None and halt.terminate:
+                raise Stopped from error
+            raise
+        return logits
+
+    def _binding(self, slot: int, rows: int) -> Any:
+        """Past and present of some neighbouring slots bound to their caches, once."""
+        if (slot, rows) not in self._bindings:
+            binding = self._session.io_binding()
+            for number, name in enumerate(self._names):
+                layer, part = divmod(number, 2)
+                cache = self.caches.array[layer, part, slot : slot + rows]
+                _bind(binding.bind_input, name, cache)
+                _bind(binding.bind_output, name.replace("past_key_values", "present"), cache)
+            self._bindings[slot, rows] = binding
+        return self._bindings[slot, rows]
+
+
+def _bind(bind: Any, name: str, array: NDArray[Any]) -> None:
+    bind(name, "cpu", 0, array.dtype.type, array.shape, array.ctypes.data)

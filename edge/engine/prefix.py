@@ -1,0 +1,100 @@
+"""Beginnings of texts whose keys and values are kept, so that the next text that begins alike need not be read again.
+
+A text is cut into blocks of tokens; a block is known by the hash of itself and of all before it, so that texts
+share what they have in common and nothing else. Blocks lie in memory, least recently used ones going first, and
+those that were of use once lie on disk, too, for the next start.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections import OrderedDict
+from collections.abc import Callable, Iterator, Sequence
+from itertools import pairwise
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+BLOCK_TOKENS = 64
+Block = NDArray[Any]
+"""Keys and values of a block's tokens, `[layers, 2, kv_heads, BLOCK_TOKENS, head_size]`."""
+Key = bytes
+
+
+class Store(Protocol):
+    """Where blocks outlive the process; edge.engine.prefix_files.PrefixFiles is the real one."""
+
+    def load(self, key: Key) -> Block | None:
+        """A block, None where it is not there or damaged."""
+        ...
+
+    def save(self, key: Key, block: Block) -> None:
+        """Keep a block, soon, if there is room."""
+
+
+def keys_of(tokens: Sequence[int], is_long: bool) -> Iterator[Key]:
+    """The name of each whole block of a text. is_long: whether it has the long rotary factors."""
+    key = b"long" if is_long else b"short"
+    cuts = range(0, len(tokens) + 1, BLOCK_TOKENS)
+    for start, stop in pairwise(cuts):
+        key = hashlib.blake2b(key + np.array(tokens[start:stop], np.int32).tobytes(), digest_size=16).digest()
+        yield key
+
+
+class Prefixes:
+    """The blocks in memory, over a store. limit_bytes: what they may take together; 0 for none at all."""
+
+    def __init__(self, limit_bytes: int, store: Store | None = None) -> None:
+        self._limit, self._store = limit_bytes, store
+        self._blocks: OrderedDict[Key, Block] = OrderedDict()
+        self._on_disk: set[Key] = set()
+        self.bytes = 0
+
+    def find(self, tokens: Sequence[int], is_long: bool) -> list[Block]:
+        """The blocks that a text begins with; its last token is never among them, since its logits are wanted."""
+        found: list[tuple[Key, Block]] = []
+        for key in keys_of(tokens[:-1], is_long):
+            block = self._known(key)
+            if block is None:
+                break
+            found.append((key, block))
+        for key, _ in reversed(found):  # the first block last, so that a text's end goes before its beginning
+            if key in self._blocks:
+                self._blocks.move_to_end(key)
+        return [block for _, block in found]
+
+    def _known(self, key: Key) -> Block | None:
+        block = self._blocks.get(key)
+        if self._store is None or key in self._on_disk:
+            return block
+        if block is not None:
+            self._store.save(key, block)
+        elif (block := self._store.load(key)) is not None:
+            self._put(key, block)
+        if block is not None:
+            self._on_disk.add(key)
+        return block
+
+    def keep(self, tokens: Sequence[int], is_long: bool, read: Callable[[int, int], Block]) -> None:
+        """Take in the whole blocks of a text. read: keys and values of its tokens from one to another."""
+        if not self._limit:
+            return
+        keys = list(keys_of(tokens, is_long))
+        for number, key in enumerate(keys):
+            if key not in self._blocks:
+                self._put(key, read(number * BLOCK_TOKENS, (number + 1) * BLOCK_TOKENS))
+        for key in reversed(keys):
+            if key in self._blocks:
+                self._blocks.move_to_end(key)
+
+    def _put(self, key: Key, block: Block) -> None:
+        self._blocks[key] = block
+        self.bytes += block.nbytes
+        self.shrink(self._limit)
+
+    def shrink(self, limit_bytes: int) -> None:
+        """Let go of the least recently used until they take no more than this."""
+        while self.bytes > limit_bytes:
+            _, block = self._blocks.popitem(last=False)
+            self.bytes -= block.nbytes

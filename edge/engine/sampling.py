@@ -1,0 +1,108 @@
+"""From logits to tokens: every row by its own options and its own dice.
+
+In the order of Transformers' `LogitsProcessor`s: repetition penalty (arXiv:1909.05858), what a grammar allows,
+temperature, top-k, top-p (arXiv:1904.09751), min-p (arXiv:2407.01082). A temperature of 0 takes the likeliest token.
+A row throws one die a token and nothing else throws it, so that a seed gives the same answer whatever is beside it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edge.engine import Job
+
+Row = NDArray[np.float32]
+
+
+class Sampler:
+    """The options of one job and where its dice stand. prompt: its token ids."""
+
+    def __init__(self, job: Job, prompt: Sequence[int], vocabulary: int) -> None:
+        self._job = job
+        self._dice = np.random.Generator(np.random.PCG64(job.seed))
+        self._said = np.zeros(vocabulary, np.bool_) if job.repetition_penalty != 1 else None
+        if self._said is not None:
+            self._said[list(prompt)] = True
+
+    def choose(self, logits: Row, allowed: NDArray[np.bool_] | None = None) -> int:
+        """The next token from `[vocabulary]` logits, which may be written to. ValueError where they are not numbers."""
+        if self._said is not None:
+            _penalise(logits, self._said, self._job.repetition_penalty)
+        if allowed is not None:
+            logits[~allowed] = -np.inf
+        best = int(logits.argmax())
+        if not np.isfinite(logits[best]):
+            raise ValueError("the model's logits are not numbers")
+        token = best if self._job.temperature == 0 else self._drawn(logits)
+        if self._said is not None:
+            self._said[token] = True
+        return token
+
+    def _drawn(self, logits: Row) -> int:
+        tokens, weights = self._candidates(logits)
+        sums = np.cumsum(weights)
+        place = int(np.searchsorted(sums, self._dice.random() * sums[-1], side="right"))
+        return int(tokens[min(place, len(tokens) - 1)])
+
+    def _candidates(self, logits: Row) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+        """The tokens that may be drawn, and the weight of each."""
+        tokens = _highest(logits, self._job.top_k)
+        scaled = logits[tokens].astype(np.float64) / self._job.temperature
+        weights = np.exp(scaled - scaled.max())
+        tokens, weights = _nucleus(tokens, weights / weights.sum(), self._job.top_p)
+        likely = weights >= self._job.min_p * weights.max()
+        return tokens[likely], weights[likely]
+
+
+def _penalise(logits: Row, said: NDArray[np.bool_], penalty: float) -> None:
+    found = logits[said]
+    logits[said] = np.where(found < 0, found * penalty, found / penalty)
+
+
+def _highest(logits: Row, count: int) -> NDArray[np.int64]:
+    """The tokens of the highest logits; those that tie with the last of them stay, too. All for a count of 0."""
+    if not 0 < count < len(logits):
+        return np.flatnonzero(np.isfinite(logits))
+    least = np.partition(logits, -count)[-count]
+    return np.flatnonzero((logits >= least) & np.isfinite(logits))
+
+
+def _nucleus(
+    tokens: NDArray[np.int64], weights: NDArray[np.float64], mass: float
+) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    """The likeliest tokens that together have the mass.
+
+    Those below `(1 - mass) / count` cannot be among them, since all of them together have less than is left out;
+    so only the others are sorted.
+    """
+    if mass >= 1:
+        return tokens, weights
+    able = np.flatnonzero(weights >= (1 - mass) / len(weights))
+    order = able[np.argsort(-weights[able], kind="stable")]
+    count = int(np.searchsorted(np.cumsum(weights[order]), mass)) + 1
+    return tokens[order[:count]], weights[order[:count]]
+
+
+def log_probabilities(logits: Row) -> NDArray[np.float64]:
+    """The model's own, before any option."""
+    shifted = logits.astype(np.float64) - float(logits.max())
+    result: NDArray[np.float64] = shifted - np.log(np.exp(shifted).sum())
+    return result
+
+
+def described(text: Callable[[int], str], logits: Row, token: int, count: int) -> dict[str, Any]:
+    """A token's logprob and those of the likeliest others, with the OpenAI API's names. text: of a token's id."""
+    known = log_probabilities(logits)
+    others = np.argsort(-known, kind="stable")[:count]
+    return {
+        **_named(text, token, known),
+        "top_logprobs": [_named(text, int(other), known) for other in others],
+    }
+
+
+def _named(text: Callable[[int], str], token: int, known: NDArray[np.float64]) -> dict[str, Any]:
+    return {"token": text(token), "logprob": round(float(known[token]), 4)}
