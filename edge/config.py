@@ -61,6 +61,11 @@ class Broker(_Section):
     )
 
 
+def _cache_folder() -> Path:
+    given = os.environ.get("CACHE_DIRECTORY", "").partition(":")[0]
+    return Path(given or Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "edge-slm") / "prefixes"
+
+
 class Engine(_Section):
     """`[engine]`: which model answers, and on what."""
 
@@ -80,6 +85,13 @@ class Engine(_Section):
         default=None,
         ge=0,
         description="memory for the beginnings of earlier texts; an eighth of what is free by default, 0 for none",
+    )
+    prefix_folder: Path = Field(
+        default_factory=_cache_folder,
+        description="where the beginnings that were of use outlive a restart; systemd's $CACHE_DIRECTORY by default",
+    )
+    prefix_disk_bytes: int | None = Field(
+        default=None, ge=0, description="what they may take there; 1 GiB by default, 0 (none) on an SD card"
     )
     drafts: bool = Field(default=True, description="guess ahead where an answer repeats what was said before")
     verify_hashes: bool = Field(default=True, description="check every file's hash at start, not its size alone")
@@ -162,7 +174,7 @@ class Settings(BaseSettings):
     )
     log_level: Literal["debug", "info", "warning", "error"] = Field(default="info", description="how much is logged")
     broker: Broker = Broker()
-    engine: Engine = Engine()
+    engine: Engine = Field(default_factory=Engine)
     limits: Limits = Limits()
     journal: Journal = Field(default_factory=Journal)
     telemetry: Telemetry = Telemetry()

@@ -91,8 +91,9 @@ async def daemon_process(bundle: Path, port: int, **changed: str) -> AsyncIterat
         "EDGE_LOG_LEVEL": "warning",
         **changed,
     }
-    with tempfile.TemporaryDirectory(prefix="edge-journal-") as folder:
-        async with child(["serve"], {"EDGE_JOURNAL__FOLDER": folder, **settings}, None) as process:
+    with tempfile.TemporaryDirectory(prefix="edge-state-") as folder:
+        folders = {"EDGE_JOURNAL__FOLDER": folder, "EDGE_ENGINE__PREFIX_FOLDER": f"{folder}/prefixes"}
+        async with child(["serve"], {**folders, **settings}, None) as process:
             yield process
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import dataclasses
 import json
 import logging
 import os
@@ -11,12 +12,11 @@ import sys
 import time
 from asyncio.subprocess import Process
 from collections.abc import AsyncGenerator, Mapping
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from edge.config import Engine as EngineSettings
-from edge.engine import Finished, Job
+from edge.engine import Finished, Job, Options
 from edge.errors import FAULTS, BundleError, EngineFailed
 
 log = logging.getLogger(__name__)
@@ -27,7 +27,7 @@ ENDING_SECONDS = 2
 TERMINATE_SECONDS = 5.0
 
 
-OPTIONS = ("provider", "kind", "threads", "prefill_slice_tokens", "rows", "kv_bytes", "prefix_bytes", "drafts")
+OPTIONS = [field.name for field in dataclasses.fields(Options)]
 """The settings that are the engine's own options, too."""
 
 
@@ -62,7 +62,7 @@ class Worker:
     async def start(self) -> None:
         """Start the child and wait until its model has answered a warm-up; BundleError where it cannot."""
         options = {name: getattr(self._settings, name) for name in OPTIONS}
-        arguments = [str(self._settings.bundle), f"--options={json.dumps(options)}"]
+        arguments = [str(self._settings.bundle), f"--options={json.dumps(options, default=str)}"]
         environment = {**os.environ, "ORT_DISABLE_TELEMETRY": "1"}
         self._process = await asyncio.create_subprocess_exec(
             *self._program,
@@ -89,7 +89,7 @@ class Worker:
         self._heard = time.monotonic()
         self._jobs[job.id] = asyncio.Queue()
         try:
-            self._write({"op": "generate", "job": asdict(job)})
+            self._write({"op": "generate", "job": dataclasses.asdict(job)})
             while True:
                 event = await self._next_event(job.id)
                 if event["event"] == "progress":

@@ -252,6 +252,7 @@ def daemon_settings(folder: Path, port: int) -> dict[str, str]:
         "EDGE_DEVICE": "test",
         "EDGE_BROKER__PORT": str(port),
         "EDGE_JOURNAL__FOLDER": str(folder / "state"),
+        "EDGE_ENGINE__PREFIX_FOLDER": str(folder / "prefixes"),
         "EDGE_LIMITS__QUEUE_LENGTH": "1000",
         "EDGE_LIMITS__QUEUE_PER_CLIENT": "1000",
         "EDGE_ENGINE__VERIFY_HASHES": "false",

@@ -27,6 +27,8 @@ class Options:
     rows: int = 8
     kv_bytes: int | None = None
     prefix_bytes: int | None = None
+    prefix_folder: str = ""
+    prefix_disk_bytes: int | None = None
     drafts: bool = True
 
 

@@ -16,12 +16,13 @@ from typing import Any
 
 import numpy as np
 
-from edge.bundle import read_manifest
+from edge.bundle import Bundle, read_manifest
 from edge.engine import Event, Finished, Job, Options, budget
 from edge.engine.genai_tokenizer import Tokenizer
 from edge.engine.graph import Graph, Logits, Stopped
 from edge.engine.guidance import Guide, Vocabulary
-from edge.engine.prefix import Prefixes
+from edge.engine.prefix import BLOCK_TOKENS, Prefixes
+from edge.engine.prefix_files import PrefixFiles
 from edge.engine.row import Row
 from edge.engine.slots import Slots
 from edge.errors import EngineFailed, Fault, TooLarge
@@ -43,7 +44,7 @@ class BatchedEngine:
         context, switch = self._manifest.context_length, self._manifest.rope_switch_length
         self._graph = Graph(bundle, options.threads, options.rows + 1, context, switch)
         self._budget_tokens = budget.kv_tokens(self._manifest, options.rows, options.kv_bytes)
-        self._prefixes = Prefixes(budget.prefix_bytes(options.prefix_bytes))
+        self._prefixes = opened_prefixes(bundle, options, self._graph)
         self._slots = Slots(self._graph.caches, options.rows)
         self._jobs: deque[tuple[Job, list[int] | None]] = deque()
         self._waiting: deque[Row] = deque()
@@ -74,7 +75,7 @@ class BatchedEngine:
 
     def counters(self) -> Mapping[str, int | float]:
         """Tokens read and found, runs and their rows, guesses and those that were right; bytes of kept beginnings."""
-        return {**self._counters, "prefix_bytes": self._prefixes.bytes}
+        return {**self._counters, "prefix_bytes": self._prefixes.bytes, "prefix_damaged": self._prefixes.damaged}
 
     def step(self) -> Iterator[Event]:
         """One slice of one prompt, one token of each answer."""
@@ -258,3 +259,23 @@ class BatchedEngine:
             self._eased = time.monotonic()
             if budget.is_short_of_memory():
                 self._prefixes.shrink(self._prefixes.bytes // 2)
+
+
+SHIPPED = "prefixes"
+"""The folder of a bundle with beginnings that its export has read."""
+
+
+def opened_prefixes(bundle: Path, options: Options, graph: Graph) -> Prefixes:
+    """Known beginnings of texts: in memory, over what the bundle ships and what earlier processes left."""
+    limit = budget.prefix_bytes(options.prefix_bytes)
+    if not limit:
+        return Prefixes(0)
+    layers, parts, _, heads, _, head_size = graph.caches.array.shape
+    form = (layers, parts, heads, BLOCK_TOKENS, head_size), graph.caches.array.dtype
+    shipped = PrefixFiles(bundle, SHIPPED, *form, 0)
+    if not options.prefix_folder:
+        return Prefixes(limit, shipped=shipped)
+    folder = Path(options.prefix_folder)
+    name = f"{Bundle(bundle, read_manifest(bundle)).digest[:16]}-{graph.version}"
+    store = PrefixFiles(folder, name, *form, budget.prefix_disk_bytes(folder, options.prefix_disk_bytes))
+    return Prefixes(limit, store, shipped)

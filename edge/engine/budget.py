@@ -5,10 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 
 from edge.bundle import Manifest
+from edge.engine.prefix_files import is_on_sd_card
 from edge.telemetry.host import available_bytes
 
 KV_SHARE, PREFIX_SHARE = 0.5, 0.125
 PREFIX_BYTES_MAX = 512 << 20
+PREFIX_DISK_BYTES = 1 << 30
 UNKNOWN_BYTES = 1 << 30
 """What is reckoned with where the kernel does not say what is free."""
 RESERVE_BYTES = 128 << 20
@@ -26,6 +28,13 @@ def kv_tokens(manifest: Manifest, rows: int, limit_bytes: int | None) -> int:
 def prefix_bytes(limit_bytes: int | None) -> int:
     """What kept beginnings may take."""
     return limit_bytes if limit_bytes is not None else min(PREFIX_BYTES_MAX, int(_free() * PREFIX_SHARE))
+
+
+def prefix_disk_bytes(folder: Path, limit_bytes: int | None) -> int:
+    """What they may take on disk: none on an SD card, which writing wears out, unless the operator says so."""
+    if limit_bytes is not None:
+        return limit_bytes
+    return 0 if is_on_sd_card(folder) else PREFIX_DISK_BYTES
 
 
 def is_short_of_memory() -> bool:

@@ -98,6 +98,7 @@ class Graph:
         layers = sum(name.endswith(".key") for name in inputs)
         self._names = [f"past_key_values.{layer}.{part}" for layer in range(layers) for part in ("key", "value")]
         self.caches = Caches(layers, slots, keys.shape[1], context_length + ODD_TOKENS, keys.shape[3], dtype)
+        self.version = str(self._ort.__version__)
         self.vocabulary = int(self._session.get_outputs()[0].shape[2])
         self.can_tell_more = any(each.name == LOGITS_FROM for each in self._session.get_overridable_initializers())
         self._switch = switch

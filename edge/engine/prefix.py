@@ -32,6 +32,13 @@ class Store(Protocol):
     def save(self, key: Key, block: Block) -> None:
         """Keep a block, soon, if there is room."""
 
+    def wants(self, key: Key) -> bool:
+        """Whether a block should be saved though it was of no use yet."""
+        ...
+
+    damaged: int
+    """Blocks that could not be used."""
+
 
 def keys_of(tokens: Sequence[int], is_long: bool) -> Iterator[Key]:
     """The name of each whole block of a text. is_long: whether it has the long rotary factors."""
@@ -43,10 +50,14 @@ def keys_of(tokens: Sequence[int], is_long: bool) -> Iterator[Key]:
 
 
 class Prefixes:
-    """The blocks in memory, over a store. limit_bytes: what they may take together; 0 for none at all."""
+    """The blocks in memory. limit_bytes: what they may take together; 0 for none at all.
 
-    def __init__(self, limit_bytes: int, store: Store | None = None) -> None:
+    shipped: blocks that came with the bundle; store: where those go that were of use.
+    """
+
+    def __init__(self, limit_bytes: int, store: Store | None = None, shipped: Store | None = None) -> None:
         self._limit, self._store = limit_bytes, store
+        self._stores = [each for each in (shipped, store) if each is not None]
         self._blocks: OrderedDict[Key, Block] = OrderedDict()
         self._on_disk: set[Key] = set()
         self.bytes = 0
@@ -54,7 +65,7 @@ class Prefixes:
     def find(self, tokens: Sequence[int], is_long: bool) -> list[Block]:
         """The blocks that a text begins with; its last token is never among them, since its logits are wanted."""
         found: list[tuple[Key, Block]] = []
-        for key in keys_of(tokens[:-1], is_long):
+        for key in keys_of(tokens[:-1], is_long) if self._limit else ():
             block = self._known(key)
             if block is None:
                 break
@@ -66,15 +77,27 @@ class Prefixes:
 
     def _known(self, key: Key) -> Block | None:
         block = self._blocks.get(key)
-        if self._store is None or key in self._on_disk:
+        if block is not None:
+            self._save(key, block)
             return block
-        if block is not None:
-            self._store.save(key, block)
-        elif (block := self._store.load(key)) is not None:
-            self._put(key, block)
-        if block is not None:
+        for store in self._stores:
+            if (block := store.load(key)) is not None:
+                self._on_disk.add(key)
+                self._put(key, block)
+                return block
+        self._on_disk.discard(key)
+        return None
+
+    def _save(self, key: Key, block: Block) -> None:
+        """Onto the disk, once."""
+        if self._store is not None and key not in self._on_disk:
             self._on_disk.add(key)
-        return block
+            self._store.save(key, block)
+
+    @property
+    def damaged(self) -> int:
+        """Blocks on disk that could not be used."""
+        return sum(store.damaged for store in self._stores)
 
     def keep(self, tokens: Sequence[int], is_long: bool, read: Callable[[int, int], Block]) -> None:
         """Take in the whole blocks of a text. read: keys and values of its tokens from one to another."""
@@ -84,6 +107,8 @@ class Prefixes:
         for number, key in enumerate(keys):
             if key not in self._blocks:
                 self._put(key, read(number * BLOCK_TOKENS, (number + 1) * BLOCK_TOKENS))
+                if self._store is not None and self._store.wants(key):
+                    self._save(key, self._blocks[key])
         for key in reversed(keys):
             if key in self._blocks:
                 self._blocks.move_to_end(key)

@@ -62,6 +62,7 @@ def test_the_example_settings_are_the_defaults(monkeypatch: pytest.MonkeyPatch):
     from edge.config import Settings, print_config
 
     monkeypatch.setenv("STATE_DIRECTORY", "/var/lib/edge-slm")
+    monkeypatch.setenv("CACHE_DIRECTORY", "/var/cache/edge-slm")
     example = (ROOT / "systemd/edge.toml.example").read_text()
     assert example == print_config(Settings(device="board"))
 
