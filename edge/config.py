@@ -63,7 +63,7 @@ class Broker(_Section):
 
 def _cache_folder() -> Path:
     given = os.environ.get("CACHE_DIRECTORY", "").partition(":")[0]
-    return Path(given or Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "edge-slm") / "prefixes"
+    return Path(given or Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "edge-slm")
 
 
 class Engine(_Section):
@@ -86,12 +86,19 @@ class Engine(_Section):
         ge=0,
         description="memory for the beginnings of earlier texts; an eighth of what is free by default, 0 for none",
     )
-    prefix_folder: Path = Field(
+    cache_folder: Path = Field(
         default_factory=_cache_folder,
-        description="where the beginnings that were of use outlive a restart; systemd's $CACHE_DIRECTORY by default",
+        description="what makes the next start faster; systemd's $CACHE_DIRECTORY, else ~/.cache/edge-slm",
     )
     prefix_disk_bytes: int | None = Field(
-        default=None, ge=0, description="what they may take there; 1 GiB by default, 0 (none) on an SD card"
+        default=None,
+        ge=0,
+        description="what beginnings that were of use may take there; 1 GiB by default, none on an SD card",
+    )
+    packs: bool | None = Field(
+        default=None,
+        description="keep weights there as this processor wants them, thrice the bundle's size; not on an SD card"
+        " by default",
     )
     drafts: bool = Field(default=True, description="guess ahead where an answer repeats what was said before")
     verify_hashes: bool = Field(default=True, description="check every file's hash at start, not its size alone")

@@ -92,7 +92,7 @@ async def daemon_process(bundle: Path, port: int, **changed: str) -> AsyncIterat
         **changed,
     }
     with tempfile.TemporaryDirectory(prefix="edge-state-") as folder:
-        folders = {"EDGE_JOURNAL__FOLDER": folder, "EDGE_ENGINE__PREFIX_FOLDER": f"{folder}/prefixes"}
+        folders = {"EDGE_JOURNAL__FOLDER": folder, "EDGE_ENGINE__CACHE_FOLDER": folder, "EDGE_ENGINE__PACKS": "false"}
         async with child(["serve"], {**folders, **settings}, None) as process:
             yield process
 

@@ -138,8 +138,8 @@ class Daemon:
 def serving(bundle: Path, port: int, folder: Path, **settings: str) -> Iterator[Daemon]:
     """The daemon over a broker's port, on a device named `test`; it may still be loading."""
     env = {"EDGE_DEVICE": "test", "EDGE_BROKER__PORT": str(port), "EDGE_ENGINE__BUNDLE": str(bundle)}
-    env |= {"EDGE_JOURNAL__FOLDER": str(folder / "state"), "EDGE_ENGINE__PREFIX_FOLDER": str(folder / "prefixes")}
-    env |= settings
+    env |= {"EDGE_JOURNAL__FOLDER": str(folder / "state"), "EDGE_ENGINE__CACHE_FOLDER": str(folder / "cache")}
+    env |= {"EDGE_ENGINE__PACKS": "false", **settings}
     log = folder / "serve.log"
     with running([*EDGE, "serve"], log, env) as process:
         yield Daemon(process, port, "test", log)

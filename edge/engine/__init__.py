@@ -27,8 +27,9 @@ class Options:
     rows: int = 8
     kv_bytes: int | None = None
     prefix_bytes: int | None = None
-    prefix_folder: str = ""
+    cache_folder: str = ""
     prefix_disk_bytes: int | None = None
+    packs: bool | None = None
     drafts: bool = True
 
 

@@ -37,14 +37,13 @@ class BatchedEngine:
     """One graph, several jobs."""
 
     def __init__(self, bundle: Path, options: Options) -> None:
-        self._manifest, self._bundle, self._options = read_manifest(bundle), bundle, options
-        self.rows = options.rows
+        self._bundle, self._options, self.rows = Bundle(bundle, read_manifest(bundle)), options, options.rows
+        self._manifest = self._bundle.manifest
         self._tokenizer = Tokenizer(bundle, self._manifest.chat_template)
         self._vocabulary: Vocabulary | None = None
-        context, switch = self._manifest.context_length, self._manifest.rope_switch_length
-        self._graph = Graph(bundle, options.threads, options.rows + 1, context, switch)
+        self._graph = Graph(self._bundle, options.threads, options.rows + 1, budget.packed_folder(options))
         self._budget_tokens = budget.kv_tokens(self._manifest, options.rows, options.kv_bytes)
-        self._prefixes = opened_prefixes(bundle, options, self._graph)
+        self._prefixes = opened_prefixes(self._bundle, options, self._graph)
         self._slots = Slots(self._graph.caches, options.rows)
         self._jobs: deque[tuple[Job, list[int] | None]] = deque()
         self._waiting: deque[Row] = deque()
@@ -114,7 +113,7 @@ class BatchedEngine:
         if job.guidance is None:
             return None
         if self._vocabulary is None:
-            self._vocabulary = Vocabulary(self._bundle, self._graph.vocabulary, self._manifest.stop_token_ids)
+            self._vocabulary = Vocabulary(self._bundle.path, self._graph.vocabulary, self._manifest.stop_token_ids)
         return self._vocabulary.guide(job.guidance, job.may_be_text)
 
     def _begin(self) -> None:
@@ -265,17 +264,17 @@ SHIPPED = "prefixes"
 """The folder of a bundle with beginnings that its export has read."""
 
 
-def opened_prefixes(bundle: Path, options: Options, graph: Graph) -> Prefixes:
+def opened_prefixes(bundle: Bundle, options: Options, graph: Graph) -> Prefixes:
     """Known beginnings of texts: in memory, over what the bundle ships and what earlier processes left."""
     limit = budget.prefix_bytes(options.prefix_bytes)
     if not limit:
         return Prefixes(0)
     layers, parts, _, heads, _, head_size = graph.caches.array.shape
     form = (layers, parts, heads, BLOCK_TOKENS, head_size), graph.caches.array.dtype
-    shipped = PrefixFiles(bundle, SHIPPED, *form, 0)
-    if not options.prefix_folder:
+    shipped = PrefixFiles(bundle.path, SHIPPED, *form, 0)
+    if not options.cache_folder:
         return Prefixes(limit, shipped=shipped)
-    folder = Path(options.prefix_folder)
-    name = f"{Bundle(bundle, read_manifest(bundle)).digest[:16]}-{graph.version}"
+    folder = Path(options.cache_folder) / SHIPPED
+    name = f"{bundle.digest[:16]}-{graph.version}"
     store = PrefixFiles(folder, name, *form, budget.prefix_disk_bytes(folder, options.prefix_disk_bytes))
     return Prefixes(limit, store, shipped)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from edge.bundle import Manifest
+from edge.engine import Options
 from edge.engine.prefix_files import is_on_sd_card
 from edge.telemetry.host import available_bytes
 
@@ -35,6 +36,13 @@ def prefix_disk_bytes(folder: Path, limit_bytes: int | None) -> int:
     if limit_bytes is not None:
         return limit_bytes
     return 0 if is_on_sd_card(folder) else PREFIX_DISK_BYTES
+
+
+def packed_folder(options: Options) -> Path | None:
+    """Where packed weights are kept; None where they are not, as on an SD card unless the operator says so."""
+    folder = Path(options.cache_folder) / "packed"
+    wanted = options.packs if options.packs is not None else not is_on_sd_card(folder)
+    return folder if options.cache_folder and wanted else None
 
 
 def is_short_of_memory() -> bool:

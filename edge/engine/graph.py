@@ -16,6 +16,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from edge.bundle import Bundle
+from edge.engine.packed import name_of, open_packed
 from edge.errors import BundleError
 
 MAP_NORESERVE = 0x4000
@@ -80,36 +82,48 @@ class Caches:
 class Graph:
     """The bundle's decoder.
 
-    slots: texts that can be remembered at once. context_length: tokens of each. switch: texts of more tokens have
-    other rotary factors, 0 where none have.
+    slots: texts that can be remembered at once. packed: a folder for packed weights, None for none.
     """
 
-    def __init__(self, bundle: Path, threads: int, slots: int, context_length: int, switch: int = 0) -> None:
-        self._ort = _runtime()
+    def __init__(self, bundle: Bundle, threads: int, slots: int, packed: Path | None = None) -> None:
+        self._ort, self._threads = _runtime(), threads
+        manifest = bundle.manifest
         try:
-            self._session = self._ort.InferenceSession(
-                str(bundle / "model.onnx"), self._session_options(threads), ["CPUExecutionProvider"]
-            )
+            self._session = self._opened(bundle, packed)
         except Exception as error:  # a tree of its own that has no common root
-            raise BundleError(f"onnxruntime cannot load {bundle}: {error}") from error
+            raise BundleError(f"onnxruntime cannot load {bundle.path}: {error}") from error
         inputs = {each.name: each for each in self._session.get_inputs()}
         keys = inputs["past_key_values.0.key"]
         dtype = np.dtype({"tensor(int8)": np.int8, "tensor(float)": np.float32}[keys.type])
         layers = sum(name.endswith(".key") for name in inputs)
         self._names = [f"past_key_values.{layer}.{part}" for layer in range(layers) for part in ("key", "value")]
-        self.caches = Caches(layers, slots, keys.shape[1], context_length + ODD_TOKENS, keys.shape[3], dtype)
-        self.version = str(self._ort.__version__)
+        self.caches = Caches(layers, slots, keys.shape[1], manifest.context_length + ODD_TOKENS, keys.shape[3], dtype)
         self.vocabulary = int(self._session.get_outputs()[0].shape[2])
         self.can_tell_more = any(each.name == LOGITS_FROM for each in self._session.get_overridable_initializers())
-        self._switch = switch
+        self._switch = manifest.rope_switch_length
         self._bindings: dict[tuple[int, int], Any] = {}
 
-    def _session_options(self, threads: int) -> Any:
+    @property
+    def version(self) -> str:
+        """Of onnxruntime."""
+        return str(self._ort.__version__)
+
+    def _opened(self, bundle: Bundle, packed: Path | None) -> Any:
+        if packed is None:
+            return self._session_over(bundle.path / "model.onnx", {}, None)
+        name = name_of(bundle.digest, self.version)
+        return open_packed(bundle.path, bundle.manifest.weights_bytes, packed, name, self._session_over)
+
+    def _session_over(self, path: Path, entries: dict[str, str], written: Path | None) -> Any:
         options = self._ort.SessionOptions()
         options.log_severity_level = 3
-        options.intra_op_num_threads = threads
+        options.intra_op_num_threads = self._threads
         options.add_session_config_entry("session.intra_op.spin_duration_us", str(SPIN_MICROSECONDS))
-        return options
+        for name, value in entries.items():
+            options.add_session_config_entry(name, value)
+        if written is not None:
+            options.optimized_model_filepath = str(written)
+        return self._ort.InferenceSession(str(path), options, ["CPUExecutionProvider"])
 
     def is_long(self, tokens: int) -> bool:
         """Whether a text of so many tokens has the long rotary factors."""

@@ -167,7 +167,7 @@ def test_an_sd_card_is_told_by_the_kernel(tmp_path):
 
 def test_the_real_model_goes_on_after_a_restart(bundle, tmp_path):
     """Two requests, a new engine: the third reads next to nothing of a known head and says what it says without."""
-    options = Options(prefix_folder=str(tmp_path), prefix_disk_bytes=1 << 30, drafts=False)
+    options = Options(cache_folder=str(tmp_path), prefix_disk_bytes=1 << 30, packs=False, drafts=False)
     jobs = [
         Job(n, [{"role": "user", "content": f"{HEAD} {text}"}], 16) for n, text in enumerate(("Hi.", "Who?", "Why?"))
     ]
