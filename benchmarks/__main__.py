@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks import (
+    alone,
     bare_root,
     builder,
     cancel,
@@ -53,9 +54,11 @@ MEASURES: dict[str, Callable[[Path], list[Figure]]] = {
     "unquantised": unquantised.measure,
     "proofs": proofs.measure,
     "builder": builder.measure,
+    "alone": alone.measure,
+    "alone-full-size": alone.measure_full_size,
     "full-size": full_size.measure,
 }
-"""Quick ones first. The last two build llama.cpp and export a model of full size: an hour and more each."""
+"""Quick ones first. The last ones build llama.cpp and export a model of full size: an hour and more."""
 
 
 def main() -> int:

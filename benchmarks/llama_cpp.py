@@ -16,11 +16,11 @@ from export.calibration_text import topics
 from export.download import default_cache
 
 SDIST = "llama-cpp-python==0.3.36"
-PROGRAMS = ("llama-quantize", "llama-imatrix", "llama-perplexity", "llama-bench")
+PROGRAMS = ("llama-quantize", "llama-imatrix", "llama-perplexity", "llama-bench", "llama-server")
 TYPES = ("Q4_0", "IQ4_XS", "IQ4_NL", "Q4_K_S", "Q4_1", "Q4_K_M", "Q5_0", "Q5_K_S", "Q5_K_M")
 """Its types from 4 to 5 bits; smaller ones lose far more, larger ones are over our budgets."""
 OPTIONS = ("CMAKE_BUILD_TYPE=Release", "GGML_NATIVE=ON", "LLAMA_CURL=OFF", "BUILD_SHARED_LIBS=OFF")
-LEFT_OUT = ("LLAMA_BUILD_TESTS=OFF", "LLAMA_BUILD_EXAMPLES=OFF")
+LEFT_OUT = ("LLAMA_BUILD_TESTS=OFF", "LLAMA_BUILD_EXAMPLES=OFF", "LLAMA_BUILD_UI=OFF", "LLAMA_OPENSSL=OFF")
 
 
 def build() -> Path:
@@ -50,6 +50,15 @@ def quantized(programs: Path, original: Path, folder: Path, kind: str) -> Path:
     matrix, path = importance(programs, original, folder), folder / f"{kind}.gguf"
     if not path.is_file():
         command = [str(programs / "llama-quantize"), "--imatrix", str(matrix), str(original), str(path), kind]
+        subprocess.run(command, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    return path
+
+
+def plain(programs: Path, original: Path, kind: str) -> Path:
+    """A file of a type, made without an importance matrix, beside the original."""
+    path = original.with_suffix(f".{kind}.gguf")
+    if not path.is_file():
+        command = [str(programs / "llama-quantize"), str(original), str(path), kind]
         subprocess.run(command, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     return path
 

@@ -39,6 +39,7 @@ class Job:
 
     guidance: a JSON schema that the answer must match; may_be_text: free text would do as well, so that only an
     answer that begins with `{` must. top_logprobs: None for no logprobs, else how many others to name a token.
+    ignore_eos: go on past the tokens that end an answer, for measuring.
     """
 
     id: int
@@ -54,6 +55,7 @@ class Job:
     guidance: dict[str, Any] | None = None
     may_be_text: bool = False
     top_logprobs: int | None = None
+    ignore_eos: bool = False
 
 
 @dataclass(frozen=True)
@@ -86,8 +88,8 @@ class TextEngine(Protocol):
     rows: int
     """Jobs that it can work on at once."""
 
-    def submit(self, job: Job) -> None:
-        """Take a job, to be begun as soon as there is room."""
+    def submit(self, job: Job, tokens: list[int] | None = None) -> None:
+        """Take a job, to be begun as soon as there is room. tokens: its prompt, in place of its messages."""
 
     def cancel(self, job_id: int) -> None:
         """Have a job end soon; may be called from another thread, in the middle of a step too."""
@@ -106,9 +108,17 @@ class TextEngine(Protocol):
         ...
 
 
-def answer(engine: TextEngine, job: Job, emit: Callable[[str], None] = lambda _text: None) -> Finished:
-    """One job from its start to its end, its text handed out as it comes; raises Fault where it failed."""
-    engine.submit(job)
+def answer(
+    engine: TextEngine,
+    job: Job,
+    emit: Callable[[str], None] = lambda _text: None,
+    tokens: list[int] | None = None,
+) -> Finished:
+    """One job from its start to its end, its text handed out as it comes; raises Fault where it failed.
+
+    tokens: its prompt, in place of its messages.
+    """
+    engine.submit(job, tokens)
     while not engine.is_idle:
         for event in engine.step():
             if isinstance(event.what, Fault):

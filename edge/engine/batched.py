@@ -93,7 +93,7 @@ class BatchedEngine:
         while self._jobs:
             job, tokens = self._jobs.popleft()
             try:
-                self._waiting.append(self._row(job, tokens or self._tokenizer.encode(job.messages)))
+                self._waiting.append(self._row(job, list(tokens or self._tokenizer.encode(job.messages))))
             except Fault as fault:
                 yield Event(job.id, fault)
         for row in [*self._waiting, *self._slots]:
@@ -106,7 +106,7 @@ class BatchedEngine:
         if len(tokens) >= limit:
             raise TooLarge(f"the prompt has {len(tokens)} tokens, but the context holds {limit} with the answer")
         room = min(job.max_tokens, limit - len(tokens))
-        stops = set(self._manifest.stop_token_ids)
+        stops = set() if job.ignore_eos else set(self._manifest.stop_token_ids)
         return Row(job, tokens, room, self._tokenizer, self._graph.vocabulary, stops, self._guide(job))
 
     def _guide(self, job: Job) -> Guide | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 from edge.bundle import Manifest
@@ -16,6 +17,11 @@ UNKNOWN_BYTES = 1 << 30
 """What is reckoned with where the kernel does not say what is free."""
 RESERVE_BYTES = 128 << 20
 """Less than this free, and the kept beginnings of texts are let go."""
+
+
+def threads(wanted: int) -> int:
+    """Threads for the kernels: every core that this process may use, unless the operator says otherwise."""
+    return wanted or len(os.sched_getaffinity(0))
 
 
 def kv_tokens(manifest: Manifest, rows: int, limit_bytes: int | None) -> int:

@@ -15,7 +15,7 @@ os.environ["ORT_DISABLE_TELEMETRY"] = "1"  # before the import: the wheels phone
 import onnxruntime_genai as og
 
 from edge.bundle import read_manifest
-from edge.engine import Event, Finished, Job, Options
+from edge.engine import Event, Finished, Job, Options, budget
 from edge.engine.genai_tokenizer import Tokenizer
 from edge.engine.guidance import grammar
 from edge.engine.stop_text import StopText
@@ -40,7 +40,7 @@ class GenaiEngine:
         self._manifest = read_manifest(bundle)
         self._slice = options.prefill_slice_tokens
         self._tokenizer = Tokenizer(bundle, self._manifest.chat_template)
-        self._jobs: deque[Job] = deque()
+        self._jobs: deque[tuple[Job, list[int] | None]] = deque()
         self._current: tuple[Job, Answer] | None = None
         self._cancelled: set[int] = set()
         try:
@@ -51,9 +51,9 @@ class GenaiEngine:
         except Exception as error:  # genai raises plain RuntimeError for everything
             raise BundleError(f"onnxruntime-genai cannot load {bundle}: {error}") from error
 
-    def submit(self, job: Job) -> None:
-        """Take a job, to be begun after those before it."""
-        self._jobs.append(job)
+    def submit(self, job: Job, tokens: list[int] | None = None) -> None:
+        """Take a job, to be begun after those before it. tokens: its prompt, in place of its messages."""
+        self._jobs.append((job, tokens))
 
     def cancel(self, job_id: int) -> None:
         """Have a job end before its next token or slice of prompt."""
@@ -71,8 +71,8 @@ class GenaiEngine:
     def step(self) -> Iterator[Event]:
         """A slice of the prompt, or a token of the answer."""
         if self._current is None:
-            job = self._jobs.popleft()
-            self._current = job, self._answer(job)
+            job, tokens = self._jobs.popleft()
+            self._current = job, self._answer(job, tokens)
         job, answer = self._current
         try:
             yield Event(job.id, next(answer))
@@ -86,9 +86,9 @@ class GenaiEngine:
         self._cancelled.discard(job.id)
         return Event(job.id, what)
 
-    def _answer(self, job: Job) -> Answer:
+    def _answer(self, job: Job, tokens: list[int] | None) -> Answer:
         """Prompt to tokens, prefill in slices, decode a token at a time."""
-        tokens = self._tokenizer.encode(job.messages)
+        tokens = tokens or self._tokenizer.encode(job.messages)
         room = self._room(tokens, job.max_tokens)
         started = time.monotonic()
         generator = self._generator(job, len(tokens) + room)
@@ -149,8 +149,8 @@ class GenaiEngine:
 
 
 def _options(provider: str, threads: int) -> dict[str, Any]:
-    options: dict[str, Any] = dict(SESSION_OPTIONS[provider])
-    return options | ({"intra_op_num_threads": threads} if threads else {})
+    """What a session is opened with; left to itself, genai takes one thread of two cores."""
+    return {**SESSION_OPTIONS[provider], "intra_op_num_threads": budget.threads(threads)}
 
 
 def _search_options(job: Job) -> dict[str, Any]:

@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge.bundle import Bundle
+from edge.engine import budget
 from edge.engine.packed import name_of, open_packed
 from edge.errors import BundleError
 
@@ -30,6 +31,11 @@ SPIN_MICROSECONDS = 2000
 LOGITS_FROM, MORE_LOGITS = "logits_from", "more_logits"
 """The graph's input for the first position, counted from the end, whose logits are wanted, and their output; bundles
 of before the two have `logits` of the last position alone."""
+
+MASK_TOKENS = 64
+"""The attention mask is as wide as a multiple of this."""
+POSITIONS_MAX = 16
+"""Logits of one text that can be asked for at once."""
 
 Ids = NDArray[np.int64]
 Logits = NDArray[np.float32]
@@ -86,7 +92,7 @@ class Graph:
     """
 
     def __init__(self, bundle: Bundle, threads: int, slots: int, packed: Path | None = None) -> None:
-        self._ort, self._threads = _runtime(), threads
+        self._ort, self._threads = _runtime(), budget.threads(threads)
         manifest = bundle.manifest
         try:
             self._session = self._opened(bundle, packed)
@@ -101,7 +107,9 @@ class Graph:
         self.vocabulary = int(self._session.get_outputs()[0].shape[2])
         self.can_tell_more = any(each.name == LOGITS_FROM for each in self._session.get_overridable_initializers())
         self._switch = manifest.rope_switch_length
-        self._bindings: dict[tuple[int, int], Any] = {}
+        self._bindings: dict[tuple[int, int], Binding] = {}
+        self._numbers = np.arange(max(self.caches.length, self._switch + 1) + MASK_TOKENS)
+        self._logits = np.zeros((max(slots, POSITIONS_MAX), self.vocabulary), np.float32)
 
     @property
     def version(self) -> str:
@@ -149,39 +157,68 @@ class Graph:
         """Logits `[rows, positions, vocabulary]` of the last positions of `ids` `[rows, tokens]`.
 
         Rows lie in the slots from `slot` on; `seen` of each `[rows]` are in its cache already. Several rows must
-        have one token each, which is the operator's own limit. Raises Stopped where its halt was used.
+        have one token each, which is the operator's own limit. The next run writes over what this one returns.
+        Raises Stopped where its halt was used.
         """
         rows, count = ids.shape
-        ends = seen + count
-        total = max(int(ends.max()), self._switch + 1 if is_long else 0)
-        mask = (np.arange(total) < ends[:, None]).astype(np.int64)
-        logits = np.empty((rows, positions, self.vocabulary), np.float32)
-        first = np.array([-positions], np.int64)
         binding = self._binding(slot, rows)
-        _bind(binding.bind_input, "input_ids", ids)
-        _bind(binding.bind_input, "attention_mask", mask)
-        if self.can_tell_more:
-            _bind(binding.bind_input, LOGITS_FROM, first)
-        _bind(binding.bind_output, MORE_LOGITS if self.can_tell_more else "logits", logits)
+        ends = seen + count
+        width = self._width(int(ends.max()), is_long)
+        logits = binding.shaped(count, width, positions)
+        binding.ids[:] = ids
+        np.less(self._numbers[:width], ends[:, None], out=binding.mask, casting="unsafe")
         try:
-            self._session.run_with_iobinding(binding, halt)
+            self._session.run_with_iobinding(binding.io, halt)
         except Exception as error:
             if halt is not None and halt.terminate:
                 raise Stopped from error
             raise
         return logits
 
-    def _binding(self, slot: int, rows: int) -> Any:
+    def _width(self, tokens: int, is_long: bool) -> int:
+        """Of the attention mask: with room, so that it changes seldom, but on its own side of the switch."""
+        wide = -(-tokens // MASK_TOKENS) * MASK_TOKENS
+        if not self._switch:
+            return wide
+        return max(wide, self._switch + 1) if is_long else min(wide, self._switch)
+
+    def _binding(self, slot: int, rows: int) -> Binding:
         """Past and present of some neighbouring slots bound to their caches, once."""
         if (slot, rows) not in self._bindings:
-            binding = self._session.io_binding()
+            io = self._session.io_binding()
             for number, name in enumerate(self._names):
                 layer, part = divmod(number, 2)
                 cache = self.caches.array[layer, part, slot : slot + rows]
-                _bind(binding.bind_input, name, cache)
-                _bind(binding.bind_output, name.replace("past_key_values", "present"), cache)
-            self._bindings[slot, rows] = binding
+                _bind(io.bind_input, name, cache)
+                _bind(io.bind_output, name.replace("past_key_values", "present"), cache)
+            self._bindings[slot, rows] = Binding(io, rows, self._logits, self.can_tell_more)
         return self._bindings[slot, rows]
+
+
+class Binding:
+    """What some slots' runs read and write, bound anew only where a shape changes."""
+
+    def __init__(self, io: Any, rows: int, logits: NDArray[np.float32], can_tell_more: bool) -> None:
+        self.io, self._rows, self._logits, self._can_tell_more = io, rows, logits, can_tell_more
+        self.ids = self.mask = np.empty((0, 0), np.int64)
+        self._first = np.zeros(1, np.int64)
+        self._wanted = self._logits[:0]
+
+    def shaped(self, count: int, width: int, positions: int) -> Logits:
+        """Ids `[rows, count]` and mask `[rows, width]`, bound; where logits `[rows, positions, vocabulary]` will be."""
+        if self.ids.shape[1] != count:
+            self.ids = np.empty((self._rows, count), np.int64)
+            _bind(self.io.bind_input, "input_ids", self.ids)
+        if self.mask.shape[1] != width:
+            self.mask = np.empty((self._rows, width), np.int64)
+            _bind(self.io.bind_input, "attention_mask", self.mask)
+        if self._first[0] != -positions:
+            self._first[0] = -positions
+            if self._can_tell_more:
+                _bind(self.io.bind_input, LOGITS_FROM, self._first)
+            self._wanted = self._logits[: self._rows * positions].reshape(self._rows, positions, -1)
+            _bind(self.io.bind_output, MORE_LOGITS if self._can_tell_more else "logits", self._wanted)
+        return self._wanted
 
 
 def _bind(bind: Any, name: str, array: NDArray[Any]) -> None:

@@ -16,7 +16,8 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-BLOCK_TOKENS = 64
+BLOCK_TOKENS = 32
+"""What is left over of a text beyond its last whole block is read again."""
 Block = NDArray[Any]
 """Keys and values of a block's tokens, `[layers, 2, kv_heads, BLOCK_TOKENS, head_size]`."""
 Key = bytes
