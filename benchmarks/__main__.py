@@ -27,8 +27,11 @@ from benchmarks import (
     hours,
     parent,
     prefill,
+    prefixes,
     proofs,
     soak,
+    startup,
+    together,
     unquantised,
 )
 from benchmarks.figure import Figure
@@ -55,6 +58,9 @@ MEASURES: dict[str, Callable[[Path], list[Figure]]] = {
     "proofs": proofs.measure,
     "builder": builder.measure,
     "alone": alone.measure,
+    "together": together.measure,
+    "prefixes": prefixes.measure,
+    "startup": startup.measure,
     "alone-full-size": alone.measure_full_size,
     "full-size": full_size.measure,
 }

@@ -2,14 +2,29 @@
 
 from __future__ import annotations
 
-import asyncio
+import json
+import subprocess
+import sys
 from pathlib import Path
 
 from benchmarks.figure import Figure
-from edge.bench import ROUNDS, TOKENS, bench
 
 
 def measure(bundle: Path) -> list[Figure]:
-    """The median ratio of tokens a second, MQTT over the engine called directly, in one run."""
-    figures = asyncio.run(bench(bundle, ROUNDS, TOKENS))
-    return [Figure("decode_mqtt_over_direct", figures["decode_mqtt_over_direct"], "ratio", ">=", 0.95)]
+    """The median ratio of tokens a second, MQTT over the engine called directly, in one run of `edge bench`."""
+    command = [
+        sys.executable,
+        "-m",
+        "edge",
+        "bench",
+        "--bundle",
+        str(bundle),
+        "--clients",
+        "1",
+        "--tokens",
+        "192",
+        "--json",
+    ]
+    done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
+    figures = json.loads(done.stdout[done.stdout.index("{") :])
+    return [Figure("decode_mqtt_over_direct", figures["decode_mqtt_over_direct"], "ratio", ">=", 0.97)]

@@ -103,7 +103,7 @@ class Engine(_Section):
     drafts: bool = Field(default=True, description="guess ahead where an answer repeats what was said before")
     verify_hashes: bool = Field(default=True, description="check every file's hash at start, not its size alone")
     prefill_slice_tokens: int = Field(
-        default=256, ge=16, le=8192, description="tokens of a prompt between two looks for a cancel"
+        default=128, ge=16, le=8192, description="tokens of a prompt that are read at a time; fewer where answers wait"
     )
     load_seconds: float = Field(default=300, gt=0, description="time the model may take to load and warm up")
     stall_seconds: float = Field(default=120, gt=0, description="silence of a working engine after which it is killed")

@@ -23,7 +23,7 @@ class Options:
     provider: str = "cpu"
     kind: EngineKind = "auto"
     threads: int = 0
-    prefill_slice_tokens: int = 256
+    prefill_slice_tokens: int = 128
     rows: int = 8
     kv_bytes: int | None = None
     prefix_bytes: int | None = None

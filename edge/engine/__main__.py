@@ -19,8 +19,10 @@ from edge.errors import EdgeError
 NICENESS = 5
 """Below the daemon: on a busy board MQTT and telemetry go first, the model takes what is left."""
 
-COALESCE_SECONDS = 0.03
+COALESCE_SECONDS = 0.05
 """Pieces that come faster than this travel together: nobody reads faster, and each message costs the parent."""
+COALESCE_ROWS_MAX = 3
+"""Where several answers grow, each one's pieces wait longer, up to so many times."""
 
 COUNTERS_SECONDS = 2.0
 
@@ -66,10 +68,10 @@ class Pieces:
         self._text = ""
         self._sent = 0.0
 
-    def emit(self, text: str) -> None:
-        """Take a piece; pass on what has gathered if it is time."""
+    def emit(self, text: str, rows: int) -> None:
+        """Take a piece; pass on what has gathered if it is time. rows: answers that grow."""
         self._text += text
-        if time.monotonic() - self._sent >= COALESCE_SECONDS:
+        if time.monotonic() - self._sent >= COALESCE_SECONDS * min(rows, COALESCE_ROWS_MAX):
             self.flush()
 
     def flush(self) -> None:
@@ -89,7 +91,7 @@ class Events:
         """A piece may wait for the next; an end comes after all of them."""
         what, number = event.what, event.job_id
         if isinstance(what, str):
-            self._pieces.setdefault(number, Pieces(self._write, number)).emit(what)
+            self._pieces.setdefault(number, Pieces(self._write, number)).emit(what, len(self._pieces))
             return
         if pieces := self._pieces.pop(number, None):
             pieces.flush()

@@ -25,10 +25,9 @@ from edge.engine.prefix import BLOCK_TOKENS, Prefixes
 from edge.engine.prefix_files import PrefixFiles
 from edge.engine.row import Row
 from edge.engine.slots import Slots
+from edge.engine.tempo import Tempo
 from edge.errors import EngineFailed, Fault, TooLarge
 
-CONTENDED_SLICE_TOKENS = 64
-"""Of a prompt, read between two tokens of the answers that are under way: they wait for it."""
 EASE_SECONDS = 2.0
 """Between two looks at how much memory the board has left."""
 
@@ -45,6 +44,7 @@ class BatchedEngine:
         self._budget_tokens = budget.kv_tokens(self._manifest, options.rows, options.kv_bytes)
         self._prefixes = opened_prefixes(self._bundle, options, self._graph)
         self._slots = Slots(self._graph.caches, options.rows)
+        self._tempo = Tempo(options.prefill_slice_tokens)
         self._jobs: deque[tuple[Job, list[int] | None]] = deque()
         self._waiting: deque[Row] = deque()
         self._lock = threading.Lock()
@@ -83,6 +83,8 @@ class BatchedEngine:
         yield from self._read()
         yield from self._write()
         self._ease()
+        if self.is_idle:
+            self._prefixes.flush()
 
     # --- jobs come and go ---
 
@@ -161,9 +163,10 @@ class BatchedEngine:
         self._is_turn_of_oldest = not self._is_turn_of_oldest
         oldest, *others = self._slots.reading
         row = oldest if self._is_turn_of_oldest else min([oldest, *others], key=lambda each: each.unread)
-        size = CONTENDED_SLICE_TOKENS if self._slots.writing else self._options.prefill_slice_tokens
+        tokens = row.tokens[row.seen : row.seen + self._tempo.slice_tokens(bool(self._slots.writing))]
         try:
-            logits = self._run_alone(row, row.tokens[row.seen : row.seen + size])
+            with self._tempo.reading(len(tokens)):
+                logits = self._run_alone(row, tokens)
         except Stopped:
             return
         if row.unread:
@@ -206,7 +209,8 @@ class BatchedEngine:
         """Logits `[rows, vocabulary]` after the last token of each; the rows lie side by side."""
         ids = np.array([row.tokens[-1:] for row in rows], np.int64)
         seen = np.array([row.seen for row in rows], np.int64)
-        logits = self._graph.run(rows[0].slot, ids, seen, is_long=is_long)
+        with self._tempo.writing():
+            logits = self._graph.run(rows[0].slot, ids, seen, is_long=is_long)
         for row in rows:
             row.seen += 1
         self._counters.update(runs=1, run_rows=len(rows))

@@ -31,7 +31,10 @@ class Store(Protocol):
         ...
 
     def save(self, key: Key, block: Block) -> None:
-        """Keep a block, soon, if there is room."""
+        """Keep a block at the next flush, if there is room."""
+
+    def flush(self) -> None:
+        """Begin to write what was saved."""
 
     def wants(self, key: Key) -> bool:
         """Whether a block should be saved though it was of no use yet."""
@@ -118,6 +121,11 @@ class Prefixes:
         self._blocks[key] = block
         self.bytes += block.nbytes
         self.shrink(self._limit)
+
+    def flush(self) -> None:
+        """Nobody waits now: what was of use goes onto the disk."""
+        if self._store is not None:
+            self._store.flush()
 
     def shrink(self, limit_bytes: int) -> None:
         """Let go of the least recently used until they take no more than this."""

@@ -26,7 +26,7 @@ from edge.engine.prefix import Block, Key
 log = logging.getLogger(__name__)
 
 CHECKSUM_BYTES = 16
-PENDING_MAX = 64
+PENDING_MAX = 256
 """Blocks that may wait to be written; more are not written this time."""
 FREE_BYTES_MIN = 512 << 20
 """Of the disk, which others need more."""
@@ -45,7 +45,8 @@ class PrefixFiles:
         self._shape, self._dtype = shape, dtype
         self._size = int(np.prod(shape)) * dtype.itemsize
         self._wanted: set[Key] = set()
-        self._pending: queue.Queue[tuple[Key, Block]] = queue.Queue(PENDING_MAX)
+        self._pending: dict[Key, Block] = {}
+        self._writes: queue.Queue[tuple[Key, Block]] = queue.Queue()
         self.damaged = self.written = 0
         self.is_writing = limit_bytes > 0
         if self.is_writing:
@@ -76,21 +77,28 @@ class PrefixFiles:
         return key in self._wanted
 
     def save(self, key: Key, block: Block) -> None:
-        """Have a block written soon, unless too many wait already."""
+        """Have a block written at the next flush, unless too many wait already."""
         self._wanted.discard(key)
-        if self.is_writing and not self._pending.full():
-            self._pending.put((key, block))
+        if self.is_writing and len(self._pending) < PENDING_MAX:
+            self._pending[key] = block
+
+    def flush(self) -> None:
+        """Begin to write what was saved; for a moment in which nobody waits for the processor."""
+        pending, self._pending = self._pending, {}
+        for item in pending.items():
+            self._writes.put(item)
 
     def settle(self) -> None:
-        """Return when everything given so far was written or given up."""
-        self._pending.join()
+        """Return when everything saved so far was written or given up."""
+        self.flush()
+        self._writes.join()
 
     def _path(self, key: Key) -> Path:
         return self._folder / f"{key.hex()}{SUFFIX}"
 
     def _write_all(self) -> None:
         while True:
-            key, block = self._pending.get()
+            key, block = self._writes.get()
             try:
                 if self.is_writing:
                     self._write(key, block)
@@ -98,7 +106,7 @@ class PrefixFiles:
                 self.is_writing = False
                 log.warning("beginnings of texts are no longer kept on disk: %s", error)
             finally:
-                self._pending.task_done()
+                self._writes.task_done()
 
     def _write(self, key: Key, block: Block) -> None:
         self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)  # what people asked can be read out of it

@@ -1,0 +1,103 @@
+"""Phi-3.5-mini at its true size: the first start and the second, memory afterwards, and how near to the roofline."""
+
+from __future__ import annotations
+
+import ctypes
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from benchmarks.figure import Figure
+from benchmarks.full_shape import full_shape
+from edge.bundle import Manifest, read_manifest
+from edge.engine import Job, Options, answer
+from edge.engine.batched import BatchedEngine
+
+ROUNDS = 5
+TOKENS = 16
+
+
+def measure(_bundle: Path) -> list[Figure]:
+    """Second start over first, anonymous memory over weights, bytes a second while decoding over what memory gives."""
+    bundle = full_shape()
+    manifest = read_manifest(bundle)
+    with tempfile.TemporaryDirectory(dir=bundle.parent) as folder:
+        first, second = (started(bundle, folder) for _ in range(2))
+    reached = roofline(bundle, manifest)
+    return [
+        Figure("phi35_second_start_over_first", round(second[0] / first[0], 3), "ratio", "<=", 0.25),
+        Figure("phi35_anonymous_over_weights", round(second[1] / manifest.weights_bytes, 3), "ratio", "<=", 0.15),
+        Figure("phi35_decode_over_roofline", round(reached, 3), "ratio", ">=", 0.8),
+    ]
+
+
+def started(bundle: Path, folder: str) -> tuple[float, int]:
+    """Seconds until the engine's process is ready, and its anonymous memory then."""
+    with engine_process(bundle, {"cache_folder": folder, "packs": True, "prefix_disk_bytes": 0}) as (ready, pid):
+        fields = dict(line.split(":", 1) for line in Path(f"/proc/{pid}/status").read_text().splitlines())
+        found = ready["load_seconds"], int(fields["RssAnon"].split()[0]) * 1024
+        print(f"  start: {found[0]:.1f} s, {found[1] / 2**20:.0f} MiB anonymous", file=sys.stderr, flush=True)
+        return found
+
+
+@contextmanager
+def engine_process(bundle: Path, options: dict[str, Any]) -> Iterator[tuple[dict[str, Any], int]]:
+    """The engine as the daemon starts it: what it says when it is ready, and its process id."""
+    command = [sys.executable, "-m", "edge.engine", str(bundle), f"--options={json.dumps(options)}"]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as child:
+        assert child.stdout
+        assert child.stdin
+        event = json.loads(child.stdout.readline())
+        if event["event"] != "ready":
+            raise RuntimeError(f"the engine did not start: {event}")
+        yield event, child.pid
+        child.stdin.close()
+
+
+def roofline(bundle: Path, manifest: Manifest) -> float:
+    """The median share of the memory's rate that decoding one answer reaches; both measured in turns."""
+    engine = BatchedEngine(bundle, Options(prefix_bytes=0, drafts=False))
+    shares = []
+    for number in range(ROUNDS):
+        possible = bandwidth()
+        ended = answer(engine, Job(number, [], TOKENS + 1, ignore_eos=True), tokens=list(range(1000, 1032)))
+        reached = bytes_per_token(bundle, manifest) * TOKENS / ended.decode_seconds
+        shares.append(reached / possible)
+        print(f"  {reached / 1e9:.1f} of {possible / 1e9:.1f} GB/s", file=sys.stderr, flush=True)
+    return float(np.median(shares))
+
+
+def bytes_per_token(bundle: Path, manifest: Manifest) -> int:
+    """Of weights, all but the embedding's table, of which a token reads a row."""
+    config = json.loads((bundle / "genai_config.json").read_text(encoding="utf-8"))["model"]["decoder"]
+    table = manifest.vocab_size * config["hidden_size"] // 2
+    return int(manifest.weights_bytes - table)
+
+
+def bandwidth(size: int = 1 << 30) -> float:
+    """Bytes a second that all cores together read: each looks through its share for a byte that is not there."""
+    libc = ctypes.CDLL(None)
+    libc.memchr.restype = ctypes.c_void_p
+    libc.memchr.argtypes = (ctypes.c_void_p, ctypes.c_int, ctypes.c_size_t)
+    memory = np.zeros(size, np.uint8)
+    memory[::4096] = 0  # every page is there
+    cores = len(os.sched_getaffinity(0))
+    share = size // cores
+    starts = [memory.ctypes.data + number * share for number in range(cores)]
+    best = 0.0
+    with ThreadPoolExecutor(cores) as pool:
+        for _ in range(3):
+            began = time.perf_counter()
+            list(pool.map(lambda start: libc.memchr(start, 1, share), starts))
+            best = max(best, share * cores / (time.perf_counter() - began))
+    return best
