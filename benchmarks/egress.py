@@ -82,7 +82,7 @@ def serve_and_ask(bundle: Path, port: int, seconds: int) -> str:
     edge = f'"{sys.executable}" -m edge'
     return f"""
 export EDGE_BROKER__PORT={port} EDGE_ENGINE__BUNDLE='{bundle.resolve()}' EDGE_DEVICE=quiet
-export EDGE_JOURNAL__FOLDER="$HOME/../journal"
+export EDGE_JOURNAL__FOLDER="$HOME/../journal" EDGE_ENGINE__CACHE_FOLDER="$HOME/../cache"
 {edge} broker --port {port} & broker=$!
 sleep 2
 {edge} serve & daemon=$!
