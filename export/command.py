@@ -97,6 +97,9 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument(
         "--kv-cache", choices=["auto", "float", "int8"], help="what keys and values are kept in; int8 takes a quarter"
     )
+    made.add_argument(
+        "--warm", type=Path, action="append", metavar="FILE", help="a system prompt to know from the first start"
+    )
     made.add_argument("--allow-loss", action="store_true", help="pack the bundle whatever it lost")
     made.add_argument("--requantize", action="store_true", help="round Q4_0 and Q8_0 blocks anew, too")
     made.add_argument("--context", type=int, metavar="TOKENS", help="tokens of prompt and answer together")
@@ -137,6 +140,7 @@ def asked(options: argparse.Namespace) -> dict[str, Any]:
     changes = {"method": options.method, "context_length": options.context, "name": options.name}
     changes |= {"provider": options.provider, "kv_cache": options.kv_cache}
     changes |= {"calibration_text": options.calibration, "evaluation_text": options.evaluation}
+    changes["warm"] = tuple(options.warm) if options.warm else None
     changes["keep_blocks"] = False if options.requantize else None
     changes["limits"] = Limits(kl_mean=1e9, top1_agreement=0) if options.allow_loss else None
     return {key: value for key, value in changes.items() if value is not None}

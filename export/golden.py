@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import IO, Any
@@ -31,35 +31,42 @@ class Golden:
 
 def ask(bundle: Path, prompts: Sequence[str], context_length: int) -> list[Golden]:
     """The bundle's answers, from an engine in a child process; FidelityError where it cannot give them."""
-    if not prompts:
-        return []
     length = min(MAX_TOKENS, context_length // 4)
-    command = [sys.executable, "-m", "edge.engine", str(bundle)]
+    jobs = [
+        Job(number, [{"role": "user", "content": prompt}], length) for number, prompt in enumerate(prompts, start=1)
+    ]
+    return [Golden(job.messages, length, text, tokens) for job, text, tokens in answers(bundle, jobs, {})]
+
+
+def answers(bundle: Path, jobs: Iterable[Job], options: Mapping[str, Any]) -> list[tuple[Job, str, int]]:
+    """Each job with its text and tokens; options: the engine's own. FidelityError where it cannot answer."""
+    jobs = list(jobs)
+    if not jobs:
+        return []
+    command = [sys.executable, "-m", "edge.engine", str(bundle), f"--options={json.dumps(options)}"]
     pipe = subprocess.PIPE  # and a session of its own, so that Ctrl-C reaches this process alone
     with subprocess.Popen(command, stdin=pipe, stdout=pipe, start_new_session=True) as child:
         assert child.stdin
         assert child.stdout
         try:
-            answers = list(_answers(child.stdin, child.stdout, prompts, length))
+            found = list(_answers(child.stdin, child.stdout, jobs))
         except BaseException:
             child.kill()
             raise
         child.stdin.close()
-        return answers
+        return found
 
 
-def _answers(jobs: IO[bytes], events: IO[bytes], prompts: Sequence[str], length: int) -> Iterator[Golden]:
+def _answers(commands: IO[bytes], events: IO[bytes], jobs: Iterable[Job]) -> Iterator[tuple[Job, str, int]]:
     _expect(_next(events), "ready")
-    for number, prompt in enumerate(prompts, start=1):
-        messages = [{"role": "user", "content": prompt}]
-        job = Job(number, messages, length)
-        jobs.write(json.dumps({"op": "generate", "job": asdict(job)}).encode() + b"\n")
-        jobs.flush()
+    for job in jobs:
+        commands.write(json.dumps({"op": "generate", "job": asdict(job)}).encode() + b"\n")
+        commands.flush()
         text = ""
         while (event := _next(events))["event"] == "progress":
             text += event["text"]
         _expect(event, "finished")
-        yield Golden(messages, length, text, event["completion_tokens"])
+        yield job, text, event["completion_tokens"]
 
 
 def _next(events: IO[bytes]) -> dict[str, Any]:

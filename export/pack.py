@@ -88,9 +88,9 @@ def write_manifest(
     source, sizes, recipe = plan.source, plan.sizes, plan.recipe
     name = recipe.name or source.path.stem
     files = {
-        path.name: File(sha256=hash_file(path), size_bytes=path.stat().st_size)
-        for path in sorted(folder.iterdir())
-        if path.name != MANIFEST
+        path.relative_to(folder).as_posix(): File(sha256=hash_file(path), size_bytes=path.stat().st_size)
+        for path in sorted(folder.rglob("*"))
+        if path.is_file() and path.name != MANIFEST
     }
     kv_bytes = sizes.kv_bytes_per_token(np.dtype(plan.cache_type).itemsize)
     manifest = Manifest(

@@ -19,6 +19,7 @@ from export.progress import Report
 from export.recipe import Recipe
 from export.source import Source
 from export.verify import check_limits, loses_by_its_cache, verify
+from export.warm import warm
 from export.weights import write_weights
 
 
@@ -37,6 +38,9 @@ def export_bundle(source: Source, recipe: Recipe, target: Path, force: bool, rep
             plan, tensors = plan.with_float_cache(), tensors.with_float_cache()
             fidelity = packed(folder, plan, tensors, calibration, report)
         check_limits(plan, fidelity)
+        if recipe.warm:
+            warm(folder, recipe.warm)
+            pack.write_manifest(folder, plan, tensors, calibration, fidelity)
         return publish(folder, target, recipe.provider)
 
 
@@ -101,7 +105,7 @@ def _take(lock: int, target: Path) -> None:
 
 def _empty(folder: Path) -> None:
     for path in folder.iterdir():
-        path.unlink()
+        shutil.rmtree(path) if path.is_dir() else path.unlink()
 
 
 def publish(folder: Path, target: Path, provider: str) -> Bundle:

@@ -80,6 +80,7 @@ class Recipe(BaseModel):
     calibration_text, evaluation_text: files of text of one's own for both; Python's documentation where empty.
     evaluation_tokens: how much text the loss is measured on. limits: how large it may be.
     prompts: what the new bundle is asked; its answers go into it.
+    warm: files with system prompts that the bundle shall know from its first start.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -109,6 +110,7 @@ class Recipe(BaseModel):
     evaluation_tokens: int = Field(default=2048, ge=0)
     limits: Limits = Limits()
     prompts: tuple[str, ...] = PROMPTS
+    warm: tuple[Path, ...] = ()
 
     def format_of(self, tensor: str) -> Format:
         """How a matrix is stored, by its Transformers name (`model.layers.0.self_attn.v_proj.weight`)."""

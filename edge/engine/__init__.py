@@ -107,6 +107,9 @@ class TextEngine(Protocol):
         """What it did since it was opened, for telemetry."""
         ...
 
+    def close(self) -> None:
+        """Finish what is still to be written."""
+
 
 def answer(
     engine: TextEngine,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import os
 import sys
@@ -117,10 +118,12 @@ def main() -> int:
         write("failed", message=str(error))
         return error.exit_status
     write("ready", load_seconds=time.monotonic() - started, warm_up=asdict(warm), rows=engine.rows)
-    return serve(engine, Commands(sys.stdin.fileno(), engine), write)
+    with contextlib.suppress(BrokenPipeError):  # the parent is gone, and nobody is left to tell
+        serve(engine, Commands(sys.stdin.fileno(), engine), write)
+    return 0
 
 
-def serve(engine: TextEngine, commands: Commands, write: Write) -> int:
+def serve(engine: TextEngine, commands: Commands, write: Write) -> None:
     """Answer whatever comes, and tell now and then what was done."""
     events, told = Events(write), 0.0
     while not commands.closed:
@@ -134,7 +137,7 @@ def serve(engine: TextEngine, commands: Commands, write: Write) -> int:
         if not commands.closed:
             write("counters", counters=dict(engine.counters()))
             commands.arrived.wait()
-    return 0
+    engine.close()
 
 
 def _events() -> Write:

@@ -76,6 +76,10 @@ class BatchedEngine:
         """Tokens read and found, runs and their rows, guesses and those that were right; bytes of kept beginnings."""
         return {**self._counters, "prefix_bytes": self._prefixes.bytes, "prefix_damaged": self._prefixes.damaged}
 
+    def close(self) -> None:
+        """Finish what is still to be written."""
+        self._prefixes.settle()
+
     def step(self) -> Iterator[Event]:
         """One slice of one prompt, one token of each answer."""
         yield from self._take_in()

@@ -68,6 +68,9 @@ class GenaiEngine:
         """Nothing that the service does not know itself."""
         return {}
 
+    def close(self) -> None:
+        """Nothing is left to be written."""
+
     def step(self) -> Iterator[Event]:
         """A slice of the prompt, or a token of the answer."""
         if self._current is None:

@@ -36,6 +36,9 @@ class Store(Protocol):
     def flush(self) -> None:
         """Begin to write what was saved."""
 
+    def settle(self) -> None:
+        """Return when it is written."""
+
     def wants(self, key: Key) -> bool:
         """Whether a block should be saved though it was of no use yet."""
         ...
@@ -126,6 +129,11 @@ class Prefixes:
         """Nobody waits now: what was of use goes onto the disk."""
         if self._store is not None:
             self._store.flush()
+
+    def settle(self) -> None:
+        """Return when all of that is written."""
+        if self._store is not None:
+            self._store.settle()
 
     def shrink(self, limit_bytes: int) -> None:
         """Let go of the least recently used until they take no more than this."""

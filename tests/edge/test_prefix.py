@@ -182,3 +182,18 @@ def test_the_real_model_goes_on_after_a_restart(bundle, tmp_path):
     plain: list[str] = []
     answer(BatchedEngine(bundle, Options(prefix_bytes=0, drafts=False)), jobs[2], plain.append)
     assert "".join(texts) == "".join(plain)
+
+
+def test_a_bundle_brings_its_own_beginnings(bundle, tmp_path):
+    """A bundle with a folder of blocks knows a system prompt at its first start, and writes nothing anywhere."""
+    shipped = tmp_path / "bundle"
+    shutil.copytree(bundle, shipped)
+    write_tree(tmp_path, {"keeper.txt": HEAD})
+    from export.warm import warm
+
+    warm(shipped, [tmp_path / "keeper.txt"])
+    assert list((shipped / "prefixes").glob("*.kv"))
+    engine = BatchedEngine(shipped, Options(drafts=False))
+    turns = [{"role": "system", "content": HEAD.strip()}, {"role": "user", "content": "Is it dark?"}]
+    finished = answer(engine, Job(1, turns, 8))
+    assert finished.prompt_tokens - finished.cached_tokens < 2 * BLOCK_TOKENS
