@@ -23,7 +23,7 @@ from benchmarks.figure import Figure
 from benchmarks.full_shape import full_shape
 from benchmarks.reference import dithered
 from benchmarks.rounds import in_turns, ratio
-from edge.engine import Job, Options, answer
+from edge.engine import Job, Options, answer, budget
 from edge.engine.batched import BatchedEngine
 from export.download import default_cache
 
@@ -66,7 +66,7 @@ def compared(
     measured: dict[str, Measure] = {
         "ours": ours(bundle, work),
         "generator": generator(bundle, work, None),
-        "generator, every core": generator(bundle, work, len(os.sched_getaffinity(0))),
+        "generator, every core": generator(bundle, work, budget.threads(0)),
         **{kind: llama(path, work) for kind, path in files.items()},
     }
     found = in_turns(measured)
@@ -147,6 +147,6 @@ def llama(file: Path, work: Work) -> Measure:
 def bench(file: Path, *options: str) -> float:
     """Tokens a second of one test of llama-bench."""
     command = [str(llama_cpp.build() / "llama-bench"), "-m", str(file), "-fa", "1", "-r", "1", "-o", "json"]
-    command += ["-t", str(len(os.sched_getaffinity(0))), *options]
+    command += ["-t", str(budget.threads(0)), *options]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     return float(json.loads(done.stdout)[0]["avg_ts"])

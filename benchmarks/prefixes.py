@@ -10,12 +10,13 @@ import tempfile
 from pathlib import Path
 
 from benchmarks.figure import Figure
+from benchmarks.rounds import ROUNDS
+from edge.bench import WORDS
 from edge.client import Client
 from edge.config import Broker
 from edge.demo import DEVICE, broker_process, daemon_process, wait_until_online
 
-ROUNDS, HEAD_WORDS = 5, 1020
-WORDS = ("lamp", "tower", "stairs", "keeper", "storm", "harbour", "ship", "island", "whale", "tide", "rock", "fog")
+HEAD_WORDS = 1020
 
 
 def measure(bundle: Path) -> list[Figure]:

@@ -22,5 +22,10 @@ def in_turns(
 
 
 def ratio(ours: Sequence[Sequence[float]], theirs: Sequence[Sequence[float]], place: int) -> float:
+    """The median over the rounds of ours over theirs, of one of a measure's values."""
+    return median_ratio([each[place] for each in ours], [each[place] for each in theirs])
+
+
+def median_ratio(ours: Sequence[float], theirs: Sequence[float]) -> float:
     """The median over the rounds of ours over theirs."""
-    return statistics.median(a[place] / b[place] for a, b in zip(ours, theirs, strict=True))
+    return statistics.median(a / b for a, b in zip(ours, theirs, strict=True))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ctypes
 import json
-import os
 import subprocess
 import sys
 import tempfile
@@ -19,11 +18,12 @@ import numpy as np
 
 from benchmarks.figure import Figure
 from benchmarks.full_shape import full_shape
+from benchmarks.rounds import ROUNDS
+from edge.bench_memory import memory_of
 from edge.bundle import Manifest, read_manifest
-from edge.engine import Job, Options, answer
+from edge.engine import Job, Options, answer, budget
 from edge.engine.batched import BatchedEngine
 
-ROUNDS = 5
 TOKENS = 16
 
 
@@ -44,8 +44,7 @@ def measure(_bundle: Path) -> list[Figure]:
 def started(bundle: Path, folder: str) -> tuple[float, int]:
     """Seconds until the engine's process is ready, and its anonymous memory then."""
     with engine_process(bundle, {"cache_folder": folder, "packs": True, "prefix_disk_bytes": 0}) as (ready, pid):
-        fields = dict(line.split(":", 1) for line in Path(f"/proc/{pid}/status").read_text().splitlines())
-        found = ready["load_seconds"], int(fields["RssAnon"].split()[0]) * 1024
+        found = ready["load_seconds"], memory_of(pid)["RssAnon"]
         print(f"  start: {found[0]:.1f} s, {found[1] / 2**20:.0f} MiB anonymous", file=sys.stderr, flush=True)
         return found
 
@@ -91,7 +90,7 @@ def bandwidth(size: int = 1 << 30) -> float:
     libc.memchr.argtypes = (ctypes.c_void_p, ctypes.c_int, ctypes.c_size_t)
     memory = np.zeros(size, np.uint8)
     memory[::4096] = 0  # every page is there
-    cores = len(os.sched_getaffinity(0))
+    cores = budget.threads(0)
     share = size // cores
     starts = [memory.ctypes.data + number * share for number in range(cores)]
     best = 0.0

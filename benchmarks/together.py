@@ -10,7 +10,7 @@ import statistics
 import subprocess
 import time
 import urllib.request
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -18,10 +18,10 @@ from benchmarks import llama_cpp
 from benchmarks.alone import SAME_BITS
 from benchmarks.figure import Figure
 from benchmarks.reference import dithered
-from benchmarks.rounds import ROUNDS
+from benchmarks.rounds import ROUNDS, median_ratio
+from edge.bench import served, through_mqtt
 from edge.client import Client
-from edge.config import Broker
-from edge.demo import DEVICE, broker_process, daemon_process, wait_until_online
+from edge.engine import budget
 from export.download import default_cache
 from tests.conftest import free_port
 
@@ -42,15 +42,10 @@ def measure(bundle: Path) -> list[Figure]:
     ]
 
 
-def median_ratio(ours: Sequence[float], theirs: Sequence[float]) -> float:
-    """Over the rounds."""
-    return statistics.median(a / b for a, b in zip(ours, theirs, strict=True))
-
-
 async def in_turns(bundle: Path, file: Path) -> tuple[list[float], list[float], list[float], list[float]]:
     """Each round's rates: eight of ours, one of ours; slowest over fastest; eight of theirs."""
     eight, one, spread, theirs = [], [], [], []
-    async with daemon(bundle) as clients:
+    async with served(bundle, CLIENTS) as clients:
         with server(file) as port:
             for number in range(ROUNDS):
                 questions = asked(number)
@@ -77,36 +72,12 @@ def asked(number: int) -> list[str]:
     return [f"Round {number}. Write a very long story about {word}, with many details." for word in words]
 
 
-@contextlib.asynccontextmanager
-async def daemon(bundle: Path) -> AsyncIterator[list[Client]]:
-    """The daemon behind the embedded broker, and connected clients."""
-    async with (
-        broker_process() as (port, _),
-        daemon_process(bundle, port) as process,
-        contextlib.AsyncExitStack() as stack,
-    ):
-        clients = [
-            await stack.enter_async_context(Client(Broker(port=port), DEVICE, (f"edge/{DEVICE}/status",)))
-            for _ in range(CLIENTS)
-        ]
-        await wait_until_online(clients[0], process)
-        yield clients
-
-
-async def over_mqtt(clients: list[Client], questions: list[str]) -> tuple[float, list[float]]:
-    """Tokens a second of all answers together, and how long each took."""
-    started = time.monotonic()
-
-    async def one(client: Client, question: str) -> tuple[int, float]:
-        async for body in client.ask({"prompt": question, "max_tokens": TOKENS}):
-            if body["type"] == "reply":
-                return body["usage"]["completion_tokens"], time.monotonic() - started
-        raise RuntimeError("no answer came")
-
-    answers = await asyncio.gather(*map(one, clients, questions))
-    whole = time.monotonic() - started
-    full = [seconds for count, seconds in answers if count == TOKENS]
-    return sum(count for count, _ in answers) / whole, full or [seconds for _, seconds in answers]
+async def over_mqtt(clients: Sequence[Client], questions: Sequence[str]) -> tuple[float, list[float]]:
+    """Tokens a second of all answers together, and how long each took that has the full length."""
+    ended = await through_mqtt(clients, questions, TOKENS)
+    full = [each.seconds for each in ended if each.tokens == TOKENS]
+    seconds = [each.seconds for each in ended]
+    return sum(each.tokens for each in ended) / max(seconds), full or seconds
 
 
 @contextlib.contextmanager
@@ -114,7 +85,7 @@ def server(file: Path) -> Iterator[int]:
     """llama-server with a slot for each client; its port."""
     port = free_port()
     command = [str(llama_cpp.build() / "llama-server"), "-m", str(file), "-np", str(CLIENTS), "-c", str(CLIENTS * 1024)]
-    command += ["--port", str(port), "-fa", "on", "-t", "2", "--no-webui", "--log-disable"]
+    command += ["--port", str(port), "-fa", "on", "-t", str(budget.threads(0)), "--no-webui", "--log-disable"]
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
         wait_until_healthy(port)

@@ -6,7 +6,6 @@ import argparse
 import asyncio
 import contextlib
 import json
-import os
 import platform
 import random
 import statistics
@@ -23,7 +22,7 @@ from edge.bundle import open_bundle
 from edge.client import Client
 from edge.config import Broker
 from edge.demo import DEVICE, broker_process, daemon_process, wait_until_online
-from edge.engine import Finished, Job, Options, TextEngine
+from edge.engine import Finished, Job, Options, TextEngine, budget
 from edge.engine.opening import open_engine
 
 ROUNDS = 5
@@ -62,7 +61,7 @@ def machine(bundle: Path) -> dict[str, Any]:
     packages = ("onnxruntime", "onnxruntime-genai", "numpy")
     return {
         "cpu": names[0] if names else platform.machine(),
-        "cores": len(os.sched_getaffinity(0)),
+        "cores": budget.threads(0),
         "versions": {name: version(name) for name in packages},
         "bundle_digest": open_bundle(bundle, verify_hashes=False).digest,
     }

@@ -28,7 +28,7 @@ from pydantic_settings import (
     SettingsConfigDict,
 )
 
-from edge.engine import EngineKind
+from edge.engine import EngineKind, Options, Provider
 from edge.errors import ConfigError
 from edge.topics import LEVEL, RESPONSE_TOPICS, Topics
 
@@ -70,14 +70,14 @@ class Engine(_Section):
     """`[engine]`: which model answers, and on what."""
 
     bundle: Path = Field(default=Path("/srv/edge-slm/bundle"), description="folder of the bundle")
-    provider: Literal["cpu", "cuda"] = Field(default="cpu", description="execution provider")
+    provider: Provider = Field(default=Options.provider, description="execution provider")
     kind: EngineKind = Field(
-        default="auto",
+        default=Options.kind,
         description="our own batched engine, onnxruntime-genai's, or whichever suits bundle and provider;"
         " EDGE_ENGINE=genai says it for short",
     )
-    threads: int = Field(default=0, ge=0, le=256, description="threads of the engine; 0 takes every core")
-    rows: int = Field(default=8, ge=1, le=64, description="answers that the batched engine works on at once")
+    threads: int = Field(default=Options.threads, ge=0, le=256, description="threads of the engine; 0 takes every core")
+    rows: int = Field(default=Options.rows, ge=1, le=64, description="answers that the batched engine works on at once")
     kv_bytes: int | None = Field(
         default=None, ge=1, description="memory for keys and values of all answers; half of what is free by default"
     )
@@ -100,10 +100,13 @@ class Engine(_Section):
         description="keep weights there as this processor wants them, thrice the bundle's size; not on an SD card"
         " by default",
     )
-    drafts: bool = Field(default=True, description="guess ahead where an answer repeats what was said before")
+    drafts: bool = Field(default=Options.drafts, description="guess ahead where an answer repeats what was said before")
     verify_hashes: bool = Field(default=True, description="check every file's hash at start, not its size alone")
     prefill_slice_tokens: int = Field(
-        default=128, ge=16, le=8192, description="tokens of a prompt that are read at a time; fewer where answers wait"
+        default=Options.prefill_slice_tokens,
+        ge=16,
+        le=8192,
+        description="tokens of a prompt that are read at a time; fewer where answers wait",
     )
     load_seconds: float = Field(default=300, gt=0, description="time the model may take to load and warm up")
     stall_seconds: float = Field(default=120, gt=0, description="silence of a working engine after which it is killed")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import shutil
 import sys
 import time
 from dataclasses import dataclass
@@ -11,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
+from edge.disk import free_bytes
 from edge.telemetry.host import available_bytes
 from export.families.base import Dimensions
 from export.pack import RUNTIME_BYTES
@@ -60,8 +60,7 @@ class Room:
 
 def room(target: Path) -> Room:
     """What is free now; OSError where the target's disk cannot be asked."""
-    folder = next(path for path in (target.absolute(), *target.absolute().parents) if path.exists())
-    return Room(shutil.disk_usage(folder).free, available_bytes(Path("/")) or sys.maxsize)
+    return Room(free_bytes(target), available_bytes(Path("/")) or sys.maxsize)
 
 
 def _table_bytes(plan: Plan) -> int:

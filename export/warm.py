@@ -8,26 +8,22 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from edge.engine import Job
+from edge.engine.prefix_files import SHIPPED, SUFFIX
 from export import golden
 from export.errors import SourceError
 
-PREFIXES = "prefixes"
-FILES = "*.kv"
 QUESTIONS = ("Yes?", "No.")
 """The engine keeps what two texts have in common; these have nothing in common but what is before them."""
 
 
 def warm(folder: Path, texts: Sequence[Path]) -> None:
     """Put what the engine remembers of some system prompts into a bundle; SourceError where one cannot be read."""
-    if not texts:
-        return
     with tempfile.TemporaryDirectory(dir=folder.parent) as cache:
         options = {"cache_folder": cache, "prefix_disk_bytes": 1 << 50, "packs": False}
-        for _ in golden.answers(folder, jobs_of(texts), options):
-            pass
-        (folder / PREFIXES).mkdir()
-        for path in Path(cache).rglob(FILES):
-            shutil.move(path, folder / PREFIXES / path.name)
+        golden.answers(folder, jobs_of(texts), options)
+        (folder / SHIPPED).mkdir()
+        for path in Path(cache).rglob(f"*{SUFFIX}"):
+            shutil.move(path, folder / SHIPPED / path.name)
 
 
 def jobs_of(texts: Sequence[Path]) -> Iterator[Job]:

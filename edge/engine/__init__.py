@@ -14,13 +14,14 @@ from typing import Any, Literal, Protocol
 from edge.errors import Fault
 
 EngineKind = Literal["auto", "batched", "genai"]
+Provider = Literal["cpu", "cuda"]
 
 
 @dataclass(frozen=True)
 class Options:
     """How to run a bundle; the fields are `[engine]`'s settings of the same names."""
 
-    provider: str = "cpu"
+    provider: Provider = "cpu"
     kind: EngineKind = "auto"
     threads: int = 0
     prefill_slice_tokens: int = 128

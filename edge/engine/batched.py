@@ -22,7 +22,7 @@ from edge.engine.genai_tokenizer import Tokenizer
 from edge.engine.graph import Graph, Logits, Stopped
 from edge.engine.guidance import Guide, Vocabulary
 from edge.engine.prefix import BLOCK_TOKENS, Prefixes
-from edge.engine.prefix_files import PrefixFiles
+from edge.engine.prefix_files import SHIPPED, PrefixFiles
 from edge.engine.row import Row
 from edge.engine.slots import Slots
 from edge.engine.tempo import Tempo
@@ -148,15 +148,14 @@ class BatchedEngine:
         if row in self._waiting:
             self._waiting.remove(row)
         else:
-            self._slots.leave(row, self._forget if isinstance(what, Fault) else self._keep)
+            if isinstance(what, Finished):  # what led to a fault is not worth keeping
+                self._keep(row)
+            self._slots.leave(row)
         return Event(row.job.id, what)
 
     def _keep(self, row: Row) -> None:
         caches = self._graph.caches
         self._prefixes.keep(row.tokens[: row.seen], row.is_long, lambda start, stop: caches.read(row.slot, start, stop))
-
-    def _forget(self, row: Row) -> None:
-        """What led to a fault is not worth keeping."""
 
     # --- prompts ---
 
@@ -266,10 +265,6 @@ class BatchedEngine:
             self._eased = time.monotonic()
             if budget.is_short_of_memory():
                 self._prefixes.shrink(self._prefixes.bytes // 2)
-
-
-SHIPPED = "prefixes"
-"""The folder of a bundle with beginnings that its export has read."""
 
 
 def opened_prefixes(bundle: Bundle, options: Options, graph: Graph) -> Prefixes:

@@ -6,8 +6,8 @@ import os
 from pathlib import Path
 
 from edge.bundle import Manifest
+from edge.disk import is_on_sd_card
 from edge.engine import Options
-from edge.engine.prefix_files import is_on_sd_card
 from edge.telemetry.host import available_bytes
 
 KV_SHARE, PREFIX_SHARE = 0.5, 0.125
@@ -46,9 +46,11 @@ def prefix_disk_bytes(folder: Path, limit_bytes: int | None) -> int:
 
 def packed_folder(options: Options) -> Path | None:
     """Where packed weights are kept; None where they are not, as on an SD card unless the operator says so."""
+    if not options.cache_folder:
+        return None
     folder = Path(options.cache_folder) / "packed"
     wanted = options.packs if options.packs is not None else not is_on_sd_card(folder)
-    return folder if options.cache_folder and wanted else None
+    return folder if wanted else None
 
 
 def is_short_of_memory() -> bool:

@@ -27,7 +27,6 @@ class Draft:
         self._indexed = 0
         self._rightness = 1.0
         self._pause_until = 0
-        self.guessed = self.right = 0
         self._index(tokens)
 
     def _index(self, tokens: Sequence[int]) -> None:
@@ -46,8 +45,6 @@ class Draft:
 
     def learn(self, guessed: int, right: int, length: int) -> None:
         """How many of a guess were right; length: of the text by now."""
-        self.guessed += guessed
-        self.right += right
         self._rightness = MEMORY * self._rightness + (1 - MEMORY) * right / guessed
         if self._rightness < PATIENCE:
             self._pause_until, self._rightness = length + PAUSE_TOKENS, 1.0

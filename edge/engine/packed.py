@@ -18,6 +18,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from edge.disk import free_bytes
+
 log = logging.getLogger(__name__)
 
 GRAPH, WEIGHTS, SIZES = "model.onnx", "model.onnx.data", "sizes.json"
@@ -98,12 +100,6 @@ def remove_old(folder: Path) -> None:
     folders = sorted((path for path in folder.iterdir() if path.is_dir()), key=lambda path: path.stat().st_mtime)
     for path in folders[:-KEPT]:
         shutil.rmtree(path, ignore_errors=True)
-
-
-def free_bytes(folder: Path) -> int:
-    """Of the disk that a folder is on, or will be."""
-    existing = next(path for path in (folder, *folder.parents) if path.exists())
-    return shutil.disk_usage(existing).free
 
 
 def name_of(bundle_digest: str, runtime_version: str, root: Path = Path("/")) -> str:

@@ -39,6 +39,10 @@ class Store(Protocol):
     def settle(self) -> None:
         """Return when it is written."""
 
+    def has(self, key: Key) -> bool:
+        """Whether a block is there."""
+        ...
+
     def wants(self, key: Key) -> bool:
         """Whether a block should be saved though it was of no use yet."""
         ...
@@ -66,7 +70,6 @@ class Prefixes:
         self._limit, self._store = limit_bytes, store
         self._stores = [each for each in (shipped, store) if each is not None]
         self._blocks: OrderedDict[Key, Block] = OrderedDict()
-        self._on_disk: set[Key] = set()
         self.bytes = 0
 
     def find(self, tokens: Sequence[int], is_long: bool) -> list[Block]:
@@ -85,21 +88,14 @@ class Prefixes:
     def _known(self, key: Key) -> Block | None:
         block = self._blocks.get(key)
         if block is not None:
-            self._save(key, block)
+            if self._store is not None and not any(store.has(key) for store in self._stores):
+                self._store.save(key, block)
             return block
         for store in self._stores:
             if (block := store.load(key)) is not None:
-                self._on_disk.add(key)
                 self._put(key, block)
                 return block
-        self._on_disk.discard(key)
         return None
-
-    def _save(self, key: Key, block: Block) -> None:
-        """Onto the disk, once."""
-        if self._store is not None and key not in self._on_disk:
-            self._on_disk.add(key)
-            self._store.save(key, block)
 
     @property
     def damaged(self) -> int:
@@ -115,7 +111,7 @@ class Prefixes:
             if key not in self._blocks:
                 self._put(key, read(number * BLOCK_TOKENS, (number + 1) * BLOCK_TOKENS))
                 if self._store is not None and self._store.wants(key):
-                    self._save(key, self._blocks[key])
+                    self._store.save(key, self._blocks[key])
         for key in reversed(keys):
             if key in self._blocks:
                 self._blocks.move_to_end(key)

@@ -13,7 +13,6 @@ import logging
 import mmap
 import os
 import queue
-import shutil
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -21,6 +20,7 @@ from typing import Any
 
 import numpy as np
 
+from edge.disk import free_bytes
 from edge.engine.prefix import Block, Key
 
 log = logging.getLogger(__name__)
@@ -31,6 +31,8 @@ PENDING_MAX = 256
 FREE_BYTES_MIN = 512 << 20
 """Of the disk, which others need more."""
 SUFFIX = ".kv"
+SHIPPED = "prefixes"
+"""The folder of a bundle with beginnings that its export has read."""
 
 
 class PrefixFiles:
@@ -43,11 +45,11 @@ class PrefixFiles:
     def __init__(self, folder: Path, name: str, shape: tuple[int, ...], dtype: np.dtype[Any], limit_bytes: int) -> None:
         self._root, self._folder, self._limit = folder, folder / name, limit_bytes
         self._shape, self._dtype = shape, dtype
-        self._size = int(np.prod(shape)) * dtype.itemsize
+        self._file_bytes = CHECKSUM_BYTES + int(np.prod(shape)) * dtype.itemsize
         self._wanted: set[Key] = set()
         self._pending: dict[Key, Block] = {}
-        self._writes: queue.Queue[tuple[Key, Block]] = queue.Queue()
-        self.damaged = self.written = 0
+        self._writes: queue.Queue[dict[Key, Block]] = queue.Queue()
+        self.damaged = 0
         self.is_writing = limit_bytes > 0
         if self.is_writing:
             threading.Thread(target=self._write_all, name="prefixes", daemon=True).start()
@@ -57,20 +59,29 @@ class PrefixFiles:
         path = self._path(key)
         try:
             with path.open("rb") as file:
-                mapped = mmap.mmap(file.fileno(), 0, prot=mmap.PROT_READ)
-            os.utime(path)
-        except (OSError, ValueError):  # not there, or empty, which cannot be mapped
+                is_whole = os.fstat(file.fileno()).st_size == self._file_bytes
+                mapped = mmap.mmap(file.fileno(), 0, prot=mmap.PROT_READ) if is_whole else None
+            if self._limit:  # a bundle's own files are not ours to touch
+                os.utime(path)
+        except OSError:  # it is not there
             return None
-        view = memoryview(mapped)
-        is_whole = len(view) == CHECKSUM_BYTES + self._size
-        if is_whole and checksum(key, view[CHECKSUM_BYTES:]) == bytes(view[:CHECKSUM_BYTES]):
-            return np.frombuffer(mapped, self._dtype, offset=CHECKSUM_BYTES).reshape(self._shape)
+        if mapped is not None:
+            view = memoryview(mapped)
+            if checksum(key, view[CHECKSUM_BYTES:]) == bytes(view[:CHECKSUM_BYTES]):
+                return np.frombuffer(mapped, self._dtype, offset=CHECKSUM_BYTES).reshape(self._shape)
+        self._note_damage(key, path)
+        return None
+
+    def _note_damage(self, key: Key, path: Path) -> None:
         self.damaged += 1
         self._wanted.add(key)
         if self._limit:
             path.unlink(missing_ok=True)
         log.warning("%s is damaged and is not used", path)
-        return None
+
+    def has(self, key: Key) -> bool:
+        """Whether a block is there, damaged or not."""
+        return self._path(key).exists()
 
     def wants(self, key: Key) -> bool:
         """Whether a block is missing that was there."""
@@ -84,9 +95,9 @@ class PrefixFiles:
 
     def flush(self) -> None:
         """Begin to write what was saved; for a moment in which nobody waits for the processor."""
-        pending, self._pending = self._pending, {}
-        for item in pending.items():
-            self._writes.put(item)
+        if self._pending:
+            self._writes.put(self._pending)
+            self._pending = {}
 
     def settle(self) -> None:
         """Return when everything saved so far was written or given up."""
@@ -98,19 +109,25 @@ class PrefixFiles:
 
     def _write_all(self) -> None:
         while True:
-            key, block = self._writes.get()
+            blocks = self._writes.get()
             try:
                 if self.is_writing:
-                    self._write(key, block)
+                    self._write(blocks)
             except OSError as error:
                 self.is_writing = False
                 log.warning("beginnings of texts are no longer kept on disk: %s", error)
             finally:
                 self._writes.task_done()
 
-    def _write(self, key: Key, block: Block) -> None:
+    def _write(self, blocks: dict[Key, Block]) -> None:
+        fitting = list(blocks.items())[: self._limit // self._file_bytes]
+        self._make_room(len(fitting) * self._file_bytes)
+        for key, block in fitting:
+            self._write_one(key, block)
+
+    def _write_one(self, key: Key, block: Block) -> None:
         self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)  # what people asked can be read out of it
-        if shutil.disk_usage(self._folder).free < FREE_BYTES_MIN + self._size:
+        if free_bytes(self._folder) < FREE_BYTES_MIN + self._file_bytes:
             raise OSError(f"the disk of {self._root} is short")
         contents = np.ascontiguousarray(block).data.cast("B")
         path = self._path(key)
@@ -119,13 +136,11 @@ class PrefixFiles:
             file.write(checksum(key, contents))
             file.write(contents)
         partial.rename(path)
-        self.written += 1
-        self._make_room()
 
-    def _make_room(self) -> None:
-        """Remove the files that were of no use for longest, of other bundles too, down to the limit."""
+    def _make_room(self, wanted_bytes: int) -> None:
+        """Remove the files that were of no use for longest, of other bundles too, until so much fits the limit."""
         files = sorted(self._files(), key=lambda each: each[1].st_mtime)
-        total = sum(status.st_size for _, status in files)
+        total = wanted_bytes + sum(status.st_size for _, status in files)
         for path, status in files:
             if total <= self._limit:
                 return
@@ -143,16 +158,3 @@ class PrefixFiles:
 def checksum(key: Key, contents: memoryview) -> bytes:
     """Of a block under its key, so that no file can stand for another."""
     return hashlib.blake2b(contents, key=key, digest_size=CHECKSUM_BYTES).digest()
-
-
-def is_on_sd_card(folder: Path, root: Path = Path("/")) -> bool:
-    """Whether a folder lies on an SD card, which writing wears out (Linux, `Documentation/mmc/mmc-dev-attrs.rst`)."""
-    existing = next(path for path in (folder, *folder.parents) if path.exists())
-    number = existing.stat().st_dev
-    device = root / f"sys/dev/block/{os.major(number)}:{os.minor(number)}"
-    try:
-        resolved = device.resolve(strict=True)
-    except OSError:  # a file system without a device of its own
-        return False
-    kinds = [disk / "device/type" for disk in (resolved, resolved.parent)]
-    return any(kind.read_text().strip() == "SD" for kind in kinds if kind.is_file())

@@ -6,7 +6,7 @@ the other end. Nothing is moved but one row at a time, to its place or into a ga
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Protocol
 
 from edge.engine.row import Row
@@ -56,9 +56,8 @@ class Slots:
         self.reading.remove(row)
         self.writing.append(row)
 
-    def leave(self, row: Row, keep: Callable[[Row], None] = lambda _row: None) -> None:
-        """Its slot is free again, and the last answer moves into the gap. keep: called while its cache is there."""
-        keep(row)
+    def leave(self, row: Row) -> None:
+        """Its slot is free again, and the last answer moves into the gap."""
         self._memory.release(row.slot)
         if row in self.reading:
             self.reading.remove(row)

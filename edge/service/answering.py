@@ -80,8 +80,7 @@ class Answering:
         except Fault as fault:
             if not self._engine.alive and waiting.ended_by is None and waiting.attempts < ATTEMPTS_MAX:
                 log.warning("request %s is begun again: %s", waiting.request.address.id, fault.message)
-                self._queue.put_back(waiting)
-                return self._queue.arrived.set()
+                return self._queue.put_back(waiting)
             outcome = waiting.failure(fault)
         self._replies.end(waiting, outcome)
         return self._queue.end(waiting)

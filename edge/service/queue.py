@@ -193,6 +193,7 @@ class Queue:
         waiting.restart()
         self.running.remove(waiting)
         self._waiting.put_first(waiting, waiting.request.address.asker)
+        self.arrived.set()
 
     def find(self, client: str | None, name: bytes) -> Waiting | None:
         """The open request of that client (None: anyone's) and name."""

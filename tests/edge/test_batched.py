@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import json
+import os
 import random
 import threading
 import time
 from collections.abc import Iterable
-from pathlib import Path
 
 import numpy as np
 import pytest
 
+from edge.bench_memory import memory_of
 from edge.engine import Finished, Job, Options, TextEngine, answer
 from edge.engine.batched import BatchedEngine
 from edge.engine.genai import GenaiEngine
@@ -240,8 +241,7 @@ def test_memory_of_ended_answers_goes_back(bundle):
 
 def anonymous_bytes() -> int:
     """Of this process, as the kernel counts them."""
-    fields = dict(line.split(":", 1) for line in Path("/proc/self/status").read_text().splitlines())
-    return int(fields["RssAnon"].split()[0]) * 1024
+    return memory_of(os.getpid())["RssAnon"]
 
 
 def test_logprobs_are_the_models_own(engine):

@@ -19,13 +19,14 @@ from edge.testing import write_tree
 ASK = Job(1, [{"role": "user", "content": "What is the capital of France?"}], 12)
 
 LOAD = """
+import os
 import sys
 from pathlib import Path
 from edge.engine import Options
 from edge.engine.batched import BatchedEngine
+from edge.bench_memory import memory_of
 engine = BatchedEngine(Path(sys.argv[1]), Options(cache_folder=sys.argv[2]))
-fields = dict(line.split(":", 1) for line in Path("/proc/self/status").read_text().splitlines())
-print(int(fields["RssAnon"].split()[0]) * 1024)
+print(memory_of(os.getpid())["RssAnon"])
 """
 
 
