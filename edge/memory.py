@@ -16,6 +16,6 @@ async def give_back_memory() -> None:
     """
     trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
     while True:
-        await asyncio.sleep(PERIOD_SECONDS)
-        if trim is not None:
+        if trim is not None:  # at once, too: starting has left its own behind
             trim(0)
+        await asyncio.sleep(PERIOD_SECONDS)
