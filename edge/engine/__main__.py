@@ -120,6 +120,7 @@ def main() -> int:
     write("ready", load_seconds=time.monotonic() - started, warm_up=asdict(warm), rows=engine.rows)
     with contextlib.suppress(BrokenPipeError):  # the parent is gone, and nobody is left to tell
         serve(engine, Commands(sys.stdin.fileno(), engine), write)
+    engine.close()
     return 0
 
 
@@ -137,7 +138,6 @@ def serve(engine: TextEngine, commands: Commands, write: Write) -> None:
         if not commands.closed:
             write("counters", counters=dict(engine.counters()))
             commands.arrived.wait()
-    engine.close()
 
 
 def _events() -> Write:
