@@ -10,7 +10,7 @@ import gguf
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.phi_shape import CONFIG, DATA
+from benchmarks.phi_shape import DATA, TEXT
 from export.families.base import Dimensions
 
 
@@ -18,7 +18,7 @@ def write(path: Path) -> Path:
     """The file in float16 (7.6 GB), once; it has no vocabulary, which llama-bench does not ask for."""
     if path.is_file():
         return path
-    sizes = Dimensions.from_config(json.loads((DATA / "configs" / CONFIG).read_text(encoding="utf-8")))
+    sizes = Dimensions.from_config(json.loads((DATA / "configs" / TEXT).read_text(encoding="utf-8")))
     partial = path.with_suffix(".partial")
     writer = gguf.GGUFWriter(partial, "phi3")
     describe(writer, sizes)

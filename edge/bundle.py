@@ -75,6 +75,20 @@ class Calibration(_Part):
     sha256: Sha256
 
 
+class Pictures(_Part):
+    """How pictures are cut for a bundle that sees them.
+
+    crop_size: pixels of a crop's side. side_tokens: tokens of a crop's side. crops_max: crops of one picture.
+    mean, std: of red, green and blue, 0 to 1, which pixels are reckoned from.
+    """
+
+    crop_size: Positive
+    side_tokens: Positive
+    crops_max: Positive
+    mean: tuple[float, float, float]
+    std: tuple[float, float, float]
+
+
 class Manifest(_Part):
     """`manifest.json`.
 
@@ -83,6 +97,7 @@ class Manifest(_Part):
     memory_floor_bytes: what must be free to load the weights and answer with a full context.
     rope_switch_length: texts of more tokens have other rotary factors, 0 where none have; a prompt that reaches
         past it is read in one piece, since its first tokens need the other factors, too.
+    pictures: None for a bundle that reads text alone.
     fidelity: what the quantisation lost, figure by figure; empty where it was not measured.
     """
 
@@ -103,6 +118,7 @@ class Manifest(_Part):
     memory_floor_bytes: Positive
     origin: Origin
     rope_switch_length: Count = 0
+    pictures: Pictures | None = None
     calibration: Calibration | None = None
     fidelity: dict[str, float] = {}
     files: dict[str, File]

@@ -126,6 +126,12 @@ class Limits(_Section):
         default=list(RESPONSE_TOPICS), description="what a response topic may begin with"
     )
     payload_bytes: int = Field(default=262_144, ge=1024, description="largest payload that is read")
+    picture_bytes: int = Field(
+        default=8 << 20, ge=1024, description="largest payload that is read where it has pictures"
+    )
+    picture_folder: Path | None = Field(
+        default=None, description="folder of this board whose pictures may be asked about by name; none by default"
+    )
     max_tokens: int = Field(default=512, ge=1, description="length of an answer whose asker sets none")
     stop_unheard: bool = Field(
         default=True, description="stop a streamed answer when the broker says that nobody subscribes to its topic"

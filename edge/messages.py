@@ -16,7 +16,8 @@ from pydantic import ConfigDict
 
 from edge import payload
 from edge.errors import BadRequest, Fault, TooLarge, Unsupported
-from edge.payload import ChatRequest
+from edge.payload import ChatRequest, ChunkHead
+from edge.pictures import MEDIA_TYPES
 from edge.topics import Topics
 
 JSON = "application/json"
@@ -51,8 +52,15 @@ class Message:
 
     def digest(self) -> bytes:
         """sha256 of what was asked; equal for a message that comes again."""
-        parts = (self.topic, self.response_topic, self.content_type, self.user_properties)
-        return hashlib.sha256(repr((*parts, self.correlation_data, self.payload)).encode()).digest()
+        parts = (self.topic, self.response_topic, self.content_type, self.user_properties, self.correlation_data)
+        found = hashlib.sha256(repr(parts).encode())
+        found.update(self.payload)
+        return found.digest()
+
+    @property
+    def media_type(self) -> str:
+        """The content type without its parameters, in small letters; JSON where there is none."""
+        return (self.content_type or JSON).partition(";")[0].strip().lower()
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,11 +95,22 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """Tokens of a request. cached_tokens: of the prompt, which an earlier text had begun with."""
+    """Tokens of a request. cached_tokens: of the prompt, which an earlier text had begun with.
+
+    picture_tokens: of each picture, in their order.
+    """
 
     prompt_tokens: int = 0
     completion_tokens: int = 0
     cached_tokens: int = 0
+    picture_tokens: tuple[int, ...] = ()
+
+    def body(self) -> dict[str, Any]:
+        """As it is told: of pictures only where there are some."""
+        body = asdict(self)
+        if not self.picture_tokens:
+            del body["picture_tokens"]
+        return body
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,14 +143,16 @@ class Outcome:
     logprobs: list[dict[str, Any]] | None = None
 
 
-def parse_request(message: Message, topics: Topics, payload_bytes_max: int) -> Request:
+def parse_request(message: Message, topics: Topics, payload_bytes_max: int, with_pictures: int = 0) -> Request:
     """A message on a request topic as a Request.
 
+    with_pictures: bytes of a payload that has pictures, beside which it may have as many as any other.
     Raises Fault, which `address_of` tells where to send: nothing of the payload is parsed before its size is known.
     """
-    _check_envelope(message, payload_bytes_max)
+    _check_envelope(message, max(payload_bytes_max, with_pictures))
     fields, warnings = _fields(message)
     chat = payload.validated(fields)
+    _check_text(message, chat, payload_bytes_max)
     address = address_of(message, topics, fields)
     named = message.response_topic or chat.response_topic
     if named is not None and (refusal := topics.refusal(named)):
@@ -146,9 +167,20 @@ def _check_envelope(message: Message, payload_bytes_max: int) -> None:
         raise BadRequest("a retained request would be answered again at every connect; publish without retain")
     if len(message.payload) > payload_bytes_max:
         raise TooLarge(f"the payload has {len(message.payload)} bytes, but {payload_bytes_max} are allowed")
-    kind = (message.content_type or JSON).partition(";")[0].strip().lower()
-    if kind not in (JSON, TEXT):
-        raise Unsupported(f"content type {kind!r} is not understood; send {JSON} or {TEXT}", "content_type")
+    known = (JSON, TEXT, *MEDIA_TYPES)
+    if message.media_type not in known:
+        raise Unsupported(
+            f"content type {message.media_type!r} is not understood; send {', '.join(known)}", "content_type"
+        )
+
+
+def _check_text(message: Message, chat: ChatRequest, payload_bytes_max: int) -> None:
+    """What a payload has beside its pictures is as bounded as one without any."""
+    if message.media_type in MEDIA_TYPES:
+        return
+    beside = len(message.payload) - sum(len(image.image_url.url) for image in chat.images())
+    if beside > payload_bytes_max:
+        raise TooLarge(f"the payload has {beside} bytes beside its pictures, but {payload_bytes_max} are allowed")
 
 
 def address_of(message: Message, topics: Topics, fields: dict[str, Any] | None = None) -> Address:
@@ -165,6 +197,8 @@ def address_of(message: Message, topics: Topics, fields: dict[str, Any] | None =
 
 def _readable_fields(message: Message) -> dict[str, Any]:
     """The payload's fields where it has any; for answering a request that was refused."""
+    if message.media_type in MEDIA_TYPES:
+        return dict(message.user_properties)
     try:
         return _fields(message)[0] if len(message.payload) < 1 << 16 else {}
     except Fault:
@@ -184,7 +218,9 @@ def _printable(data: bytes | None) -> str | None:
 
 def _fields(message: Message) -> tuple[dict[str, Any], tuple[str, ...]]:
     """The payload as fields, with a warning for each that is not known."""
-    is_plain_text = (message.content_type or "").startswith(TEXT)
+    if message.media_type in MEDIA_TYPES:
+        return payload.picture_fields(message.payload, message.media_type, message.user_properties), ()
+    is_plain_text = message.media_type == TEXT
     return payload.parse_fields(message.payload, is_plain_text, bool(message.content_type) and not is_plain_text)
 
 
@@ -212,6 +248,47 @@ def parse_cancel(message: Message, topics: Topics) -> Cancel:
     return Cancel(client, name.strip().encode())
 
 
+@dataclass(frozen=True, slots=True)
+class Chunk:
+    """A piece of a request that is too large for one message.
+
+    client, upload: whose it is, and which of theirs. index: from 0 to count - 1. total, sha256: of the whole payload.
+    request: the message that the whole will be, without its payload; of the first chunk. asker: for a refusal.
+    """
+
+    client: str | None
+    upload: str
+    index: int
+    count: int
+    total: int
+    sha256: str
+    data: bytes
+    request: Message
+    asker: Message
+
+    @property
+    def key(self) -> tuple[str | None, str]:
+        """What the chunks of an upload have in common."""
+        return self.client, self.upload
+
+
+def parse_chunk(message: Message, topics: Topics, bytes_max: int) -> Chunk:
+    """A message on a chunk topic: MQTT 5's user properties beside bytes, or the same fields in JSON with base64.
+
+    Raises Fault where it is neither.
+    """
+    if message.retain or len(message.payload) > bytes_max:
+        raise TooLarge(f"a chunk is not retained and has {bytes_max} bytes at most")
+    place = topics.parse(message.topic)
+    head, data = payload.chunk(message.payload, message.user_properties)
+    others = tuple(pair for pair in message.user_properties if pair[0] not in ChunkHead.model_fields)
+    request = replace(
+        message, topic=place.request, payload=b"", packet_identifier=0, duplicate=False, user_properties=others
+    )
+    asker = replace(request, payload=dumps({"id": head.upload}), content_type=JSON, user_properties=())
+    return Chunk(place.client, **dict(head), data=data, request=request, asker=asker)
+
+
 def queued(address: Address, place: int, seconds: float) -> Message:
     """Says that a request waits, how many are before it, and when its turn will about be."""
     return _message(address, "queued", {"place": place, "seconds": round(seconds, 1)}, qos=0)
@@ -232,7 +309,7 @@ def reply(address: Address, outcome: Outcome) -> Message:
         "finish_reason": outcome.finish_reason,
         "text": outcome.text,
         "index": outcome.index,
-        "usage": asdict(outcome.usage),
+        "usage": outcome.usage.body(),
         "timings": {name: value and round(value, 4) for name, value in asdict(outcome.timings).items()},
         "warnings": list(outcome.warnings),
     }

@@ -5,17 +5,99 @@ Nothing is parsed before its depth is known, and a wrong field is told by its na
 
 from __future__ import annotations
 
+import base64
 import json
+from collections.abc import Iterable, Iterator
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, StrictBool, StrictStr, ValidationError, model_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PrivateAttr,
+    StrictBool,
+    StrictStr,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 
+from edge import pictures
 from edge import tools as functions
+from edge.engine import Picture
 from edge.errors import BadRequest
+from edge.pictures import CROPS, MEDIA_TYPES, Detail
 from edge.tools import NamedTool, Tool, ToolCall, ToolChoice
 
 DEPTH_MAX = 32
 """How deep a request's JSON may nest: a schema is a few levels, a chat two."""
+DATA_URIS = tuple(f"data:{kind};base64," for kind in MEDIA_TYPES)
+"""How a picture begins that travels with its request (RFC 2397)."""
+FILE = "file:"
+"""How the name of a picture begins that lies on the board."""
+
+
+class TextPart(BaseModel):
+    """A piece of a turn's text."""
+
+    type: Literal["text"]
+    text: StrictStr
+
+    def words(self) -> str:
+        """As a chat template reads it."""
+        return self.text
+
+
+class ImageUrl(BaseModel):
+    """A picture, as a data URI or as the name of a file on the board. max_crops: in place of `detail`, 1 to 16."""
+
+    url: StrictStr
+    detail: Detail = "auto"
+    max_crops: Annotated[int, Field(strict=True, ge=1, le=16)] | None = None
+
+    @field_validator("url")
+    @classmethod
+    def _is_at_hand(cls, url: str) -> str:
+        if not url.startswith((*DATA_URIS, FILE)):
+            kinds = ", ".join(MEDIA_TYPES)
+            raise ValueError(f"a picture is a base64 data URI of {kinds}, or {FILE} and a name: nothing is fetched")
+        return url
+
+
+class ImagePart(BaseModel):
+    """A picture in a turn."""
+
+    type: Literal["image_url"]
+    image_url: ImageUrl
+    _place: str = PrivateAttr(default_factory=pictures.new_place)
+
+    def words(self) -> str:
+        """What stands for it in the text."""
+        return self._place
+
+    def picture(self) -> Picture:
+        """As the engine takes it."""
+        crops = self.image_url.max_crops or CROPS[self.image_url.detail]
+        return Picture(self._place, self.image_url.url.partition(",")[2], crops)
+
+    @property
+    def file_name(self) -> str | None:
+        """Of a picture that lies on the board."""
+        return self.image_url.url.removeprefix(FILE) if self.image_url.url.startswith(FILE) else None
+
+    def fill(self, data: bytes) -> None:
+        """Take the picture that its name meant."""
+        self.image_url.url = DATA_URIS[0] + base64.b64encode(data).decode()
+
+
+def _as_parts(content: Any) -> Any:
+    return [{"type": "text", "text": content}] if isinstance(content, str) else content
+
+
+Part = Annotated[TextPart | ImagePart, Field(discriminator="type")]
+Parts = Annotated[list[Part], Field(max_length=64), BeforeValidator(_as_parts)]
+"""A text, or texts and pictures."""
 
 
 class ChatMessage(BaseModel):
@@ -24,7 +106,7 @@ class ChatMessage(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     role: Literal["system", "user", "assistant", "tool"]
-    content: StrictStr | None = None
+    content: Parts | None = None
     tool_calls: Annotated[list[ToolCall], Field(max_length=8)] = []
     tool_call_id: StrictStr | None = None
     name: StrictStr | None = None
@@ -33,13 +115,23 @@ class ChatMessage(BaseModel):
     def _says_something(self) -> ChatMessage:
         if self.content is None and not (self.role == "assistant" and self.tool_calls):
             raise ValueError("content is missing")
+        if self.role != "user" and any(isinstance(part, ImagePart) for part in self.content or ()):
+            raise ValueError("only the user's turns have pictures")
         return self
+
+    def text(self) -> str:
+        """All its parts, a line each."""
+        return "\n".join(part.words() for part in self.content or ())
+
+    def images(self) -> list[ImagePart]:
+        """Its pictures."""
+        return [part for part in self.content or () if isinstance(part, ImagePart)]
 
     def turn(self) -> dict[str, str]:
         """As a chat template reads it: calls as the model wrote them, results as the user's word."""
         if self.role == "tool":
-            return {"role": "user", "content": f"Result of {self.name or 'the call'}: {self.content}"}
-        said = [self.content] if self.content else []
+            return {"role": "user", "content": f"Result of {self.name or 'the call'}: {self.text()}"}
+        said = [self.text()] if self.content else []
         return {"role": self.role, "content": "\n".join([*said, *(call.function.text() for call in self.tool_calls)])}
 
 
@@ -142,6 +234,14 @@ class ChatRequest(BaseModel):
             own.append(functions.system_text(tools))
         return [{"role": "system", "content": "\n\n".join(own)}, *turns] if own else turns
 
+    def images(self) -> list[ImagePart]:
+        """The pictures of all turns."""
+        return [image for turn in self.messages for image in turn.images()]
+
+    def pictures(self) -> list[Picture]:
+        """The same as the engine takes them."""
+        return [image.picture() for image in self.images()]
+
     def offered_tools(self) -> list[Tool]:
         """The functions that may be called."""
         return functions.offered(self.tools, self.tool_choice)
@@ -152,6 +252,61 @@ class ChatRequest(BaseModel):
             return functions.schema(tools), self.tool_choice == "auto"
         schema = self.response_format.schema_of_answer()
         return None if schema is None else (schema, False)
+
+
+PROPERTIES = {"prompt": str, "system": str, "id": str, "model": str, "max_tokens": int}
+OF_PICTURE = {"detail": str, "max_crops": int}
+"""What user properties say of a request whose payload is a picture."""
+
+
+def picture_fields(payload: bytes, media_type: str, properties: Iterable[tuple[str, str]]) -> dict[str, Any]:
+    """A picture and the user properties beside it as fields; BadRequest where no prompt is among them."""
+    known = dict(_read_properties(properties))
+    prompt = known.pop("prompt", None)
+    if prompt is None:
+        raise BadRequest("a picture's prompt is missing: send it as the user property `prompt`", "prompt")
+    url = f"data:{media_type};base64,{base64.b64encode(payload).decode()}"
+    image = {"url": url, **{name: known.pop(name) for name in OF_PICTURE if name in known}}
+    content = [{"type": "image_url", "image_url": image}, {"type": "text", "text": prompt}]
+    return {"messages": [{"role": "user", "content": content}], **known}
+
+
+def _read_properties(properties: Iterable[tuple[str, str]]) -> Iterator[tuple[str, Any]]:
+    kinds = PROPERTIES | OF_PICTURE
+    for name, value in properties:
+        if name in kinds:
+            yield name, int(value) if kinds[name] is int and value.isdecimal() and len(value) < 10 else value
+
+
+class ChunkHead(BaseModel):
+    """What a chunk says of itself and of the whole."""
+
+    upload: Annotated[str, Field(min_length=1, max_length=64)]
+    index: Annotated[int, Field(ge=0, lt=65536)]
+    count: Annotated[int, Field(ge=1, le=65536)]
+    total: Annotated[int, Field(ge=1)]
+    sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+
+
+def chunk(payload: bytes, properties: Iterable[tuple[str, str]]) -> tuple[ChunkHead, bytes]:
+    """A chunk's head and bytes: from user properties and the payload, or both from JSON; BadRequest where neither."""
+    fields: dict[str, Any] = {name: value for name, value in properties if name in ChunkHead.model_fields}
+    data = payload
+    if not fields:
+        fields, _ = parse_fields(payload, is_plain_text=False, says_json=True)
+        data = _from_base64(fields.pop("data", None))
+    try:
+        return ChunkHead.model_validate(fields), data
+    except ValidationError as error:
+        fault = _first_of(error)
+    raise fault
+
+
+def _from_base64(text: Any) -> bytes:
+    try:
+        return base64.b64decode(text, validate=True)
+    except (TypeError, ValueError) as error:
+        raise BadRequest(f"a chunk's data is not base64: {error}", "data") from error
 
 
 def parse_fields(payload: bytes, is_plain_text: bool, says_json: bool) -> tuple[dict[str, Any], tuple[str, ...]]:
@@ -173,7 +328,7 @@ def parse_fields(payload: bytes, is_plain_text: bool, says_json: bool) -> tuple[
 
 
 def _object(text: str) -> dict[str, Any]:
-    if _depth(text) > DEPTH_MAX:
+    if _depth(text.encode()) > DEPTH_MAX:
         raise BadRequest(f"the payload nests deeper than {DEPTH_MAX} levels")
     try:
         value = json.loads(text, parse_constant=_refuse_constant)
@@ -199,15 +354,15 @@ def _refuse_constant(name: str) -> None:
     raise ValueError(f"{name} is not JSON")
 
 
-def _depth(text: str) -> int:
+NO_BRACKETS = bytes(set(range(256)) - set(b"[]{}"))
+
+
+def _depth(text: bytes) -> int:
     """How deep brackets nest, those in strings counted too: an upper bound that costs one pass and no recursion."""
     depth = deepest = 0
-    for character in text:
-        if character in "[{":
-            depth += 1
-            deepest = max(deepest, depth)
-        elif character in "]}":
-            depth -= 1
+    for character in text.translate(None, NO_BRACKETS):
+        depth += 1 if character in b"[{" else -1
+        deepest = max(deepest, depth)
     return deepest
 
 

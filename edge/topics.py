@@ -2,6 +2,7 @@
 
     edge/<device>/request[/<client>]   prompts in
     edge/<device>/cancel[/<client>]    stop one of them
+    edge/<device>/chunk[/<client>]     prompts too large for one message, piece by piece
     edge/<device>/reply[/<client>]     answers, where the asker names no response topic
     edge/<device>/status               retained, Will: online, loading, stopping, offline
     edge/<device>/info                 retained: which model, what it can do
@@ -40,6 +41,11 @@ class Place(NamedTuple):
     def reply(self) -> str:
         """Where answers go that name no other place."""
         return _with_client(f"{self.base}/reply", self.client)
+
+    @property
+    def request(self) -> str:
+        """Where the same client's prompts come."""
+        return _with_client(f"{self.base}/request", self.client)
 
 
 @dataclass(frozen=True)
@@ -81,14 +87,21 @@ class Topics:
         """Where a client stops one of its requests."""
         return _with_client(f"{self.base}/cancel", client)
 
+    def chunk(self, client: str | None = None) -> str:
+        """Where a client publishes a prompt piece by piece."""
+        return _with_client(f"{self.base}/chunk", client)
+
     def reply(self, client: str | None = None) -> str:
         """Where answers go that name no other place."""
         return _with_client(f"{self.base}/reply", client)
 
     @property
     def subscriptions(self) -> list[str]:
-        """What the daemon listens to: a fleet's requests go to one of its boards each, its cancels to all."""
-        own = [self.request(), self.request("+"), self.cancel(), self.cancel("+")]
+        """What the daemon listens to: a fleet's requests go to one of its boards each, its cancels to all.
+
+        Chunks go to one board by its name alone, since a broker would share them out.
+        """
+        own = [topic(client) for topic in (self.request, self.cancel, self.chunk) for client in (None, "+")]
         if self.fleet is None:
             return own
         shared = Topics(self.fleet)

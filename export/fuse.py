@@ -122,7 +122,7 @@ def _head(trace: Trace) -> onnx.FunctionProto:
     ]
     inputs = ["input_ids", "attention_mask", "model.embed_tokens.weight", "model.layers.0.input_layernorm.weight"]
     outputs = ["normed", "residual", "seqlens_k", "total_sequence_length"]
-    return _function("head", inputs, outputs, nodes, ["epsilon"])
+    return function("head", inputs, outputs, nodes, ["epsilon"])
 
 
 def _embedding(trace: Trace) -> str:
@@ -163,7 +163,7 @@ def _layer(trace: Trace, family: Family, index: int) -> onnx.FunctionProto:
     inputs = ["normed", "residual", "past_key", "past_value", "seqlens_k", "total_sequence_length"]
     inputs += ["cos_cache", "sin_cache", *weights, "post_attention_layernorm.weight", "next_layernorm.weight"]
     outputs = ["next_normed", "next_residual", "present_key", "present_value"]
-    return _function("layer", inputs, outputs, nodes, ["num_heads", "kv_num_heads", "scale", "epsilon"])
+    return function("layer", inputs, outputs, nodes, ["num_heads", "kv_num_heads", "scale", "epsilon"])
 
 
 def _check_residuals(trace: Trace, linear: dict[str, onnx.NodeProto], index: int) -> None:
@@ -192,7 +192,7 @@ def _attention(family: Family) -> Iterator[onnx.NodeProto]:
         "GroupQueryAttention", [*packed, *shared], ["attended", "present_key", "present_value"], CONTRIB, do_rotary=1
     )
     attention.attribute.extend(
-        [_reference("num_heads", "INT"), _reference("kv_num_heads", "INT"), _reference("scale", "FLOAT")]
+        [reference("num_heads", "INT"), reference("kv_num_heads", "INT"), reference("scale", "FLOAT")]
     )
     yield attention
 
@@ -244,19 +244,19 @@ def _local(prefix: str, value: str) -> str:
 def _tail(trace: Trace) -> onnx.FunctionProto:
     trace.projection("lm_head")
     nodes = [node("MatMul", ["normed", "lm_head.weight"], ["logits"])]
-    return _function("tail", ["normed", "lm_head.weight"], ["logits"], nodes, [])
+    return function("tail", ["normed", "lm_head.weight"], ["logits"], nodes, [])
 
 
 def _norm(inputs: list[str], outputs: list[str]) -> onnx.NodeProto:
     # onnxruntime registers this contrib operator in the default domain.
     norm = node("SimplifiedLayerNormalization", inputs, outputs, axis=-1, stash_type=1)
-    norm.attribute.append(_reference("epsilon", "FLOAT"))
+    norm.attribute.append(reference("epsilon", "FLOAT"))
     return norm
 
 
 def _skip_norm(value: str, skip: str, weight: str, normed: str, total: str) -> onnx.NodeProto:
     norm = node("SkipSimplifiedLayerNormalization", [value, skip, weight], [normed, "", "", total], CONTRIB)
-    norm.attribute.append(_reference("epsilon", "FLOAT"))
+    norm.attribute.append(reference("epsilon", "FLOAT"))
     return norm
 
 
@@ -270,15 +270,16 @@ def _constant(name: str, values: list[int], shape: list[int] | None = None) -> o
     return node("Constant", [], [name], value=tensor)
 
 
-def _reference(name: str, kind: str) -> onnx.AttributeProto:
+def reference(name: str, kind: str) -> onnx.AttributeProto:
     """An attribute whose value the function is called with."""
     reference = onnx.AttributeProto(name=name, ref_attr_name=name)
     reference.type = onnx.AttributeProto.AttributeType.Value(kind)
     return reference
 
 
-def _function(
+def function(
     name: str, inputs: list[str], outputs: list[str], nodes: list[onnx.NodeProto], attributes: list[str]
 ) -> onnx.FunctionProto:
+    """A part of a skeleton."""
     opsets = [helper.make_opsetid("", OPSET), helper.make_opsetid(CONTRIB, 1)]
     return helper.make_function("edge.skeleton", name, inputs, outputs, nodes, opsets, attributes)

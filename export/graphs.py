@@ -146,22 +146,37 @@ def bundle_rotary_tables(sizes: Dimensions, length: int) -> dict[str, Floats]:
     return {f"{name}s": np.stack(pair) for name, pair in zip(ROTARY, zip(*both, strict=True), strict=True)}
 
 
-def stamp(skeleton: Skeleton, sizes: Dimensions, tensors: TensorFile, accuracy_level: int) -> onnx.ModelProto:
+def stamp(
+    skeleton: Skeleton, sizes: Dimensions, tensors: TensorFile, accuracy_level: int, reads_embeddings: bool = False
+) -> onnx.ModelProto:
     """The whole model: its graph here, its weights in the tensor file.
 
     Inputs and outputs carry onnxruntime-genai's names. Logits are those of the last position only, unless
-    LOGITS_FROM says otherwise.
+    LOGITS_FROM says otherwise. reads_embeddings: what it is fed are no ids, but what another graph made of them.
     """
     attributes = layer_attributes(sizes)
-    nodes = [*_head(skeleton["head"], attributes, tensors), *_choose_rope(sizes, tensors)]
+    nodes = [*_head(skeleton["head"], attributes, tensors, reads_embeddings), *_choose_rope(sizes, tensors)]
     for index in range(sizes.num_layers):
         nodes += _layer(skeleton["layer"], attributes, sizes, index)
     nodes += _tail(skeleton["tail"], sizes, tensors)
-    nodes = [_quantized(each, tensors, accuracy_level) for each in nodes]
-    inputs, outputs = _inputs(sizes, tensors), _outputs(sizes, tensors)
+    nodes = [quantized(each, tensors, accuracy_level) for each in nodes]
+    inputs, outputs = _inputs(sizes, tensors, reads_embeddings), _outputs(sizes, tensors)
     logits_from = helper.make_tensor(LOGITS_FROM, TensorProto.INT64, [1], [-1])
-    graph = helper.make_graph(nodes, "decoder", inputs, outputs, [*tensors.initializers, logits_from])
-    return _model(graph)
+    return graph_over("decoder", nodes, inputs, outputs, tensors, logits_from)
+
+
+def graph_over(
+    name: str,
+    nodes: list[onnx.NodeProto],
+    inputs: list[onnx.ValueInfoProto],
+    outputs: list[onnx.ValueInfoProto],
+    tensors: TensorFile,
+    *more: TensorProto,
+) -> onnx.ModelProto:
+    """Nodes as a model with those of the file's tensors that they use, and with some more."""
+    used = {value for each in nodes for value in each.input}
+    initializers = [entry for entry in tensors.initializers if entry.name in used]
+    return _model(helper.make_graph(nodes, name, inputs, outputs, [*initializers, *more]))
 
 
 def head_model(skeleton: Skeleton, sizes: Dimensions, tensors: TensorFile) -> onnx.ModelProto:
@@ -179,13 +194,13 @@ def layer_model(
     here, after = (tuple(f"layer.{number}.{value}" for value in VALUES) for number in (index, index + 1))
     cache = (f"past_key_values.{index}.key", f"past_key_values.{index}.value")
     inputs = (*here, *cache, "seqlens_k", "total_sequence_length")
-    return _part([_quantized(each, tensors, accuracy_level) for each in nodes], inputs, after, tensors)
+    return _part([quantized(each, tensors, accuracy_level) for each in nodes], inputs, after, tensors)
 
 
 def tail_model(skeleton: Skeleton, sizes: Dimensions, tensors: TensorFile, accuracy_level: int) -> onnx.ModelProto:
     """The bundle's tail alone, for every position: `normed` to `logits`."""
     names = {"lm_head.weight": _head_weight(sizes, tensors)}
-    nodes = [_quantized(_bound(each, {}, names, ""), tensors, accuracy_level) for each in skeleton["tail"].node]
+    nodes = [quantized(bound(each, {}, names, ""), tensors, accuracy_level) for each in skeleton["tail"].node]
     return _part(nodes, ("normed",), ("logits",), tensors)
 
 
@@ -207,10 +222,8 @@ def _part(
     nodes: list[onnx.NodeProto], inputs: tuple[str, ...], outputs: tuple[str, ...], tensors: TensorFile
 ) -> onnx.ModelProto:
     """Some nodes as a model, with those weights that they use."""
-    used = {value for each in nodes for value in each.input}
-    initializers = [entry for entry in tensors.initializers if entry.name in used]
     free = [[_free(name, _type_of(name, tensors)) for name in names] for names in (inputs, outputs)]
-    return _model(helper.make_graph(nodes, "part", free[0], free[1], initializers))
+    return graph_over("part", nodes, free[0], free[1], tensors)
 
 
 def _type_of(name: str, tensors: TensorFile) -> int:
@@ -225,7 +238,7 @@ def _free(name: str, kind: int) -> onnx.ValueInfoProto:
 
 def function_model(function: onnx.FunctionProto, attributes: Attributes) -> onnx.ModelProto:
     """One function of a skeleton as a model of its own, weights among its inputs."""
-    nodes = [_bound(each, attributes, {}, "") for each in function.node]
+    nodes = [bound(each, attributes, {}, "") for each in function.node]
     inputs, outputs = (
         [_free(name, INTEGERS.get(name, TensorProto.FLOAT)) for name in names]
         for names in (function.input, function.output)
@@ -245,21 +258,30 @@ def _choose_rope(sizes: Dimensions, tensors: TensorFile) -> Iterator[onnx.NodePr
         yield node("Gather", [f"{name}s", "rope"], [name])
 
 
-def _head(function: onnx.FunctionProto, attributes: Attributes, tensors: TensorFile) -> Iterator[onnx.NodeProto]:
-    """The head, its embedding read from the table that the tail's matrix is, where it is quantised.
+def _head(
+    function: onnx.FunctionProto, attributes: Attributes, tensors: TensorFile, reads_embeddings: bool = False
+) -> Iterator[onnx.NodeProto]:
+    """The head, its embeddings looked up or given."""
+    names = {"normed": "layer.0.normed", "residual": "layer.0.residual"}
+    if reads_embeddings:
+        yield node("Identity", ["inputs_embeds"], [names["residual"]])
+    else:
+        yield from head_nodes(function, tensors, "input_ids", names["residual"])
+    for each in function.node:
+        if each.op_type != "Gather":
+            yield bound(each, attributes, names, "")
+
+
+def head_nodes(function: onnx.FunctionProto, tensors: TensorFile, ids: str, made: str) -> Iterator[onnx.NodeProto]:
+    """The head's embedding alone, read from the table that the tail's matrix is, where it is quantised.
 
     Source: ContribOperators.md, com.microsoft.GatherBlockQuantized.
     """
-    names = {"normed": "layer.0.normed", "residual": "layer.0.residual"}
     table = tensors.formats.get("model.embed_tokens.weight")
-    for each in function.node:
-        if each.op_type == "Gather" and table is not None:
-            yield from _gather(table, tensors)
-        else:
-            yield _bound(each, attributes, names, "")
-
-
-def _gather(table: Format, tensors: TensorFile) -> Iterator[onnx.NodeProto]:
+    if table is None:
+        gather = next(each for each in function.node if each.op_type == "Gather")
+        yield bound(gather, {}, {"input_ids": ids, "residual": made}, "")
+        return
     rows = tensors.shapes["model.embed_tokens.weight.codes"][0]
     shape = helper.make_tensor("shape", TensorProto.INT64, [2], [rows, -1])
     yield node("Constant", [], ["embedding_shape"], value=shape)
@@ -267,8 +289,8 @@ def _gather(table: Format, tensors: TensorFile) -> Iterator[onnx.NodeProto]:
     points = [] if table.is_symmetric else ["model.embed_tokens.weight.zero_points"]
     yield node(
         "GatherBlockQuantized",
-        ["embedding_codes", "input_ids", "model.embed_tokens.weight.scales", *points],
-        ["layer.0.residual"],
+        ["embedding_codes", ids, "model.embed_tokens.weight.scales", *points],
+        [made],
         CONTRIB,
         bits=table.bits,
         block_size=table.block_size,
@@ -297,7 +319,7 @@ def _layer(
     weights = [name for name in function.input if name.endswith(".weight") and name not in names]
     names |= {name: f"model.layers.{index}.{name}" for name in weights}
     for each in function.node:
-        yield _bound(each, attributes, names, f"layer.{index}.")
+        yield bound(each, attributes, names, f"layer.{index}.")
 
 
 def _tail(function: onnx.FunctionProto, sizes: Dimensions, tensors: TensorFile) -> Iterator[onnx.NodeProto]:
@@ -311,7 +333,7 @@ def _tail(function: onnx.FunctionProto, sizes: Dimensions, tensors: TensorFile) 
     yield node("Slice", [f"layer.{sizes.num_layers}.normed", LOGITS_FROM, "last", "sequence_axis"], ["wanted"])
     names = {"normed": "wanted", "lm_head.weight": _head_weight(sizes, tensors), "logits": MORE_LOGITS}
     for each in function.node:
-        yield _bound(each, {}, names, "")
+        yield bound(each, {}, names, "")
     yield node("Slice", [MORE_LOGITS, "minus_one", "last", "sequence_axis"], ["logits"])
 
 
@@ -321,7 +343,7 @@ def _head_weight(sizes: Dimensions, tensors: TensorFile) -> str:
     return "model.embed_tokens.weight" if is_shared else "lm_head.weight"
 
 
-def _bound(each: onnx.NodeProto, attributes: Attributes, names: Mapping[str, str], prefix: str) -> onnx.NodeProto:
+def bound(each: onnx.NodeProto, attributes: Attributes, names: Mapping[str, str], prefix: str) -> onnx.NodeProto:
     """A node of a function with its attribute references filled in and its values renamed."""
     bound = onnx.NodeProto()
     bound.CopyFrom(each)
@@ -334,7 +356,7 @@ def _bound(each: onnx.NodeProto, attributes: Attributes, names: Mapping[str, str
     return bound
 
 
-def _quantized(each: onnx.NodeProto, tensors: TensorFile, accuracy_level: int) -> onnx.NodeProto:
+def quantized(each: onnx.NodeProto, tensors: TensorFile, accuracy_level: int) -> onnx.NodeProto:
     """A MatMul whose weight was quantised, as MatMulNBits; attention over an int8 cache; other nodes as they are."""
     if each.op_type == "GroupQueryAttention":
         return _over_int8_cache(each, tensors)
@@ -377,8 +399,11 @@ def _cache(sizes: Dimensions, tensors: TensorFile, prefix: str, length: str) -> 
             yield helper.make_tensor_value_info(f"{prefix}.{index}.{part}", _cache_type(tensors), shape)
 
 
-def _inputs(sizes: Dimensions, tensors: TensorFile) -> list[onnx.ValueInfoProto]:
-    ids = helper.make_tensor_value_info("input_ids", TensorProto.INT64, ["batch_size", "sequence_length"])
+def _inputs(sizes: Dimensions, tensors: TensorFile, reads_embeddings: bool) -> list[onnx.ValueInfoProto]:
+    shape: list[int | str] = ["batch_size", "sequence_length"]
+    ids = helper.make_tensor_value_info("input_ids", TensorProto.INT64, shape)
+    if reads_embeddings:
+        ids = helper.make_tensor_value_info("inputs_embeds", tensors.activations, [*shape, sizes.hidden_size])
     mask = helper.make_tensor_value_info("attention_mask", TensorProto.INT64, ["batch_size", "total_sequence_length"])
     where = helper.make_tensor_value_info(LOGITS_FROM, TensorProto.INT64, [1])
     return [ids, mask, *_cache(sizes, tensors, "past_key_values", "past_sequence_length"), where]

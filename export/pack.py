@@ -13,34 +13,39 @@ import numpy as np
 import onnx
 
 from edge.bundle import MANIFEST, SCHEMA, Calibration, File, Manifest, Origin, Quantization, hash_file, open_bundle
+from export import vision
 from export.graphs import TensorFile, switches_rope
 from export.plan import Plan, module_of
 
-__all__ = ["GRAPH", "WEIGHTS", "open_bundle", "write_graph", "write_manifest", "write_texts"]
+__all__ = ["EMBEDDING", "GRAPH", "VISION", "WEIGHTS", "open_bundle", "write_graph", "write_manifest", "write_texts"]
 
-GRAPH = "model.onnx"
+GRAPH, VISION, EMBEDDING = "model.onnx", "vision.onnx", "embedding.onnx"
 WEIGHTS = "model.onnx.data"
 RUNTIME_BYTES = 160 << 20
 """What the engine takes beside weights and cache: interpreter, libraries, arena (measured: 130 to 150 MiB)."""
 
 
-def write_graph(folder: Path, model: onnx.ModelProto) -> None:
-    """The graph, its weights being in the file beside it."""
-    (folder / GRAPH).write_bytes(model.SerializeToString(deterministic=True))
+def write_graph(path: Path, model: onnx.ModelProto) -> None:
+    """A graph, its weights being in the file beside it."""
+    path.write_bytes(model.SerializeToString(deterministic=True))
 
 
 def write_texts(folder: Path, plan: Plan) -> None:
     """genai_config.json, the tokenizer's files and the chat template."""
     for name, text in plan.source.tokenizer_files.items():
         (folder / name).write_text(text, encoding="utf-8")
-    config = genai_config(plan)
-    (folder / "genai_config.json").write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
+    configs = {"genai_config.json": genai_config(plan)}
+    if plan.tower:
+        configs["processor_config.json"] = vision.genai_processor()
+    for name, config in configs.items():
+        (folder / name).write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
 
 
 def genai_config(plan: Plan) -> dict[str, Any]:
     """What onnxruntime-genai reads to run the graph (its docs, "Config reference"); the engine adds the provider."""
     source, sizes, context_length = plan.source, plan.sizes, plan.recipe.context_length
     stops = source.stop_token_ids
+    reads = "inputs_embeds" if plan.tower else "input_ids"
     return {
         "model": {
             "type": plan.family.genai_type,
@@ -61,7 +66,7 @@ def genai_config(plan: Plan) -> dict[str, Any]:
                     "provider_options": [],
                 },
                 "inputs": {
-                    "input_ids": "input_ids",
+                    reads: reads,
                     "attention_mask": "attention_mask",
                     "past_key_names": "past_key_values.%d.key",
                     "past_value_names": "past_key_values.%d.value",
@@ -72,6 +77,7 @@ def genai_config(plan: Plan) -> dict[str, Any]:
                     "present_value_names": "present.%d.value",
                 },
             },
+            **(vision.genai_sections({"embedding": EMBEDDING, "vision": VISION}) if plan.tower else {}),
         },
         "search": {"max_length": context_length, "past_present_share_buffer": True},
     }
@@ -99,7 +105,7 @@ def write_manifest(
         version="1",
         family=plan.family.name,
         provider=recipe.provider,
-        capabilities=["text", "json_schema"],
+        capabilities=["text", "json_schema", "vision"] if plan.tower else ["text", "json_schema"],
         quantization=quantization(plan, tensors),
         context_length=recipe.context_length,
         vocab_size=sizes.vocab_size,
@@ -116,6 +122,7 @@ def write_manifest(
             licence=recipe.licence,
         ),
         rope_switch_length=sizes.original_length if switches_rope(sizes, recipe.context_length) else 0,
+        pictures=vision.pictures() if plan.tower else None,
         calibration=calibration,
         fidelity=dict(fidelity or {}),
         files=files,

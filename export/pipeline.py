@@ -9,8 +9,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import onnx
+
 from edge.bundle import Bundle, Calibration
-from export import pack
+from export import pack, vision
 from export.errors import TargetError
 from export.estimate import needs, room
 from export.graphs import TensorFile, load_skeleton, stamp
@@ -19,6 +21,7 @@ from export.progress import Report
 from export.recipe import Recipe
 from export.source import Source
 from export.verify import check_limits, loses_by_its_cache, verify
+from export.vision_graphs import embedding_model, vision_model
 from export.warm import warm
 from export.weights import write_weights
 
@@ -48,13 +51,26 @@ def packed(
     folder: Path, plan: Plan, tensors: TensorFile, calibration: Calibration | None, report: Report
 ) -> dict[str, float]:
     """Everything beside the weights into the folder; what the bundle lost, which is in its manifest then."""
-    model = stamp(load_skeleton(plan.family.skeleton), plan.sizes, tensors, plan.recipe.accuracy_level)
-    pack.write_graph(folder, model)
+    for name, model in graphs(plan, tensors).items():
+        pack.write_graph(folder / name, model)
     pack.write_texts(folder, plan)
     pack.write_manifest(folder, plan, tensors, calibration)
     fidelity = verify(plan, tensors, folder, report)
     pack.write_manifest(folder, plan, tensors, calibration, fidelity)
     return fidelity
+
+
+def graphs(plan: Plan, tensors: TensorFile) -> dict[str, onnx.ModelProto]:
+    """The bundle's graphs by their files' names: the decoder, and what makes it see where it does."""
+    skeleton, level, tower = load_skeleton(plan.family.skeleton), plan.recipe.accuracy_level, plan.tower
+    decoder = stamp(skeleton, plan.sizes, tensors, level, reads_embeddings=tower is not None)
+    if tower is None:
+        return {pack.GRAPH: decoder}
+    return {
+        pack.GRAPH: decoder,
+        pack.VISION: vision_model(load_skeleton(vision.SKELETON), tower, tensors, level),
+        pack.EMBEDDING: embedding_model(skeleton, plan.sizes, tensors),
+    }
 
 
 def check_target(target: Path, force: bool, plan: Plan) -> None:

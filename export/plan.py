@@ -16,6 +16,7 @@ from export.quantize import METHODS, Floats, Format
 from export.recipe import Recipe
 from export.source import Source
 from export.source.split import SplitSource
+from export.vision import TowerSizes
 
 EMBEDDING = "model.embed_tokens.weight"
 FIRST_NORM = "model.layers.0.input_layernorm.weight"
@@ -32,6 +33,11 @@ class Plan:
     family: Family
     sizes: Dimensions
     recipe: Recipe
+
+    @cached_property
+    def tower(self) -> TowerSizes | None:
+        """The picture tower's sizes, None where the model has none."""
+        return TowerSizes.from_config(self.source.config) if self.family.sees_pictures else None
 
     @property
     def matrices(self) -> list[str]:
@@ -107,6 +113,7 @@ class Plan:
             **dict.fromkeys(tables, (sizes.vocab_size, sizes.hidden_size)),
             **dict.fromkeys(norms, (sizes.hidden_size,)),
             **{name: sizes.shape_of(module_of(name)) for name in self.matrices},
+            **({**self.tower.matrices(), **self.tower.others()} if self.tower else {}),
         }
 
     def format_of(self, name: str) -> Format:
@@ -119,10 +126,13 @@ class Plan:
         if not self.is_rounded:
             return sum(4 * math.prod(shape) for shape in self.shapes.values())
         width = np.dtype(self.float_type).itemsize
-        return sum(
-            self.format_of(name).bytes_of(*shape, width) if len(shape) == 2 else width * shape[0]
-            for name, shape in self.shapes.items()
-        )
+        return sum(self._bytes_of(name, shape, width) for name, shape in self.shapes.items())
+
+    def _bytes_of(self, name: str, shape: tuple[int, ...], width: int) -> int:
+        is_other = self.tower is not None and name in self.tower.others()
+        if is_other or len(shape) != 2:
+            return width * math.prod(shape)
+        return self.format_of(name).bytes_of(shape[0], shape[1], width)
 
 
 def module_of(name: str) -> str:

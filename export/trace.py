@@ -1,4 +1,6 @@
-"""Optimum's trace of a family at two layers, and the skeleton made of it. The only file that needs torch.
+"""Optimum's trace of a family at two layers, and the skeleton made of it.
+
+Needs torch, as only `vision_trace.py` does beside it.
 
 `python -m export.trace` (or `make skeletons`, in the `trace` extra) writes `export/skeletons/*.onnxtxt`;
 `--check` makes them again and compares instead.
@@ -9,16 +11,20 @@ from __future__ import annotations
 import argparse
 import sys
 import tempfile
+from collections.abc import Callable, Iterable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import onnx
 import onnx.printer
 
+from export import vision_fuse
 from export.families import FAMILIES
 from export.families.base import Family
 from export.fuse import OPSET, fuse
 from export.graphs import SKELETONS
+from export.vision import SKELETON as VISION
 
 TINY = {
     "hidden_size": 32,
@@ -41,15 +47,20 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=main.__doc__)
     parser.add_argument("--check", action="store_true", help="compare with the committed skeletons, write nothing")
     check = parser.parse_args().check
-    stale = [family.name for family in FAMILIES if not _settle(family, check)]
+    stale = [name for name, text in skeletons().items() if not _settle(name, text(), check)]
     if stale:
         print(f"skeletons that a new trace does not reproduce: {', '.join(stale)}", file=sys.stderr)
     return 1 if stale else 0
 
 
-def _settle(family: Family, check: bool) -> bool:
-    path = SKELETONS / f"{family.name}.onnxtxt"
-    text = skeleton_text(family)
+def skeletons() -> dict[str, Callable[[], str]]:
+    """What makes the text of each skeleton, by the skeleton's name."""
+    texts = {family.skeleton: family for family in FAMILIES if family.skeleton == family.name}
+    return {**{name: partial(skeleton_text, family) for name, family in texts.items()}, VISION: vision_text}
+
+
+def _settle(name: str, text: str, check: bool) -> bool:
+    path = SKELETONS / f"{name}.onnxtxt"
     if check:
         return path.read_text(encoding="utf-8") == text
     path.write_text(text, encoding="utf-8")
@@ -61,7 +72,20 @@ def skeleton_text(family: Family) -> str:
     """The family's head, layer and tail in ONNX's text form."""
     with tempfile.TemporaryDirectory() as folder:
         graph = onnx.load(trace(tiny_model(family), Path(folder) / "model.onnx")).graph
-    return "\n\n".join(onnx.printer.to_text(function) for function in fuse(graph, family)) + "\n"
+    return _text(fuse(graph, family))
+
+
+def vision_text() -> str:
+    """The head, layer and tail of the picture tower."""
+    from export import vision_trace
+
+    with tempfile.TemporaryDirectory() as folder:
+        graph = onnx.load(vision_trace.trace(vision_trace.tiny_tower(), Path(folder) / "vision.onnx")).graph
+    return _text(vision_fuse.fuse(graph))
+
+
+def _text(functions: Iterable[onnx.FunctionProto]) -> str:
+    return "\n\n".join(onnx.printer.to_text(function) for function in functions) + "\n"
 
 
 def tiny_model(family: Family, **sizes: Any) -> Any:

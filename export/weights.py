@@ -14,6 +14,7 @@ from export.plan import EMBEDDING, FIRST_NORM, HEAD, Plan
 from export.progress import Report
 from export.quantize import METHODS, Floats, Quantized, quantize
 from export.stages import Layer, Stage
+from export.vision import PREFIX, TowerSizes
 
 
 def write_weights(plan: Plan, tensors: TensorFile, report: Report) -> Calibration | None:
@@ -21,6 +22,8 @@ def write_weights(plan: Plan, tensors: TensorFile, report: Report) -> Calibratio
     tensors.add(FIRST_NORM, plan.source.tensor(FIRST_NORM))
     for name, values in bundle_rotary_tables(plan.sizes, plan.recipe.context_length).items():
         tensors.add(name, values)
+    if plan.tower:
+        write_tower(plan, plan.tower, tensors, report)
     if not plan.is_rounded:
         write_floats(plan, tensors, report)
         return None
@@ -31,6 +34,20 @@ def write_weights(plan: Plan, tensors: TensorFile, report: Report) -> Calibratio
         write_layer(plan, tensors, index, calibrator, lambda name: tell(report, matrices, name))
     report("quantise", len(matrices), len(matrices), "")
     return calibration
+
+
+def write_tower(plan: Plan, tower: TowerSizes, tensors: TensorFile, report: Report) -> None:
+    """The picture tower: what it multiplies with as blocks, everything else as it is."""
+    for name in tower.others():
+        tensors.add(name, plan.source.tensor(name))
+    matrices = list(tower.matrices())
+    for number, name in enumerate(matrices):
+        report("tower", number, len(matrices), name.removeprefix(PREFIX).removesuffix(".weight"))
+        if plan.is_rounded:
+            tensors.add_matrix(name, stored_or_rounded(plan, name, "rtn"))
+        else:
+            tensors.add(name, plan.source.tensor(name).T)
+    report("tower", len(matrices), len(matrices), "")
 
 
 def tell(report: Report, matrices: list[str], name: str) -> None:

@@ -21,8 +21,9 @@ ONE_FILE = {  # the broker is a folder: the codec's packets are its vocabulary
     "leather": "export/report.py",
     "safetensors": "export/source/folder.py",
     "tokenizers": "export/calibration_text.py",
-    "torch": "export/trace.py",
-    "optimum": "export/trace.py",
+    "torch": ("export/trace.py", "export/vision_trace.py"),
+    "optimum": ("export/trace.py", "export/vision_trace.py"),
+    "PIL": "edge/engine/crops.py",
 }
 FUNCTION_LINES_MAX = 60
 

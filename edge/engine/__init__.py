@@ -35,6 +35,18 @@ class Options:
 
 
 @dataclass(frozen=True)
+class Picture:
+    """A picture of a job. place: the text that stands for it in a message. data: a JPEG, PNG or WebP in base64.
+
+    crops_max: how many crops it may be cut into at most.
+    """
+
+    place: str
+    data: str
+    crops_max: int
+
+
+@dataclass(frozen=True)
 class Job:
     """What to answer, as plain values that cross the wall.
 
@@ -57,6 +69,12 @@ class Job:
     may_be_text: bool = False
     top_logprobs: int | None = None
     ignore_eos: bool = False
+    pictures: list[Picture] = field(default_factory=list)
+
+    @classmethod
+    def from_plain(cls, values: dict[str, Any]) -> Job:
+        """The job that `dataclasses.asdict` took apart."""
+        return cls(**{**values, "pictures": [Picture(**each) for each in values.get("pictures", [])]})
 
 
 @dataclass(frozen=True)
@@ -64,6 +82,7 @@ class Finished:
     """How a job ended. finish_reason: `stop`, `length` or `cancelled`; times in seconds.
 
     cached_tokens: of the prompt, found in the prefix cache. logprobs: a token each, with the OpenAI API's names.
+    picture_tokens: of each picture, in their order.
     """
 
     finish_reason: str
@@ -73,6 +92,7 @@ class Finished:
     decode_seconds: float
     cached_tokens: int = 0
     logprobs: list[dict[str, Any]] | None = None
+    picture_tokens: list[int] = field(default_factory=list)
 
 
 @dataclass(frozen=True)

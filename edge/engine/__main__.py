@@ -45,11 +45,13 @@ class Commands:
         threading.Thread(target=self._read, name="commands", daemon=True).start()
 
     def _read(self) -> None:
-        rest = b""
+        begun: list[bytes] = []  # of a line, which has megabytes where it has pictures
         while piece := os.read(self._descriptor, 1 << 16):  # sys.stdin's lock would be in the way of exiting
-            *lines, rest = (rest + piece).split(b"\n")
-            for line in lines:
-                self._take(json.loads(line))
+            *ends, rest = piece.split(b"\n")
+            for end in ends:
+                self._take(json.loads(b"".join([*begun, end])))
+                begun = []
+            begun.append(rest)
             self.arrived.set()
         self.closed = True
         self.arrived.set()
@@ -58,7 +60,7 @@ class Commands:
         if command["op"] == "cancel":
             self._engine.cancel(command["id"])
         else:
-            self._engine.submit(Job(**command["job"]))
+            self._engine.submit(Job.from_plain(command["job"]))
 
 
 class Pieces:

@@ -9,10 +9,11 @@ from __future__ import annotations
 import threading
 import time
 from collections import Counter, deque
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from itertools import groupby
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -26,7 +27,10 @@ from edge.engine.prefix_files import SHIPPED, PrefixFiles
 from edge.engine.row import Row
 from edge.engine.slots import Slots
 from edge.engine.tempo import Tempo
-from edge.errors import EngineFailed, Fault, TooLarge
+from edge.errors import BadRequest, EngineFailed, Fault, TooLarge, Unsupported
+
+if TYPE_CHECKING:
+    from edge.engine.vision import Seen, Vision
 
 EASE_SECONDS = 2.0
 """Between two looks at how much memory the board has left."""
@@ -43,6 +47,7 @@ class BatchedEngine:
         self._graph = Graph(self._bundle, options.threads, options.rows + 1, budget.packed_folder(options))
         self._budget_tokens = budget.kv_tokens(self._manifest, options.rows, options.kv_bytes)
         self._prefixes = opened_prefixes(self._bundle, options, self._graph)
+        self._vision = self._opened_vision()
         self._slots = Slots(self._graph.caches, options.rows)
         self._tempo = Tempo(options.prefill_slice_tokens)
         self._jobs: deque[tuple[Job, list[int] | None]] = deque()
@@ -53,6 +58,14 @@ class BatchedEngine:
         self._is_turn_of_oldest = False
         self._eased = time.monotonic()
         self._counters: Counter[str] = Counter()
+
+    def _opened_vision(self) -> Vision | None:
+        """What looks at pictures, where the bundle sees them; a board that only reads loads nothing for it."""
+        if self._manifest.pictures is None:
+            return None
+        from edge.engine.vision import Vision
+
+        return Vision(self._manifest.pictures, self._graph.tower(self._bundle))
 
     # --- from outside ---
 
@@ -73,8 +86,13 @@ class BatchedEngine:
         return not (self._jobs or self._waiting or len(self._slots))
 
     def counters(self) -> Mapping[str, int | float]:
-        """Tokens read and found, runs and their rows, guesses and those that were right; bytes of kept beginnings."""
-        return {**self._counters, "prefix_bytes": self._prefixes.bytes, "prefix_damaged": self._prefixes.damaged}
+        """Tokens read and found, runs and their rows, guesses and those that were right; bytes of kept beginnings.
+
+        Of a bundle that sees pictures the crops that were looked at, too.
+        """
+        kept = {"prefix_bytes": self._prefixes.bytes, "prefix_damaged": self._prefixes.damaged}
+        looked = {"looked_crops": self._vision.looked} if self._vision else {}
+        return {**self._counters, **kept, **looked}
 
     def close(self) -> None:
         """Finish what is still to be written."""
@@ -88,7 +106,13 @@ class BatchedEngine:
         yield from self._write()
         self._ease()
         if self.is_idle:
-            self._prefixes.flush()
+            self._rest()
+
+    def _rest(self) -> None:
+        """Nobody waits now: what is to be written is, and what only pictures need is given back."""
+        self._prefixes.flush()
+        if self._vision:
+            self._vision.release()
 
     # --- jobs come and go ---
 
@@ -99,21 +123,33 @@ class BatchedEngine:
         while self._jobs:
             job, tokens = self._jobs.popleft()
             try:
-                self._waiting.append(self._row(job, list(tokens or self._tokenizer.encode(job.messages))))
+                self._waiting.append(self._row(job, tokens))
             except Fault as fault:
                 yield Event(job.id, fault)
         for row in [*self._waiting, *self._slots]:
             if row.job.id in cancelled:
                 yield self._end(row, row.finished("cancelled"))
 
-    def _row(self, job: Job, tokens: list[int]) -> Row:
+    def _row(self, job: Job, given: list[int] | None) -> Row:
         """A job with its prompt's tokens; TooLarge where there is no room for an answer."""
+        pictures = self._pictures(job)
+        places = {place: [seen.token] * seen.tokens for place, seen in pictures.items()}
+        tokens = list(given or self._tokenizer.encode(job.messages, places))
+        find_places(tokens, pictures.values())
         limit = min(self._manifest.context_length, self._budget_tokens)
         if len(tokens) >= limit:
             raise TooLarge(f"the prompt has {len(tokens)} tokens, but the context holds {limit} with the answer")
         room = min(job.max_tokens, limit - len(tokens))
         stops = set() if job.ignore_eos else set(self._manifest.stop_token_ids)
-        return Row(job, tokens, room, self._tokenizer, self._graph.vocabulary, stops, self._guide(job))
+        row = Row(job, tokens, room, self._tokenizer, self._graph.vocabulary, stops, self._guide(job))
+        row.pictures = list(pictures.values())
+        return row
+
+    def _pictures(self, job: Job) -> dict[str, Seen]:
+        """A job's pictures by what stands for them in its messages."""
+        if job.pictures and self._vision is None:
+            raise Unsupported(f"{self._manifest.name} reads text alone, no pictures", "messages")
+        return {each.place: self._vision.seen(each) for each in job.pictures} if self._vision else {}
 
     def _guide(self, job: Job) -> Guide | None:
         if job.guidance is None:
@@ -167,6 +203,9 @@ class BatchedEngine:
         oldest, *others = self._slots.reading
         row = oldest if self._is_turn_of_oldest else min([oldest, *others], key=lambda each: each.unread)
         tokens = row.tokens[row.seen : row.seen + self._tempo.slice_tokens(bool(self._slots.writing))]
+        if (picture := row.unseen(len(tokens))) is not None:
+            yield from self._look(row, picture)
+            return
         try:
             with self._tempo.reading(len(tokens)):
                 logits = self._run_alone(row, tokens)
@@ -178,21 +217,41 @@ class BatchedEngine:
             self._slots.promote(row)
             yield from self._take(row, logits[0])
 
+    def _look(self, row: Row, picture: Seen) -> Iterator[Event]:
+        """One crop of a picture that a row is about to read."""
+        assert self._vision
+        try:
+            with self._halting(row) as halt:
+                self._vision.look(picture, halt)
+        except Stopped:
+            return
+        except Fault as fault:
+            yield self._end(row, fault)
+            return
+        yield Event(row.job.id, "")
+
     def _run_alone(self, row: Row, tokens: list[int], positions: int = 1) -> Logits:
         """Logits `[positions, vocabulary]` after these tokens of a row, which are in its cache then."""
+        ids, seen = np.array([tokens], np.int64), np.array([row.seen], np.int64)
+        with self._halting(row) as halt:
+            features = row.features(len(tokens))
+            logits: Logits = self._graph.run(row.slot, ids, seen, positions, row.is_long, halt, features)[0]
+        row.seen += len(tokens)
+        return logits
+
+    @contextmanager
+    def _halting(self, row: Row) -> Iterator[Any]:
+        """A handle for a run that a cancel of this row stops; raises Stopped where it is cancelled already."""
         with self._lock:
             if row.job.id in self._cancelled:
                 raise Stopped
             halt = self._graph.halt()
             self._in_run = (row.job.id, halt)
         try:
-            ids, seen = np.array([tokens], np.int64), np.array([row.seen], np.int64)
-            logits: Logits = self._graph.run(row.slot, ids, seen, positions, row.is_long, halt)[0]
+            yield halt
         finally:
             with self._lock:
                 self._in_run = None
-        row.seen += len(tokens)
-        return logits
 
     # --- answers ---
 
@@ -265,6 +324,17 @@ class BatchedEngine:
             self._eased = time.monotonic()
             if budget.is_short_of_memory():
                 self._prefixes.shrink(self._prefixes.bytes // 2)
+
+
+def find_places(tokens: list[int], pictures: Iterable[Seen]) -> None:
+    """Tell each picture where it is in a prompt; BadRequest where the chat template left it out."""
+    place = 0
+    for seen in pictures:
+        try:
+            seen.start = tokens.index(seen.token, place)
+        except ValueError:
+            raise BadRequest("the model's chat template leaves a picture out", "messages") from None
+        place = seen.end
 
 
 def opened_prefixes(bundle: Bundle, options: Options, graph: Graph) -> Prefixes:

@@ -8,6 +8,7 @@ what was guessed beyond the first wrong token is forgotten.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import takewhile
 
 GRAM = 3
 """Tokens that must be alike before a guess is made."""
@@ -41,7 +42,10 @@ class Draft:
         if len(tokens) < self._pause_until or room < 1:
             return []
         place = self._places.get(tuple(tokens[-GRAM:]))
-        return [] if place is None else list(tokens[place : place + min(room, GUESS_TOKENS)])
+        if place is None:
+            return []
+        said = tokens[place : place + min(room, GUESS_TOKENS)]
+        return list(takewhile(lambda token: token >= 0, said))  # a picture cannot be said again
 
     def learn(self, guessed: int, right: int, length: int) -> None:
         """How many of a guess were right; length: of the text by now."""

@@ -108,6 +108,8 @@ class GenaiEngine:
         return min(max_tokens, limit - len(tokens))
 
     def _generator(self, job: Job, length: int) -> Any:
+        if job.pictures:
+            raise Unsupported("pictures need the batched engine, which this bundle does not run on", "messages")
         if job.min_p or job.top_logprobs is not None:
             raise Unsupported("min_p and logprobs need the batched engine, which this bundle does not run on")
         params = og.GeneratorParams(self._model)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import re
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -25,9 +27,19 @@ class Tokenizer:
         except Exception as error:  # genai raises plain RuntimeError for everything
             raise BundleError(f"onnxruntime-genai cannot read the tokenizer of {bundle}: {error}") from error
 
-    def encode(self, messages: list[dict[str, str]]) -> list[int]:
-        """A conversation's token ids, through the chat template."""
-        return self._tokenizer.encode(render(self._template, messages, self._special)).tolist()  # type: ignore[no-any-return]
+    def encode(self, messages: list[dict[str, str]], places: Mapping[str, list[int]] | None = None) -> list[int]:
+        """A conversation's token ids, through the chat template.
+
+        places: texts that stand for something else, and its tokens; what lies between is encoded piece by piece.
+        """
+        text = render(self._template, messages, self._special)
+        if not places:
+            return self._ids(text)
+        pieces = re.split("(" + "|".join(map(re.escape, places)) + ")", text)
+        return [token for piece in pieces if piece for token in places.get(piece) or self._ids(piece)]
+
+    def _ids(self, text: str) -> list[int]:
+        return self._tokenizer.encode(text).tolist()  # type: ignore[no-any-return]
 
     def text(self, tokens: list[int]) -> str:
         """What some token ids stand for."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import mmap
 import os
+from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -31,6 +32,9 @@ SPIN_MICROSECONDS = 2000
 LOGITS_FROM, MORE_LOGITS = "logits_from", "more_logits"
 """The graph's input for the first position, counted from the end, whose logits are wanted, and their output; bundles
 of before the two have `logits` of the last position alone."""
+
+EMBEDS, EMBEDDING, VISION = "inputs_embeds", "embedding.onnx", "vision.onnx"
+"""What the decoder of a bundle that sees pictures reads in place of ids, and the two graphs that make it."""
 
 MASK_TOKENS = 64
 """The attention mask is as wide as a multiple of this."""
@@ -99,6 +103,8 @@ class Graph:
         except Exception as error:  # a tree of its own that has no common root
             raise BundleError(f"onnxruntime cannot load {bundle.path}: {error}") from error
         inputs = {each.name: each for each in self._session.get_inputs()}
+        self._embedding = self._session_over(bundle.path / EMBEDDING, {}, None) if EMBEDS in inputs else None
+        self._width_of_embeddings = int(inputs[EMBEDS].shape[2]) if EMBEDS in inputs else 0
         keys = inputs["past_key_values.0.key"]
         dtype = np.dtype({"tensor(int8)": np.int8, "tensor(float)": np.float32}[keys.type])
         layers = sum(name.endswith(".key") for name in inputs)
@@ -153,19 +159,20 @@ class Graph:
         positions: int = 1,
         is_long: bool = False,
         halt: Any = None,
+        features: NDArray[np.float32] | None = None,
     ) -> Logits:
         """Logits `[rows, positions, vocabulary]` of the last positions of `ids` `[rows, tokens]`.
 
         Rows lie in the slots from `slot` on; `seen` of each `[rows]` are in its cache already. Several rows must
         have one token each, which is the operator's own limit. The next run writes over what this one returns.
-        Raises Stopped where its halt was used.
+        features: what stands in the places of ids below zero, in their order. Raises Stopped where its halt was used.
         """
         rows, count = ids.shape
         binding = self._binding(slot, rows)
         ends = seen + count
         width = self._width(int(ends.max()), is_long)
         logits = binding.shaped(count, width, positions)
-        binding.ids[:] = ids
+        binding.tokens[:] = ids if self._embedding is None else self._embedded(ids, features)
         np.less(self._numbers[:width], ends[:, None], out=binding.mask, casting="unsafe")
         try:
             self._session.run_with_iobinding(binding.io, halt)
@@ -174,6 +181,18 @@ class Graph:
                 raise Stopped from error
             raise
         return logits
+
+    def _embedded(self, ids: Ids, features: NDArray[np.float32] | None) -> NDArray[np.float32]:
+        if features is None:
+            features = np.zeros((0, self._width_of_embeddings), np.float32)
+        feeds = {"input_ids": ids, "image_features": features}
+        assert self._embedding
+        made: NDArray[np.float32] = self._embedding.run([EMBEDS], feeds)[0]
+        return made
+
+    def tower(self, bundle: Bundle) -> Tower:
+        """The bundle's picture tower, beside this decoder."""
+        return Tower(lambda: self._session_over(bundle.path / VISION, {}, None))
 
     def _width(self, tokens: int, is_long: bool) -> int:
         """Of the attention mask: with room, so that it changes seldom, but on its own side of the switch."""
@@ -191,24 +210,30 @@ class Graph:
                 cache = self.caches.array[layer, part, slot : slot + rows]
                 _bind(io.bind_input, name, cache)
                 _bind(io.bind_output, name.replace("past_key_values", "present"), cache)
-            self._bindings[slot, rows] = Binding(io, rows, self._logits, self.can_tell_more)
+            width = self._width_of_embeddings
+            self._bindings[slot, rows] = Binding(io, rows, self._logits, self.can_tell_more, width)
         return self._bindings[slot, rows]
 
 
 class Binding:
     """What some slots' runs read and write, bound anew only where a shape changes."""
 
-    def __init__(self, io: Any, rows: int, logits: NDArray[np.float32], can_tell_more: bool) -> None:
+    def __init__(self, io: Any, rows: int, logits: NDArray[np.float32], can_tell_more: bool, width: int) -> None:
         self.io, self._rows, self._logits, self._can_tell_more = io, rows, logits, can_tell_more
-        self.ids = self.mask = np.empty((0, 0), np.int64)
+        self._width_of_embeddings = width
+        self.tokens: NDArray[Any] = np.empty((0, 0), np.int64)
+        self.mask = np.empty((0, 0), np.int64)
         self._first = np.zeros(1, np.int64)
         self._wanted = self._logits[:0]
 
     def shaped(self, count: int, width: int, positions: int) -> Logits:
-        """Ids `[rows, count]` and mask `[rows, width]`, bound; where logits `[rows, positions, vocabulary]` will be."""
-        if self.ids.shape[1] != count:
-            self.ids = np.empty((self._rows, count), np.int64)
-            _bind(self.io.bind_input, "input_ids", self.ids)
+        """Tokens `[rows, count]` and mask `[rows, width]`, bound; where logits `[rows, positions, vocabulary]` will be.
+
+        Tokens are ids, or embeddings `[rows, count, width of these]`.
+        """
+        if self.tokens.shape[1] != count:
+            self.tokens = self._empty_tokens(count)
+            _bind(self.io.bind_input, EMBEDS if self._width_of_embeddings else "input_ids", self.tokens)
         if self.mask.shape[1] != width:
             self.mask = np.empty((self._rows, width), np.int64)
             _bind(self.io.bind_input, "attention_mask", self.mask)
@@ -219,6 +244,39 @@ class Binding:
             self._wanted = self._logits[: self._rows * positions].reshape(self._rows, positions, -1)
             _bind(self.io.bind_output, MORE_LOGITS if self._can_tell_more else "logits", self._wanted)
         return self._wanted
+
+    def _empty_tokens(self, count: int) -> NDArray[Any]:
+        if not self._width_of_embeddings:
+            return np.empty((self._rows, count), np.int64)
+        return np.empty((self._rows, count, self._width_of_embeddings), np.float32)
+
+
+class Tower:
+    """A bundle's picture tower, in memory while it is used. opened: makes its session."""
+
+    def __init__(self, opened: Callable[[], Any]) -> None:
+        self._opened = opened
+        self._session: Any = None
+
+    def run(self, crop: NDArray[np.float32], halt: Any = None) -> NDArray[np.float32]:
+        """A crop `[3, size, size]` as a picture without any: `[1 + side * (side + 1), width]`, the separator first.
+
+        Raises Stopped where its halt was used.
+        """
+        if self._session is None:
+            self._session = self._opened()
+        feeds = {"pixel_values": crop[None, None], "image_sizes": np.zeros((1, 2), np.int64)}
+        try:
+            made: NDArray[np.float32] = self._session.run(["image_features"], feeds, halt)[0]
+        except Exception as error:
+            if halt is not None and halt.terminate:
+                raise Stopped from error
+            raise
+        return made
+
+    def release(self) -> None:
+        """Give its memory back; the next picture loads it again."""
+        self._session = None
 
 
 def _bind(bind: Any, name: str, array: NDArray[Any]) -> None:

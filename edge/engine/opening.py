@@ -10,7 +10,7 @@ from edge.errors import ConfigError
 
 
 def open_engine(bundle: Path, options: Options) -> TextEngine:
-    """The engine for a bundle that was verified: our own for text on the CPU, onnxruntime-genai for all else."""
+    """The engine for a bundle that was verified: our own on the CPU, onnxruntime-genai for all else."""
     kind = options.kind if options.kind != "auto" else _best(bundle, options.provider)
     if kind == "genai":
         from edge.engine.genai import GenaiEngine
@@ -24,6 +24,4 @@ def open_engine(bundle: Path, options: Options) -> TextEngine:
 
 
 def _best(bundle: Path, provider: str) -> EngineKind:
-    manifest = read_manifest(bundle)
-    is_ours = provider == manifest.provider == "cpu" and "vision" not in manifest.capabilities
-    return "batched" if is_ours else "genai"
+    return "batched" if provider == read_manifest(bundle).provider == "cpu" else "genai"

@@ -56,7 +56,7 @@ def keys_of(tokens: Sequence[int], is_long: bool) -> Iterator[Key]:
     key = b"long" if is_long else b"short"
     cuts = range(0, len(tokens) + 1, BLOCK_TOKENS)
     for start, stop in pairwise(cuts):
-        key = hashlib.blake2b(key + np.array(tokens[start:stop], np.int32).tobytes(), digest_size=16).digest()
+        key = hashlib.blake2b(key + np.array(tokens[start:stop], np.int64).tobytes(), digest_size=16).digest()
         yield key
 
 

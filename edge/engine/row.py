@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +13,9 @@ from edge.engine.drafting import Draft
 from edge.engine.sampling import Sampler, described
 from edge.engine.stop_text import StopText
 from edge.errors import EngineFailed
+
+if TYPE_CHECKING:
+    from edge.engine.vision import Seen
 
 
 class Texts(Protocol):
@@ -63,6 +66,7 @@ class Row:
         self.cached_tokens = 0
         self.is_long = False
         self.finish_reason: str | None = None
+        self.pictures: list[Seen] = []
         self._texts, self._stops, self._guide = texts, stops, guide
         self._sampler = Sampler(job, prompt, vocabulary)
         self._stream, self._stop_text = texts.stream(), StopText(job.stop)
@@ -79,6 +83,19 @@ class Row:
     def completion_tokens(self) -> int:
         """Tokens of the answer so far."""
         return len(self.tokens) - self.prompt_tokens
+
+    def unseen(self, count: int) -> Seen | None:
+        """The first picture among the next tokens to be read that was not looked at."""
+        stop = self.seen + count
+        near = (each for each in self.pictures if each.start < stop and each.end > self.seen)
+        return next((each for each in near if each.features is None), None)
+
+    def features(self, count: int) -> NDArray[np.float32] | None:
+        """What stands in the places of pictures among the next tokens, `[places, width]`; None where there are none."""
+        stop = self.seen + count
+        near = (each for each in self.pictures if each.start < stop and each.end > self.seen)
+        parts = [each.part(self.seen, stop) for each in near]
+        return np.concatenate(parts) if parts else None
 
     def begin(self) -> None:
         """Its time starts now."""
@@ -140,4 +157,5 @@ class Row:
             now - first,
             self.cached_tokens,
             self._logprobs,
+            [each.tokens for each in self.pictures],
         )

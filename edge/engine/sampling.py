@@ -19,14 +19,14 @@ Row = NDArray[np.float32]
 
 
 class Sampler:
-    """The options of one job and where its dice stand. prompt: its token ids."""
+    """The options of one job and where its dice stand. prompt: its token ids; those below zero are a picture's."""
 
     def __init__(self, job: Job, prompt: Sequence[int], vocabulary: int) -> None:
         self._job = job
         self._dice = np.random.Generator(np.random.PCG64(job.seed))
         self._said = np.zeros(vocabulary, np.bool_) if job.repetition_penalty != 1 else None
         if self._said is not None:
-            self._said[list(prompt)] = True
+            self._said[[token for token in prompt if token >= 0]] = True
 
     def choose(self, logits: Row, allowed: NDArray[np.bool_] | None = None) -> int:
         """The next token from `[vocabulary]` logits, which may be written to. ValueError where they are not numbers."""

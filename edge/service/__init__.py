@@ -14,7 +14,7 @@ from edge.config import Settings
 from edge.errors import BadRequest, BrokerError, Cancelled, Fault
 from edge.journal import Journal, Known
 from edge.memory import give_back_memory
-from edge.messages import Cancel, Message, Request
+from edge.messages import Cancel, Chunk, Message, Request
 from edge.service.admission import Admission, repeats
 from edge.service.announcements import Announcements, status_message
 from edge.service.answering import Answering
@@ -25,6 +25,7 @@ from edge.service.pace import Pace
 from edge.service.protocols import Engine, Transport
 from edge.service.queue import Queue, stopping
 from edge.service.replies import Replies
+from edge.service.uploads import Uploads
 from edge.systemd import Notifier
 from edge.telemetry import Source
 from edge.telemetry.inference import Inference
@@ -33,6 +34,8 @@ __all__ = ["Engine", "Service", "Transport", "status_message"]
 
 log = logging.getLogger(__name__)
 
+Understood = Request | Cancel | Chunk | Fault | None
+"""What a message asks for: None where it is not for us."""
 BATCH_MAX = 64
 """Messages that share one write to the disk."""
 OUTBOX_SECONDS = 2.0
@@ -67,6 +70,7 @@ class Service:
         )
         if settings.limits.stop_unheard:
             self._replies.unheard = lambda waiting: self._answering.interrupt(waiting, Cancelled("nobody listens"))
+        self._uploads = Uploads(settings.limits.picture_bytes, self._replies.refuse)
         self._notifier = Notifier()
         self._stopping = asyncio.Event()
 
@@ -120,6 +124,7 @@ class Service:
         """Refuse the waiting ones, let the running answers end, say goodbye."""
         self._notifier.stopping("finishing what is being answered")
         self._announcements.tell("stopping")
+        self._uploads.close()
         for waiting in self._queue.close():
             self._replies.end(waiting, messages.refusal(stopping()))
         await self._let_running_end()
@@ -165,7 +170,7 @@ class Service:
 
     async def _take(self, batch: list[Message]) -> None:
         """Messages in their order; whatever is wrong with one is its sender's to know and never ours to fall over."""
-        understood = [(message, self._understood(message)) for message in batch]
+        understood = [each for message in batch if (each := self._completed(message, self._understood(message)))]
         known = await self._ledger.read(lambda journal: list(repeats(journal, understood)))
         for (message, what), before in zip(understood, known, strict=True):
             if isinstance(what, Fault):  # not raised, since its traceback and this batch would keep each other
@@ -176,13 +181,20 @@ class Service:
                 self._cancel(what)
         await self._ledger.settled()
 
+    def _completed(self, message: Message, what: Understood) -> tuple[Message, Understood] | None:
+        """A message with what it asks for; of chunks the whole that they make, None before their last."""
+        if not isinstance(what, Chunk):
+            return message, what
+        whole = self._uploads.add(what)
+        return None if whole is None else (whole, self._understood(whole))
+
     def _admit(self, message: Message, request: Request, before: Known | None) -> None:
         try:
             self._admission.admit(message, request, before)
         except Fault as fault:
             self._replies.refuse(message, fault)
 
-    def _understood(self, message: Message) -> Request | Cancel | Fault | None:
+    def _understood(self, message: Message) -> Understood:
         """What a message asks for; None where it is not for us."""
         try:
             kind = self._topics.parse(message.topic).kind
@@ -191,7 +203,9 @@ class Service:
             return None
         try:
             if kind == "request":
-                return messages.parse_request(message, self._topics, self._settings.limits.payload_bytes)
+                return self._admission.parse(message)
+            if kind == "chunk":
+                return messages.parse_chunk(message, self._topics, self._settings.limits.picture_bytes)
             return messages.parse_cancel(message, self._topics) if kind == "cancel" else None
         except Fault as fault:
             return fault.with_traceback(None)  # which would keep this batch alive until the next collection

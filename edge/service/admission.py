@@ -9,9 +9,11 @@ from dataclasses import replace
 from edge import journal, messages
 from edge.bundle import Manifest
 from edge.config import Settings
-from edge.errors import EngineFailed, Fault, NotFound, Unavailable
+from edge.errors import EngineFailed, Fault, NotFound, TooLarge, Unavailable, Unsupported
 from edge.journal import Entry, Journal, JournalError, Known, Moment
 from edge.messages import Message, Request
+from edge.pictures import tokens_at_most
+from edge.service import picture_files
 from edge.service.answering import ATTEMPTS_MAX
 from edge.service.clock import now
 from edge.service.ledger import Ledger
@@ -28,7 +30,8 @@ class Admission:
     def __init__(
         self, settings: Settings, manifest: Manifest, topics: Topics, queue: Queue, ledger: Ledger, replies: Replies
     ) -> None:
-        self._limits, self._model, self._topics = settings.limits, manifest.name, topics
+        self._limits, self._manifest, self._topics = settings.limits, manifest, topics
+        self._with_pictures = settings.limits.picture_bytes if manifest.pictures else 0
         self._queue, self._ledger, self._replies = queue, ledger, replies
         self.is_ready = False
 
@@ -53,7 +56,8 @@ class Admission:
         """A request that an earlier daemon accepted: once more into the queue, or ended where that makes no sense."""
         gone = Moment.now().since(entry.accepted)
         try:
-            request = messages.parse_request(entry.message, self._topics, self._limits.payload_bytes)
+            request = self.parse(entry.message)
+            self._check_pictures(request)
         except (Fault, ValueError) as error:  # other limits, or another fleet, than when it was accepted
             log.warning("request %s cannot be answered any more: %s", entry.id, error)
             self._ledger.write(journal.withdraw(entry.number))
@@ -69,10 +73,35 @@ class Admission:
         self._queue.written(waiting)
         return None
 
+    def parse(self, message: Message) -> Request:
+        """A message as a request, within this board's limits; raises Fault."""
+        return messages.parse_request(message, self._topics, self._limits.payload_bytes, self._with_pictures)
+
     def _check(self, request: Request) -> None:
-        wanted = request.chat.model
-        if wanted is not None and wanted != self._model:
-            raise NotFound(f"this board serves {self._model}, not {wanted[:100]!r}", "model")
+        wanted, served = request.chat.model, self._manifest.name
+        if wanted is not None and wanted != served:
+            raise NotFound(f"this board serves {served}, not {wanted[:100]!r}", "model")
+        self._check_pictures(request)
+
+    def _check_pictures(self, request: Request) -> None:
+        """Fetch those that lie here, and count what all of them may cost; raises Fault where that is too much."""
+        images, seen = request.chat.images(), self._manifest.pictures
+        if not images:
+            return
+        if seen is None:
+            raise Unsupported(f"{self._manifest.name} reads text alone, no pictures", "messages")
+        crops = (min(picture.crops_max, seen.crops_max) for picture in request.chat.pictures())
+        tokens, room = sum(tokens_at_most(count, seen.side_tokens) for count in crops), self._manifest.context_length
+        if tokens >= room:
+            raise TooLarge(
+                f"these pictures may take {tokens} tokens, but the context holds {room} with text and answer;"
+                " ask for less detail, or with fewer of them",
+                "messages",
+            )
+        for image in images:
+            if image.file_name is not None:
+                folder, most = self._limits.picture_folder, self._limits.picture_bytes
+                image.fill(picture_files.read(folder, image.file_name, most))
 
     def _repeat(self, request: Request, known: Known) -> None:
         log.info("request %s came again; it is not answered twice", request.address.id)

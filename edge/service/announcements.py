@@ -6,6 +6,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Sequence
+from typing import Any
 
 from edge import __version__, messages
 from edge.bundle import Manifest
@@ -52,7 +53,7 @@ class Announcements:
 
     def _info(self) -> Message:
         manifest, limits = self._manifest, self._settings.limits
-        body = {
+        body: dict[str, Any] = {
             "version": __version__,
             "wire_version": messages.WIRE_VERSION,
             "model": manifest.name,
@@ -65,6 +66,8 @@ class Announcements:
             "payload_bytes": limits.payload_bytes,
             "queue_length": limits.queue_length,
         }
+        if manifest.pictures:
+            body |= {"picture_bytes": limits.picture_bytes, "crops_max": manifest.pictures.crops_max}
         return messages.retained(self._topics.info, body)
 
 

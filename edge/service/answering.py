@@ -146,4 +146,5 @@ def job_of(waiting: Waiting, max_tokens: int) -> Job:
         guidance=schema,
         may_be_text=may_be_text,
         top_logprobs=chat.top_logprobs if chat.logprobs else None,
+        pictures=chat.pictures(),
     )

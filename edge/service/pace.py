@@ -10,6 +10,8 @@ from dataclasses import dataclass
 
 from edge.messages import Outcome, Request
 
+CROP_BYTES = 2000
+"""A crop of a picture is as much work as so much text: its tokens, and the tower that makes them."""
 RECENT = 16
 """Answers that are looked at."""
 
@@ -54,5 +56,6 @@ class Pace:
 
 
 def prompt_bytes(request: Request) -> int:
-    """Of all texts of a conversation; a template's own are in the rate."""
-    return max(1, sum(len(turn["content"].encode()) for turn in request.chat.conversation()))
+    """Of all texts of a conversation, and what its pictures are worth; a template's own are in the rate."""
+    text = sum(len(turn["content"].encode()) for turn in request.chat.conversation())
+    return max(1, text + CROP_BYTES * sum(picture.crops_max + 1 for picture in request.chat.pictures()))

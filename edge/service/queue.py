@@ -65,7 +65,12 @@ class Waiting:
         return replace(
             outcome,
             text="".join(self.text),
-            usage=Usage(finished.prompt_tokens, finished.completion_tokens, finished.cached_tokens),
+            usage=Usage(
+                finished.prompt_tokens,
+                finished.completion_tokens,
+                finished.cached_tokens,
+                tuple(finished.picture_tokens),
+            ),
             logprobs=finished.logprobs,
             timings=self._timings(finished),
             index=self.index,

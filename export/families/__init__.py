@@ -6,10 +6,10 @@ A new family is a new file here, its entry in `FAMILIES`, a skeleton (`make skel
 from __future__ import annotations
 
 from export.errors import UnsupportedError
-from export.families import llama, phi3
+from export.families import llama, phi3, phi3_v
 from export.families.base import Family
 
-FAMILIES: tuple[Family, ...] = (llama.FAMILY, phi3.FAMILY)
+FAMILIES: tuple[Family, ...] = (llama.FAMILY, phi3.FAMILY, phi3_v.FAMILY)
 
 
 def family_of(architecture: str) -> Family:

@@ -21,6 +21,7 @@ class Family:
     linear: every weight matrix of a layer, by its module name, in the order of the layer.
     packed: by the name of a packed projection, the parts that it holds one after the other.
     skeleton: the graph's file in export/skeletons.
+    sees_pictures: whether a picture tower stands before the decoder, which reads embeddings then.
     trace_class, trace_config: the Transformers classes that `make skeletons` traces.
     """
 
@@ -33,6 +34,7 @@ class Family:
     genai_type: str
     skeleton: str
     packed: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    sees_pictures: bool = False
 
     def apart(self) -> Family:
         """The family with each packed projection as its parts: what is left then is a Llama's layer."""
