@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import base64
 import json
 import signal
 import sys
@@ -14,6 +15,7 @@ from typing import Any
 from edge.client import Client
 from edge.config import Settings, load_settings
 from edge.errors import ConfigError
+from edge.pictures import CROPS, MEDIA_TYPES, media_type
 from edge.topics import Topics
 
 EXIT_STATUS = {200: 0, 408: 4, 499: 130, 503: 75}
@@ -28,6 +30,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--stream", action=argparse.BooleanOptionalAction, default=True, help="print as it comes (default)"
     )
     parser.add_argument("--system", metavar="TEXT", help="a system prompt")
+    parser.add_argument(
+        "--image", metavar="FILE", type=Path, action="append", default=[], help="a picture to ask about; again for more"
+    )
+    parser.add_argument("--detail", choices=list(CROPS), help="how closely to look at the pictures (default: auto)")
     parser.add_argument("--json-schema", metavar="FILE", type=Path, help="hold the answer to this JSON schema")
     parser.add_argument("--max-tokens", type=int, metavar="N", help="length of the answer")
     parser.add_argument("--temperature", type=float, metavar="T", help="0 (default) is greedy")
@@ -48,7 +54,8 @@ def build_request(options: argparse.Namespace) -> dict[str, Any]:
     prompt = options.prompt if options.prompt not in (None, "-") else sys.stdin.read()
     if not prompt.strip():
         raise ConfigError("nothing was asked: give the question as an argument or pipe it in")
-    request: dict[str, Any] = {"id": uuid.uuid4().hex[:12], "prompt": prompt, "stream": options.stream}
+    request: dict[str, Any] = {"id": uuid.uuid4().hex[:12], "stream": options.stream}
+    request |= {"messages": [shown(options.image, options.detail, prompt)]} if options.image else {"prompt": prompt}
     request["deadline_ms"] = int(options.timeout * 1000)
     for name in ("system", "max_tokens", "temperature", "seed"):
         if getattr(options, name) is not None:
@@ -59,6 +66,25 @@ def build_request(options: argparse.Namespace) -> dict[str, Any]:
             "json_schema": {"schema": read_schema(options.json_schema)},
         }
     return request
+
+
+def shown(files: list[Path], detail: str | None, prompt: str) -> dict[str, Any]:
+    """A turn with pictures before the question."""
+    looked_at = {"detail": detail} if detail else {}
+    images = [{"type": "image_url", "image_url": {"url": data_uri(file), **looked_at}} for file in files]
+    return {"role": "user", "content": [*images, {"type": "text", "text": prompt}]}
+
+
+def data_uri(file: Path) -> str:
+    """A picture's bytes as a URI; ConfigError where it is none that boards read."""
+    try:
+        data = file.read_bytes()
+    except OSError as error:
+        raise ConfigError(f"{file} cannot be read: {error.strerror}") from error
+    kind = media_type(data)
+    if kind is None:
+        raise ConfigError(f"{file} is none of {', '.join(MEDIA_TYPES)}")
+    return f"data:{kind};base64,{base64.b64encode(data).decode()}"
 
 
 def read_schema(path: Path) -> dict[str, Any]:
@@ -135,6 +161,6 @@ def summary(reply: dict[str, Any]) -> str:
     made, seconds = usage["completion_tokens"], times["decode_seconds"]
     first = times["first_token_seconds"]
     rate = f"{made / seconds:.1f} tokens/s" if seconds else "no tokens"
-    return (
-        f"{usage['prompt_tokens']} + {made} tokens, first after {first or 0:.2f} s, {rate} ({reply['finish_reason']})"
-    )
+    seen = f" ({sum(usage['picture_tokens'])} of pictures)" if "picture_tokens" in usage else ""
+    tokens = f"{usage['prompt_tokens']}{seen} + {made} tokens"
+    return f"{tokens}, first after {first or 0:.2f} s, {rate} ({reply['finish_reason']})"

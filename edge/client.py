@@ -11,7 +11,7 @@ from typing import Any
 
 from edge.config import Broker
 from edge.errors import BrokerError
-from edge.messages import JSON, Message, dumps
+from edge.messages import CHUNK_BYTES, JSON, Message, chunks, dumps
 from edge.mqtt import MqttTransport
 from edge.topics import Topics
 
@@ -62,12 +62,22 @@ class Client:
     async def ask(self, request: Mapping[str, Any]) -> AsyncIterator[dict[str, Any]]:
         """Publish a request as JSON; yield its messages, the terminal `reply` last."""
         name = str(request.get("id") or uuid.uuid4().hex[:12])
-        self.publish(self.topics.request(self.name), dumps({**request, "id": name}), JSON)
+        self.send(dumps({**request, "id": name}), name)
         async for body in self.replies():
             if body.get("id") == name:
                 yield body
                 if body["type"] == "reply":
                     return
+
+    def send(self, payload: bytes, name: str) -> None:
+        """Publish a request's JSON, in chunks where it is large. name: its id."""
+        assert self._transport is not None
+        if len(payload) <= min(CHUNK_BYTES, self._transport.maximum_packet_size // 2):
+            return self.publish(self.topics.request(self.name), payload, JSON)
+        topic, is_v5 = self.topics.chunk(self.name), self._broker.protocol == "5"
+        for piece, properties in chunks(payload, name, is_v5):
+            self._transport.publish(Message(topic, piece, 1, content_type=JSON, user_properties=properties))
+        return None
 
     async def replies(self) -> AsyncIterator[dict[str, Any]]:
         """What arrives, as JSON objects."""

@@ -6,9 +6,11 @@ MQTT 3.1.1 has the same in the payload (`response_topic`, `id`, `deadline_ms`).
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import json
 import uuid
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any, ClassVar, Literal, NamedTuple
 
@@ -287,6 +289,22 @@ def parse_chunk(message: Message, topics: Topics, bytes_max: int) -> Chunk:
     )
     asker = replace(request, payload=dumps({"id": head.upload}), content_type=JSON, user_properties=())
     return Chunk(place.client, **dict(head), data=data, request=request, asker=asker)
+
+
+CHUNK_BYTES = 96 << 10
+"""Of a payload in one chunk: less than brokers commonly take, in base64 too."""
+
+
+def chunks(whole: bytes, upload: str, in_properties: bool) -> Iterator[tuple[bytes, tuple[tuple[str, str], ...]]]:
+    """A payload in chunks, each with its user properties; without them (MQTT 3.1.1) the same is in JSON."""
+    pieces = [whole[start : start + CHUNK_BYTES] for start in range(0, len(whole), CHUNK_BYTES)]
+    same = {"upload": upload, "count": len(pieces), "total": len(whole), "sha256": hashlib.sha256(whole).hexdigest()}
+    for index, piece in enumerate(pieces):
+        head = {**same, "index": index}
+        if in_properties:
+            yield piece, tuple((name, str(value)) for name, value in head.items())
+        else:
+            yield dumps({**head, "data": base64.b64encode(piece).decode()}), ()
 
 
 def queued(address: Address, place: int, seconds: float) -> Message:

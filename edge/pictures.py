@@ -6,6 +6,7 @@ Source: InternLM-XComposer2-4KHD (arXiv:2404.06512), as Phi-3-vision's processor
 from __future__ import annotations
 
 import math
+import re
 import uuid
 from typing import Literal
 
@@ -13,6 +14,8 @@ Detail = Literal["low", "auto", "high"]
 CROPS: dict[Detail, int] = {"low": 1, "auto": 4, "high": 16}
 """Crops at most, beside the whole picture, by the OpenAI API's word for it."""
 MEDIA_TYPES = ("image/jpeg", "image/png", "image/webp")
+MAGIC = re.compile(rb"(?P<jpeg>\xff\xd8\xff)|(?P<png>\x89PNG\r\n\x1a\n)|(?P<webp>RIFF....WEBP)", re.DOTALL)
+"""How the three begin."""
 
 
 def layout(width: int, height: int, crops_max: int, crop_size: int) -> tuple[int, int]:
@@ -36,6 +39,12 @@ def tokens_of(rows: int, columns: int, side_tokens: int) -> int:
 def tokens_at_most(crops_max: int, side_tokens: int) -> int:
     """What a picture of whatever shape may cost: the tallest has the most lines."""
     return tokens_of(crops_max, 1, side_tokens)
+
+
+def media_type(data: bytes) -> str | None:
+    """What a picture is by its first bytes; None for what boards do not read."""
+    found = MAGIC.match(data)
+    return found and f"image/{found.lastgroup}"
 
 
 def new_place() -> str:

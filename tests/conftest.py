@@ -32,6 +32,14 @@ def bundle() -> Path:
     return path
 
 
+@pytest.fixture(scope="session")
+def vision_bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A bundle that sees pictures: Phi-3.5-vision made small, random weights in float32, its real tokenizer."""
+    from tests.export import small_vision
+
+    return small_vision.export(tmp_path_factory.mktemp("vision"))
+
+
 @pytest.fixture(autouse=True)
 def clean_settings(monkeypatch: pytest.MonkeyPatch) -> None:
     """No test sees the settings of whoever runs it."""

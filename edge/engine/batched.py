@@ -9,7 +9,7 @@ from __future__ import annotations
 import threading
 import time
 from collections import Counter, deque
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from itertools import groupby
 from pathlib import Path
@@ -27,7 +27,7 @@ from edge.engine.prefix_files import SHIPPED, PrefixFiles
 from edge.engine.row import Row
 from edge.engine.slots import Slots
 from edge.engine.tempo import Tempo
-from edge.errors import BadRequest, EngineFailed, Fault, TooLarge, Unsupported
+from edge.errors import EngineFailed, Fault, TooLarge, Unsupported
 
 if TYPE_CHECKING:
     from edge.engine.vision import Seen, Vision
@@ -132,24 +132,23 @@ class BatchedEngine:
 
     def _row(self, job: Job, given: list[int] | None) -> Row:
         """A job with its prompt's tokens; TooLarge where there is no room for an answer."""
-        pictures = self._pictures(job)
-        places = {place: [seen.token] * seen.tokens for place, seen in pictures.items()}
-        tokens = list(given or self._tokenizer.encode(job.messages, places))
-        find_places(tokens, pictures.values())
+        tokens, pictures = self._prompt(job, given)
         limit = min(self._manifest.context_length, self._budget_tokens)
         if len(tokens) >= limit:
             raise TooLarge(f"the prompt has {len(tokens)} tokens, but the context holds {limit} with the answer")
         room = min(job.max_tokens, limit - len(tokens))
         stops = set() if job.ignore_eos else set(self._manifest.stop_token_ids)
         row = Row(job, tokens, room, self._tokenizer, self._graph.vocabulary, stops, self._guide(job))
-        row.pictures = list(pictures.values())
+        row.pictures = pictures
         return row
 
-    def _pictures(self, job: Job) -> dict[str, Seen]:
-        """A job's pictures by what stands for them in its messages."""
-        if job.pictures and self._vision is None:
+    def _prompt(self, job: Job, given: list[int] | None) -> tuple[list[int], list[Seen]]:
+        """What a row reads, and the pictures in it."""
+        if not job.pictures:
+            return list(given or self._tokenizer.encode(job.messages)), []
+        if self._vision is None:
             raise Unsupported(f"{self._manifest.name} reads text alone, no pictures", "messages")
-        return {each.place: self._vision.seen(each) for each in job.pictures} if self._vision else {}
+        return self._vision.prompt(job, self._tokenizer.encode)
 
     def _guide(self, job: Job) -> Guide | None:
         if job.guidance is None:
@@ -324,17 +323,6 @@ class BatchedEngine:
             self._eased = time.monotonic()
             if budget.is_short_of_memory():
                 self._prefixes.shrink(self._prefixes.bytes // 2)
-
-
-def find_places(tokens: list[int], pictures: Iterable[Seen]) -> None:
-    """Tell each picture where it is in a prompt; BadRequest where the chat template left it out."""
-    place = 0
-    for seen in pictures:
-        try:
-            seen.start = tokens.index(seen.token, place)
-        except ValueError:
-            raise BadRequest("the model's chat template leaves a picture out", "messages") from None
-        place = seen.end
 
 
 def opened_prefixes(bundle: Bundle, options: Options, graph: Graph) -> Prefixes:

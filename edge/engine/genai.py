@@ -8,7 +8,9 @@ import time
 from collections import deque
 from collections.abc import Generator, Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 os.environ["ORT_DISABLE_TELEMETRY"] = "1"  # before the import: the wheels phone home otherwise
 
@@ -20,6 +22,9 @@ from edge.engine.genai_tokenizer import Tokenizer
 from edge.engine.guidance import grammar
 from edge.engine.stop_text import StopText
 from edge.errors import BadRequest, BundleError, EngineFailed, Fault, TooLarge, Unsupported
+
+if TYPE_CHECKING:
+    from edge.engine.vision import Seen
 
 SESSION_OPTIONS: dict[str, dict[str, Any]] = {
     "cpu": {},
@@ -91,14 +96,48 @@ class GenaiEngine:
 
     def _answer(self, job: Job, tokens: list[int] | None) -> Answer:
         """Prompt to tokens, prefill in slices, decode a token at a time."""
-        tokens = tokens or self._tokenizer.encode(job.messages)
-        room = self._room(tokens, job.max_tokens)
         started = time.monotonic()
+        tokens, pictures = self._prompt(job, tokens)
+        room = self._room(tokens, job.max_tokens)
         generator = self._generator(job, len(tokens) + room)
-        whole = yield from self._prefill(job, generator, tokens)
+        if pictures:
+            generator.set_inputs(self._inputs(tokens, pictures))
+            whole = True
+        else:
+            whole = yield from self._prefill(job, generator, tokens)
         prefilled = time.monotonic()
         count, reason = (yield from self._decode(job, generator, room)) if whole else (0, "cancelled")
-        return Finished(reason, len(tokens), count, prefilled - started, time.monotonic() - prefilled)
+        times = prefilled - started, time.monotonic() - prefilled
+        return Finished(reason, len(tokens), count, *times, picture_tokens=[each.tokens for each in pictures])
+
+    def _prompt(self, job: Job, given: list[int] | None) -> tuple[list[int], list[Seen]]:
+        """A prompt's tokens, and the pictures in it."""
+        if not job.pictures:
+            return given or self._tokenizer.encode(job.messages), []
+        if self._manifest.pictures is None:
+            raise Unsupported(f"{self._manifest.name} reads text alone, no pictures", "messages")
+        from edge.engine.vision import prompt_of
+
+        return prompt_of(job, self._tokenizer.encode, self._manifest.pictures)
+
+    def _inputs(self, tokens: list[int], pictures: list[Seen]) -> Any:
+        """What the model reads where there are pictures, all at once: its tower is run within.
+
+        Its own processor has one number of crops for all pictures, so that ours does the cutting.
+        """
+        assert self._manifest.pictures
+        crops = [each.crops() for each in pictures]
+        most, size = max(map(len, crops)), self._manifest.pictures.crop_size
+        kind = np.float16 if self._manifest.provider == "cuda" else np.float32
+        pixels = np.zeros((len(crops), most, 3, size, size), kind)
+        for place, its in zip(pixels, crops, strict=True):
+            place[: len(its)] = its
+        inputs = og.NamedTensors()
+        inputs["input_ids"] = np.array([[token if token >= 0 else -1 for token in tokens]], np.int32)
+        inputs["pixel_values"] = pixels
+        inputs["image_sizes"] = np.array([(each.rows * size, each.columns * size) for each in pictures], np.int64)
+        inputs["num_image_tokens"] = np.array([each.tokens for each in pictures], np.int64)
+        return inputs
 
     def _room(self, tokens: list[int], max_tokens: int) -> int:
         """How many tokens the answer may have; TooLarge where the context has none left."""
@@ -108,8 +147,6 @@ class GenaiEngine:
         return min(max_tokens, limit - len(tokens))
 
     def _generator(self, job: Job, length: int) -> Any:
-        if job.pictures:
-            raise Unsupported("pictures need the batched engine, which this bundle does not run on", "messages")
         if job.min_p or job.top_logprobs is not None:
             raise Unsupported("min_p and logprobs need the batched engine, which this bundle does not run on")
         params = og.GeneratorParams(self._model)

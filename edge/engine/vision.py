@@ -11,20 +11,21 @@ import base64
 import binascii
 import hashlib
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from edge.bundle import Pictures
-from edge.engine import Picture
+from edge.engine import Job, Picture
 from edge.engine.crops import crops_of, size_of
 from edge.errors import BadRequest
 from edge.pictures import layout, tokens_of
 
 FEATURE_BYTES_MAX = 64 << 20
 """Of pictures that were looked at lately: eight of four crops."""
+Encode = Callable[[list[dict[str, str]], Mapping[str, list[int]]], list[int]]
 Features = NDArray[np.float32]
 """What the decoder reads in the place of tokens, `[tokens, width]`."""
 
@@ -69,10 +70,14 @@ class Seen:
         assert self.features is not None
         return self.features[max(0, start - self.start) : max(0, stop - self.start)]
 
+    def crops(self) -> Features:
+        """`[1 + crops, 3, size, size]`; BadRequest where the picture is damaged."""
+        return crops_of(self._data, self._crops_max, self._pictures)
+
     def look(self, run: Callable[[Features], Features]) -> None:
         """One crop further; `features` are there when all are seen."""
         if self._crops is None:
-            self._crops = crops_of(self._data, self._crops_max, self._pictures)
+            self._crops = self.crops()
         self._parts.append(run(self._crops[len(self._parts)]))
         if len(self._parts) == len(self._crops):
             side = self._pictures.side_tokens
@@ -95,6 +100,37 @@ def arranged(parts: list[Features], rows: int, columns: int, side: int) -> Featu
     return np.concatenate([closed.reshape(-1, width), parts[0]])
 
 
+def prompt_of(job: Job, encode: Encode, pictures: Pictures) -> tuple[list[int], list[Seen]]:
+    """The tokens of a job with pictures, and these in the order of their places.
+
+    encode: `Tokenizer.encode`. Raises BadRequest and TooLarge where a picture is none that can be.
+    """
+    seen = {each.place: seen_of(each, pictures) for each in job.pictures}
+    tokens = encode(job.messages, {place: [each.token] * each.tokens for place, each in seen.items()})
+    find_places(tokens, seen.values())
+    return tokens, list(seen.values())
+
+
+def seen_of(picture: Picture, pictures: Pictures) -> Seen:
+    """A job's picture, its header read; BadRequest and TooLarge where it is none that can be."""
+    try:
+        data = base64.b64decode(picture.data, validate=True)
+    except (binascii.Error, ValueError) as error:
+        raise BadRequest(f"a picture is not base64: {error}", "image_url") from error
+    return Seen(data, min(picture.crops_max, pictures.crops_max), pictures)
+
+
+def find_places(tokens: list[int], pictures: Iterable[Seen]) -> None:
+    """Tell each picture where it is in a prompt; BadRequest where the chat template left it out."""
+    place = 0
+    for seen in pictures:
+        try:
+            seen.start = tokens.index(seen.token, place)
+        except ValueError:
+            raise BadRequest("the model's chat template leaves a picture out", "messages") from None
+        place = seen.end
+
+
 class Vision:
     """The pictures that an engine looks at, and those that it has looked at lately."""
 
@@ -104,13 +140,9 @@ class Vision:
         self.looked = 0
         """Crops that went through the tower."""
 
-    def seen(self, picture: Picture) -> Seen:
-        """A job's picture, its header read; BadRequest and TooLarge where it is none that can be."""
-        try:
-            data = base64.b64decode(picture.data, validate=True)
-        except (binascii.Error, ValueError) as error:
-            raise BadRequest(f"a picture is not base64: {error}", "image_url") from error
-        return Seen(data, min(picture.crops_max, self._pictures.crops_max), self._pictures)
+    def prompt(self, job: Job, encode: Encode) -> tuple[list[int], list[Seen]]:
+        """As `prompt_of`."""
+        return prompt_of(job, encode, self._pictures)
 
     def look(self, seen: Seen, halt: Any) -> None:
         """One crop of a picture, or all of it where it was looked at lately."""

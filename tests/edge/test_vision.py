@@ -1,0 +1,176 @@
+"""The batched engine with a small model that sees: what it makes of pictures, and what goes on beside them."""
+
+from __future__ import annotations
+
+import base64
+
+import numpy as np
+import onnxruntime
+import pytest
+
+from edge.bundle import read_manifest
+from edge.engine import Finished, Job, Options, Picture, TextEngine, answer
+from edge.engine.batched import BatchedEngine
+from edge.engine.crops import crops_of
+from edge.engine.genai import GenaiEngine
+from edge.engine.vision import Seen
+from edge.errors import BadRequest, TooLarge
+from tests.pictures import encoded, photograph
+
+PLAIN = Options(prefix_bytes=0, drafts=False)
+
+
+@pytest.fixture(scope="module")
+def engine(vision_bundle) -> BatchedEngine:
+    """One for all tests, without what would make an answer depend on those before it."""
+    return BatchedEngine(vision_bundle, PLAIN)
+
+
+def shown(number: int, *seeds: int, crops: int = 4, question: str = "What is this?", **options: object) -> Job:
+    """A question about pictures, the same for the same seeds."""
+    pictures = [picture(seed, crops) for seed in seeds]
+    places = "\n".join(each.place for each in pictures)
+    message = {"role": "user", "content": f"{places}\n{question}"}
+    return Job(number, [message], 8, pictures=pictures, ignore_eos=True, **options)
+
+
+def picture(seed: int, crops: int = 4) -> Picture:
+    """One of two shapes."""
+    data = encoded(photograph(*((400, 300), (200, 500))[seed % 2], seed), "PNG")
+    return Picture(f"<|picture {seed}|>", base64.b64encode(data).decode(), crops)
+
+
+def likely(engine: TextEngine, job: Job) -> list[tuple[str, float]]:
+    """The likeliest first tokens and their logprobs."""
+    finished = answer(engine, job)
+    assert finished.logprobs is not None
+    return [(each["token"], each["logprob"]) for each in finished.logprobs[0]["top_logprobs"]]
+
+
+def said(engine: TextEngine, job: Job) -> str:
+    """An answer's text."""
+    text: list[str] = []
+    answer(engine, job, text.append)
+    return "".join(text)
+
+
+@pytest.mark.parametrize(("seed", "crops"), [(0, 1), (0, 4), (1, 4), (0, 16)])
+def test_crop_by_crop_is_the_whole_picture(vision_bundle, engine, seed, crops):
+    """What is put together from single crops is what the bundle's tower makes of all at once."""
+    pictures = read_manifest(vision_bundle).pictures
+    assert pictures is not None
+    data = base64.b64decode(picture(seed).data)
+    seen = Seen(data, crops, pictures)
+    tower = engine._graph.tower(engine._bundle)
+    while seen.features is None:
+        seen.look(tower.run)
+    feeds = {
+        "pixel_values": crops_of(data, crops, pictures)[None],
+        "image_sizes": np.array([[seen.rows, seen.columns]]) * 336,
+    }
+    whole = onnxruntime.InferenceSession(vision_bundle / "vision.onnx").run(None, feeds)[0]
+    assert seen.features.shape == whole.shape == (seen.tokens, 64)
+    assert np.abs(seen.features - whole).max() < 1e-5
+
+
+@pytest.mark.parametrize("seeds", [(0,), (1, 2), (3, 4, 5)])
+def test_genais_own_pipeline_says_the_same(vision_bundle, engine, seeds):
+    """The bundle is onnxruntime-genai's as well: its tower, its merge and its decoder give the same tokens."""
+    genai = GenaiEngine(vision_bundle, PLAIN)
+    assert said(genai, shown(1, *seeds)) == said(engine, shown(1, *seeds))
+    finished = answer(genai, shown(2, *seeds))
+    assert finished.picture_tokens == answer(engine, shown(2, *seeds)).picture_tokens
+
+
+def test_pictures_matter_and_so_does_their_order(engine):
+    """Another picture, or the same two the other way round, is another question."""
+    one, two, both, turned = (
+        likely(engine, shown(number, *seeds, top_logprobs=5))
+        for number, seeds in enumerate([(0,), (2,), (0, 2), (2, 0)])
+    )
+    assert one != two
+    assert both != turned
+
+
+def test_the_same_picture_is_looked_at_once(engine):
+    """Asked about again in other words, its features are there; with more detail it is another picture."""
+    before = engine.counters()["looked_crops"]
+    for number in range(3):
+        answer(engine, shown(number, 20, question=f"Question {number}"))
+    assert engine.counters()["looked_crops"] == before + 5
+    answer(engine, shown(9, 20, crops=1))
+    assert engine.counters()["looked_crops"] == before + 7
+
+
+def test_a_known_beginning_with_pictures_is_not_read_again(vision_bundle):
+    """Nor looked at; and an answer from it is the answer from reading it all."""
+    warm = BatchedEngine(vision_bundle, Options(drafts=False))
+    first = likely(warm, shown(1, 0, top_logprobs=5))
+    looked = warm.counters()["looked_crops"]
+    finished = answer(warm, shown(2, 0, top_logprobs=5))
+    assert finished.cached_tokens > 700
+    again = {each["token"]: each["logprob"] for each in (finished.logprobs or [{}])[0]["top_logprobs"]}
+    assert again == pytest.approx(dict(first), abs=1e-3)
+    assert warm.counters()["looked_crops"] == looked
+    other = answer(warm, shown(3, 2))
+    assert other.cached_tokens < 32
+
+
+def test_others_are_answered_while_a_picture_is_looked_at(engine):
+    """A text's tokens come between two crops, one each at the least."""
+    engine.submit(Job(1, [{"role": "user", "content": "Hello"}], 200, ignore_eos=True))
+    for _ in range(5):
+        list(engine.step())
+    engine.submit(shown(2, 30, crops=16))
+    told = [event.job_id for _ in range(12) for event in engine.step()]
+    assert told.count(1) >= 12
+    assert told.count(2) == 12
+    finish(engine)
+
+
+def test_a_cancel_comes_between_two_crops(engine):
+    """The rest is not looked at, and the next job is answered."""
+    before = engine.counters()["looked_crops"]
+    engine.submit(shown(1, 40, crops=16))
+    for _ in range(4):
+        list(engine.step())
+    engine.cancel(1)
+    ends = finish(engine)
+    assert [end.finish_reason for end in ends] == ["cancelled"]
+    assert engine.counters()["looked_crops"] - before == 4
+    assert answer(engine, shown(2, 0)).finish_reason == "length"
+
+
+def finish(engine: TextEngine) -> list[Finished]:
+    """Every job to its end."""
+    ends = []
+    while not engine.is_idle:
+        ends += [event.what for event in engine.step() if isinstance(event.what, Finished)]
+    return ends
+
+
+def test_what_cannot_be_seen_is_a_fault_of_its_own(engine):
+    """A damaged picture, one that is no base64, too many for the context: the job's fault, and nobody else's."""
+    data = encoded(photograph(400, 300, 50))
+    for text, kind in (("@@", BadRequest), (base64.b64encode(data[:900]).decode(), BadRequest)):
+        broken = Job(1, [{"role": "user", "content": "<p>"}], 4, pictures=[Picture("<p>", text, 4)])
+        with pytest.raises(kind):
+            answer(engine, broken)
+    with pytest.raises(TooLarge, match="context"):
+        answer(engine, shown(2, *range(60, 68)))
+    assert answer(engine, shown(3, 0)).completion_tokens == 8
+
+
+def test_options_beside_pictures(engine):
+    """A penalty for what was said, guesses, a schema: a picture's places are no words."""
+    job = shown(1, 0, 0 + 2, repetition_penalty=1.2, temperature=0.9, seed=3)
+    assert answer(engine, job).completion_tokens == 8
+    guided = shown(2, 0, guidance={"type": "object", "properties": {"a": {"type": "boolean"}}, "required": ["a"]})
+    assert said(engine, guided).startswith("{")
+
+
+def test_guesses_leave_pictures_out(vision_bundle):
+    """A prompt whose pictures repeat is no text to guess from."""
+    guessing, plain = (BatchedEngine(vision_bundle, Options(prefix_bytes=0, drafts=d)) for d in (True, False))
+    job = shown(1, 0, question="one two three one two three one two three")
+    assert said(guessing, job) == said(plain, job)
