@@ -68,11 +68,12 @@ class Origin(_Part):
 
 
 class Calibration(_Part):
-    """The text that the quantisation looked at."""
+    """The text that the quantisation looked at, and how many pictures."""
 
     name: str
     tokens: Count
     sha256: Sha256
+    pictures: Count = 0
 
 
 class Pictures(_Part):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from export.quantize import Floats, Moments
-from export.stages import CACHES, Layer, Stage, Tokens, Values, Weights
+from export.stages import CACHES, Layer, Stage, Values, Weights
 
 INT8_MAX = 127
 
@@ -21,11 +21,11 @@ def _lacking(stage: Stage, seen: Values, wanted: Values, weight: Floats) -> Floa
 class Calibrator:
     """The texts, side by side: `wanted` through the source's weights, `seen` through the rounded ones."""
 
-    def __init__(self, layer: Layer, texts: list[Tokens], tables: tuple[Floats, Floats], norm: Floats) -> None:
-        """tables: the embedding as the source has it and as the bundle will."""
+    def __init__(self, layer: Layer, wanted: list[Values], seen: list[Values]) -> None:
+        """wanted, seen: the texts at the first layer's door, with the source's embedding and with the bundle's."""
         self.layer = layer
         self._largest: dict[str, Floats] = {}
-        self._wanted, self._seen = ([layer.enter(text, table, norm) for text in texts] for table in tables)
+        self._wanted, self._seen = wanted, seen
 
     def moments(self, stage: Stage, weight: Floats | None = None) -> Moments:
         """What the stage's matrices read, summed over the texts.

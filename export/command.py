@@ -93,6 +93,7 @@ def parser() -> argparse.ArgumentParser:
     )
     made.add_argument("--calibration", type=Path, metavar="FILE", help="text like what the model will read")
     made.add_argument("--evaluation", type=Path, metavar="FILE", help="text to measure the loss on")
+    made.add_argument("--pictures", type=Path, metavar="DIR", help="pictures like those that the model will see")
     made.add_argument("--provider", choices=["cpu", "cuda"], help="the execution provider that the bundle is for")
     made.add_argument(
         "--kv-cache", choices=["auto", "float", "int8"], help="what keys and values are kept in; int8 takes a quarter"
@@ -140,6 +141,7 @@ def asked(options: argparse.Namespace) -> dict[str, Any]:
     changes = {"method": options.method, "context_length": options.context, "name": options.name}
     changes |= {"provider": options.provider, "kv_cache": options.kv_cache}
     changes |= {"calibration_text": options.calibration, "evaluation_text": options.evaluation}
+    changes["sample_pictures"] = options.pictures
     changes["warm"] = tuple(options.warm) if options.warm else None
     changes["keep_blocks"] = False if options.requantize else None
     changes["limits"] = Limits(kl_mean=1e9, top1_agreement=0) if options.allow_loss else None

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from export.progress import Report
 from export.quantize import Floats
-from export.stages import Tokens, Values
+from export.stages import Cut, Text, Tokens, Values
 
 CHUNK = 128
 """Positions whose logits are held at once."""
@@ -25,7 +25,7 @@ Doubles = NDArray[np.float64]
 class Forward(Protocol):
     """A model, a layer at a time."""
 
-    def enter(self, texts: list[Tokens]) -> list[Values]:
+    def enter(self, texts: list[Text]) -> list[Values]:
         """Texts at the first layer's door."""
         ...
 
@@ -40,11 +40,15 @@ class Forward(Protocol):
 
 @dataclass(frozen=True)
 class Sample:
-    """A text to measure on: int64 `[1, tokens]`, from position `start` to the last but one. kind: what it is."""
+    """A text to measure on: int64 `[1, tokens]`, from position `start` to the last but one. kind: what it is.
+
+    picture: what stands in the places of tokens below zero, before `start`.
+    """
 
     kind: str
     tokens: Tokens
     start: int = 0
+    picture: Cut | None = None
 
 
 @dataclass(frozen=True)
@@ -95,7 +99,7 @@ def compare(
 ) -> list[Comparison]:
     """Each bundle against the source, in one pass over the source's weights."""
     models = (source, *bundles)
-    streams = [model.enter([sample.tokens for sample in samples]) for model in models]
+    streams = [model.enter([Text(sample.tokens, sample.picture) for sample in samples]) for model in models]
     errors: list[list[float]] = [[] for _ in bundles]
     for index in range(layers):
         report("verify", index, layers, f"layer {index}")

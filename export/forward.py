@@ -8,11 +8,14 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from export.graphs import Skeleton, TensorFile, has_int8_cache, head_model, layer_model, tail_model
+from export.graphs import Skeleton, TensorFile, has_int8_cache, head_model, layer_model, load_skeleton, tail_model
+from export.look import Look, source_tower
 from export.plan import EMBEDDING, FIRST_NORM, HEAD, Plan
 from export.quantize import Floats
 from export.runtime import open_graph
-from export.stages import Layer, Tokens, Values, surroundings
+from export.stages import Cut, Layer, Text, Values, surroundings, with_picture
+from export.vision import SKELETON
+from export.vision_graphs import vision_model
 
 Advance = Callable[[Values], Values]
 
@@ -23,10 +26,13 @@ class SourceForward:
     def __init__(self, plan: Plan, layer: Layer) -> None:
         self._plan, self._layer = plan, layer
 
-    def enter(self, texts: list[Tokens]) -> list[Values]:
-        """Texts, int64 `[1, tokens]` each, at the first layer's door."""
-        table, norm = self._plan.source.tensor(EMBEDDING), self._plan.source.tensor(FIRST_NORM)
-        return [self._layer.enter(text, table, norm) for text in texts]
+    def enter(self, texts: list[Text]) -> list[Values]:
+        """Texts at the first layer's door."""
+        plan = self._plan
+        table, norm = plan.source.tensor(EMBEDDING), plan.source.tensor(FIRST_NORM)
+        look = source_tower(plan, plan.tower) if plan.tower else None
+        features = (look(text.picture) if look and text.picture else None for text in texts)
+        return [self._layer.enter(text, table, norm, its) for text, its in zip(texts, features, strict=True)]
 
     def layer(self, index: int) -> Advance:
         """What takes a text through a layer, that layer's weights being read now."""
@@ -51,12 +57,31 @@ class BundleForward:
         self._folder, self._level = folder, accuracy_level
         self._cache_type = "int8" if has_int8_cache(tensors) else plan.float_type
 
-    def enter(self, texts: list[Tokens]) -> list[Values]:
-        """Texts, int64 `[1, tokens]` each, at the first layer's door."""
+    def enter(self, texts: list[Text]) -> list[Values]:
+        """Texts at the first layer's door."""
         run = open_graph(head_model(self._skeleton, self._plan.sizes, self._tensors), self._folder)
-        names = ["layer.0.normed", "layer.0.residual"]
-        made = (run(names, {"input_ids": text, "attention_mask": np.ones_like(text)}) for text in texts)
-        return [_values(*each) for each in made]
+        norm, look = self._plan.source.tensor(FIRST_NORM), self._look()
+        entered = []
+        for text in texts:
+            ids = np.maximum(text.tokens, 0)
+            feeds = {"input_ids": ids, "attention_mask": np.ones_like(ids)}
+            values = _values(*run(["layer.0.normed", "layer.0.residual"], feeds))
+            features = look(text.picture) if look and text.picture else None
+            entered.append(with_picture(values, text, features, norm, self._plan.sizes.rms_norm_eps))
+        return entered
+
+    def _look(self) -> Look | None:
+        """The bundle's own tower, where it has one."""
+        if self._plan.tower is None:
+            return None
+        model = vision_model(load_skeleton(SKELETON), self._plan.tower, self._tensors, self._level)
+        run, kind = open_graph(model, self._folder), self._plan.float_type
+
+        def look(cut: Cut) -> Floats:
+            feeds = {"pixel_values": cut.crops[None].astype(kind), "image_sizes": cut.sizes()}
+            return run(["image_features"], feeds)[0].astype(np.float32)
+
+        return look
 
     def layer(self, index: int) -> Advance:
         """What takes a text through a layer."""

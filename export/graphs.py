@@ -28,7 +28,7 @@ PAGE, LINE = 4096, 64
 
 VALUES = ("normed", "residual")
 """What passes from layer to layer."""
-INTEGERS = {"input_ids": TensorProto.INT64, "attention_mask": TensorProto.INT64}
+INTEGERS = dict.fromkeys(("input_ids", "attention_mask", "image_sizes"), TensorProto.INT64)
 INTEGERS |= dict.fromkeys(("seqlens_k", "total_sequence_length"), TensorProto.INT32)
 """The values of a skeleton that are no floats."""
 

@@ -79,6 +79,8 @@ class Recipe(BaseModel):
     calibration_tokens: how much text the method looks at, where it looks at any.
     calibration_text, evaluation_text: files of text of one's own for both; Python's documentation where empty.
     evaluation_tokens: how much text the loss is measured on. limits: how large it may be.
+    calibration_pictures, evaluation_pictures: how many pictures a model that sees them is calibrated and measured on.
+    sample_pictures: a folder to take them from, half for each; drawn here where empty.
     prompts: what the new bundle is asked; its answers go into it.
     warm: files with system prompts that the bundle shall know from its first start.
     """
@@ -108,6 +110,9 @@ class Recipe(BaseModel):
     evaluation_text: Path | None = None
     calibration_tokens: int = Field(default=8192, ge=0)
     evaluation_tokens: int = Field(default=2048, ge=0)
+    calibration_pictures: int = Field(default=4, ge=0)
+    evaluation_pictures: int = Field(default=2, ge=0)
+    sample_pictures: Path | None = None
     limits: Limits = Limits()
     prompts: tuple[str, ...] = PROMPTS
     warm: tuple[Path, ...] = ()

@@ -34,6 +34,28 @@ CACHES = ("present_key", "present_value")
 
 
 @dataclass(frozen=True)
+class Cut:
+    """A picture for the tower. crops: the whole and then its crops, float32 `[1 + rows * columns, 3, size, size]`."""
+
+    crops: Floats
+    rows: int
+    columns: int
+
+    def sizes(self) -> NDArray[np.int64]:
+        """`image_sizes` of it alone."""
+        size = self.crops.shape[-1]
+        return np.array([[self.rows * size, self.columns * size]], np.int64)
+
+
+@dataclass(frozen=True)
+class Text:
+    """What is read: tokens int64 `[1, n]`, below zero in the places of a picture."""
+
+    tokens: Tokens
+    picture: Cut | None = None
+
+
+@dataclass(frozen=True)
 class Stage:
     """A run of nodes of the layer.
 
@@ -64,12 +86,13 @@ class Layer:
         self._head = open_graph(function_model(skeleton["head"], layer_attributes(sizes)))
         self.stages = list(_stages(skeleton["layer"], sizes))
 
-    def enter(self, text: Tokens, embedding: Floats, norm: Floats) -> Values:
-        """A text, int64 `[1, tokens]`, through the head to the first layer's door."""
+    def enter(self, text: Text, embedding: Floats, norm: Floats, features: Floats | None = None) -> Values:
+        """A text through the head to the first layer's door. features: of its picture, float32 `[places, width]`."""
         weights = {"model.embed_tokens.weight": embedding, "model.layers.0.input_layernorm.weight": norm}
         names = ["normed", "residual"]
-        made = self._head(names, {"input_ids": text, "attention_mask": np.ones_like(text), **weights})
-        return dict(zip(names, made, strict=True))
+        ids = np.maximum(text.tokens, 0)
+        made = self._head(names, {"input_ids": ids, "attention_mask": np.ones_like(ids), **weights})
+        return with_picture(dict(zip(names, made, strict=True)), text, features, norm, self._sizes.rms_norm_eps)
 
     def advance(self, stage: Stage, values: Values, weights: Weights, see: Watch | None = None) -> Values:
         """The text after a stage, computed with the weights that it is given: `[in, out]` matrices, and norms.
@@ -90,6 +113,17 @@ class Layer:
         for stage in self.stages:
             values = self.advance(stage, values, weights)
         return values
+
+
+def with_picture(values: Values, text: Text, features: Floats | None, norm: Floats, epsilon: float) -> Values:
+    """What enters the first layer, a picture's features in its places; normed anew there (arXiv:1910.07467)."""
+    if features is None:
+        return values
+    where = text.tokens < 0
+    residual, normed = values["residual"].copy(), values["normed"].copy()
+    residual[where] = features
+    normed[where] = features / np.sqrt(np.square(features).mean(-1, keepdims=True) + epsilon) * norm
+    return {"normed": normed, "residual": residual}
 
 
 def surroundings(sizes: Dimensions, length: int) -> dict[str, NDArray[np.generic]]:

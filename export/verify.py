@@ -18,13 +18,16 @@ from export.fidelity import Comparison, Sample, compare
 from export.forward import BundleForward, SourceForward
 from export.golden import Golden
 from export.graphs import TensorFile, has_int8_cache, load_skeleton
+from export.look import places, sample_cuts
 from export.plan import Plan
 from export.progress import Report
 from export.report import write_report
 from export.stages import Layer
 
 GOLDEN = "golden.json"
-TEXT, CHAT = "text", "chat"
+TEXT, CHAT, PICTURE = "text", "chat", "picture"
+AFTER_PICTURE = 256
+"""Tokens of text behind a picture."""
 EXACT, FLOAT_CACHE = "accuracy level 0", "float cache"
 
 
@@ -35,7 +38,7 @@ def verify(plan: Plan, tensors: TensorFile, folder: Path, report: Report) -> dic
     """
     answers = golden.ask(folder, plan.recipe.prompts, plan.recipe.context_length)
     (folder / GOLDEN).write_text(json.dumps([asdict(each) for each in answers], indent=2) + "\n", encoding="utf-8")
-    samples = [*texts(plan), *_chats(plan, answers)]
+    samples = [*texts(plan), *_chats(plan, answers), *_pictures(plan)]
     if not samples:
         return {}
     skeleton = load_skeleton(plan.family.skeleton)
@@ -59,10 +62,18 @@ def _variants(plan: Plan, tensors: TensorFile) -> dict[str, tuple[int, TensorFil
 
 
 def loses_by_its_cache(plan: Plan, figures: dict[str, float]) -> bool:
-    """Whether keys and values in int8 cost more than the recipe allows, though it does not insist on them."""
-    if plan.recipe.kv_cache != "auto" or "kl_mean_float_cache" not in figures:
+    """Whether keys and values in int8 cost more than the recipe allows, though it does not insist on them.
+
+    After a text, or after a picture.
+    """
+    if plan.recipe.kv_cache != "auto":
         return False
-    return figures["kl_mean"] - figures["kl_mean_float_cache"] > plan.recipe.limits.kl_added_by_cache
+    added = (
+        figures[name] - figures[f"{name}_float_cache"]
+        for name in ("kl_mean", "picture_kl_mean")
+        if f"{name}_float_cache" in figures
+    )
+    return max(added, default=0.0) > plan.recipe.limits.kl_added_by_cache
 
 
 def texts(plan: Plan) -> list[Sample]:
@@ -71,6 +82,17 @@ def texts(plan: Plan) -> list[Sample]:
     recipe = plan.recipe
     pieces = evaluation_tokens(tokenizer, recipe.evaluation_tokens, recipe.context_length, recipe.evaluation_text)
     return [Sample(TEXT, piece) for piece in pieces]
+
+
+def _pictures(plan: Plan) -> Iterator[Sample]:
+    """Pictures, each before a piece of the evaluation text, which is what counts."""
+    if plan.tower is None:
+        return
+    cuts = sample_cuts(plan.recipe.sample_pictures, plan.recipe.evaluation_pictures, 1)
+    for cut, piece in zip(cuts, texts(plan), strict=False):
+        before = places(cut)
+        tokens = np.concatenate([before, piece.tokens[0, :AFTER_PICTURE]])[: plan.recipe.context_length]
+        yield Sample(PICTURE, tokens[None], len(before), cut)
 
 
 def _chats(plan: Plan, answers: list[Golden]) -> Iterator[Sample]:
@@ -96,6 +118,10 @@ def _figures(found: dict[str, Comparison]) -> dict[str, float]:
     for variant, name in ((EXACT, "kl_mean_accuracy_level_0"), (FLOAT_CACHE, "kl_mean_float_cache")):
         if TEXT in losses and variant in found:
             figures[name] = found[variant].losses[TEXT].kl_mean
+            if PICTURE in losses:
+                figures[f"picture_{name}"] = found[variant].losses[PICTURE].kl_mean
+    if PICTURE in losses:
+        figures["picture_kl_mean"] = losses[PICTURE].kl_mean
     if CHAT in losses:
         figures |= {"chat_kl_mean": losses[CHAT].kl_mean, "greedy_agreement": losses[CHAT].top1_agreement}
     return {name: float(f"{value:.6g}") for name, value in figures.items()}

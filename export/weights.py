@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import numpy as np
 
@@ -10,10 +10,11 @@ from edge.bundle import Calibration
 from export.calibrate import Calibrator
 from export.calibration_text import calibration_tokens
 from export.graphs import TensorFile, bundle_rotary_tables, cache_scale, load_skeleton
+from export.look import places, sample_cuts, source_tower
 from export.plan import EMBEDDING, FIRST_NORM, HEAD, Plan
 from export.progress import Report
 from export.quantize import METHODS, Floats, Quantized, quantize
-from export.stages import Layer, Stage
+from export.stages import Layer, Stage, Text
 from export.vision import PREFIX, TowerSizes
 
 
@@ -95,8 +96,19 @@ def start_calibration(plan: Plan, table: Quantized) -> tuple[Calibrator | None, 
     count, context = plan.recipe.calibration_tokens, plan.sizes.context_length
     texts, calibration = calibration_tokens(tokenizer, count, context, plan.recipe.calibration_text)
     layer = Layer(load_skeleton(plan.family.skeleton), plan.sizes)
-    tables = plan.source.tensor(EMBEDDING), table.dequantized()
-    return Calibrator(layer, texts, tables, plan.source.tensor(FIRST_NORM)), calibration
+    looked = [*((Text(tokens), None) for tokens in texts), *_looked(plan)]
+    tables, norm = (plan.source.tensor(EMBEDDING), table.dequantized()), plan.source.tensor(FIRST_NORM)
+    wanted, seen = ([layer.enter(text, each, norm, features) for text, features in looked] for each in tables)
+    pictures = sum(text.picture is not None for text, _ in looked)
+    return Calibrator(layer, wanted, seen), calibration.model_copy(update={"pictures": pictures})
+
+
+def _looked(plan: Plan) -> Iterator[tuple[Text, Floats]]:
+    """Pictures to calibrate on, with what the source's tower makes of them."""
+    if plan.tower:
+        look = source_tower(plan, plan.tower)
+        for cut in sample_cuts(plan.recipe.sample_pictures, plan.recipe.calibration_pictures, 0):
+            yield Text(places(cut)[None], cut), look(cut)
 
 
 def write_layer(

@@ -40,6 +40,11 @@ def crops_of(data: bytes, crops_max: int, pictures: Pictures) -> Crops:
         return _cut(_in_colour(upright), crops_max, pictures)
 
 
+def crops_of_pixels(pixels: NDArray[np.uint8], crops_max: int, pictures: Pictures) -> Crops:
+    """The same of red, green and blue, uint8 `[height, width, 3]`."""
+    return _cut(Image.fromarray(pixels), crops_max, pictures)
+
+
 @contextmanager
 def _opened(data: bytes) -> Iterator[Image.Image]:
     """A picture whose header was read; whatever its decoder says of it while it is used becomes a fault."""
