@@ -4,16 +4,22 @@ BIN := .venv/bin
 CACHE := $(or $(EDGE_CACHE),$(or $(XDG_CACHE_HOME),$(HOME)/.cache)/edge-slm)
 # The number goes up where the export makes another bundle of the same model, so that no old one is taken for it.
 BUNDLE := $(CACHE)/bundles/smollm2-135m-2
+VISION_BUNDLE ?= $(CACHE)/bundles/phi-3.5-vision
+IMAGE ?= docs/gauge.png
 ARGS ?=
 ONLY ?=
 
-.PHONY: help demo test lint bench figures skeletons trace-test export-test soak lock clean install demo-env test-env bundle
+.PHONY: help demo demo-vision test lint bench figures skeletons trace-test export-test soak lock clean install demo-env test-env bundle
 
 help: ## Show what there is
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
 
 demo: bundle ## Set everything up, stream three answers over MQTT, serve until Ctrl-C (ARGS=--once ends)
 	@$(BIN)/python -m edge demo --bundle $(BUNDLE) $(ARGS)
+
+demo-vision: demo-env ## The demo with a picture: VISION_BUNDLE=DIR IMAGE=FILE, a bundle from edge-export phi-3.5-vision-instruct
+	@test -f $(VISION_BUNDLE)/manifest.json || { echo "$(VISION_BUNDLE) is not there; docs/export.md says how to make a bundle that sees pictures" >&2; exit 1; }
+	@$(BIN)/python -m edge demo --bundle $(VISION_BUNDLE) --image $(IMAGE) $(ARGS)
 
 test: test-env lint bundle ## Set everything up and run the whole suite
 	@TEST_BUNDLE=$(BUNDLE) $(BIN)/python -m pytest $(ARGS)

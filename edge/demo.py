@@ -15,7 +15,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
-from edge.ask import summary
+from edge.ask import shown, summary
 from edge.client import Client
 from edge.config import Broker
 from edge.errors import BrokerError, BundleError, EdgeError
@@ -30,25 +30,28 @@ SCHEMA = {
     "required": ["city", "country"],
     "additionalProperties": False,
 }
+IMAGE_QUESTION = "What does this picture show?"
 READY_SECONDS = 120
-ANSWER_SECONDS = 120
+ANSWER_SECONDS = 600
+"""A picture takes a small board minutes."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Which bundle, which port, and whether to go on serving."""
     parser.add_argument("--bundle", type=Path, required=True, help="the bundle to serve")
     parser.add_argument("--port", type=int, help="the broker's port (default 1883); a free one where it is taken")
+    parser.add_argument("--image", type=Path, help="a picture to ask about as well, where the bundle sees pictures")
     parser.add_argument("--once", action="store_true", help="end after the answers instead of serving on")
 
 
 def main(options: argparse.Namespace) -> int:
     """Run the demo; Ctrl-C ends it with exit status 0."""
     with contextlib.suppress(KeyboardInterrupt, asyncio.CancelledError):
-        return asyncio.run(demo(options.bundle, options.port, options.once))
+        return asyncio.run(demo(options.bundle, options.port, options.once, options.image))
     return 0
 
 
-async def demo(bundle: Path, wanted_port: int | None, once: bool) -> int:
+async def demo(bundle: Path, wanted_port: int | None, once: bool, image: Path | None) -> int:
     """Start the parts, ask, tell how to go on, serve."""
     async with (
         broker_process(wanted_port or 1883, 9001) as (port, websocket_port),
@@ -59,6 +62,8 @@ async def demo(bundle: Path, wanted_port: int | None, once: bool) -> int:
             await ask_streamed(client)
             await ask_bare(client)
             await ask_json(client)
+            if image is not None:
+                await ask_about(client, image)
             await show_telemetry(client)
         if not once:
             print(next_steps(port, websocket_port), flush=True)
@@ -194,6 +199,13 @@ async def answer(client: Client, bodies: AsyncIterator[dict[str, Any]]) -> dict[
     except TimeoutError as error:
         raise EdgeError(f"no answer after {ANSWER_SECONDS} s on {client.topics.device}") from error
     raise EdgeError("the answers ended")
+
+
+async def ask_about(client: Client, image: Path) -> None:
+    """A question about a picture."""
+    print(f"\n> {IMAGE_QUESTION}   ({image})", flush=True)
+    turn = shown([image], None, IMAGE_QUESTION)
+    await answer(client, client.ask({"messages": [turn], "max_tokens": 96}))
 
 
 async def show_telemetry(client: Client) -> None:

@@ -135,7 +135,7 @@ class ScriptedEngine:
 
     pieces: the text of every answer. pause_seconds: before each piece. fault: raised instead of an answer.
     dies_after: pieces after which it dies as a killed process does; dies_of: the prompt that kills it.
-    hold: an event that answers wait for.
+    hold: an event that answers wait for. is_overgrown: until the next start.
     figures: seconds of prefill and of decode that it says an answer took.
     log: a file that gets the prompt of each job as it is begun, in place of the list `jobs`.
     """
@@ -149,6 +149,7 @@ class ScriptedEngine:
         self.dies_after: int | None = None
         self.dies_of: str | None = None
         self.hold: asyncio.Event | None = None
+        self.is_overgrown = False
         self.figures = (0.01, 0.01)
         self.jobs: list[Job] = []
         self.starts = 0
@@ -160,6 +161,7 @@ class ScriptedEngine:
     async def start(self) -> None:
         """Be ready at once."""
         self.starts += 1
+        self.is_overgrown = False
         self._death.clear()
 
     async def stop(self) -> None:

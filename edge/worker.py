@@ -42,6 +42,7 @@ class Worker:
         self._jobs: dict[int, asyncio.Queue[dict[str, Any] | None]] = {}
         self._listening: asyncio.Task[None] | None = None
         self._counters: dict[str, int | float] = {}
+        self._allowed_bytes: int | None = None
         self.rows = 1
 
     @property
@@ -82,6 +83,7 @@ class Worker:
             raise BundleError(event["message"] if event else f"the engine ended while loading ({self._death()})")
         log.info("model ready after %.1f s, engine process %d", event["load_seconds"], self._process.pid)
         self.rows = event.get("rows", 1)
+        self._allowed_bytes = (self.anonymous_bytes() or 0) + self._settings.growth_bytes
         self._listening = asyncio.create_task(self._listen(self._process))
 
     async def generate(self, job: Job) -> AsyncGenerator[str | Finished, None]:
@@ -158,6 +160,20 @@ class Worker:
         """Wait for the child to end."""
         if self._process is not None:
             await self._process.wait()
+
+    @property
+    def is_overgrown(self) -> bool:
+        """Whether it holds more than it may beyond what it took to get ready."""
+        held = self.anonymous_bytes()
+        return held is not None and self._allowed_bytes is not None and held > self._allowed_bytes
+
+    def anonymous_bytes(self, root: Path = Path("/")) -> int | None:
+        """What the child alone holds of memory, files apart (proc_pid_status(5)); None where it cannot be told."""
+        try:
+            lines = (root / f"proc/{self.pid}/status").read_text().splitlines()
+            return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("RssAnon:"))
+        except (OSError, ValueError, IndexError, StopIteration):
+            return None
 
     def memory_bytes(self, root: Path = Path("/")) -> int | None:
         """The child's resident memory; None where it does not run or cannot be told."""

@@ -51,6 +51,8 @@ class Answering:
                 self._queue.rows = self._engine.rows
                 if not (self._engine.alive or self._queue.running):
                     await self._restart()
+                elif not self._queue.running and self._engine.is_overgrown:
+                    await self._recycle()
                 elif self._engine.alive and self._queue.is_ready:
                     answers.create_task(self._answer(self._queue.begin()))
                 else:
@@ -113,12 +115,19 @@ class Answering:
                     self._replies.piece(waiting, piece)
         raise EngineFailed("the engine ended an answer without saying how")
 
-    async def _restart(self) -> None:
-        """Until it stands, waiting longer each time; the queue keeps what arrives meanwhile."""
+    async def _recycle(self) -> None:
+        """An engine that has grown too far ends, and begins anew: whatever it leaks goes back to the board."""
+        log.warning("the engine holds too much memory (engine.growth_bytes) and is started anew")
+        self._inference.recycled += 1
+        await self._engine.stop()
+        await self._restart(counts=False)
+
+    async def _restart(self, counts: bool = True) -> None:
+        """Until it stands, waiting longer each time; the queue keeps what arrives meanwhile. counts: as a failure."""
         self._tell("loading")
         for wait in itertools.chain(RESTART_SECONDS, itertools.repeat(RESTART_SECONDS[-1])):
             await asyncio.sleep(wait)
-            self._inference.restarts += 1
+            self._inference.restarts += counts
             try:
                 await self._engine.start()
             except EdgeError as error:

@@ -75,6 +75,11 @@ class Engine(Protocol):
         ...
 
     @property
+    def is_overgrown(self) -> bool:
+        """Whether it holds so much more than at its start that it should be started anew when nothing runs."""
+        ...
+
+    @property
     def silent_seconds(self) -> float:
         """How long ago it last gave a sign of life."""
         ...

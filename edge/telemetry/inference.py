@@ -26,7 +26,10 @@ class Engine(Protocol):
 
 
 class Inference:
-    """Counts since start, speeds over the last answers."""
+    """Counts since start, speeds over the last answers.
+
+    restarts: of an engine that had died. recycled: how often one was started anew because it had grown.
+    """
 
     name = "inference"
 
@@ -34,7 +37,7 @@ class Inference:
         self._queue_length, self._running, self._engine = queue_length, running, engine
         self._codes: Counter[str] = Counter()
         self._recent: deque[Outcome] = deque(maxlen=RECENT)
-        self.restarts = 0
+        self.restarts = self.recycled = 0
 
     def count(self, outcome: Outcome) -> None:
         """Take note of a request that has ended."""
@@ -57,6 +60,7 @@ class Inference:
             "engine_memory_bytes": self._engine.memory_bytes(),
             **shares(self._engine.counters()),
             "engine_restarts": self.restarts,
+            "engine_recycled": self.recycled,
         }
 
 

@@ -202,3 +202,18 @@ def test_the_board_tells_that_it_sees(user):
     info = json.loads(user.next().payload)
     assert "vision" in info["capabilities"]
     assert (info["crops_max"], info["picture_bytes"]) == (16, 8 << 20)
+
+
+def test_a_grown_engine_is_started_anew_and_telemetry_says_so(vision_bundle, tmp_path):
+    """With no growth allowed, the engine ends after its first picture, and another answers the next."""
+    settings = {"EDGE_ENGINE__GROWTH_BYTES": "0", "EDGE_TELEMETRY__PERIOD_SECONDS": "0.2"}
+    with embedded_broker(tmp_path) as port, serving(vision_bundle, port, tmp_path, **settings), User(port) as user:
+        user.wait_online()
+        user.client.subscribe([(topic, 1) for topic in (*TOPICS, "edge/test/telemetry")])
+        for _ in range(2):
+            assert asked(user, image(SMALL))["code"] == 200
+        while (message := user.next()).topic != "edge/test/telemetry":
+            continue
+        reading = json.loads(message.payload)["inference"]
+        assert reading["engine_recycled"] >= 1
+        assert reading["engine_restarts"] == 0

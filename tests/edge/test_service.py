@@ -454,3 +454,25 @@ def test_what_was_not_answered_may_be_asked_again():
             assert len(engine.jobs) == 2
 
     run(work)
+
+
+def test_an_engine_that_has_grown_is_started_anew_when_nothing_runs():
+    """Not in the middle of an answer, before the next; nobody's request is lost, and the status says so."""
+
+    async def work():
+        engine = ScriptedEngine()
+        engine.hold = asyncio.Event()
+        async with rig(engine) as it:
+            it.ask("a")
+            await asyncio.sleep(0.05)
+            engine.is_overgrown = True
+            it.ask("b", seed=1)
+            await asyncio.sleep(0.05)
+            assert engine.starts == 1
+            engine.hold.set()
+            assert [(each["id"], each["code"]) for each in await it.replies(2)] == [("a", 200), ("b", 200)]
+            assert engine.starts == 2
+            states = [json.loads(m.payload)["state"] for m in it.transport.published if m.topic == "edge/pi/status"]
+            assert states[-2:] == ["loading", "online"]
+
+    run(work)
