@@ -26,13 +26,16 @@ from benchmarks import (
     hostile,
     hours,
     parent,
+    pictures,
     prefill,
     prefixes,
     proofs,
     soak,
     startup,
     together,
+    tower,
     unquantised,
+    vision_full_size,
 )
 from benchmarks.figure import Figure
 
@@ -48,6 +51,7 @@ MEASURES: dict[str, Callable[[Path], list[Figure]]] = {
     "hostile": hostile.measure,
     "hours": hours.measure,
     "soak": soak.measure,
+    "pictures": pictures.measure,
     "demo": clone.measure_demo,
     "test": clone.measure_test,
     "bare": bare_root.measure,
@@ -61,8 +65,10 @@ MEASURES: dict[str, Callable[[Path], list[Figure]]] = {
     "together": together.measure,
     "prefixes": prefixes.measure,
     "startup": startup.measure,
+    "tower": tower.measure,
     "alone-full-size": alone.measure_full_size,
     "full-size": full_size.measure,
+    "vision-full-size": vision_full_size.measure,
 }
 """Quick ones first. The last ones build llama.cpp and export a model of full size: an hour and more."""
 

@@ -42,9 +42,9 @@ def measure(_bundle: Path) -> list[Figure]:
     ]
 
 
-def exported(source: Path, target: Path, method: str) -> tuple[float, float]:
+def exported(source: Path, target: Path, method: str, recipe: str = RECIPE) -> tuple[float, float]:
     """Seconds and GiB at the peak, as the export itself says; RuntimeError where it fails."""
-    command = [sys.executable, "-m", "export", str(source), "-o", str(target), f"--recipe={RECIPE}"]
+    command = [sys.executable, "-m", "export", str(source), "-o", str(target), f"--recipe={recipe}"]
     options = [f"--method={method}", "--allow-loss", "--force"]
     done = subprocess.run([*command, *options], stdout=subprocess.PIPE, text=True, check=False)
     found = TOOK.search(done.stdout)

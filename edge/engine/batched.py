@@ -42,7 +42,7 @@ class BatchedEngine:
     def __init__(self, bundle: Path, options: Options) -> None:
         self._bundle, self._options, self.rows = Bundle(bundle, read_manifest(bundle)), options, options.rows
         self._manifest = self._bundle.manifest
-        self._tokenizer = Tokenizer(bundle, self._manifest.chat_template)
+        self._tokenizer = Tokenizer(bundle, self._manifest)
         self._vocabulary: Vocabulary | None = None
         self._graph = Graph(self._bundle, options.threads, options.rows + 1, budget.packed_folder(options))
         self._budget_tokens = budget.kv_tokens(self._manifest, options.rows, options.kv_bytes)
@@ -106,12 +106,8 @@ class BatchedEngine:
         yield from self._write()
         self._ease()
         if self.is_idle:
-            self._rest()
-
-    def _rest(self) -> None:
-        """Nobody waits now: what is to be written is, and what only pictures need is given back."""
-        self._prefixes.flush()
-        if self._vision:
+            self._prefixes.flush()
+        if self._vision and not any(row.is_to_look for row in (*self._waiting, *self._slots)):
             self._vision.release()
 
     # --- jobs come and go ---

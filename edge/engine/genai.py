@@ -44,7 +44,7 @@ class GenaiEngine:
     def __init__(self, bundle: Path, options: Options) -> None:
         self._manifest = read_manifest(bundle)
         self._slice = options.prefill_slice_tokens
-        self._tokenizer = Tokenizer(bundle, self._manifest.chat_template)
+        self._tokenizer = Tokenizer(bundle, self._manifest)
         self._jobs: deque[tuple[Job, list[int] | None]] = deque()
         self._current: tuple[Job, Answer] | None = None
         self._cancelled: set[int] = set()

@@ -84,6 +84,11 @@ class Row:
         """Tokens of the answer so far."""
         return len(self.tokens) - self.prompt_tokens
 
+    @property
+    def is_to_look(self) -> bool:
+        """Whether a picture of it is still to be looked at."""
+        return any(each.features is None and each.end > self.seen for each in self.pictures)
+
     def unseen(self, count: int) -> Seen | None:
         """The first picture among the next tokens to be read that was not looked at."""
         stop = self.seen + count

@@ -18,7 +18,7 @@ from edge.messages import Chunk, Message
 SILENT_SECONDS = 30.0
 """Without a further chunk an upload is given up."""
 REMEMBERED = 64
-"""Uploads that were complete lately, whose last chunks may come again."""
+"""Uploads that ended lately, complete or refused, of which chunks may still come."""
 Key = tuple[str | None, str]
 Refuse = Callable[[Message, Fault], None]
 
@@ -40,21 +40,22 @@ class Uploads:
     def __init__(self, bytes_max: int, refuse: Refuse) -> None:
         self._bytes_max, self._refuse = bytes_max, refuse
         self._open: dict[Key, Upload] = {}
-        self._complete: deque[Key] = deque(maxlen=REMEMBERED)
+        self._over: deque[Key] = deque(maxlen=REMEMBERED)
 
     def add(self, chunk: Chunk) -> Message | None:
-        """The whole request where this was its last chunk; a fault is told to its asker, and the upload is over."""
+        """The whole request where this was its last chunk. A fault is told to its asker, once, and ends the upload."""
         try:
             return self._add(chunk)
         except Fault as fault:
             upload = self._end(chunk.key)
+            self._over.append(chunk.key)
             self._refuse(upload.first.asker if upload else chunk.asker, fault)
             return None
 
     def _add(self, chunk: Chunk) -> Message | None:
         upload = self._open.get(chunk.key)
         if upload is None:
-            if chunk.index and chunk.key in self._complete:
+            if chunk.index and chunk.key in self._over:
                 return None
             upload = self._begin(chunk)
         elif chunk.index < upload.next_index:
@@ -91,7 +92,7 @@ class Uploads:
         if hashlib.sha256(upload.data).hexdigest() != upload.first.sha256:
             raise BadRequest("the upload's sha256 is not what its chunks say", "sha256")
         self._end(key)
-        self._complete.append(key)
+        self._over.append(key)
         return replace(upload.request, payload=bytes(upload.data))
 
     def _wait(self, key: Key, upload: Upload) -> None:
@@ -101,6 +102,7 @@ class Uploads:
 
     def _give_up(self, key: Key) -> None:
         upload = self._end(key)
+        self._over.append(key)
         if upload:
             missing = f"chunk {upload.next_index} of {upload.first.count} did not come within {SILENT_SECONDS:g} s"
             self._refuse(upload.first.asker, DeadlineExceeded(missing))

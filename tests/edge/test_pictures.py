@@ -217,3 +217,10 @@ def test_a_grown_engine_is_started_anew_and_telemetry_says_so(vision_bundle, tmp
         reading = json.loads(message.payload)["inference"]
         assert reading["engine_recycled"] >= 1
         assert reading["engine_restarts"] == 0
+
+
+def test_a_refused_upload_has_one_reply(user):
+    """However many of its chunks are still on their way."""
+    assert sent(user, KINDS["chunk missing"])["code"] == 400
+    assert user.nothing(0.5)
+    assert sent(user, KINDS["chunk twice"])["code"] == 200

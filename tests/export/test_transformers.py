@@ -15,6 +15,7 @@ from safetensors.numpy import save_file
 
 from benchmarks import phi_shape
 from benchmarks.phi_shape import DATA
+from edge.bundle import read_manifest
 from edge.chat import render
 from edge.engine import Finished, Job, Options
 from edge.engine.batched import BatchedEngine
@@ -131,7 +132,7 @@ def test_smollm2_says_the_same(smollm2, tmp_path, family):
         folder = as_phi3(folder, tmp_path / "phi3")
         source = open_source(folder)
     bundle = float_bundle(source, tmp_path / "bundle", 512, split=family == "phi3-split")
-    tokenizer = Tokenizer(bundle, source.chat_template)
+    tokenizer = Tokenizer(bundle, read_manifest(bundle))
     model = transformers.AutoModelForCausalLM.from_pretrained(folder, dtype="float32", attn_implementation="eager")
     for question in QUESTIONS:
         prompt = tokenizer.encode([{"role": "user", "content": question}])

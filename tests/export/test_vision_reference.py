@@ -11,6 +11,7 @@ import importlib
 import importlib.util
 import io
 import json
+import shutil
 import subprocess
 import sys
 import types
@@ -53,12 +54,15 @@ def hub(tmp_path_factory) -> types.SimpleNamespace:
     subprocess.run(command, check=True)
     with zipfile.ZipFile(next(folder.glob("*.whl"))) as wheel:
         wheel.extractall(folder)
+    base = folder / FOLDER
     package = types.ModuleType("hub_phi3v")
-    package.__path__ = [str(folder / FOLDER)]
+    package.__path__ = [str(base)]
     sys.modules["hub_phi3v"] = package
     Image.TRANSPOSE = Image.Transpose.TRANSPOSE  # the code is older than Pillow's enumerations
     names = ("configuration", "image_embedding", "image_processing", "modeling", "processing")
-    return types.SimpleNamespace(**{name: importlib.import_module(f"hub_phi3v.{name}_phi3_v") for name in names})
+    return types.SimpleNamespace(
+        folder=base, **{name: importlib.import_module(f"hub_phi3v.{name}_phi3_v") for name in names}
+    )
 
 
 def model_of(hub: Any, checkpoint: Path) -> Any:
@@ -101,11 +105,15 @@ def test_crops_are_the_hubs(hub, vision_bundle, crops):
         assert np.abs(ours - theirs["pixel_values"][0][: len(ours)]).max() < 2e-6
 
 
-def test_the_prompt_is_the_hubs(hub, vision_bundle):
-    """Text and pictures in turn: the same ids, a picture's places below zero."""
+@pytest.mark.parametrize("texts", ["ours", "the hub's"])
+def test_the_prompt_is_the_hubs(hub, vision_bundle, tmp_path, texts):
+    """Text and pictures in turn: the same ids, a picture's places below zero, with and without a first token."""
     import transformers
 
-    folder = phi_shape.DATA / "tokenizer"
+    folder = phi_shape.DATA / "tokenizer" if texts == "ours" else hub.folder
+    shutil.copytree(vision_bundle, tmp_path / "bundle")
+    for name in ("tokenizer.json", "tokenizer_config.json"):
+        shutil.copy(folder / name, tmp_path / "bundle" / name)
     tokenizer = transformers.AutoTokenizer.from_pretrained(folder)
     processor = hub.image_processing.Phi3VImageProcessor(num_crops=4)
     shim = types.SimpleNamespace(image_processor=processor, tokenizer=tokenizer)
@@ -115,8 +123,10 @@ def test_the_prompt_is_the_hubs(hub, vision_bundle):
     counts = [int(count) for count in images["num_img_tokens"]]
     places = {f"@{number}@": [-1 - number] * count for number, count in enumerate(counts)}
     messages = [{"role": "user", "content": "@0@\n@1@\nWhat is the difference?"}]
-    ours = Tokenizer(vision_bundle, read_manifest(vision_bundle).chat_template).encode(messages, places)
-    assert ours == [token for token in theirs if token != tokenizer.bos_token_id]
+    ours = Tokenizer(tmp_path / "bundle", read_manifest(vision_bundle))
+    assert ours.encode(messages, places) == theirs
+    alone = [{"role": "user", "content": "What is the difference?"}]
+    assert ours.encode(alone) == tokenizer(PROMPT.format("")).input_ids
 
 
 @pytest.mark.parametrize("pictures", [[(300, 400)], [(700, 200)], [(300, 400), (5, 5), (90, 900)]])
