@@ -13,7 +13,7 @@ import numpy as np
 from benchmarks import phi_shape
 from benchmarks.figure import Figure
 from export.download import default_cache
-from export.graphs import TensorFile, load_skeleton
+from export.graphs import load_skeleton
 from export.look import Look, sample_cuts
 from export.pack import WEIGHTS
 from export.plan import make_plan
@@ -21,6 +21,7 @@ from export.recipe import Override, Recipe, recipes
 from export.runtime import open_graph
 from export.source import open_source
 from export.stages import Cut
+from export.tensor_file import TensorFile
 from export.vision import PREFIX, SKELETON
 from export.vision_graphs import vision_model
 from export.weights import write_tower

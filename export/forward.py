@@ -8,12 +8,13 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from export.graphs import Skeleton, TensorFile, has_int8_cache, head_model, layer_model, load_skeleton, tail_model
+from export.graphs import Skeleton, has_int8_cache, head_model, layer_model, load_skeleton, tail_model
 from export.look import Look, source_tower
 from export.plan import EMBEDDING, FIRST_NORM, HEAD, Plan
 from export.quantize import Floats
 from export.runtime import open_graph
 from export.stages import Cut, Layer, Text, Values, surroundings, with_picture
+from export.tensor_file import TensorFile
 from export.vision import SKELETON
 from export.vision_graphs import vision_model
 

@@ -1,30 +1,25 @@
 """A family's skeleton to a whole graph: stamp the layer as often as the checkpoint has it, name every weight.
 
-Weights do not pass through here. A `TensorFile` takes them one at a time, as they are made, and keeps what
-the graph needs to find them again.
+Weights do not pass through here: a `TensorFile` takes them, and keeps what the graph needs to find them again.
 """
 
 from __future__ import annotations
 
-import copy
 import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from types import TracebackType
 
 import numpy as np
 import onnx
 import onnx.parser
-from numpy.typing import NDArray
 from onnx import TensorProto, helper
 
 from export.families.base import Dimensions
 from export.fuse import CONTRIB, OPSET, node
-from export.quantize import Floats, Format, Quantized
+from export.rotary import ROTARY
+from export.tensor_file import CACHE_SCALE, TensorFile
 
 SKELETONS = Path(__file__).parent / "skeletons"
-PAGE, LINE = 4096, 64
-"""A large tensor begins on a page, so that a board can map it; a small one on a cache line."""
 
 VALUES = ("normed", "residual")
 """What passes from layer to layer."""
@@ -35,9 +30,6 @@ INTEGERS |= dict.fromkeys(("seqlens_k", "total_sequence_length"), TensorProto.IN
 LOGITS_FROM, MORE_LOGITS = "logits_from", "more_logits"
 """An input for the first position, counted from the end, whose logits are made (-1 unless it is fed), and their output.
 onnxruntime-genai knows neither and reads `logits`, the last of them."""
-CACHE_SCALE = ".cache_scale"
-"""How the steps of an int8 cache are named; they are float32 whatever the activations are."""
-ROTARY = ("cos_cache", "sin_cache")
 Attributes = Mapping[str, int | float]
 Skeleton = Mapping[str, onnx.FunctionProto]
 
@@ -57,93 +49,6 @@ def layer_attributes(sizes: Dimensions) -> dict[str, int | float]:
         "scale": sizes.head_size**-0.5,
         "epsilon": sizes.rms_norm_eps,
     }
-
-
-class TensorFile:
-    """The external data of a graph, written one tensor at a time; used with `with`.
-
-    float_type: what float32 tensors are written as, and what the graph's activations are.
-    """
-
-    def __init__(self, path: Path, float_type: str = "float32") -> None:
-        self._path = path
-        self._float_type = float_type
-        self.activations = helper.np_dtype_to_tensor_dtype(np.dtype(float_type))
-        self._file = path.open("wb")
-        self.initializers: list[TensorProto] = []
-        self.formats: dict[str, Format] = {}
-        self.columns: dict[str, int] = {}
-        self.size = 0
-
-    def __enter__(self) -> TensorFile:
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
-        self._file.close()
-
-    @property
-    def shapes(self) -> dict[str, tuple[int, ...]]:
-        """The shape of every tensor written so far."""
-        return {entry.name: tuple(entry.dims) for entry in self.initializers}
-
-    def with_float_cache(self) -> TensorFile:
-        """The same file for a graph that remembers keys and values as they are."""
-        other = copy.copy(self)
-        other.initializers = [entry for entry in self.initializers if not entry.name.endswith(CACHE_SCALE)]
-        return other
-
-    def add(self, name: str, values: NDArray[np.generic]) -> None:
-        """Append a tensor and remember where it lies."""
-        if values.dtype == np.float32 and not name.endswith(CACHE_SCALE):
-            values = values.astype(self._float_type, copy=False)
-        alignment = PAGE if values.nbytes >= 16 * PAGE else LINE
-        self._file.write(b"\0" * (-self._file.tell() % alignment))
-        entry = TensorProto(name=name, dims=values.shape, data_location=TensorProto.EXTERNAL)
-        entry.data_type = helper.np_dtype_to_tensor_dtype(values.dtype)
-        place = {"location": self._path.name, "offset": self._file.tell(), "length": values.nbytes}
-        for key, value in place.items():
-            entry.external_data.add(key=key, value=str(value))
-        self._file.write(np.ascontiguousarray(values).data)
-        self.size = self._file.tell()
-        self.initializers.append(entry)
-
-    def add_matrix(self, name: str, matrix: Quantized) -> None:
-        """Append a quantised matrix under the name of the weight that it stands for."""
-        self.formats[name] = matrix.format
-        self.columns[name] = matrix.columns
-        self.add(f"{name}.codes", matrix.packed())
-        self.add(f"{name}.scales", matrix.scales)
-        points = matrix.packed_points()
-        if points is not None:
-            self.add(f"{name}.zero_points", points)
-
-
-def rotary_tables(sizes: Dimensions, length: int, text_length: int | None = None) -> tuple[Floats, Floats]:
-    """Cos and sin of every position, float32 `[length, head_size / 2]`, as GroupQueryAttention takes them.
-
-    text_length: of the whole text, which decides between short and long factors; `length` where it is None.
-    """
-    exponents = np.arange(0, sizes.head_size, 2, dtype=np.float64) / sizes.head_size
-    frequencies = 1 / sizes.rope_theta**exponents
-    is_long = (text_length or length) > sizes.original_length
-    if factors := sizes.long_factors if is_long else sizes.short_factors:
-        frequencies /= np.asarray(factors)
-    angles = np.outer(np.arange(length), frequencies)
-    scale = sizes.rope_scale
-    return (np.cos(angles) * scale).astype(np.float32), (np.sin(angles) * scale).astype(np.float32)
-
-
-def switches_rope(sizes: Dimensions, context_length: int) -> bool:
-    """Whether a context is long enough for texts on both sides of where the long factors begin."""
-    return bool(sizes.long_factors) and context_length > sizes.original_length
-
-
-def bundle_rotary_tables(sizes: Dimensions, length: int) -> dict[str, Floats]:
-    """The tables as a bundle stores them: cos and sin, or `[2, length, head_size / 2]` of each, short before long."""
-    if not switches_rope(sizes, length):
-        return dict(zip(ROTARY, rotary_tables(sizes, length), strict=True))
-    both = [rotary_tables(sizes, length, text_length) for text_length in (1, length)]
-    return {f"{name}s": np.stack(pair) for name, pair in zip(ROTARY, zip(*both, strict=True), strict=True)}
 
 
 def stamp(

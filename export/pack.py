@@ -14,8 +14,9 @@ import onnx
 
 from edge.bundle import MANIFEST, SCHEMA, Calibration, File, Manifest, Origin, Quantization, hash_file, open_bundle
 from export import vision
-from export.graphs import TensorFile, switches_rope
 from export.plan import Plan, module_of
+from export.rotary import switches_rope
+from export.tensor_file import TensorFile
 
 __all__ = ["EMBEDDING", "GRAPH", "VISION", "WEIGHTS", "open_bundle", "write_graph", "write_manifest", "write_texts"]
 

@@ -15,11 +15,12 @@ from edge.bundle import Bundle, Calibration
 from export import pack, vision
 from export.errors import TargetError
 from export.estimate import needs, room
-from export.graphs import TensorFile, load_skeleton, stamp
+from export.graphs import load_skeleton, stamp
 from export.plan import Plan, make_plan
 from export.progress import Report
 from export.recipe import Recipe
 from export.source import Source
+from export.tensor_file import TensorFile
 from export.verify import check_limits, loses_by_its_cache, verify
 from export.vision_graphs import embedding_model, vision_model
 from export.warm import warm

@@ -8,8 +8,8 @@ from dataclasses import asdict
 from pathlib import Path
 
 from export.fidelity import Comparison
-from export.graphs import TensorFile
 from export.plan import Plan
+from export.tensor_file import TensorFile
 
 CHART = "fidelity.svg"
 

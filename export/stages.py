@@ -16,8 +16,9 @@ from numpy.typing import NDArray
 from onnx import helper
 
 from export.families.base import Dimensions
-from export.graphs import Skeleton, function_model, layer_attributes, rotary_tables
+from export.graphs import Skeleton, function_model, layer_attributes
 from export.quantize import Floats
+from export.rotary import rotary_tables
 from export.runtime import Runner, open_graph
 
 Tokens = NDArray[np.int64]

@@ -17,12 +17,13 @@ from export.errors import FidelityError
 from export.fidelity import Comparison, Sample, compare
 from export.forward import BundleForward, SourceForward
 from export.golden import Golden
-from export.graphs import TensorFile, has_int8_cache, load_skeleton
+from export.graphs import has_int8_cache, load_skeleton
 from export.look import places, sample_cuts
 from export.plan import Plan
 from export.progress import Report
 from export.report import write_report
 from export.stages import Layer
+from export.tensor_file import TensorFile
 
 GOLDEN = "golden.json"
 TEXT, CHAT, PICTURE = "text", "chat", "picture"

@@ -9,12 +9,14 @@ import numpy as np
 from edge.bundle import Calibration
 from export.calibrate import Calibrator
 from export.calibration_text import calibration_tokens
-from export.graphs import TensorFile, bundle_rotary_tables, cache_scale, load_skeleton
+from export.graphs import cache_scale, load_skeleton
 from export.look import places, sample_cuts, source_tower
 from export.plan import EMBEDDING, FIRST_NORM, HEAD, Plan
 from export.progress import Report
 from export.quantize import METHODS, Floats, Quantized, quantize
+from export.rotary import bundle_rotary_tables
 from export.stages import Layer, Stage, Text
+from export.tensor_file import TensorFile
 from export.vision import PREFIX, TowerSizes
 
 

@@ -13,10 +13,10 @@ from edge.errors import EngineFailed, Fault, NotFound, TooLarge, Unavailable, Un
 from edge.journal import Entry, Journal, JournalError, Known, Moment
 from edge.messages import Message, Request
 from edge.pictures import tokens_at_most
-from edge.service import picture_files
 from edge.service.answering import ATTEMPTS_MAX
 from edge.service.clock import now
 from edge.service.ledger import Ledger
+from edge.service.picture_files import read_picture
 from edge.service.queue import Queue, Waiting
 from edge.service.replies import Replies
 from edge.topics import Topics
@@ -101,7 +101,7 @@ class Admission:
         for image in images:
             if image.file_name is not None:
                 folder, most = self._limits.picture_folder, self._limits.picture_bytes
-                image.fill(picture_files.read(folder, image.file_name, most))
+                image.fill(read_picture(folder, image.file_name, most))
 
     def _repeat(self, request: Request, known: Known) -> None:
         log.info("request %s came again; it is not answered twice", request.address.id)

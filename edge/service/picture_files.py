@@ -10,7 +10,7 @@ from edge.errors import BadRequest, NotFound, TooLarge, Unsupported
 PARAM = "image_url"
 
 
-def read(folder: Path | None, name: str, bytes_max: int) -> bytes:
+def read_picture(folder: Path | None, name: str, bytes_max: int) -> bytes:
     """A picture's bytes. Raises Fault where it may not be read, is not there or is too large."""
     if folder is None:
         raise Unsupported("this board shows no pictures of its own (its setting limits.picture_folder)", PARAM)

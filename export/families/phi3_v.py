@@ -2,8 +2,6 @@
 
 from dataclasses import replace
 
-from export.families import phi3
+from export.families.phi3 import FAMILY as PHI3
 
-FAMILY = replace(
-    phi3.FAMILY, name="phi3_v", architectures=("Phi3VForCausalLM",), genai_type="phi3v", sees_pictures=True
-)
+FAMILY = replace(PHI3, name="phi3_v", architectures=("Phi3VForCausalLM",), genai_type="phi3v", sees_pictures=True)

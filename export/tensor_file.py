@@ -1,0 +1,77 @@
+"""Weights on their way into a bundle: written one at a time, found again by the graphs that use them."""
+
+from __future__ import annotations
+
+import copy
+from pathlib import Path
+from types import TracebackType
+
+import numpy as np
+from numpy.typing import NDArray
+from onnx import TensorProto, helper
+
+from export.quantize import Format, Quantized
+
+PAGE, LINE = 4096, 64
+"""A large tensor begins on a page, so that a board can map it; a small one on a cache line."""
+CACHE_SCALE = ".cache_scale"
+"""How the steps of an int8 cache are named; they are float32 whatever the activations are."""
+
+
+class TensorFile:
+    """The external data of a graph, written one tensor at a time; used with `with`.
+
+    float_type: what float32 tensors are written as, and what the graph's activations are.
+    """
+
+    def __init__(self, path: Path, float_type: str = "float32") -> None:
+        self._path = path
+        self._float_type = float_type
+        self.activations = helper.np_dtype_to_tensor_dtype(np.dtype(float_type))
+        self._file = path.open("wb")
+        self.initializers: list[TensorProto] = []
+        self.formats: dict[str, Format] = {}
+        self.columns: dict[str, int] = {}
+        self.size = 0
+
+    def __enter__(self) -> TensorFile:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self._file.close()
+
+    @property
+    def shapes(self) -> dict[str, tuple[int, ...]]:
+        """The shape of every tensor written so far."""
+        return {entry.name: tuple(entry.dims) for entry in self.initializers}
+
+    def with_float_cache(self) -> TensorFile:
+        """The same file for a graph that remembers keys and values as they are."""
+        other = copy.copy(self)
+        other.initializers = [entry for entry in self.initializers if not entry.name.endswith(CACHE_SCALE)]
+        return other
+
+    def add(self, name: str, values: NDArray[np.generic]) -> None:
+        """Append a tensor and remember where it lies."""
+        if values.dtype == np.float32 and not name.endswith(CACHE_SCALE):
+            values = values.astype(self._float_type, copy=False)
+        alignment = PAGE if values.nbytes >= 16 * PAGE else LINE
+        self._file.write(b"\0" * (-self._file.tell() % alignment))
+        entry = TensorProto(name=name, dims=values.shape, data_location=TensorProto.EXTERNAL)
+        entry.data_type = helper.np_dtype_to_tensor_dtype(values.dtype)
+        place = {"location": self._path.name, "offset": self._file.tell(), "length": values.nbytes}
+        for key, value in place.items():
+            entry.external_data.add(key=key, value=str(value))
+        self._file.write(np.ascontiguousarray(values).data)
+        self.size = self._file.tell()
+        self.initializers.append(entry)
+
+    def add_matrix(self, name: str, matrix: Quantized) -> None:
+        """Append a quantised matrix under the name of the weight that it stands for."""
+        self.formats[name] = matrix.format
+        self.columns[name] = matrix.columns
+        self.add(f"{name}.codes", matrix.packed())
+        self.add(f"{name}.scales", matrix.scales)
+        points = matrix.packed_points()
+        if points is not None:
+            self.add(f"{name}.zero_points", points)
