@@ -50,9 +50,7 @@ PROMPT = "<|user|>\n{}What is the difference?<|end|>\n<|assistant|>\n"
 def hub(tmp_path_factory) -> types.SimpleNamespace:
     """The hub's modules."""
     folder = tmp_path_factory.mktemp("hub")
-    command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--dest", str(folder), PACKAGE]
-    subprocess.run(command, check=True)
-    with zipfile.ZipFile(next(folder.glob("*.whl"))) as wheel:
+    with zipfile.ZipFile(fetched(PACKAGE, folder)) as wheel:
         wheel.extractall(folder)
     base = folder / FOLDER
     package = types.ModuleType("hub_phi3v")
@@ -63,6 +61,13 @@ def hub(tmp_path_factory) -> types.SimpleNamespace:
     return types.SimpleNamespace(
         folder=base, **{name: importlib.import_module(f"hub_phi3v.{name}_phi3_v") for name in names}
     )
+
+
+def fetched(package: str, folder: Path) -> Path:
+    """A package's wheel, downloaded, not installed."""
+    command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--dest", str(folder), package]
+    subprocess.run(command, check=True)
+    return next(folder.glob("*.whl"))
 
 
 def model_of(hub: Any, checkpoint: Path) -> Any:
@@ -103,6 +108,26 @@ def test_crops_are_the_hubs(hub, vision_bundle, crops):
         assert [side * 336 for side in grid] == theirs["image_sizes"][0].tolist()
         assert tokens_of(*grid, 12) == int(theirs["num_img_tokens"][0])
         assert np.abs(ours - theirs["pixel_values"][0][: len(ours)]).max() < 2e-6
+
+
+def test_crops_of_real_pictures_are_the_hubs(hub, vision_bundle, tmp_path):
+    """Photographs, drawings, pages and charts that scikit-image carries (public domain and CC0): grey, palette, RGB."""
+    pictures = read_manifest(vision_bundle).pictures
+    processor = hub.image_processing.Phi3VImageProcessor(num_crops=4)
+    with zipfile.ZipFile(fetched("scikit-image==0.26.0", tmp_path)) as wheel:
+        names = [
+            name for name in wheel.namelist() if name.startswith("skimage/data/") and name.endswith(("png", "jpg"))
+        ]
+        files = {name: wheel.read(name) for name in names}
+    compared = 0
+    for name, data in files.items():
+        image = Image.open(io.BytesIO(data))
+        if not image.has_transparency_data:  # which is white with us, and whatever lies under it there
+            theirs = processor.preprocess([image.convert("RGB")], return_tensors="np")["pixel_values"][0]
+            ours = crops_of(data, 4, pictures)
+            assert np.abs(ours - theirs[: len(ours)]).max() < 2e-6, name
+            compared += 1
+    assert compared > 15
 
 
 @pytest.mark.parametrize("texts", ["ours", "the hub's"])
