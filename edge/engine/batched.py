@@ -11,6 +11,7 @@ import time
 from collections import Counter, deque
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -134,7 +135,8 @@ class BatchedEngine:
             raise TooLarge(f"the prompt has {len(tokens)} tokens, but the context holds {limit} with the answer")
         room = min(job.max_tokens, limit - len(tokens))
         stops = set() if job.ignore_eos else set(self._manifest.stop_token_ids)
-        row = Row(job, tokens, room, self._tokenizer, self._graph.vocabulary, stops, self._guide(job))
+        bare = replace(job, pictures=[])  # their bytes are needed no more, but for what is still to be looked at
+        row = Row(bare, tokens, room, self._tokenizer, self._graph.vocabulary, stops, self._guide(job))
         row.pictures = pictures
         return row
 
@@ -319,6 +321,8 @@ class BatchedEngine:
             self._eased = time.monotonic()
             if budget.is_short_of_memory():
                 self._prefixes.shrink(self._prefixes.bytes // 2)
+                if self._vision:
+                    self._vision.forget()
 
 
 def opened_prefixes(bundle: Bundle, options: Options, graph: Graph) -> Prefixes:

@@ -44,15 +44,16 @@ class Tower(Protocol):
 class Seen:
     """A picture in a prompt.
 
-    token: stands for each of its places, below zero; made of the picture's content, so that the same picture is the
-    same text. tokens: how many places it takes.
+    token: stands for each of its places, below zero; made of content and cut, so that the same picture is the same
+    text. tokens: how many places it takes.
     """
 
     def __init__(self, data: bytes, crops_max: int, pictures: Pictures) -> None:
         self._data, self._crops_max, self._pictures = data, crops_max, pictures
         self.rows, self.columns = layout(*size_of(data), crops_max, pictures.crop_size)
         self.tokens = tokens_of(self.rows, self.columns, pictures.side_tokens)
-        name = hashlib.blake2b(data, digest_size=8, person=f"{crops_max}".encode()).digest()
+        cut = f"{self.rows}x{self.columns}".encode()
+        name = hashlib.blake2b(data, digest_size=8, person=cut).digest()
         self.token = -1 - (int.from_bytes(name) >> 2)
         self.start = 0
         """Where its first place is in the prompt."""
@@ -82,7 +83,7 @@ class Seen:
         if len(self._parts) == len(self._crops):
             side = self._pictures.side_tokens
             self.features = arranged(self._parts, self.rows, self.columns, side)
-            self._crops, self._parts = None, []
+            self._data, self._crops, self._parts = b"", None, []
 
 
 def arranged(parts: list[Features], rows: int, columns: int, side: int) -> Features:
@@ -163,3 +164,7 @@ class Vision:
     def release(self) -> None:
         """Nobody waits for a picture: the tower's memory goes back."""
         self._tower.release()
+
+    def forget(self) -> None:
+        """Let go of what is known of pictures; the board needs the memory."""
+        self._known.clear()

@@ -65,12 +65,17 @@ class Inference:
 
 
 def shares(counters: Mapping[str, int | float]) -> dict[str, float]:
-    """Of an engine that counts them: prompt tokens that were in the prefix cache, answers a run, right guesses."""
+    """Of an engine that counts them: prompt tokens that were in the prefix cache, answers a run, right guesses.
+
+    And crops of pictures, where it sees them.
+    """
     pairs = {
         "prefix_hit_ratio": ("cached_tokens", "prompt_tokens"),
         "rows_per_run": ("run_rows", "runs"),
         "draft_acceptance_ratio": ("right_tokens", "guessed_tokens"),
     }
-    return {
+    found = {
         name: round(counters.get(part, 0) / counters[of], 4) for name, (part, of) in pairs.items() if counters.get(of)
     }
+    looked = {"looked_crops": counters["looked_crops"]} if "looked_crops" in counters else {}
+    return found | looked
