@@ -43,8 +43,8 @@ trace-test: ## Skeletons traced anew and fused graphs held to Transformers, in .
 	@.venv-trace/bin/python -m pip install --disable-pip-version-check --quiet -e '.[trace,test]'
 	@HF_HUB_OFFLINE=1 .venv-trace/bin/python -m pytest -m trace $(ARGS)
 
-export-test: test-env ## Export Phi-3.5-mini's true size with random weights, and answer from it (an hour, 20 GB of disk)
-	@$(BIN)/python -m benchmarks --bundle $(BUNDLE) full-size
+export-test: test-env ## Export Phi-3.5-mini and -vision at their true sizes with random weights, and answer from them (hours, 40 GB of disk)
+	@$(BIN)/python -m benchmarks --bundle $(BUNDLE) full-size vision-full-size
 
 soak: test-env ## Ten minutes of requests over a connection that is cut again and again (SOAK_SECONDS=60 for a look)
 	@$(BIN)/python -m benchmarks --bundle $(BUNDLE) soak

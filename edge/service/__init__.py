@@ -64,7 +64,9 @@ class Service:
         self._outbox = Outbox(transport, self._ledger)
         self._replies = Replies(transport, self._topics, inference, pace, self._ledger, self._outbox)
         self._admission = Admission(settings, manifest, self._topics, self._queue, self._ledger, self._replies)
-        self._announcements = Announcements(settings, manifest, transport, self._topics, [*sources, inference])
+        self._announcements = Announcements(
+            settings, manifest, transport, self._topics, [*sources, inference], lambda: engine.rows
+        )
         self._answering = Answering(
             self._queue, engine, self._replies, self._ledger, settings.limits, inference, self._announcements.tell
         )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from edge import __version__, messages
@@ -24,19 +24,27 @@ class Announcements:
     """The daemon's own topics."""
 
     def __init__(
-        self, settings: Settings, manifest: Manifest, transport: Transport, topics: Topics, sources: Sequence[Source]
+        self,
+        settings: Settings,
+        manifest: Manifest,
+        transport: Transport,
+        topics: Topics,
+        sources: Sequence[Source],
+        rows: Callable[[], int],
     ) -> None:
+        """rows: how many answers the engine works on at once."""
         self._settings, self._manifest, self._transport = settings, manifest, transport
-        self._topics, self._sources = topics, sources
+        self._topics, self._sources, self._rows = topics, sources, rows
 
     def at_connect(self, state: str) -> None:
         """What is published at every connect from now on."""
         self._transport.birth = [status_message(self._topics, state), self._info()]
 
     def tell(self, state: str) -> None:
-        """A change of state, now and at every connect from now on."""
+        """A change of state, and what is known of the engine by then; now and at every connect from now on."""
         self.at_connect(state)
-        self._transport.publish(status_message(self._topics, state))
+        for message in self._transport.birth:
+            self._transport.publish(message)
         log.info("%s", state)
 
     async def publish_telemetry(self) -> None:
@@ -65,6 +73,7 @@ class Announcements:
             "max_tokens": limits.max_tokens,
             "payload_bytes": limits.payload_bytes,
             "queue_length": limits.queue_length,
+            "rows": self._rows(),
         }
         if manifest.pictures:
             body |= {"picture_bytes": limits.picture_bytes, "crops_max": manifest.pictures.crops_max}

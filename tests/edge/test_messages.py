@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import base64
+import contextlib
 import json
 import random
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as some
 
 from edge import messages
 from edge.errors import BadRequest, Fault, TooLarge, Unsupported
 from edge.messages import Message, Outcome
+from edge.payload import ChatRequest
 from edge.topics import Topics
 
 TOPICS = Topics("pi")
@@ -91,6 +96,85 @@ def test_mutated_requests_never_crash():
         if fault is not None:
             body = messages.reply(messages.address_of(message, TOPICS), messages.refusal(fault))
             assert json.loads(body.payload)["code"] == fault.code
+
+
+ANY_JSON = some.recursive(
+    some.none() | some.booleans() | some.integers() | some.floats(allow_nan=False) | some.text(max_size=20),
+    lambda inner: some.lists(inner, max_size=4) | some.dictionaries(some.text(max_size=12), inner, max_size=4),
+    max_leaves=12,
+)
+URL = f"data:image/png;base64,{base64.b64encode(b'x' * 40).decode()}"
+PART = some.one_of(
+    some.text(max_size=20).map(lambda text: {"type": "text", "text": text}),
+    some.sampled_from(["low", "auto", "high"]).map(
+        lambda detail: {"type": "image_url", "image_url": {"url": URL, "detail": detail}}
+    ),
+)
+WORDS = some.text(min_size=1, max_size=40).filter(str.strip)
+TURN = some.one_of(
+    some.builds(lambda text: {"role": "user", "content": text}, WORDS),
+    some.builds(lambda text: {"role": "assistant", "content": text}, WORDS),
+    some.builds(
+        lambda parts, text: {"role": "user", "content": [*parts, {"type": "text", "text": text}]},
+        some.lists(PART, max_size=3),
+        WORDS,
+    ),
+)
+VALID = some.fixed_dictionaries(
+    {"messages": some.lists(TURN, min_size=1, max_size=5)},
+    optional={
+        "id": some.text(min_size=1, max_size=40),
+        "max_tokens": some.integers(1, 10_000),
+        "temperature": some.floats(0, 2),
+        "top_p": some.floats(0.01, 1),
+        "top_k": some.integers(0, 100),
+        "seed": some.integers(0, 2**31 - 1),
+        "stop": some.lists(some.text(min_size=1, max_size=9), max_size=4),
+        "stream": some.booleans(),
+        "priority": some.sampled_from(["high", "normal", "low"]),
+        "deadline_ms": some.integers(1, 10**6),
+    },
+)
+
+
+@given(VALID)
+@settings(max_examples=300, deadline=None)
+def test_every_valid_request_is_understood_as_it_was_meant(fields):
+    """Whatever texts, pictures and options: turns in their order, each picture once, values unchanged."""
+    request = messages.parse_request(Message("edge/pi/request", json.dumps(fields).encode()), TOPICS, 1 << 20)
+    assert request.warnings == ()
+    turns = request.chat.conversation()
+    assert [turn["role"] for turn in turns] == [turn["role"] for turn in fields["messages"]]
+    shown = request.chat.pictures()
+    told = "\n".join(turn["content"] for turn in turns)
+    assert [told.count(picture.place) for picture in shown] == [1] * len(shown)
+    assert [told.index(picture.place) for picture in shown] == sorted(told.index(picture.place) for picture in shown)
+    given_parts = [part for turn in fields["messages"] if isinstance(turn["content"], list) for part in turn["content"]]
+    assert len(shown) == sum(part["type"] == "image_url" for part in given_parts)
+    for name in fields.keys() - {"messages", "id"}:
+        assert getattr(request.chat, name) == fields[name]
+
+
+@given(VALID, some.sampled_from([*ChatRequest.model_fields, "unknown"]), ANY_JSON)
+@settings(max_examples=500, deadline=None)
+def test_any_value_of_any_field_is_understood_or_told_by_name(fields, name, value):
+    """A field of whatever JSON: a request, or a fault that can be answered."""
+    message = Message("edge/pi/request/me", json.dumps({**fields, name: value}).encode(errors="surrogatepass"))
+    fault = fault_of(message)
+    address = messages.address_of(message, TOPICS)
+    outcome = messages.refusal(fault) if fault else Outcome(200, "stop")
+    assert json.loads(messages.reply(address, outcome).payload)["code"] in (200, 400, 413)
+
+
+@given(some.binary(max_size=400), some.lists(some.tuples(some.text(max_size=9), some.text(max_size=20)), max_size=4))
+@settings(max_examples=300, deadline=None)
+def test_any_bytes_with_any_properties_are_understood_or_refused(payload, pairs):
+    """As a text, as JSON, as a picture, as a chunk."""
+    for kind in (None, "application/json", "text/plain", "image/png"):
+        properties = (*pairs, ("prompt", "x"), ("max_crops", "nine"))
+        fault_of(Message("edge/pi/request", payload, content_type=kind, user_properties=properties))
+    with contextlib.suppress(Fault):
+        messages.parse_chunk(Message("edge/pi/chunk", payload, user_properties=tuple(pairs)), TOPICS, 1 << 20)
 
 
 def fault_of(message: Message) -> Fault | None:

@@ -201,7 +201,7 @@ def test_the_board_tells_that_it_sees(user):
     """Capability and limits are in its retained info."""
     info = json.loads(user.next().payload)
     assert "vision" in info["capabilities"]
-    assert (info["crops_max"], info["picture_bytes"]) == (16, 8 << 20)
+    assert (info["crops_max"], info["picture_bytes"], info["rows"]) == (16, 8 << 20, 8)
 
 
 def test_a_grown_engine_is_started_anew_and_telemetry_says_so(vision_bundle, tmp_path):
