@@ -61,6 +61,14 @@ class Fault(EdgeError):
         self.param = param
         self.retry_after = retry_after
 
+    def bare(self) -> Fault:
+        """Without the errors that led to it and without traces: their frames keep alive whatever was at hand there.
+
+        Where the fault itself is among that, only Python's collector of cycles would ever let go of it.
+        """
+        self.__cause__ = self.__context__ = None
+        return self.with_traceback(None)
+
 
 class BadRequest(Fault):
     """A request that cannot be understood."""

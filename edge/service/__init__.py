@@ -210,7 +210,7 @@ class Service:
                 return messages.parse_chunk(message, self._topics, self._settings.limits.picture_bytes)
             return messages.parse_cancel(message, self._topics) if kind == "cancel" else None
         except Fault as fault:
-            return fault.with_traceback(None)  # which would keep this batch alive until the next collection
+            return fault.bare()
         except Exception:  # a message must never end the daemon, and one that was not foreseen least of all
             log.exception("a message could not be read")
             return BadRequest("this message cannot be read; the board's log says why")

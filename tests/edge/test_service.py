@@ -5,12 +5,15 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import dataclasses
+import gc
 import json
 import shutil
 from collections.abc import AsyncIterator, Sequence
 
+import pytest
+
 from edge.config import Settings
-from edge.errors import EngineFailed
+from edge.errors import EngineFailed, Fault
 from edge.journal import Entry, Journal, JournalError, Moment, Write, accept, begin
 from edge.messages import Message
 from edge.service import Service
@@ -476,3 +479,38 @@ def test_an_engine_that_has_grown_is_started_anew_when_nothing_runs():
             assert states[-2:] == ["loading", "online"]
 
     run(work)
+
+
+@pytest.mark.parametrize(
+    "payload",
+    [
+        b"\xff",
+        b'{"prompt": ',
+        b'{"prompt": "x", "seed": 1.5}',
+        b'{"prompt": "x", "top_p": NaN}',
+        b'{"seed": ' + b"9" * 5000,
+    ],
+)
+def test_what_was_refused_is_let_go_of_at_once(payload):
+    """No refused message waits for Python's collector of cycles: a burst of large ones would stay in memory."""
+
+    async def work():
+        async with rig() as it:
+            gc.collect()
+            gc.disable()
+            for number in range(5):
+                it.transport.arrive(Message("edge/pi/request", payload, correlation_data=bytes([number])))
+            await it.replies(5)
+            it.ask("last")
+            await it.replies(6)
+            gc.set_debug(gc.DEBUG_SAVEALL)
+            gc.collect()
+            kept = [each for each in gc.garbage if isinstance(each, Fault | Message)]
+            assert kept == []
+
+    try:
+        run(work)
+    finally:
+        gc.set_debug(0)
+        gc.garbage.clear()
+        gc.enable()
