@@ -68,7 +68,10 @@ def in_a_row(user: User, daemon: int) -> tuple[dict[str, int], dict[str, int]]:
     """What both processes hold after the warm-up and at the end, each picture another one."""
     first: dict[str, int] = {}
     for number in range(REQUESTS):
-        asked: dict[str, Any] = {"ContentType": "image/jpeg", "UserProperty": [("prompt", PROMPT), ("max_tokens", "8")]}
+        asked: dict[str, Any] = {
+            "ContentType": "image/jpeg",
+            "UserProperty": [("edge-prompt", PROMPT), ("edge-max_tokens", "8")],
+        }
         size = (400 + number % 7 * 100, 300 + number % 5 * 120)
         user.publish("edge/test/request/me", encoded(photograph(*size, seed=number)), **asked)
         assert user.answer()[1]["code"] == 200

@@ -24,6 +24,8 @@ from edge.topics import Topics
 
 JSON = "application/json"
 TEXT = "text/plain"
+PREFIX = "edge-"
+"""Of user properties that mean something here, in either direction."""
 WIRE_VERSION = 1
 """Of `docs/wire.md`; the next number where a client of the last one would misunderstand."""
 Kind = Literal["queued", "delta", "reply"]
@@ -58,6 +60,12 @@ class Message:
         found = hashlib.sha256(repr(parts).encode())
         found.update(self.payload)
         return found.digest()
+
+    @property
+    def own_properties(self) -> dict[str, str]:
+        """The user properties that are ours, without their prefix."""
+        named = (pair for pair in self.user_properties if pair[0].startswith(PREFIX))
+        return {name.removeprefix(PREFIX): value for name, value in named}
 
     @property
     def media_type(self) -> str:
@@ -200,7 +208,7 @@ def address_of(message: Message, topics: Topics, fields: dict[str, Any] | None =
 def _readable_fields(message: Message) -> dict[str, Any]:
     """The payload's fields where it has any; for answering a request that was refused."""
     if message.media_type in MEDIA_TYPES:
-        return dict(message.user_properties)
+        return dict(message.own_properties)
     try:
         return _fields(message)[0] if len(message.payload) < 1 << 16 else {}
     except Fault:
@@ -221,7 +229,7 @@ def _printable(data: bytes | None) -> str | None:
 def _fields(message: Message) -> tuple[dict[str, Any], tuple[str, ...]]:
     """The payload as fields, with a warning for each that is not known."""
     if message.media_type in MEDIA_TYPES:
-        return payload.picture_fields(message.payload, message.media_type, message.user_properties), ()
+        return payload.picture_fields(message.payload, message.media_type, message.own_properties), ()
     is_plain_text = message.media_type == TEXT
     return payload.parse_fields(message.payload, is_plain_text, bool(message.content_type) and not is_plain_text)
 
@@ -282,8 +290,9 @@ def parse_chunk(message: Message, topics: Topics, bytes_max: int) -> Chunk:
     if message.retain or len(message.payload) > bytes_max:
         raise TooLarge(f"a chunk is not retained and has {bytes_max} bytes at most")
     place = topics.parse(message.topic)
-    head, data = payload.chunk(message.payload, message.user_properties)
-    others = tuple(pair for pair in message.user_properties if pair[0] not in ChunkHead.model_fields)
+    head, data = payload.chunk(message.payload, message.own_properties)
+    of_chunk = {f"{PREFIX}{name}" for name in ChunkHead.model_fields}
+    others = tuple(pair for pair in message.user_properties if pair[0] not in of_chunk)
     request = replace(
         message, topic=place.request, payload=b"", packet_identifier=0, duplicate=False, user_properties=others
     )
@@ -302,7 +311,7 @@ def chunks(whole: bytes, upload: str, in_properties: bool) -> Iterator[tuple[byt
     for index, piece in enumerate(pieces):
         head = {**same, "index": index}
         if in_properties:
-            yield piece, tuple((name, str(value)) for name, value in head.items())
+            yield piece, tuple((f"{PREFIX}{name}", str(value)) for name, value in head.items())
         else:
             yield dumps({**head, "data": base64.b64encode(piece).decode()}), ()
 
@@ -377,7 +386,7 @@ def refusal(fault: Fault, warnings: tuple[str, ...] = ()) -> Outcome:
 
 
 def _message(address: Address, kind: Kind, body: dict[str, Any], qos: int) -> Message:
-    properties = (("edge-type", kind),)
+    properties = ((f"{PREFIX}type", kind),)
     return Message(
         address.topic,
         dumps({"type": kind, "id": address.id, **body}),

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Mapping
 from typing import Annotated, Any, Literal
 
 from pydantic import (
@@ -259,21 +259,21 @@ OF_PICTURE = {"detail": str, "max_crops": int}
 """What user properties say of a request whose payload is a picture."""
 
 
-def picture_fields(payload: bytes, media_type: str, properties: Iterable[tuple[str, str]]) -> dict[str, Any]:
+def picture_fields(payload: bytes, media_type: str, properties: Mapping[str, str]) -> dict[str, Any]:
     """A picture and the user properties beside it as fields; BadRequest where no prompt is among them."""
     known = dict(_read_properties(properties))
     prompt = known.pop("prompt", None)
     if prompt is None:
-        raise BadRequest("a picture's prompt is missing: send it as the user property `prompt`", "prompt")
+        raise BadRequest("a picture's prompt is missing: send it as the user property `edge-prompt`", "prompt")
     url = f"data:{media_type};base64,{base64.b64encode(payload).decode()}"
     image = {"url": url, **{name: known.pop(name) for name in OF_PICTURE if name in known}}
     content = [{"type": "image_url", "image_url": image}, {"type": "text", "text": prompt}]
     return {"messages": [{"role": "user", "content": content}], **known}
 
 
-def _read_properties(properties: Iterable[tuple[str, str]]) -> Iterator[tuple[str, Any]]:
+def _read_properties(properties: Mapping[str, str]) -> Iterator[tuple[str, Any]]:
     kinds = PROPERTIES | OF_PICTURE
-    for name, value in properties:
+    for name, value in properties.items():
         if name in kinds:
             yield name, int(value) if kinds[name] is int and value.isdecimal() and len(value) < 10 else value
 
@@ -288,9 +288,9 @@ class ChunkHead(BaseModel):
     sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 
 
-def chunk(payload: bytes, properties: Iterable[tuple[str, str]]) -> tuple[ChunkHead, bytes]:
+def chunk(payload: bytes, properties: Mapping[str, str]) -> tuple[ChunkHead, bytes]:
     """A chunk's head and bytes: from user properties and the payload, or both from JSON; BadRequest where neither."""
-    fields: dict[str, Any] = {name: value for name, value in properties if name in ChunkHead.model_fields}
+    fields: dict[str, Any] = {name: properties[name] for name in ChunkHead.model_fields if name in properties}
     data = payload
     if not fields:
         fields, _ = parse_fields(payload, is_plain_text=False, says_json=True)

@@ -60,7 +60,7 @@ class Sent:
 
 def whole(code: int, data: bytes, content_type: str = "image/jpeg", tokens: int = 0, says: str = "") -> Sent:
     """A picture in one message, its prompt beside it."""
-    asked = {"ContentType": content_type, "UserProperty": [("prompt", PROMPT), ("max_tokens", "4")]}
+    asked = {"ContentType": content_type, "UserProperty": [("edge-prompt", PROMPT), ("edge-max_tokens", "4")]}
     return Sent(code, [(data, asked)], tokens, says=says)
 
 
@@ -69,7 +69,7 @@ def in_chunks(code: int, change: Any, tokens: int = 0, says: str = "") -> Sent:
     data = encoded(photograph(900, 600), quality=97)
     packets = []
     for piece, head in messages.chunks(data, "upload-1", in_properties=True):
-        asked = [("prompt", PROMPT), ("max_tokens", "4"), *head]
+        asked = [("edge-prompt", PROMPT), ("edge-max_tokens", "4"), *head]
         packets.append((piece, {"ContentType": "image/jpeg", "UserProperty": asked}))
     assert len(packets) > 2
     return Sent(code, change(packets), tokens, True, says)
@@ -78,7 +78,7 @@ def in_chunks(code: int, change: Any, tokens: int = 0, says: str = "") -> Sent:
 def with_sha256(packets: list[tuple[bytes, dict[str, Any]]], sha256: str) -> list[tuple[bytes, dict[str, Any]]]:
     """The same chunks that promise another checksum."""
     return [
-        (data, {**of, "UserProperty": [(k, sha256 if k == "sha256" else v) for k, v in of["UserProperty"]]})
+        (data, {**of, "UserProperty": [(k, sha256 if k == "edge-sha256" else v) for k, v in of["UserProperty"]]})
         for data, of in packets
     ]
 

@@ -171,7 +171,7 @@ def test_any_value_of_any_field_is_understood_or_told_by_name(fields, name, valu
 def test_any_bytes_with_any_properties_are_understood_or_refused(payload, pairs):
     """As a text, as JSON, as a picture, as a chunk."""
     for kind in (None, "application/json", "text/plain", "image/png"):
-        properties = (*pairs, ("prompt", "x"), ("max_crops", "nine"))
+        properties = (*pairs, ("edge-prompt", "x"), ("edge-max_crops", "nine"))
         fault_of(Message("edge/pi/request", payload, content_type=kind, user_properties=properties))
     with contextlib.suppress(Fault):
         messages.parse_chunk(Message("edge/pi/chunk", payload, user_properties=tuple(pairs)), TOPICS, 1 << 20)

@@ -146,7 +146,7 @@ def test_pictures_in_other_turns_than_the_users_are_refused(user):
 def test_a_picture_without_a_prompt_is_refused(user):
     """The user property that is missing is named."""
     user.publish("edge/test/request/me", SMALL, ContentType="image/jpeg")
-    assert "`prompt`" in user.answer()[1]["error"]["message"]
+    assert "`edge-prompt`" in user.answer()[1]["error"]["message"]
 
 
 @pytest.mark.parametrize("protocol", [V5, V311], ids=["5", "3.1.1"])

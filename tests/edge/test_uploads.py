@@ -196,11 +196,41 @@ def test_silence_ends_an_upload():
         (b"{}", (), "upload|data"),
         (b'{"upload": "u", "data": "@"}', (), "base64"),
         (b'{"upload": "u", "data": 7}', (), "base64"),
-        (b"x", (("upload", "u"),), "index"),
-        (b"x", (("upload", ""), ("index", "0"), ("count", "1"), ("total", "1"), ("sha256", "0" * 64)), "upload"),
-        (b"x", (("upload", "u"), ("index", "-1"), ("count", "1"), ("total", "1"), ("sha256", "0" * 64)), "index"),
-        (b"x", (("upload", "u"), ("index", "0"), ("count", "1"), ("total", "1"), ("sha256", "zz")), "sha256"),
-        (b"x", (("upload", "u"), ("index", "9" * 5000), ("count", "1")), "index"),
+        (b"x", (("edge-upload", "u"),), "index"),
+        (
+            b"x",
+            (
+                ("edge-upload", ""),
+                ("edge-index", "0"),
+                ("edge-count", "1"),
+                ("edge-total", "1"),
+                ("edge-sha256", "0" * 64),
+            ),
+            "upload",
+        ),
+        (
+            b"x",
+            (
+                ("edge-upload", "u"),
+                ("edge-index", "-1"),
+                ("edge-count", "1"),
+                ("edge-total", "1"),
+                ("edge-sha256", "0" * 64),
+            ),
+            "index",
+        ),
+        (
+            b"x",
+            (
+                ("edge-upload", "u"),
+                ("edge-index", "0"),
+                ("edge-count", "1"),
+                ("edge-total", "1"),
+                ("edge-sha256", "zz"),
+            ),
+            "sha256",
+        ),
+        (b"x", (("edge-upload", "u"), ("edge-index", "9" * 5000), ("edge-count", "1")), "index"),
     ],
 )
 def test_a_chunk_that_is_none_is_refused(payload, properties, says):
