@@ -261,7 +261,7 @@ def _publish_properties(message: Message) -> Properties:
     properties = Properties(PacketTypes.PUBLISH)  # type: ignore[no-untyped-call]  # paho leaves it bare
     if message.content_type is not None:
         properties.ContentType = message.content_type
-        properties.PayloadFormatIndicator = 1
+        properties.PayloadFormatIndicator = int(_is_text(message.payload))
     if message.response_topic is not None:
         properties.ResponseTopic = message.response_topic
     if message.correlation_data is not None:
@@ -271,6 +271,15 @@ def _publish_properties(message: Message) -> Properties:
     if message.user_properties:
         properties.UserProperty = list(message.user_properties)
     return properties
+
+
+def _is_text(payload: bytes) -> bool:
+    """Whether a payload is UTF-8; a chunk of a text may be cut within a character (MQTT 5, section 3.3.2.3.2)."""
+    try:
+        payload.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
 
 
 def _received(message: paho.MQTTMessage, connection: int) -> Message:
