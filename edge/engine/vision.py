@@ -72,8 +72,11 @@ class Seen:
         return self.features[max(0, start - self.start) : max(0, stop - self.start)]
 
     def crops(self) -> Features:
-        """`[1 + crops, 3, size, size]`; BadRequest where the picture is damaged."""
-        return crops_of(self._data, self._crops_max, self._pictures)
+        """`[1 + rows * columns, 3, size, size]`; BadRequest where the picture is damaged."""
+        crops = crops_of(self._data, self._crops_max, self._pictures)
+        if len(crops) != 1 + self.rows * self.columns:
+            raise BadRequest("a picture is not what its header says", "image_url")
+        return crops
 
     def look(self, run: Callable[[Features], Features]) -> None:
         """One crop further; `features` are there when all are seen."""

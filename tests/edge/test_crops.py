@@ -10,6 +10,7 @@ from PIL import Image
 
 from edge.bundle import Pictures
 from edge.engine.crops import PIXELS_MAX, crops_of, size_of
+from edge.engine.vision import Seen
 from edge.errors import BadRequest, TooLarge
 from edge.pictures import CROPS, columns_of, layout, media_type, tokens_at_most, tokens_of
 from export.vision import pictures as published
@@ -127,7 +128,8 @@ def test_damaged_pictures_are_faults(noise, seed, kind):
     data[place : place + len(noise)] = noise
     for broken in (bytes(data), bytes(data[:place]), noise):
         try:
-            assert crops_of(broken, 1, PICTURES).shape[1:] == (3, 336, 336)
+            seen = Seen(broken, 4, PICTURES)
+            assert seen.crops().shape == (1 + seen.rows * seen.columns, 3, 336, 336)
         except (BadRequest, TooLarge):
             continue
 
