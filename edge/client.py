@@ -9,9 +9,10 @@ from collections.abc import AsyncIterator, Mapping
 from types import TracebackType
 from typing import Any
 
+from edge.chunks import CHUNK_BYTES, chunks
 from edge.config import Broker
 from edge.errors import BrokerError
-from edge.messages import CHUNK_BYTES, JSON, Message, chunks, dumps
+from edge.messages import JSON, Message, dumps
 from edge.mqtt import MqttTransport
 from edge.topics import Topics
 

@@ -6,11 +6,9 @@ MQTT 3.1.1 has the same in the payload (`response_topic`, `id`, `deadline_ms`).
 
 from __future__ import annotations
 
-import base64
 import hashlib
 import json
 import uuid
-from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any, ClassVar, Literal, NamedTuple
 
@@ -18,7 +16,7 @@ from pydantic import ConfigDict
 
 from edge import payload
 from edge.errors import BadRequest, Fault, TooLarge, Unsupported
-from edge.payload import ChatRequest, ChunkHead
+from edge.payload import ChatRequest
 from edge.pictures import MEDIA_TYPES
 from edge.topics import Topics
 
@@ -256,64 +254,6 @@ def parse_cancel(message: Message, topics: Topics) -> Cancel:
     if not isinstance(name, str) or not name.strip():
         raise BadRequest("a cancel names its request: correlation data, an id field, or the bare id", "id")
     return Cancel(client, name.strip().encode())
-
-
-@dataclass(frozen=True, slots=True)
-class Chunk:
-    """A piece of a request that is too large for one message.
-
-    client, upload: whose it is, and which of theirs. index: from 0 to count - 1. total, sha256: of the whole payload.
-    request: the message that the whole will be, without its payload; of the first chunk. asker: for a refusal.
-    """
-
-    client: str | None
-    upload: str
-    index: int
-    count: int
-    total: int
-    sha256: str
-    data: bytes
-    request: Message
-    asker: Message
-
-    @property
-    def key(self) -> tuple[str | None, str]:
-        """What the chunks of an upload have in common."""
-        return self.client, self.upload
-
-
-def parse_chunk(message: Message, topics: Topics, bytes_max: int) -> Chunk:
-    """A message on a chunk topic: MQTT 5's user properties beside bytes, or the same fields in JSON with base64.
-
-    Raises Fault where it is neither.
-    """
-    if message.retain or len(message.payload) > bytes_max:
-        raise TooLarge(f"a chunk is not retained and has {bytes_max} bytes at most")
-    place = topics.parse(message.topic)
-    head, data = payload.chunk(message.payload, message.own_properties)
-    of_chunk = {f"{PREFIX}{name}" for name in ChunkHead.model_fields}
-    others = tuple(pair for pair in message.user_properties if pair[0] not in of_chunk)
-    request = replace(
-        message, topic=place.request, payload=b"", packet_identifier=0, duplicate=False, user_properties=others
-    )
-    asker = replace(request, payload=dumps({"id": head.upload}), content_type=JSON, user_properties=())
-    return Chunk(place.client, **dict(head), data=data, request=request, asker=asker)
-
-
-CHUNK_BYTES = 96 << 10
-"""Of a payload in one chunk: less than brokers commonly take, in base64 too."""
-
-
-def chunks(whole: bytes, upload: str, in_properties: bool) -> Iterator[tuple[bytes, tuple[tuple[str, str], ...]]]:
-    """A payload in chunks, each with its user properties; without them (MQTT 3.1.1) the same is in JSON."""
-    pieces = [whole[start : start + CHUNK_BYTES] for start in range(0, len(whole), CHUNK_BYTES)]
-    same = {"upload": upload, "count": len(pieces), "total": len(whole), "sha256": hashlib.sha256(whole).hexdigest()}
-    for index, piece in enumerate(pieces):
-        head = {**same, "index": index}
-        if in_properties:
-            yield piece, tuple((f"{PREFIX}{name}", str(value)) for name, value in head.items())
-        else:
-            yield dumps({**head, "data": base64.b64encode(piece).decode()}), ()
 
 
 def queued(address: Address, place: int, seconds: float) -> Message:

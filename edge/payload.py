@@ -12,92 +12,22 @@ from typing import Annotated, Any, Literal
 
 from pydantic import (
     BaseModel,
-    BeforeValidator,
     ConfigDict,
     Field,
-    PrivateAttr,
     StrictBool,
     StrictStr,
     ValidationError,
-    field_validator,
     model_validator,
 )
 
-from edge import pictures
 from edge import tools as functions
 from edge.engine import Picture
 from edge.errors import BadRequest
-from edge.pictures import CROPS, MEDIA_TYPES, Detail
+from edge.parts import ImagePart, Parts
 from edge.tools import NamedTool, Tool, ToolCall, ToolChoice
 
 DEPTH_MAX = 32
 """How deep a request's JSON may nest: a schema is a few levels, a chat two."""
-DATA_URIS = tuple(f"data:{kind};base64," for kind in MEDIA_TYPES)
-"""How a picture begins that travels with its request (RFC 2397)."""
-FILE = "file:"
-"""How the name of a picture begins that lies on the board."""
-
-
-class TextPart(BaseModel):
-    """A piece of a turn's text."""
-
-    type: Literal["text"]
-    text: StrictStr
-
-    def words(self) -> str:
-        """As a chat template reads it."""
-        return self.text
-
-
-class ImageUrl(BaseModel):
-    """A picture, as a data URI or as the name of a file on the board. max_crops: in place of `detail`, 1 to 16."""
-
-    url: StrictStr
-    detail: Detail = "auto"
-    max_crops: Annotated[int, Field(strict=True, ge=1, le=16)] | None = None
-
-    @field_validator("url")
-    @classmethod
-    def _is_at_hand(cls, url: str) -> str:
-        if not url.startswith((*DATA_URIS, FILE)):
-            kinds = ", ".join(MEDIA_TYPES)
-            raise ValueError(f"a picture is a base64 data URI of {kinds}, or {FILE} and a name: nothing is fetched")
-        return url
-
-
-class ImagePart(BaseModel):
-    """A picture in a turn."""
-
-    type: Literal["image_url"]
-    image_url: ImageUrl
-    _place: str = PrivateAttr(default_factory=pictures.new_place)
-
-    def words(self) -> str:
-        """What stands for it in the text."""
-        return self._place
-
-    def picture(self) -> Picture:
-        """As the engine takes it."""
-        crops = self.image_url.max_crops or CROPS[self.image_url.detail]
-        return Picture(self._place, self.image_url.url.partition(",")[2], crops)
-
-    @property
-    def file_name(self) -> str | None:
-        """Of a picture that lies on the board."""
-        return self.image_url.url.removeprefix(FILE) if self.image_url.url.startswith(FILE) else None
-
-    def fill(self, data: bytes) -> None:
-        """Take the picture that its name meant."""
-        self.image_url.url = DATA_URIS[0] + base64.b64encode(data).decode()
-
-
-def _as_parts(content: Any) -> Any:
-    return [{"type": "text", "text": content}] if isinstance(content, str) else content
-
-
-Part = Annotated[TextPart | ImagePart, Field(discriminator="type")]
-Parts = Annotated[list[Part], Field(max_length=64), BeforeValidator(_as_parts)]
-"""A text, or texts and pictures."""
 
 
 class ChatMessage(BaseModel):
@@ -278,37 +208,6 @@ def _read_properties(properties: Mapping[str, str]) -> Iterator[tuple[str, Any]]
             yield name, int(value) if kinds[name] is int and value.isdecimal() and len(value) < 10 else value
 
 
-class ChunkHead(BaseModel):
-    """What a chunk says of itself and of the whole."""
-
-    upload: Annotated[str, Field(min_length=1, max_length=64)]
-    index: Annotated[int, Field(ge=0, lt=65536)]
-    count: Annotated[int, Field(ge=1, le=65536)]
-    total: Annotated[int, Field(ge=1)]
-    sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
-
-
-def chunk(payload: bytes, properties: Mapping[str, str]) -> tuple[ChunkHead, bytes]:
-    """A chunk's head and bytes: from user properties and the payload, or both from JSON; BadRequest where neither."""
-    fields: dict[str, Any] = {name: properties[name] for name in ChunkHead.model_fields if name in properties}
-    data = payload
-    if not fields:
-        fields, _ = parse_fields(payload, is_plain_text=False, says_json=True)
-        data = _from_base64(fields.pop("data", None))
-    try:
-        return ChunkHead.model_validate(fields), data
-    except ValidationError as error:
-        fault = _first_of(error)
-    raise fault
-
-
-def _from_base64(text: Any) -> bytes:
-    try:
-        return base64.b64decode(text, validate=True)
-    except (TypeError, ValueError) as error:
-        raise BadRequest(f"a chunk's data is not base64: {error}", "data") from error
-
-
 def parse_fields(payload: bytes, is_plain_text: bool, says_json: bool) -> tuple[dict[str, Any], tuple[str, ...]]:
     """The payload as fields, with a warning for each that is not known. A text that is no JSON object is a prompt.
 
@@ -371,11 +270,12 @@ def validated(fields: dict[str, Any]) -> ChatRequest:
     try:
         return ChatRequest.model_validate(fields)
     except ValidationError as error:
-        fault = _first_of(error)
+        fault = first_fault(error)
     raise fault  # out here, so that it does not refer to pydantic's error, whose cycles Python cannot collect
 
 
-def _first_of(error: ValidationError) -> BadRequest:
+def first_fault(error: ValidationError) -> BadRequest:
+    """The first thing that pydantic found wrong, by its field's name."""
     first = error.errors(include_url=False, include_input=False)[0]
     param = ".".join(str(part) for part in first["loc"])
     reason = first["msg"].removeprefix("Value error, ")

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from edge import messages
+from edge import chunks
 
 PROMPT = "What do you see?"
 
@@ -68,7 +68,7 @@ def in_chunks(code: int, change: Any, tokens: int = 0, says: str = "") -> Sent:
     """A picture in chunks that something happened to."""
     data = encoded(photograph(900, 600), quality=97)
     packets = []
-    for piece, head in messages.chunks(data, "upload-1", in_properties=True):
+    for piece, head in chunks.chunks(data, "upload-1", in_properties=True):
         asked = [("edge-prompt", PROMPT), ("edge-max_tokens", "4"), *head]
         packets.append((piece, {"ContentType": "image/jpeg", "UserProperty": asked}))
     assert len(packets) > 2

@@ -10,11 +10,12 @@ from collections.abc import Sequence
 
 from edge import messages
 from edge.bundle import Manifest
+from edge.chunks import Chunk, parse_chunk
 from edge.config import Settings
 from edge.errors import BadRequest, BrokerError, Cancelled, Fault
 from edge.journal import Journal, Known
 from edge.memory import give_back_memory
-from edge.messages import Cancel, Chunk, Message, Request
+from edge.messages import Cancel, Message, Request
 from edge.service.admission import Admission, repeats
 from edge.service.announcements import Announcements, status_message
 from edge.service.answering import Answering
@@ -207,7 +208,7 @@ class Service:
             if kind == "request":
                 return self._admission.parse(message)
             if kind == "chunk":
-                return messages.parse_chunk(message, self._topics, self._settings.limits.picture_bytes)
+                return parse_chunk(message, self._topics, self._settings.limits.picture_bytes)
             return messages.parse_cancel(message, self._topics) if kind == "cancel" else None
         except Fault as fault:
             return fault.bare()

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as some
 
-from edge import messages
+from edge import chunks, messages
 from edge.errors import BadRequest, Fault, TooLarge, Unsupported
 from edge.messages import Message, Outcome
 from edge.payload import ChatRequest
@@ -174,7 +174,7 @@ def test_any_bytes_with_any_properties_are_understood_or_refused(payload, pairs)
         properties = (*pairs, ("edge-prompt", "x"), ("edge-max_crops", "nine"))
         fault_of(Message("edge/pi/request", payload, content_type=kind, user_properties=properties))
     with contextlib.suppress(Fault):
-        messages.parse_chunk(Message("edge/pi/chunk", payload, user_properties=tuple(pairs)), TOPICS, 1 << 20)
+        chunks.parse_chunk(Message("edge/pi/chunk", payload, user_properties=tuple(pairs)), TOPICS, 1 << 20)
 
 
 def fault_of(message: Message) -> Fault | None:

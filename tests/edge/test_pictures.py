@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from edge import messages
+from edge import chunks, messages
 from tests.clients import V5, V311, User
 from tests.conftest import EDGE, Daemon, embedded_broker, mosquitto, serving
 from tests.pictures import PROMPT, Sent, encoded, kinds, photograph
@@ -164,7 +164,7 @@ def test_chunks_come_through_either_broker_in_either_protocol(vision_bundle, tmp
         user.wait_online()
         texts = []
         for upload in ("one", "two"):
-            for data, properties in messages.chunks(payload, upload, in_properties=protocol == V5):
+            for data, properties in chunks.chunks(payload, upload, in_properties=protocol == V5):
                 user.send("edge/test/chunk/me", data, **({"UserProperty": list(properties)} if properties else {}))
             reply = user.answer(20)[1]
             assert (reply["id"], reply["code"]) == ("big", 200)

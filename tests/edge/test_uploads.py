@@ -10,9 +10,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as some
 
-from edge import messages
+from edge import chunks
+from edge.chunks import Chunk
 from edge.errors import BadRequest, DeadlineExceeded, Fault, TooLarge, Unavailable
-from edge.messages import Chunk, Message
+from edge.messages import Message
 from edge.service.uploads import SILENT_SECONDS, Uploads
 from edge.testing import SimulatedLoop
 from edge.topics import Topics
@@ -24,9 +25,9 @@ PARSED_MAX = 1 << 20
 
 def parsed(data: bytes = DATA, upload: str = "u", in_properties: bool = True, client: str = "me") -> list[Chunk]:
     """A payload's chunks as they arrive."""
-    sent = messages.chunks(data, upload, in_properties)
+    sent = chunks.chunks(data, upload, in_properties)
     return [
-        messages.parse_chunk(
+        chunks.parse_chunk(
             Message(f"edge/pi/chunk/{client}", piece, 1, correlation_data=b"c1", user_properties=properties),
             TOPICS,
             PARSED_MAX,
@@ -78,9 +79,9 @@ def test_chunks_become_the_request_that_they_are_of(in_properties):
 
 def test_a_device_may_be_called_chunk():
     """Names are taken apart, not replaced."""
-    piece, head = next(messages.chunks(b"x", "u", in_properties=True))
+    piece, head = next(chunks.chunks(b"x", "u", in_properties=True))
     message = Message("edge/chunk/chunk/chunk", piece, user_properties=head)
-    chunk = messages.parse_chunk(message, Topics("chunk"), PARSED_MAX)
+    chunk = chunks.parse_chunk(message, Topics("chunk"), PARSED_MAX)
     assert chunk.request.topic == "edge/chunk/request/chunk"
 
 
@@ -236,7 +237,7 @@ def test_silence_ends_an_upload():
 def test_a_chunk_that_is_none_is_refused(payload, properties, says):
     """The field at fault is named."""
     with pytest.raises(BadRequest, match=says):
-        messages.parse_chunk(Message("edge/pi/chunk", payload, user_properties=properties), TOPICS, PARSED_MAX)
+        chunks.parse_chunk(Message("edge/pi/chunk", payload, user_properties=properties), TOPICS, PARSED_MAX)
 
 
 def test_the_checksum_is_of_the_whole():
