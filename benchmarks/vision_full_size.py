@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import itertools
 import sys
 from pathlib import Path
 
@@ -67,15 +68,13 @@ async def asked(bundle: Path) -> tuple[dict[str, dict[str, int]], dict[str, int]
         Client(Broker(port=port), DEVICE, (f"edge/{DEVICE}/status",)) as client,
     ):
         await wait_until_online(client, daemon)
-        usage: dict[str, int] = {}
-        length = CONTEXT
-        while usage.get("prompt_tokens", 0) + usage.get("completion_tokens", 0) < CONTEXT:
-            request = {"messages": [{"role": "user", "content": content}], "max_tokens": length, "stop": []}
-            async for body in client.ask({**request, "temperature": 1.5, "seed": length}):
-                if body["type"] == "reply":
-                    assert body["code"] == 200, body
-                    usage = body["usage"]
-            length += 1
+        usage = {"prompt_tokens": 0, "completion_tokens": 0}
+        for seed in itertools.count():  # random weights may end an answer at any token
+            request = {"messages": [{"role": "user", "content": content}], "max_tokens": CONTEXT, "temperature": 1.5}
+            async for body in client.ask({**request, "seed": seed}):
+                usage = body.get("usage", usage)
+            if usage["prompt_tokens"] + usage["completion_tokens"] >= CONTEXT:
+                break
         children = Path(f"/proc/{daemon.pid}/task/{daemon.pid}/children").read_text().split()
         pids = {"daemon": daemon.pid, "engine": int(children[0])}
         held = {name: {part: status_bytes(pid, part) for part in PARTS} for name, pid in pids.items()}
