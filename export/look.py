@@ -6,7 +6,8 @@ what it remembers of words, so that ranges and losses are taken from both.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,7 @@ from export.errors import SourceError
 from export.graphs import function_model, load_skeleton
 from export.plan import Plan
 from export.quantize import Floats
-from export.runtime import open_graph
+from export.runtime import Runner, open_graph
 from export.stages import Cut
 from export.vision import CROP_SIZE, LAYERS, PREFIX, SIDE_TOKENS, SKELETON, TowerSizes, pictures
 
@@ -32,28 +33,41 @@ DRAWN = ((768, 1024), (1024, 640), (500, 500), (480, 960))
 """Height and width of pictures that are drawn where none are given."""
 
 
+@dataclass(frozen=True)
+class Part:
+    """A function of the tower's skeleton, with any weights. inputs: what it reads, weights among them."""
+
+    inputs: list[str]
+    output: str
+    run: Runner
+
+    @classmethod
+    def of(cls, name: str, tower: TowerSizes) -> Part:
+        """The function of a name, for a tower's sizes."""
+        function = load_skeleton(SKELETON)[name]
+        attributes = {"num_heads": tower.num_heads, "epsilon": tower.layer_norm_eps}
+        return cls(list(function.input), function.output[0], open_graph(function_model(function, attributes)))
+
+    def __call__(self, feeds: Mapping[str, NDArray[Any]]) -> Floats:
+        """What it makes."""
+        return self.run([self.output], feeds)[0]
+
+
 def source_tower(plan: Plan, tower: TowerSizes) -> Look:
     """The checkpoint's own weights in float32, a layer in memory at a time."""
-    skeleton = load_skeleton(SKELETON)
-    attributes = {"num_heads": tower.num_heads, "epsilon": tower.layer_norm_eps}
-    head, layer, tail = (
-        (skeleton[f"vision_{part}"], open_graph(function_model(skeleton[f"vision_{part}"], attributes)))
-        for part in ("head", "layer", "tail")
-    )
+    head, layer, tail = (Part.of(f"vision_{part}", tower) for part in ("head", "layer", "tail"))
 
-    def weights(names: list[str], prefix: str) -> dict[str, Floats]:
-        known = set(tower.matrices()) | set(tower.others())
-        found = {name: plan.source.tensor(prefix + name) for name in names if prefix + name in known}
-        return {name: w.T.copy() if prefix + name in tower.matrices() else w for name, w in found.items()}
+    def weights(part: Part, prefix: str) -> dict[str, Floats]:
+        matrices, others = tower.matrices(), tower.others()
+        found = {name: plan.source.tensor(prefix + name).T.copy() for name in part.inputs if prefix + name in matrices}
+        return found | {name: plan.source.tensor(prefix + name) for name in part.inputs if prefix + name in others}
 
     def look(cut: Cut) -> Floats:
-        pixels = cut.crops[None]
-        state = head[1](["hidden"], {"pixel_values": pixels, **weights(list(head[0].input), PREFIX)})[0]
+        seen: dict[str, NDArray[Any]] = {"pixel_values": cut.crops[None], "image_sizes": cut.sizes()}
+        state = head({**seen, **weights(head, PREFIX)})
         for index in range(tower.num_layers):
-            own = weights(list(layer[0].input), f"{LAYERS}{index}.")
-            state = layer[1](["next_hidden"], {"hidden": state, **own})[0]
-        feeds: dict[str, NDArray[Any]] = {"hidden": state, "pixel_values": pixels, "image_sizes": cut.sizes()}
-        return tail[1](["image_features"], {**feeds, **weights(list(tail[0].input), PREFIX)})[0]
+            state = layer({"hidden": state, **weights(layer, f"{LAYERS}{index}.")})
+        return tail({"hidden": state, **seen, **weights(tail, PREFIX)})
 
     return look
 

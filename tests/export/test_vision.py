@@ -12,7 +12,7 @@ import pytest
 from safetensors.numpy import load_file
 
 from edge.bundle import open_bundle
-from export.errors import UnsupportedError
+from export.errors import SourceError, UnsupportedError
 from export.pipeline import export_bundle
 from export.plan import make_plan
 from export.recipe import Override, Recipe
@@ -20,6 +20,7 @@ from export.source import open_source
 from export.vision import PREFIX
 from tests.export import small_vision
 from tests.export.small_vision import TOWER
+from tests.pictures import encoded, photograph
 
 HIDDEN, HEADS, SIDE = TOWER["hidden_size"], TOWER["num_attention_heads"], 12
 CROPS = {"one": [(1, 1)], "two": [(1, 2)], "four": [(2, 2)], "tall": [(3, 1)], "several": [(2, 2), (1, 1), (1, 3)]}
@@ -124,6 +125,36 @@ def test_another_tower_is_refused(checkpoint, tmp_path, section, changes, says):
             (tmp_path / path.name).symlink_to(path)
     with pytest.raises(UnsupportedError, match=says):
         make_plan(open_source(tmp_path), Recipe(licence="none"))
+
+
+def test_nothing_is_lost_behind_a_picture_without_rounding(checkpoint, tmp_path):
+    """The source's own pass through tower and decoder is the bundle's, where the bundle has the same weights."""
+    whole = recipe(evaluation_tokens=512, evaluation_pictures=1, prompts=("Hello",))
+    made = export_bundle(open_source(checkpoint), whole, tmp_path / "made", False, lambda *_: None)
+    assert abs(made.manifest.fidelity["picture_kl_mean"]) < 1e-5
+
+
+def test_gptq_looks_at_pictures_too(checkpoint, tmp_path):
+    """Of a folder of one's own; the manifest says how many, and keys and values are in int8 by what both lose."""
+    folder = tmp_path / "pictures"
+    folder.mkdir()
+    for number, kind in enumerate(["JPEG", "PNG", "WEBP", "PNG"]):
+        (folder / f"{number}.{kind.lower()}").write_bytes(encoded(photograph(300, 200, number), kind))
+    usual = recipe(method="gptq", calibration_tokens=1024, evaluation_tokens=512, sample_pictures=folder)
+    made = export_bundle(open_source(checkpoint), usual, tmp_path / "made", False, lambda *_: None).manifest
+    assert made.calibration is not None
+    assert (made.calibration.pictures, made.kv_cache) == (2, "int8")
+    assert made.fidelity["picture_kl_mean"] < 0.05
+    assert {"picture_kl_mean_float_cache", "picture_kl_mean_accuracy_level_0"} <= set(made.fidelity)
+    assert "| picture |" in (tmp_path / "made" / "fidelity.md").read_text()
+
+
+def test_a_sample_that_is_no_picture_is_refused(checkpoint, tmp_path):
+    """By its name, before anything is written."""
+    (tmp_path / "page.jpg").write_text("<html>")
+    usual = recipe(method="gptq", calibration_tokens=1024, sample_pictures=tmp_path)
+    with pytest.raises(SourceError, match=r"page\.jpg: a picture is no JPEG"):
+        export_bundle(open_source(checkpoint), usual, tmp_path / "made", False, lambda *_: None)
 
 
 def tensors(checkpoint: Path) -> dict[str, np.ndarray]:
