@@ -111,8 +111,8 @@ class Engine(_Section):
     growth_bytes: int = Field(
         default=1 << 30,
         ge=0,
-        description="memory that the engine may take beyond what it took to get ready; over that it is started anew"
-        " when nothing runs",
+        description="memory that the engine may take beyond what it took to get ready and prefix_bytes; over that it is"
+        " started anew when nothing runs",
     )
     load_seconds: float = Field(default=300, gt=0, description="time the model may take to load and warm up")
     stall_seconds: float = Field(default=120, gt=0, description="silence of a working engine after which it is killed")

@@ -83,7 +83,8 @@ class Worker:
             raise BundleError(event["message"] if event else f"the engine ended while loading ({self._death()})")
         log.info("model ready after %.1f s, engine process %d", event["load_seconds"], self._process.pid)
         self.rows = event.get("rows", 1)
-        self._allowed_bytes = (self.anonymous_bytes() or 0) + self._settings.growth_bytes
+        kept_on_purpose = self._settings.prefix_bytes or 0
+        self._allowed_bytes = (self.anonymous_bytes() or 0) + self._settings.growth_bytes + kept_on_purpose
         self._listening = asyncio.create_task(self._listen(self._process))
 
     async def generate(self, job: Job) -> AsyncGenerator[str | Finished, None]:

@@ -73,7 +73,7 @@ class Service:
         )
         if settings.limits.stop_unheard:
             self._replies.unheard = lambda waiting: self._answering.interrupt(waiting, Cancelled("nobody listens"))
-        self._uploads = Uploads(settings.limits.picture_bytes, self._replies.refuse)
+        self._uploads = Uploads(self._admission.bytes_max, self._replies.refuse)
         self._notifier = Notifier()
         self._stopping = asyncio.Event()
 
@@ -208,7 +208,7 @@ class Service:
             if kind == "request":
                 return self._admission.parse(message)
             if kind == "chunk":
-                return parse_chunk(message, self._topics, self._settings.limits.picture_bytes)
+                return parse_chunk(message, self._topics, self._admission.bytes_max)
             return messages.parse_cancel(message, self._topics) if kind == "cancel" else None
         except Fault as fault:
             return fault.bare()

@@ -73,6 +73,11 @@ class Admission:
         self._queue.written(waiting)
         return None
 
+    @property
+    def bytes_max(self) -> int:
+        """Of a request, with pictures where this board sees them."""
+        return max(self._limits.payload_bytes, self._with_pictures)
+
     def parse(self, message: Message) -> Request:
         """A message as a request, within this board's limits; raises Fault."""
         return messages.parse_request(message, self._topics, self._limits.payload_bytes, self._with_pictures)
