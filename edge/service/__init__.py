@@ -60,7 +60,9 @@ class Service:
         self._topics = settings.topics
         pace = Pace()
         self._queue = Queue(settings.limits, pace)
-        inference = Inference(lambda: len(self._queue), lambda: len(self._queue.running), engine)
+        inference = Inference(
+            lambda: len(self._queue), lambda: len(self._queue.running), lambda: self._outbox.expired, engine
+        )
         self._ledger = Ledger(journal)
         self._outbox = Outbox(transport, self._ledger)
         self._replies = Replies(transport, self._topics, inference, pace, self._ledger, self._outbox)

@@ -33,8 +33,15 @@ class Inference:
 
     name = "inference"
 
-    def __init__(self, queue_length: Callable[[], int], running: Callable[[], int], engine: Engine) -> None:
-        self._queue_length, self._running, self._engine = queue_length, running, engine
+    def __init__(
+        self,
+        queue_length: Callable[[], int],
+        running: Callable[[], int],
+        expired: Callable[[], int],
+        engine: Engine,
+    ) -> None:
+        """expired: how many answers nobody took before they were worth nothing."""
+        self._queue_length, self._running, self._expired, self._engine = queue_length, running, expired, engine
         self._codes: Counter[str] = Counter()
         self._recent: deque[Outcome] = deque(maxlen=RECENT)
         self.restarts = self.recycled = 0
@@ -57,6 +64,7 @@ class Inference:
             "prefill_tokens_per_second": round(prompt / prefill, 2) if prefill else None,
             "decode_tokens_per_second": round(made / decode, 2) if decode else None,
             "running": self._running(),
+            "answers_expired": self._expired(),
             "engine_memory_bytes": self._engine.memory_bytes(),
             **shares(self._engine.counters()),
             "engine_restarts": self.restarts,

@@ -8,6 +8,7 @@ import dataclasses
 import gc
 import json
 import shutil
+import time
 from collections.abc import AsyncIterator, Sequence
 
 import pytest
@@ -17,6 +18,7 @@ from edge.errors import EngineFailed, Fault
 from edge.journal import Entry, Journal, JournalError, Moment, Write, accept, begin
 from edge.messages import Message
 from edge.service import Service
+from edge.service.outbox import Answer
 from edge.testing import MemoryTransport, ScriptedEngine, scripted_manifest
 
 
@@ -514,3 +516,21 @@ def test_what_was_refused_is_let_go_of_at_once(payload):
         gc.set_debug(0)
         gc.garbage.clear()
         gc.enable()
+
+
+def test_an_answer_that_nobody_could_take_in_time_is_dropped_and_counted():
+    """The broker was away for longer than the answer was worth; telemetry says so."""
+
+    async def work():
+        it = Rig(ScriptedEngine(), journal=Journal(None))
+        late = Message("edge/pi/reply", b'{"type": "reply", "id": "late"}')
+        it.service._outbox.add(Answer(1, late, time.time() - 1))
+        task = asyncio.create_task(it.service.run())
+        it.ask("q")
+        assert [each["id"] for each in await it.replies()] == ["q"]
+        readings = [json.loads(m.payload) for m in it.transport.published if m.topic == "edge/pi/telemetry"]
+        assert readings[-1]["inference"]["answers_expired"] == 1
+        it.service.stop()
+        await asyncio.wait_for(task, 10)
+
+    run(work)
