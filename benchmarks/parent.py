@@ -13,6 +13,7 @@ from benchmarks.figure import Figure
 from edge.client import Client
 from edge.config import Broker
 from edge.demo import DEVICE, broker_process, daemon_process, wait_until_online
+from edge.telemetry.host import process_memory
 
 ROUNDS = 5
 
@@ -37,8 +38,7 @@ async def resident_bytes(bundle: Path) -> int:
         for _ in range(3):
             async for _body in client.ask({"prompt": "Tell a story.", "max_tokens": 64}):
                 pass
-        status = Path(f"/proc/{daemon.pid}/status").read_text()
-    return next(int(line.split()[1]) * 1024 for line in status.splitlines() if line.startswith("VmRSS"))
+        return process_memory(daemon.pid)["VmRSS"]
 
 
 def help_seconds() -> float:

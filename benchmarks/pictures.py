@@ -12,10 +12,11 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.figure import Figure
+from edge.telemetry.host import process_memory
 from tests.clients import User
 from tests.conftest import embedded_broker, serving
 from tests.export import small_vision
-from tests.pictures import PROMPT, Sent, encoded, kinds, photograph
+from tests.pictures import PROMPT, encoded, kinds, photograph, sent
 
 REQUESTS, WARM_UP = 200, 20
 SETTINGS = {"EDGE_ENGINE__PREFIX_BYTES": str(8 << 20), "EDGE_ENGINE__PREFIX_DISK_BYTES": "0"}
@@ -56,14 +57,6 @@ def strange(user: User) -> tuple[int, float]:
     return right, max(times)
 
 
-def sent(user: User, what: Sent) -> dict[str, Any]:
-    """A picture's messages out; its terminal message."""
-    topic = "edge/test/chunk/me" if what.in_chunks else "edge/test/request/me"
-    for data, properties in what.packets:
-        user.send(topic, data, **properties)
-    return user.answer()[1]
-
-
 def in_a_row(user: User, daemon: int) -> tuple[dict[str, int], dict[str, int]]:
     """What both processes hold after the warm-up and at the end, each picture another one."""
     first: dict[str, int] = {}
@@ -84,10 +77,4 @@ def resident(daemon: int) -> dict[str, int]:
     """VmRSS of the daemon and of its engine, once both had time to give memory back."""
     time.sleep(12)
     children = Path(f"/proc/{daemon}/task/{daemon}/children").read_text().split()
-    return {name: status_bytes(int(pid), "VmRSS") for name, pid in (("daemon", daemon), ("engine", children[0]))}
-
-
-def status_bytes(pid: int, field: str) -> int:
-    """A line of /proc/PID/status in bytes (proc_pid_status(5))."""
-    lines = Path(f"/proc/{pid}/status").read_text().splitlines()
-    return next(int(line.split()[1]) * 1024 for line in lines if line.startswith(f"{field}:"))
+    return {name: process_memory(pid)["VmRSS"] for name, pid in (("daemon", daemon), ("engine", int(children[0])))}

@@ -14,11 +14,11 @@ from pathlib import Path
 from benchmarks import phi_shape
 from benchmarks.figure import Figure
 from benchmarks.full_size import GIB, exported
-from benchmarks.pictures import status_bytes
 from edge.bundle import read_manifest
 from edge.client import Client
 from edge.config import Broker
 from edge.demo import DEVICE, broker_process, daemon_process, wait_until_online
+from edge.telemetry.host import process_memory
 from export.download import default_cache
 from tests.pictures import PROMPT, encoded, photograph
 
@@ -35,7 +35,7 @@ def measure(_bundle: Path) -> list[Figure]:
     return [
         Figure("vision_export_peak_gib", round(peak, 2), "GiB", "<=", 6),
         Figure("vision_export_minutes", round(seconds / 60, 1), "min", "<", 240),
-        Figure("vision_picture_kl", read_manifest(bundle).fidelity["picture_kl_mean"], "nats", "<=", 1),
+        Figure("vision_picture_kl", read_manifest(bundle).fidelity["picture_kl_mean"], "nats", "<=", 0.05),
         *served(bundle),
     ]
 
@@ -77,5 +77,5 @@ async def asked(bundle: Path) -> tuple[dict[str, dict[str, int]], dict[str, int]
                 break
         children = Path(f"/proc/{daemon.pid}/task/{daemon.pid}/children").read_text().split()
         pids = {"daemon": daemon.pid, "engine": int(children[0])}
-        held = {name: {part: status_bytes(pid, part) for part in PARTS} for name, pid in pids.items()}
+        held = {name: process_memory(pid) for name, pid in pids.items()}
     return held, usage

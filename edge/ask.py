@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import base64
 import json
 import signal
 import sys
@@ -15,7 +14,7 @@ from typing import Any
 from edge.client import Client
 from edge.config import Settings, load_settings
 from edge.errors import ConfigError
-from edge.pictures import CROPS, MEDIA_TYPES, media_type
+from edge.pictures import CROPS, MEDIA_TYPES, data_uri, media_type
 from edge.topics import Topics
 
 EXIT_STATUS = {200: 0, 408: 4, 499: 130, 503: 75}
@@ -71,11 +70,11 @@ def build_request(options: argparse.Namespace) -> dict[str, Any]:
 def shown(files: list[Path], detail: str | None, prompt: str) -> dict[str, Any]:
     """A turn with pictures before the question."""
     looked_at = {"detail": detail} if detail else {}
-    images = [{"type": "image_url", "image_url": {"url": data_uri(file), **looked_at}} for file in files]
+    images = [{"type": "image_url", "image_url": {"url": uri_of(file), **looked_at}} for file in files]
     return {"role": "user", "content": [*images, {"type": "text", "text": prompt}]}
 
 
-def data_uri(file: Path) -> str:
+def uri_of(file: Path) -> str:
     """A picture's bytes as a URI; ConfigError where it is none that boards read."""
     try:
         data = file.read_bytes()
@@ -84,7 +83,7 @@ def data_uri(file: Path) -> str:
     kind = media_type(data)
     if kind is None:
         raise ConfigError(f"{file} is none of {', '.join(MEDIA_TYPES)}")
-    return f"data:{kind};base64,{base64.b64encode(data).decode()}"
+    return data_uri(kind, data)
 
 
 def read_schema(path: Path) -> dict[str, Any]:

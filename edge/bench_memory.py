@@ -9,6 +9,7 @@ from typing import Any
 from edge.bundle import read_manifest
 from edge.config import Engine
 from edge.engine import Finished, Job, budget
+from edge.telemetry.host import process_memory
 from edge.worker import Worker
 
 PROMPT = "the keeper climbs the stairs of the tower and lights the lamp again " * 40
@@ -54,9 +55,8 @@ async def finished(worker: Worker) -> Finished:
 
 def memory_of(pid: int | None) -> dict[str, int]:
     """Bytes of a process's own, of mapped files, and at its peak (proc_pid_status(5))."""
-    lines = Path(f"/proc/{pid}/status").read_text(encoding="utf-8").splitlines()
-    fields = dict(line.split(":", 1) for line in lines if ":" in line)
-    return {name: int(fields[name].split()[0]) * 1024 for name in FIELDS}
+    found = process_memory(pid)
+    return {name: found[name] for name in FIELDS}
 
 
 def table(figures: dict[str, Any]) -> str:

@@ -20,6 +20,10 @@ from edge.errors import BundleError
 
 SCHEMA: Literal[1] = 1
 MANIFEST = "manifest.json"
+GRAPH, WEIGHTS = "model.onnx", "model.onnx.data"
+"""The decoder, and the weights of all graphs."""
+VISION, EMBEDDING = "vision.onnx", "embedding.onnx"
+"""Of a bundle that sees pictures: its tower, and what puts pictures among words."""
 MANIFEST_BYTES_MAX = 4 << 20
 Progress = Callable[[str, int], None]
 """Called with a file's name and the bytes of it just checked."""

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import base64
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, Field, PrivateAttr, StrictStr, field_validator
 
 from edge.engine import Picture
-from edge.pictures import CROPS, MEDIA_TYPES, Detail, new_place
+from edge.pictures import CROPS, MEDIA_TYPES, Detail, data_uri, new_place
 
-DATA_URIS = tuple(f"data:{kind};base64," for kind in MEDIA_TYPES)
+DATA_URIS = tuple(data_uri(kind, b"") for kind in MEDIA_TYPES)
 """How a picture begins that travels with its request (RFC 2397)."""
 FILE = "file:"
 """How the name of a picture begins that lies on the board."""
@@ -66,7 +65,7 @@ class ImagePart(BaseModel):
 
     def fill(self, data: bytes) -> None:
         """Take the picture that its name meant."""
-        self.image_url.url = DATA_URIS[0] + base64.b64encode(data).decode()
+        self.image_url.url = data_uri(MEDIA_TYPES[0], data)
 
 
 def _as_parts(content: Any) -> Any:

@@ -5,7 +5,6 @@ Nothing is parsed before its depth is known, and a wrong field is told by its na
 
 from __future__ import annotations
 
-import base64
 import json
 from collections.abc import Iterator, Mapping
 from typing import Annotated, Any, Literal
@@ -24,6 +23,7 @@ from edge import tools as functions
 from edge.engine import Picture
 from edge.errors import BadRequest
 from edge.parts import ImagePart, Parts
+from edge.pictures import data_uri
 from edge.tools import NamedTool, Tool, ToolCall, ToolChoice
 
 DEPTH_MAX = 32
@@ -195,8 +195,7 @@ def picture_fields(payload: bytes, media_type: str, properties: Mapping[str, str
     prompt = known.pop("prompt", None)
     if prompt is None:
         raise BadRequest("a picture's prompt is missing: send it as the user property `edge-prompt`", "prompt")
-    url = f"data:{media_type};base64,{base64.b64encode(payload).decode()}"
-    image = {"url": url, **{name: known.pop(name) for name in OF_PICTURE if name in known}}
+    image = {"url": data_uri(media_type, payload), **{name: known.pop(name) for name in OF_PICTURE if name in known}}
     content = [{"type": "image_url", "image_url": image}, {"type": "text", "text": prompt}]
     return {"messages": [{"role": "user", "content": content}], **known}
 

@@ -5,6 +5,7 @@ Source: InternLM-XComposer2-4KHD (arXiv:2404.06512), as Phi-3-vision's processor
 
 from __future__ import annotations
 
+import base64
 import math
 import re
 import uuid
@@ -45,6 +46,11 @@ def media_type(data: bytes) -> str | None:
     """What a picture is by its first bytes; None for what boards do not read."""
     found = MAGIC.match(data)
     return found and f"image/{found.lastgroup}"
+
+
+def data_uri(kind: str, data: bytes) -> str:
+    """A picture as it travels with its request (RFC 2397). kind: its media type."""
+    return f"data:{kind};base64,{base64.b64encode(data).decode()}"
 
 
 def new_place() -> str:

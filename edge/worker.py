@@ -18,6 +18,7 @@ from typing import Any
 from edge.config import Engine as EngineSettings
 from edge.engine import Finished, Job, Options
 from edge.errors import FAULTS, BundleError, EngineFailed
+from edge.telemetry.host import process_memory
 
 log = logging.getLogger(__name__)
 
@@ -171,9 +172,8 @@ class Worker:
     def anonymous_bytes(self, root: Path = Path("/")) -> int | None:
         """What the child alone holds of memory, files apart (proc_pid_status(5)); None where it cannot be told."""
         try:
-            lines = (root / f"proc/{self.pid}/status").read_text().splitlines()
-            return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("RssAnon:"))
-        except (OSError, ValueError, IndexError, StopIteration):
+            return process_memory(self.pid, root).get("RssAnon")
+        except OSError:
             return None
 
     def memory_bytes(self, root: Path = Path("/")) -> int | None:

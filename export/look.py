@@ -56,9 +56,9 @@ class Part:
 def source_tower(plan: Plan, tower: TowerSizes) -> Look:
     """The checkpoint's own weights in float32, a layer in memory at a time."""
     head, layer, tail = (Part.of(f"vision_{part}", tower) for part in ("head", "layer", "tail"))
+    matrices, others = tower.matrices(), tower.others()
 
     def weights(part: Part, prefix: str) -> dict[str, Floats]:
-        matrices, others = tower.matrices(), tower.others()
         found = {name: plan.source.tensor(prefix + name).T.copy() for name in part.inputs if prefix + name in matrices}
         return found | {name: plan.source.tensor(prefix + name) for name in part.inputs if prefix + name in others}
 

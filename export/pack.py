@@ -12,7 +12,21 @@ from typing import Any
 import numpy as np
 import onnx
 
-from edge.bundle import MANIFEST, SCHEMA, Calibration, File, Manifest, Origin, Quantization, hash_file, open_bundle
+from edge.bundle import (
+    EMBEDDING,
+    GRAPH,
+    MANIFEST,
+    SCHEMA,
+    VISION,
+    WEIGHTS,
+    Calibration,
+    File,
+    Manifest,
+    Origin,
+    Quantization,
+    hash_file,
+    open_bundle,
+)
 from export import vision
 from export.plan import Plan, module_of
 from export.rotary import switches_rope
@@ -20,8 +34,6 @@ from export.tensor_file import TensorFile
 
 __all__ = ["EMBEDDING", "GRAPH", "VISION", "WEIGHTS", "open_bundle", "write_graph", "write_manifest", "write_texts"]
 
-GRAPH, VISION, EMBEDDING = "model.onnx", "vision.onnx", "embedding.onnx"
-WEIGHTS = "model.onnx.data"
 RUNTIME_BYTES = 160 << 20
 """What the engine takes beside weights and cache: interpreter, libraries, arena (measured: 130 to 150 MiB)."""
 

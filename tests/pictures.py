@@ -12,6 +12,7 @@ import numpy as np
 from PIL import Image
 
 from edge import chunks
+from tests.clients import User
 
 PROMPT = "What do you see?"
 
@@ -81,6 +82,14 @@ def with_sha256(packets: list[tuple[bytes, dict[str, Any]]], sha256: str) -> lis
         (data, {**of, "UserProperty": [(k, sha256 if k == "edge-sha256" else v) for k, v in of["UserProperty"]]})
         for data, of in packets
     ]
+
+
+def sent(user: User, what: Sent) -> dict[str, Any]:
+    """A picture's messages out; its terminal message."""
+    topic = "edge/test/chunk/me" if what.in_chunks else "edge/test/request/me"
+    for data, properties in what.packets:
+        user.send(topic, data, **properties)
+    return user.answer(20)[1]
 
 
 def kinds() -> dict[str, Sent]:

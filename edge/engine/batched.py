@@ -25,10 +25,11 @@ from edge.engine.graph import Graph, Logits, Stopped
 from edge.engine.guidance import Guide, Vocabulary
 from edge.engine.prefix import BLOCK_TOKENS, Prefixes
 from edge.engine.prefix_files import SHIPPED, PrefixFiles
+from edge.engine.prompt import prompt_of
 from edge.engine.row import Row
 from edge.engine.slots import Slots
 from edge.engine.tempo import Tempo
-from edge.errors import EngineFailed, Fault, TooLarge, Unsupported
+from edge.errors import EngineFailed, Fault, TooLarge
 
 if TYPE_CHECKING:
     from edge.engine.vision import Seen, Vision
@@ -66,7 +67,7 @@ class BatchedEngine:
             return None
         from edge.engine.vision import Vision
 
-        return Vision(self._manifest.pictures, self._graph.tower(self._bundle))
+        return Vision(self._graph.tower(self._bundle))
 
     # --- from outside ---
 
@@ -129,7 +130,7 @@ class BatchedEngine:
 
     def _row(self, job: Job, given: list[int] | None) -> Row:
         """A job with its prompt's tokens; TooLarge where there is no room for an answer."""
-        tokens, pictures = self._prompt(job, given)
+        tokens, pictures = prompt_of(job, given, self._tokenizer, self._manifest)
         limit = min(self._manifest.context_length, self._budget_tokens)
         if len(tokens) >= limit:
             raise TooLarge(f"the prompt has {len(tokens)} tokens, but the context holds {limit} with the answer")
@@ -139,14 +140,6 @@ class BatchedEngine:
         row = Row(bare, tokens, room, self._tokenizer, self._graph.vocabulary, stops, self._guide(job))
         row.pictures = pictures
         return row
-
-    def _prompt(self, job: Job, given: list[int] | None) -> tuple[list[int], list[Seen]]:
-        """What a row reads, and the pictures in it."""
-        if not job.pictures:
-            return list(given or self._tokenizer.encode(job.messages)), []
-        if self._vision is None:
-            raise Unsupported(f"{self._manifest.name} reads text alone, no pictures", "messages")
-        return self._vision.prompt(job, self._tokenizer.encode)
 
     def _guide(self, job: Job) -> Guide | None:
         if job.guidance is None:

@@ -20,6 +20,7 @@ from edge.bundle import read_manifest
 from edge.engine import Event, Finished, Job, Options, budget
 from edge.engine.genai_tokenizer import Tokenizer
 from edge.engine.guidance import grammar
+from edge.engine.prompt import prompt_of
 from edge.engine.stop_text import StopText
 from edge.errors import BadRequest, BundleError, EngineFailed, Fault, TooLarge, Unsupported
 
@@ -97,7 +98,7 @@ class GenaiEngine:
     def _answer(self, job: Job, tokens: list[int] | None) -> Answer:
         """Prompt to tokens, prefill in slices, decode a token at a time."""
         started = time.monotonic()
-        tokens, pictures = self._prompt(job, tokens)
+        tokens, pictures = prompt_of(job, tokens, self._tokenizer, self._manifest)
         room = self._room(tokens, job.max_tokens)
         generator = self._generator(job, len(tokens) + room)
         if pictures:
@@ -109,16 +110,6 @@ class GenaiEngine:
         count, reason = (yield from self._decode(job, generator, room)) if whole else (0, "cancelled")
         times = prefilled - started, time.monotonic() - prefilled
         return Finished(reason, len(tokens), count, *times, picture_tokens=[each.tokens for each in pictures])
-
-    def _prompt(self, job: Job, given: list[int] | None) -> tuple[list[int], list[Seen]]:
-        """A prompt's tokens, and the pictures in it."""
-        if not job.pictures:
-            return given or self._tokenizer.encode(job.messages), []
-        if self._manifest.pictures is None:
-            raise Unsupported(f"{self._manifest.name} reads text alone, no pictures", "messages")
-        from edge.engine.vision import prompt_of
-
-        return prompt_of(job, self._tokenizer.encode, self._manifest.pictures)
 
     def _inputs(self, tokens: list[int], pictures: list[Seen]) -> Any:
         """What the model reads where there are pictures, all at once: its tower is run within.

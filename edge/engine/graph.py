@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import mmap
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -17,7 +18,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from edge.bundle import Bundle
+from edge.bundle import EMBEDDING, GRAPH, VISION, Bundle
 from edge.engine import budget
 from edge.engine.packed import name_of, open_packed
 from edge.errors import BundleError
@@ -33,8 +34,8 @@ LOGITS_FROM, MORE_LOGITS = "logits_from", "more_logits"
 """The graph's input for the first position, counted from the end, whose logits are wanted, and their output; bundles
 of before the two have `logits` of the last position alone."""
 
-EMBEDS, EMBEDDING, VISION = "inputs_embeds", "embedding.onnx", "vision.onnx"
-"""What the decoder of a bundle that sees pictures reads in place of ids, and the two graphs that make it."""
+EMBEDS = "inputs_embeds"
+"""What the decoder of a bundle that sees pictures reads in place of ids."""
 
 MASK_TOKENS = 64
 """The attention mask is as wide as a multiple of this."""
@@ -124,7 +125,7 @@ class Graph:
 
     def _opened(self, bundle: Bundle, packed: Path | None) -> Any:
         if packed is None:
-            return self._session_over(bundle.path / "model.onnx", {}, None)
+            return self._session_over(bundle.path / GRAPH, {}, None)
         name = name_of(bundle.digest, self.version)
         return open_packed(bundle.path, bundle.manifest.weights_bytes, packed, name, self._session_over)
 
@@ -174,12 +175,8 @@ class Graph:
         logits = binding.shaped(count, width, positions)
         binding.tokens[:] = ids if self._embedding is None else self._embedded(ids, features)
         np.less(self._numbers[:width], ends[:, None], out=binding.mask, casting="unsafe")
-        try:
+        with _stopped_by(halt):
             self._session.run_with_iobinding(binding.io, halt)
-        except Exception as error:
-            if halt is not None and halt.terminate:
-                raise Stopped from error
-            raise
         return logits
 
     def _embedded(self, ids: Ids, features: NDArray[np.float32] | None) -> NDArray[np.float32]:
@@ -266,17 +263,24 @@ class Tower:
         if self._session is None:
             self._session = self._opened()
         feeds = {"pixel_values": crop[None, None], "image_sizes": np.zeros((1, 2), np.int64)}
-        try:
+        with _stopped_by(halt):
             made: NDArray[np.float32] = self._session.run(["image_features"], feeds, halt)[0]
-        except Exception as error:
-            if halt is not None and halt.terminate:
-                raise Stopped from error
-            raise
         return made
 
     def release(self) -> None:
         """Give its memory back; the next picture loads it again."""
         self._session = None
+
+
+@contextmanager
+def _stopped_by(halt: Any) -> Iterator[None]:
+    """A run; Stopped where its halt was used, whatever the runtime calls that."""
+    try:
+        yield
+    except Exception as error:
+        if halt is not None and halt.terminate:
+            raise Stopped from error
+        raise
 
 
 def _bind(bind: Any, name: str, array: NDArray[Any]) -> None:

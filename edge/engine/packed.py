@@ -18,11 +18,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from edge.bundle import GRAPH, WEIGHTS
 from edge.disk import free_bytes
 
 log = logging.getLogger(__name__)
 
-GRAPH, WEIGHTS, SIZES = "model.onnx", "model.onnx.data", "sizes.json"
+SIZES = "sizes.json"
 SPACE = 3.0
 """Of the bundle's weights: the file holds them as they are and as they are packed."""
 FREE_BYTES_MIN = 1 << 30

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
@@ -91,16 +92,17 @@ class Row:
 
     def unseen(self, count: int) -> Seen | None:
         """The first picture among the next tokens to be read that was not looked at."""
-        stop = self.seen + count
-        near = (each for each in self.pictures if each.start < stop and each.end > self.seen)
-        return next((each for each in near if each.features is None), None)
+        return next((each for each in self._near(count) if each.features is None), None)
 
     def features(self, count: int) -> NDArray[np.float32] | None:
         """What stands in the places of pictures among the next tokens, `[places, width]`; None where there are none."""
-        stop = self.seen + count
-        near = (each for each in self.pictures if each.start < stop and each.end > self.seen)
-        parts = [each.part(self.seen, stop) for each in near]
+        parts = [each.part(self.seen, self.seen + count) for each in self._near(count)]
         return np.concatenate(parts) if parts else None
+
+    def _near(self, count: int) -> Iterator[Seen]:
+        """The pictures that have places among the next tokens."""
+        stop = self.seen + count
+        return (each for each in self.pictures if each.start < stop and each.end > self.seen)
 
     def begin(self) -> None:
         """Its time starts now."""

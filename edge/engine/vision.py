@@ -8,7 +8,6 @@ an answer that is cancelled stops between two crops, and memory is that of one c
 from __future__ import annotations
 
 import base64
-import binascii
 import hashlib
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Mapping
@@ -104,7 +103,7 @@ def arranged(parts: list[Features], rows: int, columns: int, side: int) -> Featu
     return np.concatenate([closed.reshape(-1, width), parts[0]])
 
 
-def prompt_of(job: Job, encode: Encode, pictures: Pictures) -> tuple[list[int], list[Seen]]:
+def prompt_with_pictures(job: Job, encode: Encode, pictures: Pictures) -> tuple[list[int], list[Seen]]:
     """The tokens of a job with pictures, and these in the order of their places.
 
     encode: `Tokenizer.encode`. Raises BadRequest and TooLarge where a picture is none that can be.
@@ -119,7 +118,7 @@ def seen_of(picture: Picture, pictures: Pictures) -> Seen:
     """A job's picture, its header read; BadRequest and TooLarge where it is none that can be."""
     try:
         data = base64.b64decode(picture.data, validate=True)
-    except (binascii.Error, ValueError) as error:
+    except ValueError as error:
         raise BadRequest(f"a picture is not base64: {error}", "image_url") from error
     return Seen(data, min(picture.crops_max, pictures.crops_max), pictures)
 
@@ -138,15 +137,11 @@ def find_places(tokens: list[int], pictures: Iterable[Seen]) -> None:
 class Vision:
     """The pictures that an engine looks at, and those that it has looked at lately."""
 
-    def __init__(self, pictures: Pictures, tower: Tower) -> None:
-        self._pictures, self._tower = pictures, tower
+    def __init__(self, tower: Tower) -> None:
+        self._tower = tower
         self._known: OrderedDict[int, Features] = OrderedDict()
         self.looked = 0
         """Crops that went through the tower."""
-
-    def prompt(self, job: Job, encode: Encode) -> tuple[list[int], list[Seen]]:
-        """As `prompt_of`."""
-        return prompt_of(job, encode, self._pictures)
 
     def look(self, seen: Seen, halt: Any) -> None:
         """One crop of a picture, or all of it where it was looked at lately."""

@@ -26,10 +26,9 @@ Refuse = Callable[[Message, Fault], None]
 
 @dataclass
 class Upload:
-    """What there is of a request. request: the message that it will be, without its payload."""
+    """What there is of a request."""
 
     first: Chunk
-    request: Message
     data: bytearray
     next_index: int
     given_up: asyncio.TimerHandle | None = None
@@ -73,7 +72,7 @@ class Uploads:
         promised = sum(upload.first.total for upload in self._open.values())
         if promised + chunk.total > 2 * self._bytes_max:
             raise Unavailable(f"{len(self._open)} other uploads are on their way", retry_after=int(SILENT_SECONDS))
-        upload = self._open[chunk.key] = Upload(chunk, chunk.request, bytearray(), 0)
+        upload = self._open[chunk.key] = Upload(chunk, bytearray(), 0)
         return upload
 
     @staticmethod
@@ -94,7 +93,7 @@ class Uploads:
             raise BadRequest("the upload's sha256 is not what its chunks say", "sha256")
         self._end(key)
         self._over.append(key)
-        return replace(upload.request, payload=bytes(upload.data))
+        return replace(upload.first.request, payload=bytes(upload.data))
 
     def _wait(self, key: Key, upload: Upload) -> None:
         if upload.given_up:

@@ -29,11 +29,22 @@ class Memory:
 
 def meminfo(root: Path) -> dict[str, int]:
     """/proc/meminfo in bytes."""
+    return _sizes(root / "proc/meminfo")
+
+
+def process_memory(pid: int | None, root: Path = Path("/")) -> dict[str, int]:
+    """What /proc/PID/status tells of memory, in bytes (proc_pid_status(5)). OSError where there is no such process."""
+    return _sizes(root / f"proc/{pid}/status")
+
+
+def _sizes(path: Path) -> dict[str, int]:
+    """The lines of a file that name a number; kilobytes as bytes."""
     fields = {}
-    for line in (root / "proc/meminfo").read_text().splitlines():
+    for line in path.read_text().splitlines():
         name, _, rest = line.partition(":")
         number, _, unit = rest.strip().partition(" ")
-        fields[name] = int(number) * (1024 if unit == "kB" else 1)
+        if number.isdigit():
+            fields[name] = int(number) * (1024 if unit == "kB" else 1)
     return fields
 
 

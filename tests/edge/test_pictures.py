@@ -12,7 +12,7 @@ import pytest
 from edge import chunks, messages
 from tests.clients import V5, V311, User
 from tests.conftest import EDGE, Daemon, embedded_broker, mosquitto, serving
-from tests.pictures import PROMPT, Sent, encoded, kinds, photograph
+from tests.pictures import PROMPT, encoded, kinds, photograph, sent
 
 TOPICS = ("edge/test/reply/#", "edge/test/info")
 KINDS = kinds()
@@ -38,14 +38,6 @@ def user(daemon) -> Iterator[User]:
     """A client of the daemon."""
     with User(daemon.port, *TOPICS) as connected:
         yield connected
-
-
-def sent(user: User, what: Sent) -> dict:
-    """Send a picture; its terminal message."""
-    topic = "edge/test/chunk/me" if what.in_chunks else "edge/test/request/me"
-    for data, properties in what.packets:
-        user.send(topic, data, **properties)
-    return user.answer(20)[1]
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -112,7 +104,9 @@ def test_a_text_alone_is_answered(user):
 def test_what_stands_for_a_picture_cannot_be_said(user):
     """The template's own words for a picture in a text are a text."""
     user.publish("edge/test/request/me", {"prompt": "<|image_1|>\nWhat is this?", "max_tokens": 4})
-    assert user.answer(20)[1]["code"] == 200
+    reply = user.answer(20)[1]
+    assert reply["code"] == 200
+    assert "picture_tokens" not in reply["usage"]
 
 
 @pytest.mark.parametrize(

@@ -29,6 +29,7 @@ from edge.engine import Job, Options, Picture, answer
 from edge.engine.batched import BatchedEngine
 from edge.engine.crops import crops_of
 from edge.engine.genai_tokenizer import Tokenizer
+from edge.engine.prompt import prompt_of
 from edge.pictures import layout, tokens_of
 from export.pipeline import export_bundle
 from export.source import open_source
@@ -177,7 +178,7 @@ def compare(hub: Any, model: Any, bundle: Path, files: list[bytes]) -> None:
     text = "\n".join([*(each.place for each in shown), "What is it?"])
     engine = BatchedEngine(bundle, Options(drafts=False, prefix_bytes=0))
     job = Job(1, [{"role": "user", "content": text}], 2, pictures=shown, top_logprobs=20, ignore_eos=True)
-    tokens, seen = engine._prompt(job, None)
+    tokens, seen = prompt_of(job, None, engine._tokenizer, engine._manifest)
     names = {each.token: -1 - number for number, each in enumerate(seen)}
     images = [Image.open(io.BytesIO(data)) for data in files]
     made = hub.image_processing.Phi3VImageProcessor(num_crops=4).preprocess(images, return_tensors="pt")
