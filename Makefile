@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 CACHE := $(or $(EDGE_CACHE),$(or $(XDG_CACHE_HOME),$(HOME)/.cache)/edge-slm)
 # The number goes up where the export makes another bundle of the same model, so that no old one is taken for it.
-BUNDLE := $(CACHE)/bundles/smollm2-135m-2
+BUNDLE := $(CACHE)/bundles/smollm2-135m-3
 VISION_BUNDLE ?= $(CACHE)/bundles/phi-3.5-vision
 IMAGE ?= docs/gauge.png
 ARGS ?=

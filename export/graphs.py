@@ -6,7 +6,8 @@ Weights do not pass through here: a `TensorFile` takes them, and keeps what the 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +17,7 @@ from onnx import TensorProto, helper
 
 from export.families.base import Dimensions
 from export.fuse import CONTRIB, OPSET, node
+from export.prefill import IS_PREFILL, NEVER, either_way
 from export.rotary import ROTARY
 from export.tensor_file import CACHE_SCALE, TensorFile
 
@@ -60,14 +62,21 @@ def stamp(
     LOGITS_FROM says otherwise. reads_embeddings: what it is fed are no ids, but what another graph made of them.
     """
     attributes = layer_attributes(sizes)
-    nodes = [*_head(skeleton["head"], attributes, tensors, reads_embeddings), *_choose_rope(sizes, tensors)]
-    for index in range(sizes.num_layers):
-        nodes += _layer(skeleton["layer"], attributes, sizes, index)
-    nodes += _tail(skeleton["tail"], sizes, tensors)
-    nodes = [quantized(each, tensors, accuracy_level) for each in nodes]
+    head = [*_head(skeleton["head"], attributes, tensors, reads_embeddings), *_choose_rope(sizes, tensors)]
+    layers = [
+        each
+        for index in range(sizes.num_layers)
+        for each in quantized(_layer(skeleton["layer"], attributes, sizes, index), tensors, accuracy_level)
+    ]
+    tail = quantized(_tail(skeleton["tail"], sizes, tensors), tensors, accuracy_level)
     inputs, outputs = _inputs(sizes, tensors, reads_embeddings), _outputs(sizes, tensors)
     logits_from = helper.make_tensor(LOGITS_FROM, TensorProto.INT64, [1], [-1])
-    return graph_over("decoder", nodes, inputs, outputs, tensors, logits_from)
+    if not has_int8_cache(tensors) or tensors.activations != TensorProto.FLOAT:
+        return graph_over("decoder", [*head, *layers, *tail], inputs, outputs, tensors, logits_from)
+    made = [f"layer.{sizes.num_layers}.normed", *(each.name for each in outputs if each.name.startswith("present."))]
+    inputs.append(helper.make_tensor_value_info(IS_PREFILL, TensorProto.BOOL, []))
+    nodes = [*head, either_way(layers, made, sizes), *tail]
+    return graph_over("decoder", nodes, inputs, outputs, tensors, logits_from, NEVER)
 
 
 def graph_over(
@@ -79,9 +88,17 @@ def graph_over(
     *more: TensorProto,
 ) -> onnx.ModelProto:
     """Nodes as a model with those of the file's tensors that they use, and with some more."""
-    used = {value for each in nodes for value in each.input}
+    used = set(_read(nodes))
     initializers = [entry for entry in tensors.initializers if entry.name in used]
     return _model(helper.make_graph(nodes, name, inputs, outputs, [*initializers, *more]))
+
+
+def _read(nodes: Iterable[onnx.NodeProto]) -> Iterator[str]:
+    """What nodes read, those in their branches, too."""
+    for each in nodes:
+        yield from each.input
+        for attribute in each.attribute:
+            yield from _read(attribute.g.node)
 
 
 def head_model(skeleton: Skeleton, sizes: Dimensions, tensors: TensorFile) -> onnx.ModelProto:
@@ -99,14 +116,23 @@ def layer_model(
     here, after = (tuple(f"layer.{number}.{value}" for value in VALUES) for number in (index, index + 1))
     cache = (f"past_key_values.{index}.key", f"past_key_values.{index}.value")
     inputs = (*here, *cache, "seqlens_k", "total_sequence_length")
-    return _part([quantized(each, tensors, accuracy_level) for each in nodes], inputs, after, tensors)
+    return _part(quantized(nodes, tensors, accuracy_level), inputs, after, tensors)
 
 
 def tail_model(skeleton: Skeleton, sizes: Dimensions, tensors: TensorFile, accuracy_level: int) -> onnx.ModelProto:
     """The bundle's tail alone, for every position: `normed` to `logits`."""
     names = {"lm_head.weight": _head_weight(sizes, tensors)}
-    nodes = [quantized(bound(each, {}, names, ""), tensors, accuracy_level) for each in skeleton["tail"].node]
-    return _part(nodes, ("normed",), ("logits",), tensors)
+    nodes = [bound(each, {}, names, "") for each in skeleton["tail"].node]
+    return _part(quantized(nodes, tensors, accuracy_level), ("normed",), ("logits",), tensors)
+
+
+def read_together(layer: onnx.FunctionProto) -> list[tuple[str, ...]]:
+    """A layer's matrices by their module names, those together that multiply the same values."""
+    found: dict[str, list[str]] = defaultdict(list)
+    for each in layer.node:
+        if each.op_type == "MatMul":
+            found[each.input[0]].append(each.input[1].removesuffix(".weight"))
+    return [tuple(modules) for modules in found.values()]
 
 
 def cache_scale(index: int, part: str) -> str:
@@ -182,23 +208,22 @@ def head_nodes(function: onnx.FunctionProto, tensors: TensorFile, ids: str, made
 
     Source: ContribOperators.md, com.microsoft.GatherBlockQuantized.
     """
-    table = tensors.formats.get("model.embed_tokens.weight")
-    if table is None:
+    if "model.embed_tokens.weight" not in tensors.matrices:
         gather = next(each for each in function.node if each.op_type == "Gather")
         yield bound(gather, {}, {"input_ids": ids, "residual": made}, "")
         return
-    rows = tensors.shapes["model.embed_tokens.weight.codes"][0]
-    shape = helper.make_tensor("shape", TensorProto.INT64, [2], [rows, -1])
+    table = tensors.matrices["model.embed_tokens.weight"]
+    shape = helper.make_tensor("shape", TensorProto.INT64, [2], [table.rows, -1])
     yield node("Constant", [], ["embedding_shape"], value=shape)
     yield node("Reshape", ["model.embed_tokens.weight.codes", "embedding_shape"], ["embedding_codes"])
-    points = [] if table.is_symmetric else ["model.embed_tokens.weight.zero_points"]
+    points = [] if table.format.is_symmetric else ["model.embed_tokens.weight.zero_points"]
     yield node(
         "GatherBlockQuantized",
         ["embedding_codes", ids, "model.embed_tokens.weight.scales", *points],
         [made],
         CONTRIB,
-        bits=table.bits,
-        block_size=table.block_size,
+        bits=table.format.bits,
+        block_size=table.format.block_size,
         gather_axis=0,
         quantize_axis=1,
     )
@@ -244,7 +269,7 @@ def _tail(function: onnx.FunctionProto, sizes: Dimensions, tensors: TensorFile) 
 
 def _head_weight(sizes: Dimensions, tensors: TensorFile) -> str:
     """The table that makes logits: the embedding's where both are one and stored in blocks."""
-    is_shared = sizes.tied_embeddings and "model.embed_tokens.weight" in tensors.formats
+    is_shared = sizes.tied_embeddings and "model.embed_tokens.weight" in tensors.matrices
     return "model.embed_tokens.weight" if is_shared else "lm_head.weight"
 
 
@@ -261,26 +286,52 @@ def bound(each: onnx.NodeProto, attributes: Attributes, names: Mapping[str, str]
     return bound
 
 
-def quantized(each: onnx.NodeProto, tensors: TensorFile, accuracy_level: int) -> onnx.NodeProto:
-    """A MatMul whose weight was quantised, as MatMulNBits; attention over an int8 cache; other nodes as they are."""
-    if each.op_type == "GroupQueryAttention":
-        return _over_int8_cache(each, tensors)
-    weight = each.input[1] if each.op_type == "MatMul" else ""
-    if weight not in tensors.formats:
-        return each
-    form = tensors.formats[weight]
-    parts = [part for kind in ("codes", "scales", "zero_points") if (part := f"{weight}.{kind}") in tensors.shapes]
-    return node(
+def quantized(nodes: Iterable[onnx.NodeProto], tensors: TensorFile, accuracy_level: int) -> list[onnx.NodeProto]:
+    """Nodes with MatMulNBits for each MatMul whose weight was quantised, and attention over an int8 cache."""
+    nodes = list(nodes)
+    made: list[onnx.NodeProto] = []
+    products: dict[str, list[onnx.NodeProto]] = defaultdict(list)
+    for each in nodes:
+        if _is_product(each, tensors):
+            products[tensors.matrices[each.input[1]].whole].append(each)
+    for each in nodes:
+        if _is_product(each, tensors):
+            made += _product(products.pop(tensors.matrices[each.input[1]].whole, []), tensors, accuracy_level)
+        else:
+            made.append(_over_int8_cache(each, tensors) if each.op_type == "GroupQueryAttention" else each)
+    return made
+
+
+def _is_product(each: onnx.NodeProto, tensors: TensorFile) -> bool:
+    return each.op_type == "MatMul" and each.input[1] in tensors.matrices
+
+
+def _product(together: list[onnx.NodeProto], tensors: TensorFile, accuracy_level: int) -> Iterator[onnx.NodeProto]:
+    """What multiplies with matrices that are stored as one: with all of these at once, where the first stands."""
+    if not together:
+        return
+    matrices = [tensors.matrices[each.input[1]] for each in together]
+    first, rows = matrices[0], [matrix.rows for matrix in matrices]
+    kinds = ("codes", "scales", "zero_points")
+    parts = [part for kind in kinds if (part := f"{first.whole}.{kind}") in tensors.shapes]
+    outputs = [each.output[0] for each in together]
+    product = outputs[0] if len(outputs) == 1 else "+".join(outputs)
+    yield node(
         "MatMulNBits",
-        [each.input[0], *parts],
-        list(each.output),
+        [together[0].input[0], *parts],
+        [product],
         CONTRIB,
-        K=tensors.columns[weight],
-        N=tensors.shapes[parts[0]][0],
-        bits=form.bits,
-        block_size=form.block_size,
+        K=first.columns,
+        N=sum(rows),
+        bits=first.format.bits,
+        block_size=first.format.block_size,
         accuracy_level=accuracy_level,
     )
+    if len(outputs) > 1:
+        yield node(
+            "Constant", [], [f"{product}/rows"], value=helper.make_tensor("rows", TensorProto.INT64, [len(rows)], rows)
+        )
+        yield node("Split", [product, f"{product}/rows"], outputs, axis=-1)
 
 
 def _over_int8_cache(attention: onnx.NodeProto, tensors: TensorFile) -> onnx.NodeProto:
@@ -319,7 +370,7 @@ def _outputs(sizes: Dimensions, tensors: TensorFile) -> list[onnx.ValueInfoProto
         helper.make_tensor_value_info(name, tensors.activations, ["batch_size", count, sizes.vocab_size])
         for name, count in (("logits", 1), (MORE_LOGITS, "logits_count"))
     ]
-    return [*logits, *_cache(sizes, tensors, "present", "total_sequence_length")]
+    return [*logits, *_cache(sizes, tensors, "present", "present_sequence_length")]
 
 
 def _model(graph: onnx.GraphProto) -> onnx.ModelProto:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
@@ -149,12 +148,12 @@ def quantization(plan: Plan, tensors: TensorFile) -> Quantization:
         return Quantization(
             method="none", bits=32, block_size=1, is_symmetric=True, accuracy_level=0, bits_per_weight=32.0
         )
-    weights = sum(tensors.columns[name] * math.prod(tensors.shapes[f"{name}.scales"][:1]) for name in tensors.formats)
-    formats = {name: tensors.formats[name] for name in plan.matrices}
+    weights = sum(each.rows * each.columns for each in tensors.matrices.values())
+    formats = {name: tensors.matrices[name].format for name in plan.matrices}
     usual, _ = Counter(formats.values()).most_common(1)[0]
     return Quantization(
         method="kept" if all(map(plan.is_kept, formats)) else plan.recipe.method,
-        matrices_kept=sum(map(plan.is_kept, tensors.formats)),
+        matrices_kept=sum(map(plan.is_kept, tensors.matrices)),
         bits=usual.bits,
         block_size=usual.block_size,
         is_symmetric=usual.is_symmetric,

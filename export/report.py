@@ -30,7 +30,7 @@ def page(plan: Plan, tensors: TensorFile, found: dict[str, Comparison]) -> str:
         for variant, each in found.items()
         for kind, loss in each.losses.items()
     ]
-    formats = Counter(tensors.formats.values())
+    formats = Counter(each.format for each in tensors.matrices.values())
     stored = [
         f"- {count} matrices in {form.bits} bits, blocks of {form.block_size},"
         f" {'without' if form.is_symmetric else 'with'} zero points"

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 
@@ -18,6 +20,16 @@ CACHE_SCALE = ".cache_scale"
 """How the steps of an int8 cache are named; they are float32 whatever the activations are."""
 
 
+@dataclass(frozen=True)
+class Stored:
+    """How a matrix `[rows, columns]` is stored. whole: the name of the tensors that it is some rows of."""
+
+    format: Format
+    rows: int
+    columns: int
+    whole: str
+
+
 class TensorFile:
     """The external data of a graph, written one tensor at a time; used with `with`.
 
@@ -30,8 +42,7 @@ class TensorFile:
         self.activations = helper.np_dtype_to_tensor_dtype(np.dtype(float_type))
         self._file = path.open("wb")
         self.initializers: list[TensorProto] = []
-        self.formats: dict[str, Format] = {}
-        self.columns: dict[str, int] = {}
+        self.matrices: dict[str, Stored] = {}
         self.size = 0
 
     def __enter__(self) -> TensorFile:
@@ -68,10 +79,23 @@ class TensorFile:
 
     def add_matrix(self, name: str, matrix: Quantized) -> None:
         """Append a quantised matrix under the name of the weight that it stands for."""
-        self.formats[name] = matrix.format
-        self.columns[name] = matrix.columns
-        self.add(f"{name}.codes", matrix.packed())
-        self.add(f"{name}.scales", matrix.scales)
-        points = matrix.packed_points()
-        if points is not None:
-            self.add(f"{name}.zero_points", points)
+        self.add_joined({name: matrix})
+
+    def add_joined(self, matrices: Mapping[str, Quantized]) -> None:
+        """Append quantised matrices of one format and one width as one, the rows of each below those of the last."""
+        whole = joined_name(list(matrices))
+        for name, each in matrices.items():
+            self.matrices[name] = Stored(each.format, each.rows, each.columns, whole)
+        self.add(f"{whole}.codes", np.concatenate([each.packed() for each in matrices.values()]))
+        self.add(f"{whole}.scales", np.concatenate([each.scales for each in matrices.values()]))
+        points = [packed for each in matrices.values() if (packed := each.packed_points()) is not None]
+        if points:
+            self.add(f"{whole}.zero_points", np.concatenate(points))
+
+
+def joined_name(names: list[str]) -> str:
+    """`a.k_proj.weight` and `a.v_proj.weight` as `a.k_proj+v_proj.weight`."""
+    if len(names) == 1:
+        return names[0]
+    parts = [name.rsplit(".", 2) for name in names]
+    return f"{parts[0][0]}.{'+'.join(part[1] for part in parts)}.weight"

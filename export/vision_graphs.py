@@ -38,7 +38,7 @@ def vision_model(skeleton: Skeleton, sizes: TowerSizes, tensors: TensorFile, acc
     ]
     shape: list[str | int] = ["num_image_tokens", sizes.text_hidden_size]
     outputs = [helper.make_tensor_value_info("image_features", floats, shape)]
-    return graph_over("vision", [quantized(each, tensors, accuracy_level) for each in nodes], inputs, outputs, tensors)
+    return graph_over("vision", quantized(nodes, tensors, accuracy_level), inputs, outputs, tensors)
 
 
 def _part(function: onnx.FunctionProto, prefix: str, names: dict[str, str]) -> Iterator[onnx.NodeProto]:

@@ -9,7 +9,7 @@ import numpy as np
 from edge.bundle import Calibration
 from export.calibrate import Calibrator
 from export.calibration_text import calibration_tokens
-from export.graphs import cache_scale, load_skeleton
+from export.graphs import cache_scale, load_skeleton, read_together
 from export.look import places, sample_cuts, source_tower
 from export.plan import EMBEDDING, FIRST_NORM, HEAD, Plan
 from export.progress import Report
@@ -119,9 +119,10 @@ def write_layer(
     """One layer: its matrices as blocks, its norms as they are. tell: called with the name of what is rounded next."""
     norms = plan.norms_of(index)
     if calibrator is None:
-        for name in plan.matrices_of(index):
-            tell(name)
-            tensors.add_matrix(name, stored_or_rounded(plan, name, plan.recipe.method))
+        for modules in read_together(load_skeleton(plan.family.skeleton)["layer"]):
+            names = [f"model.layers.{index}.{module}.weight" for module in modules]
+            tell(names[0])
+            write_together(tensors, {name: stored_or_rounded(plan, name, plan.recipe.method) for name in names})
     else:
         calibrate_layer(plan, tensors, index, calibrator, tell)
         if plan.has_int8_cache:
@@ -140,10 +141,15 @@ def calibrate_layer(
         source = {name: plan.source.tensor(name).T.copy() for name in names}
         blocks = {name: kept for name in names if plan.is_kept(name) and (kept := plan.source.stored_blocks(name))}
         blocks |= rounded_stage(plan, calibrator, stage, {n: w for n, w in source.items() if n not in blocks})
-        for name in names:
-            tensors.add_matrix(name, blocks[name])
+        write_together(tensors, {name: blocks[name] for name in names})
         rounded = {name: blocks[name].dequantized().T.copy() for name in names}
         calibrator.advance(stage, *({**stage.own(weights), **norms} for weights in (source, rounded)))
+
+
+def write_together(tensors: TensorFile, matrices: dict[str, Quantized]) -> None:
+    """Matrices that multiply the same values, those of one format as one: a product less for the engine each."""
+    for form in dict.fromkeys(each.format for each in matrices.values()):
+        tensors.add_joined({name: each for name, each in matrices.items() if each.format == form})
 
 
 def write_cache_scales(tensors: TensorFile, index: int, calibrator: Calibrator) -> None:

@@ -192,13 +192,13 @@ class BatchedEngine:
         self._is_turn_of_oldest = not self._is_turn_of_oldest
         oldest, *others = self._slots.reading
         row = oldest if self._is_turn_of_oldest else min([oldest, *others], key=lambda each: each.unread)
-        tokens = row.tokens[row.seen : row.seen + self._tempo.slice_tokens(bool(self._slots.writing))]
+        tokens = row.next_slice(self._tempo.slice_tokens(bool(self._slots.writing)))
         if (picture := row.unseen(len(tokens))) is not None:
             yield from self._look(row, picture)
             return
         try:
             with self._tempo.reading(len(tokens)):
-                logits = self._run_alone(row, tokens)
+                logits = self._run_alone(row, tokens, is_prefill=True)
         except Stopped:
             return
         if row.unread:
@@ -220,12 +220,12 @@ class BatchedEngine:
             return
         yield Event(row.job.id, "")
 
-    def _run_alone(self, row: Row, tokens: list[int], positions: int = 1) -> Logits:
+    def _run_alone(self, row: Row, tokens: list[int], positions: int = 1, is_prefill: bool = False) -> Logits:
         """Logits `[positions, vocabulary]` after these tokens of a row, which are in its cache then."""
         ids, seen = np.array([tokens], np.int64), np.array([row.seen], np.int64)
         with self._halting(row) as halt:
             features = row.features(len(tokens))
-            logits: Logits = self._graph.run(row.slot, ids, seen, positions, row.is_long, halt, features)[0]
+            logits: Logits = self._graph.run(row.slot, ids, seen, positions, row.is_long, halt, features, is_prefill)[0]
         row.seen += len(tokens)
         return logits
 

@@ -34,6 +34,10 @@ LOGITS_FROM, MORE_LOGITS = "logits_from", "more_logits"
 """The graph's input for the first position, counted from the end, whose logits are wanted, and their output; bundles
 of before the two have `logits` of the last position alone."""
 
+IS_PREFILL = "is_prefill"
+"""The graph's input for whether tokens are a slice of a prompt, whose attention is reckoned in floats then; what is
+`present` is what the slice adds to the cache. Bundles of before it, and those with a cache in floats, do without."""
+
 EMBEDS = "inputs_embeds"
 """What the decoder of a bundle that sees pictures reads in place of ids."""
 
@@ -52,6 +56,8 @@ class Stopped(Exception):
 
 def _runtime() -> ModuleType:
     os.environ["ORT_DISABLE_TELEMETRY"] = "1"  # before the import: the wheels phone home otherwise
+    # Its tiles are read one text after the other where lengths differ: without them eight answers are a tenth faster.
+    os.environ["ORT_GQA_DISABLE_FLASH_ATTENTION"] = "1"
     import onnxruntime
 
     return onnxruntime  # type: ignore[no-any-return]  # it is published without annotations
@@ -109,12 +115,12 @@ class Graph:
         keys = inputs["past_key_values.0.key"]
         dtype = np.dtype({"tensor(int8)": np.int8, "tensor(float)": np.float32}[keys.type])
         layers = sum(name.endswith(".key") for name in inputs)
-        self._names = [f"past_key_values.{layer}.{part}" for layer in range(layers) for part in ("key", "value")]
         self.caches = Caches(layers, slots, keys.shape[1], manifest.context_length + ODD_TOKENS, keys.shape[3], dtype)
         self.vocabulary = int(self._session.get_outputs()[0].shape[2])
-        self.can_tell_more = any(each.name == LOGITS_FROM for each in self._session.get_overridable_initializers())
+        optional = {each.name for each in self._session.get_overridable_initializers()}
+        self.can_tell_more, self._reads_apart = LOGITS_FROM in optional, IS_PREFILL in optional
         self._switch = manifest.rope_switch_length
-        self._bindings: dict[tuple[int, int], Binding] = {}
+        self._bindings: dict[tuple[int, int, bool], Binding] = {}
         self._numbers = np.arange(max(self.caches.length, self._switch + 1) + MASK_TOKENS)
         self._logits = np.zeros((max(slots, POSITIONS_MAX), self.vocabulary), np.float32)
 
@@ -161,15 +167,17 @@ class Graph:
         is_long: bool = False,
         halt: Any = None,
         features: NDArray[np.float32] | None = None,
+        is_prefill: bool = False,
     ) -> Logits:
         """Logits `[rows, positions, vocabulary]` of the last positions of `ids` `[rows, tokens]`.
 
         Rows lie in the slots from `slot` on; `seen` of each `[rows]` are in its cache already. Several rows must
         have one token each, which is the operator's own limit. The next run writes over what this one returns.
-        features: what stands in the places of ids below zero, in their order. Raises Stopped where its halt was used.
+        features: what stands in the places of ids below zero, in their order. is_prefill: whether this is a slice of
+        one row's prompt. Raises Stopped where its halt was used.
         """
         rows, count = ids.shape
-        binding = self._binding(slot, rows)
+        binding = self._binding(slot, rows, is_prefill and self._reads_apart)
         ends = seen + count
         width = self._width(int(ends.max()), is_long)
         logits = binding.shaped(count, width, positions)
@@ -177,6 +185,8 @@ class Graph:
         np.less(self._numbers[:width], ends[:, None], out=binding.mask, casting="unsafe")
         with _stopped_by(halt):
             self._session.run_with_iobinding(binding.io, halt)
+        if isinstance(binding, PrefillBinding):
+            self.caches.write(slot, int(seen[0]), binding.added)
         return logits
 
     def _embedded(self, ids: Ids, features: NDArray[np.float32] | None) -> NDArray[np.float32]:
@@ -198,30 +208,41 @@ class Graph:
             return wide
         return max(wide, self._switch + 1) if is_long else min(wide, self._switch)
 
-    def _binding(self, slot: int, rows: int) -> Binding:
+    def _binding(self, slot: int, rows: int, is_prefill: bool) -> Binding:
         """Past and present of some neighbouring slots bound to their caches, once."""
-        if (slot, rows) not in self._bindings:
+        key = (slot, rows, is_prefill)
+        if key not in self._bindings:
+            kind = PrefillBinding if is_prefill else Binding
+            slots = self.caches.array[:, :, slot : slot + rows]
             io = self._session.io_binding()
-            for number, name in enumerate(self._names):
-                layer, part = divmod(number, 2)
-                cache = self.caches.array[layer, part, slot : slot + rows]
-                _bind(io.bind_input, name, cache)
-                _bind(io.bind_output, name.replace("past_key_values", "present"), cache)
-            width = self._width_of_embeddings
-            self._bindings[slot, rows] = Binding(io, rows, self._logits, self.can_tell_more, width)
-        return self._bindings[slot, rows]
+            self._bindings[key] = kind(io, slots, self._logits, self.can_tell_more, self._width_of_embeddings)
+        return self._bindings[key]
 
 
 class Binding:
     """What some slots' runs read and write, bound anew only where a shape changes."""
 
-    def __init__(self, io: Any, rows: int, logits: NDArray[np.float32], can_tell_more: bool, width: int) -> None:
-        self.io, self._rows, self._logits, self._can_tell_more = io, rows, logits, can_tell_more
+    def __init__(
+        self, io: Any, slots: NDArray[Any], logits: NDArray[np.float32], can_tell_more: bool, width: int
+    ) -> None:
+        self.io, self._rows, self._logits, self._can_tell_more = io, slots.shape[2], logits, can_tell_more
         self._width_of_embeddings = width
         self.tokens: NDArray[Any] = np.empty((0, 0), np.int64)
         self.mask = np.empty((0, 0), np.int64)
         self._first = np.zeros(1, np.int64)
         self._wanted = self._logits[:0]
+        self._bind_caches(io.bind_input, "past_key_values", slots)
+        self._begin(slots)
+
+    def _begin(self, slots: NDArray[Any]) -> None:
+        """The cache is written where it is read."""
+        self._bind_caches(self.io.bind_output, "present", slots)
+
+    def _bind_caches(self, bind: Any, name: str, parts: NDArray[Any]) -> None:
+        """Keys and values of every layer, `[layers, 2, rows, kv_heads, tokens, head_size]`."""
+        for layer, (keys, values) in enumerate(parts):
+            _bind(bind, f"{name}.{layer}.key", keys)
+            _bind(bind, f"{name}.{layer}.value", values)
 
     def shaped(self, count: int, width: int, positions: int) -> Logits:
         """Tokens `[rows, count]` and mask `[rows, width]`, bound; where logits `[rows, positions, vocabulary]` will be.
@@ -246,6 +267,26 @@ class Binding:
         if not self._width_of_embeddings:
             return np.empty((self._rows, count), np.int64)
         return np.empty((self._rows, count, self._width_of_embeddings), np.float32)
+
+
+class PrefillBinding(Binding):
+    """What reads a slice of one slot's text.
+
+    added: what the last slice is to add to its cache, `[layers, 2, kv_heads, tokens, head_size]`.
+    """
+
+    def _begin(self, slots: NDArray[Any]) -> None:
+        self.added = slots[:, :, 0, :, :0]
+        self._is_prefill = np.array(True)
+        _bind(self.io.bind_input, IS_PREFILL, self._is_prefill)
+
+    def shaped(self, count: int, width: int, positions: int) -> Logits:
+        """As for answers; what is added is bound, too."""
+        layers, parts, heads, tokens, size = self.added.shape
+        if tokens != count:
+            self.added = np.empty((layers, parts, heads, count, size), self.added.dtype)
+            self._bind_caches(self.io.bind_output, "present", self.added[:, :, None])
+        return super().shaped(count, width, positions)
 
 
 class Tower:

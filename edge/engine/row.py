@@ -80,6 +80,16 @@ class Row:
         """Tokens that are not in the cache; one where the answer has begun."""
         return len(self.tokens) - self.seen
 
+    def next_slice(self, limit: int) -> list[int]:
+        """The next tokens to be read, at most so many; with the one before, which is read anew, where one is left.
+
+        Sums over one row come out in another order than over several, and an answer is not to hang on how its prompt
+        was cut. The place of a picture is not read anew: that might mean to look at it.
+        """
+        if self.unread == 1 and self.seen and self.tokens[self.seen - 1] >= 0:
+            self.seen -= 1
+        return self.tokens[self.seen : self.seen + limit]
+
     @property
     def completion_tokens(self) -> int:
         """Tokens of the answer so far."""
