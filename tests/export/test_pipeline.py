@@ -213,6 +213,34 @@ def test_keys_and_values_in_int8(checkpoint, tmp_path, method):
     assert answer(small).completion_tokens == answer(large).completion_tokens
 
 
+@pytest.mark.parametrize("architecture", ["LlamaForCausalLM", "Phi3ForCausalLM"])
+def test_the_way_for_prompts(tmp_path, architecture):
+    """A slice behind what is known: the keys and values that the operator keeps, and its logits, in both spellings."""
+    weights = small_model.llama_weights()
+    weights = small_model.as_phi3(weights) if "Phi3" in architecture else weights
+    source = small_model.write_checkpoint(tmp_path / "source", weights, architectures=[architecture])
+    recipe = EXACT.model_copy(update={"calibration_tokens": 512, "kv_cache": "int8"})
+    bundle = export(source, tmp_path / "bundle", recipe)
+    run = onnxruntime.InferenceSession(bundle / "model.onnx", providers=["CPUExecutionProvider"])
+    names = [each.name for each in run.get_outputs()[2:]]
+    empty = np.zeros((1, small_model.KV_HEADS, 0, small_model.HEAD), np.int8)
+
+    def through(tokens: list[int], known: list[np.ndarray], is_prefill: bool) -> tuple[np.ndarray, list[np.ndarray]]:
+        feed = dict(zip([name.replace("present", "past_key_values") for name in names], known, strict=True))
+        mask = np.ones((1, len(tokens) + known[0].shape[2]), np.int64)
+        feed |= {"input_ids": np.array([tokens]), "attention_mask": mask, "is_prefill": np.array(is_prefill)}
+        told, *kept = run.run(["logits", *names], feed)
+        return told, kept
+
+    wanted, cache = through(TOKENS, [empty] * len(names), is_prefill=False)
+    _, first = through(TOKENS[:5], [empty] * len(names), is_prefill=True)
+    told, second = through(TOKENS[5:], first, is_prefill=True)
+    np.testing.assert_allclose(told, wanted, atol=1e-3)
+    for whole, parts in zip(cache, zip(first, second, strict=True), strict=True):
+        assert whole.shape[2] == len(TOKENS)
+        assert np.abs(whole - np.concatenate(parts, axis=2).astype(int)).max() <= 1
+
+
 @pytest.mark.parametrize("kv_cache", ["float", "int8"])
 def test_a_bundle_for_cuda(checkpoint, tmp_path, kv_cache):
     """Activations are float16 throughout; run on the CPU, the graph says what the CPU's bundle says."""
