@@ -34,7 +34,6 @@ Measure = Callable[[int], Sequence[float]]
 def measure(bundle: Path) -> list[Figure]:
     """The default model, real weights: prompts of 200 to 600 tokens, answers of 64."""
     folder = default_cache() / "llama-cpp-files"
-    folder.mkdir(exist_ok=True)
     programs, original = llama_cpp.build(), dithered()
     files = {kind: llama_cpp.quantized(programs, original, folder, kind) for kind in (SAME_BITS, FEWER_BITS)}
     return compared("", bundle, files, Work((200, 600), 64), generator_bars=(1.2, 1.4))

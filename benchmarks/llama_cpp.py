@@ -67,6 +67,7 @@ def importance(programs: Path, original: Path, folder: Path) -> Path:
     """The importance matrix over the calibration half of our text, all of it."""
     path, text = folder / "importance.gguf", folder / "calibration.txt"
     if not path.is_file():
+        folder.mkdir(exist_ok=True)
         text.write_text(topics("calibration"), encoding="utf-8")
         command = [str(programs / "llama-imatrix"), "-m", str(original), "-f", str(text), "-o", str(path), "-c", "512"]
         subprocess.run(command, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)

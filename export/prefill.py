@@ -2,10 +2,10 @@
 
 Over an int8 cache GroupQueryAttention reckons with one query at a time. That is right for an answer, but a slice of a
 prompt has a hundred of them, and matrix products in floats take a third of the time. So attention is spelled out for
-a slice: keys and values are rounded as the operator would, which gives what the cache is to hold; what it holds
-already is read as floats; and GroupQueryAttention over floats does the rest. Steps of keys multiply the queries and
-those of values the sum, since there are fewer of these. Every slice sees rounded keys, its own too, so that it does
-not matter how a prompt is cut.
+a slice: keys and values are rounded as the operator would, which gives what the cache is to hold; they are put behind
+what it holds already, all of it is turned into floats, and GroupQueryAttention over floats does the rest. Steps of keys
+multiply the queries and those of values the sum, since there are fewer of these. Every slice sees rounded keys, its own
+too, so that it does not matter how a prompt is cut.
 
 The two ways share every weight. They are the branches of one `If` with all layers inside.
 """
@@ -88,6 +88,8 @@ class Prefill:
         self._total = add("Cast", add("Squeeze", "row_lengths"), to=TensorProto.INT32)
         self._start, self._axis = (constant(TensorProto.INT64, [value], [1]) for value in (0, 2))
         self._flat = constant(TensorProto.INT64, [-1], [1])
+        width = sizes.num_kv_heads * sizes.head_size
+        self._none = constant(TensorProto.FLOAT, [], [1, 0, width])
         self._one, self._zero = constant(TensorProto.FLOAT, [1], []), constant(TensorProto.INT8, [0], [])
 
     def attend(self, attention: onnx.NodeProto) -> None:
@@ -101,14 +103,13 @@ class Prefill:
         turns = (self._past, *attention.input[7:9])
         query, key = (add("RotaryEmbedding", each, *turns, domain=CONTRIB) for each in (query, key))
         pasts, scales, presents = attention.input[3:5], attention.input[12:14], attention.output[1:3]
-        new = [self._rounded(*each) for each in zip((key, value), scales, presents, strict=True)]
-        old = [self._remembered(past) for past in pasts]
+        known = [self._known(*each) for each in zip((key, value), scales, pasts, presents, strict=True)]
         key_steps, value_steps = (self._per_head(scale) for scale in scales)
         query = add("Mul", query, key_steps)
-        reads = (query, *new, *old, "seqlens_k", self._total)
+        reads = (query, self._none, self._none, *known, "seqlens_k", self._total)
         kept = ("num_heads", "kv_num_heads", "scale")
         attributes = {each.name: helper.get_attribute_value(each) for each in attention.attribute if each.name in kept}
-        summed = add("GroupQueryAttention", *reads, domain=CONTRIB, more=2, do_rotary=0, **attributes)
+        summed = add("GroupQueryAttention", *reads, domain=CONTRIB, do_rotary=0, **attributes)
         add("Mul", summed, value_steps, makes=attention.output[0])
 
     def _parts(self, attention: onnx.NodeProto) -> list[str]:
@@ -121,19 +122,15 @@ class Prefill:
         query = self.nodes.add("Split", attention.input[0], parts, more=2, axis=-1)
         return [query, f"{query}.0", f"{query}.1"]
 
-    def _rounded(self, value: str, scale: str, present: str) -> str:
-        """Keys or values as the cache is to hold them, into `present`; and as floats, in steps."""
+    def _known(self, value: str, scale: str, past: str, present: str) -> str:
+        """All keys or values of the text as floats, in steps; those of the slice as the cache is to hold them, too."""
         add, sizes = self.nodes.add, self._sizes
         shape = self.nodes.constant(TensorProto.INT64, [1, -1, sizes.num_kv_heads, sizes.head_size], [4])
         steps = add("Div", value, add("Reshape", scale, self._flat))
-        rounded = add("QuantizeLinear", steps, self._one, self._zero)
-        add("Transpose", add("Reshape", rounded, shape), makes=present, perm=[0, 2, 1, 3])
-        return add("Cast", rounded, to=TensorProto.FLOAT)
-
-    def _remembered(self, past: str) -> str:
-        """What the cache holds of the text, as floats, in steps."""
-        cut = self.nodes.add("Slice", past, self._start, self._past, self._axis)
-        return self.nodes.add("Cast", cut, to=TensorProto.FLOAT)
+        rounded = add("Reshape", add("QuantizeLinear", steps, self._one, self._zero), shape)
+        new = add("Transpose", rounded, makes=present, perm=[0, 2, 1, 3])
+        old = add("Slice", past, self._start, self._past, self._axis)
+        return add("Cast", add("Concat", old, new, axis=2), to=TensorProto.FLOAT)
 
     def _per_head(self, scale: str) -> str:
         """The steps of keys or values for every query head, `[num_heads * head_size]`."""

@@ -16,6 +16,7 @@ from typing import Any, Protocol
 from edge.engine import Event, Finished, Job, Options, TextEngine, answer
 from edge.engine.opening import open_engine
 from edge.errors import EdgeError
+from edge.memory import give_back
 
 NICENESS = 5
 """Below the daemon: on a busy board MQTT and telemetry go first, the model takes what is left."""
@@ -119,6 +120,7 @@ def main() -> int:
     except EdgeError as error:
         write("failed", message=str(error))
         return error.exit_status
+    give_back()  # packing weights has left as much as a quarter gigabyte behind
     write("ready", load_seconds=time.monotonic() - started, warm_up=asdict(warm), rows=engine.rows)
     with contextlib.suppress(BrokenPipeError):  # the parent is gone, and nobody is left to tell
         serve(engine, Commands(sys.stdin.fileno(), engine), write)

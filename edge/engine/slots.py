@@ -1,7 +1,8 @@
 """Where each row's cache lies.
 
-Answers lie side by side from slot 0 on, so that one run makes all their tokens; prompts that are being read lie at
-the other end. Nothing is moved but one row at a time, to its place or into a gap.
+Answers lie side by side from slot 0 on, so that one run makes all their tokens. A prompt is read behind them, where its
+answer is likely to grow: where prompts end in the order in which they came, nothing is moved. Else it is one row at a
+time, to its place or into a gap.
 """
 
 from __future__ import annotations
@@ -41,8 +42,8 @@ class Slots:
         return len(self.reading) + len(self.writing)
 
     def enter(self, row: Row) -> None:
-        """A slot for a row whose prompt is to be read."""
-        row.slot = self._free()
+        """A slot for a row whose prompt is to be read: the first behind the answers and those who came before."""
+        row.slot = self._free()[0]
         self.reading.append(row)
 
     def promote(self, row: Row) -> None:
@@ -50,7 +51,7 @@ class Slots:
         place = len(self.writing)
         for other in self.reading:
             if other.slot == place and other is not row:
-                self._move(other, self._free())
+                self._move(other, self._free()[-1])
         if row.slot != place:
             self._move(row, place)
         self.reading.remove(row)
@@ -67,10 +68,10 @@ class Slots:
             self._move(last, row.slot)
             self.writing[row.slot] = last
 
-    def _free(self) -> int:
-        """The highest slot that nobody has."""
+    def _free(self) -> list[int]:
+        """The slots that nobody has, in their order."""
         taken = {row.slot for row in self}
-        return next(slot for slot in reversed(range(self._rows + 1)) if slot not in taken)
+        return [slot for slot in range(self._rows + 1) if slot not in taken]
 
     def _move(self, row: Row, slot: int) -> None:
         self._memory.copy(row.slot, slot, row.seen)

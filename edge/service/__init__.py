@@ -14,7 +14,7 @@ from edge.chunks import Chunk, parse_chunk
 from edge.config import Settings
 from edge.errors import BadRequest, BrokerError, Cancelled, Fault
 from edge.journal import Journal, Known
-from edge.memory import give_back_memory
+from edge.memory import keep_giving_back
 from edge.messages import Cancel, Message, Request
 from edge.service.admission import Admission, repeats
 from edge.service.announcements import Announcements, status_message
@@ -85,7 +85,7 @@ class Service:
         try:
             await self._recover()
             self._start_transport()
-            always = (self._receive(), self._announcements.publish_telemetry(), give_back_memory())
+            always = (self._receive(), self._announcements.publish_telemetry(), keep_giving_back())
             tasks += [asyncio.create_task(work) for work in always]
             await self._load_engine()
             serving = (self._answering.run(), self._answering.watch(), self._feed_watchdog())
