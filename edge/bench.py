@@ -136,9 +136,11 @@ def directly(engine: TextEngine, prompts: Sequence[str], tokens: int) -> list[En
 
 
 @contextlib.asynccontextmanager
-async def served(bundle: Path, count: int) -> AsyncIterator[list[Client]]:
-    """The daemon behind the embedded broker, and clients that are connected."""
-    settings = {"EDGE_ENGINE__PREFIX_BYTES": "0", "EDGE_LIMITS__QUEUE_LENGTH": str(count)}
+async def served(bundle: Path, count: int, prefix_bytes: int | None = 0) -> AsyncIterator[list[Client]]:
+    """The daemon behind the embedded broker, and clients that are connected. prefix_bytes: None for its own choice."""
+    settings = {"EDGE_LIMITS__QUEUE_LENGTH": str(count)}
+    if prefix_bytes is not None:
+        settings["EDGE_ENGINE__PREFIX_BYTES"] = str(prefix_bytes)
     async with (
         broker_process() as (port, _),
         daemon_process(bundle, port, **settings) as daemon,

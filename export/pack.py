@@ -126,7 +126,7 @@ def write_manifest(
         weights_bytes=tensors.size,
         kv_cache=plan.cache_type,
         kv_bytes_per_token=kv_bytes,
-        memory_floor_bytes=tensors.size + kv_bytes * recipe.context_length + RUNTIME_BYTES,
+        memory_floor_bytes=tensors.size + texts_bytes(plan, kv_bytes) + RUNTIME_BYTES,
         origin=Origin(
             name=source.path.name,
             revision=recipe.revision or "local",
@@ -140,6 +140,12 @@ def write_manifest(
         files=files,
     )
     (folder / MANIFEST).write_text(manifest.model_dump_json(indent=2) + "\n", encoding="utf-8")
+
+
+def texts_bytes(plan: Plan, kv_bytes: int) -> int:
+    """A whole context's keys and values, and one layer's in floats, which reading a prompt over an int8 cache takes."""
+    floats = 4 * kv_bytes // plan.sizes.num_layers if plan.has_int8_cache else 0
+    return (kv_bytes + floats) * plan.recipe.context_length
 
 
 def quantization(plan: Plan, tensors: TensorFile) -> Quantization:

@@ -213,6 +213,22 @@ def test_keys_and_values_in_int8(checkpoint, tmp_path, method):
     assert answer(small).completion_tokens == answer(large).completion_tokens
 
 
+def test_what_multiplies_the_same_values_is_stored_as_one(checkpoint, tmp_path):
+    """Matrices of one format, that is; one of another format stays apart."""
+    recipe = EXACT.model_copy(update={"overrides": {"*.v_proj": Override(bits=4)}})
+    bundle = export(checkpoint, tmp_path / "bundle", recipe)
+    graph = onnx.load(bundle / "model.onnx", load_external_data=False).graph
+    names = [each.input[1] for each in graph.node if each.op_type == "MatMulNBits" and ".0." in each.input[1]]
+    stored = [
+        "self_attn.q_proj+k_proj",
+        "self_attn.v_proj",
+        "self_attn.o_proj",
+        "mlp.gate_proj+up_proj",
+        "mlp.down_proj",
+    ]
+    assert names == [f"model.layers.0.{name}.weight.codes" for name in stored]
+
+
 @pytest.mark.parametrize("architecture", ["LlamaForCausalLM", "Phi3ForCausalLM"])
 def test_the_way_for_prompts(tmp_path, architecture):
     """A slice behind what is known: the keys and values that the operator keeps, and its logits, in both spellings."""
