@@ -1,4 +1,4 @@
-"""A second way through the layers, for prompts, beside the one for answers: a graph with an int8 cache takes either.
+"""Attention two ways, one for answers and one for prompts: a graph with an int8 cache takes either.
 
 Over an int8 cache GroupQueryAttention reckons with one query at a time. That is right for an answer, but a slice of a
 prompt has a hundred of them, and matrix products in floats take a third of the time. So attention is spelled out for
@@ -6,13 +6,11 @@ a slice: keys and values are rounded as the operator would, which gives what the
 what it holds already, all of it is turned into floats, and GroupQueryAttention over floats does the rest. Steps of keys
 multiply the queries and those of values the sum, since there are fewer of these. Every slice sees rounded keys, its own
 too, so that it does not matter how a prompt is cut.
-
-The two ways share every weight. They are the branches of one `If` with all layers inside.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import onnx
@@ -33,11 +31,11 @@ class Nodes(list[onnx.NodeProto]):
 
     def __init__(self, place: str) -> None:
         super().__init__()
-        self.place = place
+        self._place = place
 
     def add(self, op: str, *inputs: str, makes: str = "", domain: str = "", more: int = 0, **attributes: Any) -> str:
         """One node; the name of its output. makes: that name. more: outputs that nobody reads."""
-        made = makes or f"{self.place}/{op}_{len(self)}"
+        made = makes or f"{self._place}/{op}_{len(self)}"
         outputs = [made, *(f"{made}.{number}" for number in range(more))]
         self.append(node(op, list(inputs), outputs, domain, **attributes))
         return made
@@ -47,17 +45,25 @@ class Nodes(list[onnx.NodeProto]):
         return self.add("Constant", value=helper.make_tensor("constant", kind, shape, values))
 
 
-def either_way(layers: Sequence[onnx.NodeProto], made: Sequence[str], sizes: Dimensions) -> onnx.NodeProto:
-    """The layers' nodes as they are, and for a slice of a prompt. made: what of theirs is read outside."""
-    prefill = Prefill(layers[0].input[0], sizes)
+def either_way(layers: Sequence[onnx.NodeProto], sizes: Dimensions) -> Iterator[onnx.NodeProto]:
+    """The layers' nodes, attention of which is reckoned as it is or, for a slice of a prompt, spelled out."""
+    outside = Nodes("slice")
+    tokens = outside.add("Shape", layers[0].input[0], start=1, end=2)
+    past = outside.add("Sub", "row_lengths", tokens)
+    yield from outside
     for each in layers:
-        if each.op_type == "GroupQueryAttention":
-            prefill.attend(each)
-        else:
-            prefill.nodes.append(each)
-    branches = {"then_branch": ("prefill", prefill.nodes), "else_branch": ("decode", layers)}
+        yield _either(each, past, sizes) if each.op_type == "GroupQueryAttention" else each
+
+
+def _either(attention: onnx.NodeProto, past: str, sizes: Dimensions) -> onnx.NodeProto:
+    """One attention as the branches of an `If`."""
+    made = list(attention.output)
+    branches = {
+        "then_branch": ("prefill", Prefill(attention, past, sizes).nodes),
+        "else_branch": ("decode", [attention]),
+    }
     graphs = {name: _branch(*branch, made) for name, branch in branches.items()}
-    return node("If", [IS_PREFILL], list(made), **graphs)
+    return node("If", [IS_PREFILL], made, **graphs)
 
 
 def _branch(name: str, nodes: Sequence[onnx.NodeProto], made: Sequence[str]) -> onnx.GraphProto:
@@ -78,35 +84,31 @@ def _renamed(each: onnx.NodeProto, inside: set[str], prefix: str) -> onnx.NodePr
 
 
 class Prefill:
-    """The nodes for a slice of one text. normed: what enters the first layer, `[1, tokens, hidden_size]`."""
+    """The nodes for a slice of one text. past: how many of its tokens the cache holds, `[1]`."""
 
-    def __init__(self, normed: str, sizes: Dimensions) -> None:
-        self.nodes, self._sizes = Nodes("slice"), sizes
-        add, constant = self.nodes.add, self.nodes.constant
-        tokens = add("Shape", normed, start=1, end=2)
-        self._past = add("Sub", "row_lengths", tokens)
-        self._total = add("Cast", add("Squeeze", "row_lengths"), to=TensorProto.INT32)
+    def __init__(self, attention: onnx.NodeProto, past: str, sizes: Dimensions) -> None:
+        self.nodes, self._past, self._sizes = Nodes(attention.output[0]), past, sizes
+        constant = self.nodes.constant
         self._start, self._axis = (constant(TensorProto.INT64, [value], [1]) for value in (0, 2))
         self._flat = constant(TensorProto.INT64, [-1], [1])
-        width = sizes.num_kv_heads * sizes.head_size
-        self._none = constant(TensorProto.FLOAT, [], [1, 0, width])
         self._one, self._zero = constant(TensorProto.FLOAT, [1], []), constant(TensorProto.INT8, [0], [])
+        self._attend(attention)
 
-    def attend(self, attention: onnx.NodeProto) -> None:
+    def _attend(self, attention: onnx.NodeProto) -> None:
         """GroupQueryAttention over an int8 cache, spelled out.
 
         Source: ContribOperators.md, com.microsoft.GroupQueryAttention and com.microsoft.RotaryEmbedding.
         """
-        self.nodes.place = attention.output[0]
-        add = self.nodes.add
+        add, sizes = self.nodes.add, self._sizes
         query, key, value = self._parts(attention)
         turns = (self._past, *attention.input[7:9])
         query, key = (add("RotaryEmbedding", each, *turns, domain=CONTRIB) for each in (query, key))
         pasts, scales, presents = attention.input[3:5], attention.input[12:14], attention.output[1:3]
         known = [self._known(*each) for each in zip((key, value), scales, pasts, presents, strict=True)]
         key_steps, value_steps = (self._per_head(scale) for scale in scales)
-        query = add("Mul", query, key_steps)
-        reads = (query, self._none, self._none, *known, "seqlens_k", self._total)
+        none = self.nodes.constant(TensorProto.FLOAT, [], [1, 0, sizes.num_kv_heads * sizes.head_size])
+        total = add("Cast", add("Squeeze", "row_lengths"), to=TensorProto.INT32)
+        reads = (add("Mul", query, key_steps), none, none, *known, "seqlens_k", total)
         kept = ("num_heads", "kv_num_heads", "scale")
         attributes = {each.name: helper.get_attribute_value(each) for each in attention.attribute if each.name in kept}
         summed = add("GroupQueryAttention", *reads, domain=CONTRIB, do_rotary=0, **attributes)

@@ -17,8 +17,9 @@ from export.errors import FidelityError
 from export.fidelity import Comparison, Sample, compare
 from export.forward import BundleForward, SourceForward
 from export.golden import Golden
-from export.graphs import has_int8_cache, load_skeleton
+from export.graphs import load_skeleton
 from export.look import places, sample_cuts
+from export.operators import has_int8_cache
 from export.plan import Plan
 from export.progress import Report
 from export.report import write_report

@@ -12,7 +12,8 @@ from onnx import TensorProto, helper
 
 from export.families.base import Dimensions
 from export.fuse import node
-from export.graphs import Skeleton, bound, graph_over, head_nodes, quantized
+from export.graphs import Skeleton, bound, graph_over, head_nodes
+from export.operators import quantized
 from export.tensor_file import TensorFile
 from export.vision import PREFIX, TowerSizes
 

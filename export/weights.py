@@ -9,8 +9,9 @@ import numpy as np
 from edge.bundle import Calibration
 from export.calibrate import Calibrator
 from export.calibration_text import calibration_tokens
-from export.graphs import cache_scale, load_skeleton, read_together
+from export.graphs import load_skeleton
 from export.look import places, sample_cuts, source_tower
+from export.operators import cache_scale, read_together
 from export.plan import EMBEDDING, FIRST_NORM, HEAD, Plan
 from export.progress import Report
 from export.quantize import METHODS, Floats, Quantized, quantize

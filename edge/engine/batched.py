@@ -20,8 +20,9 @@ import numpy as np
 
 from edge.bundle import Bundle, read_manifest
 from edge.engine import Event, Finished, Job, Options, budget
+from edge.engine.binding import Logits
 from edge.engine.genai_tokenizer import Tokenizer
-from edge.engine.graph import Graph, Logits, Stopped
+from edge.engine.graph import Graph, Stopped
 from edge.engine.guidance import Guide, Vocabulary
 from edge.engine.prefix import BLOCK_TOKENS, Prefixes
 from edge.engine.prefix_files import SHIPPED, PrefixFiles

@@ -20,8 +20,9 @@ from edge.bench_memory import memory_of
 from edge.bundle import GRAPH, Bundle, read_manifest
 from edge.engine import Finished, Job, Options, TextEngine, answer
 from edge.engine.batched import BatchedEngine
+from edge.engine.binding import IS_PREFILL
 from edge.engine.genai import GenaiEngine
-from edge.engine.graph import IS_PREFILL, Graph
+from edge.engine.graph import Graph
 from edge.errors import BadRequest, EngineFailed, Fault, TooLarge
 
 QUESTIONS = (

@@ -1,0 +1,95 @@
+"""What a run of the graph reads and writes, bound to memory of ours, and bound anew only where a shape changes."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+LOGITS_FROM, MORE_LOGITS = "logits_from", "more_logits"
+"""The graph's input for the first position, counted from the end, whose logits are wanted, and their output; bundles
+of before the two have `logits` of the last position alone."""
+
+IS_PREFILL = "is_prefill"
+"""The graph's input for whether tokens are a slice of a prompt, whose attention is reckoned in floats then; what is
+`present` is what the slice adds to the cache. Bundles of before it, and those with a cache in floats, do without."""
+
+EMBEDS = "inputs_embeds"
+"""What the decoder of a bundle that sees pictures reads in place of ids."""
+
+Logits = NDArray[np.float32]
+
+
+class Binding:
+    """What some slots' runs read and write, bound anew only where a shape changes."""
+
+    def __init__(
+        self, io: Any, slots: NDArray[Any], logits: NDArray[np.float32], can_tell_more: bool, width: int
+    ) -> None:
+        self.io, self._rows, self._logits, self._can_tell_more = io, slots.shape[2], logits, can_tell_more
+        self._width_of_embeddings = width
+        self.tokens: NDArray[Any] = np.empty((0, 0), np.int64)
+        self.mask = np.empty((0, 0), np.int64)
+        self._first = np.zeros(1, np.int64)
+        self._wanted = self._logits[:0]
+        self._bind_caches(io.bind_input, "past_key_values", slots)
+        self._begin(slots)
+
+    def _begin(self, slots: NDArray[Any]) -> None:
+        """The cache is written where it is read."""
+        self._bind_caches(self.io.bind_output, "present", slots)
+
+    def _bind_caches(self, bind: Any, name: str, parts: NDArray[Any]) -> None:
+        """Keys and values of every layer, `[layers, 2, rows, kv_heads, tokens, head_size]`."""
+        for layer, (keys, values) in enumerate(parts):
+            _bind(bind, f"{name}.{layer}.key", keys)
+            _bind(bind, f"{name}.{layer}.value", values)
+
+    def shaped(self, count: int, width: int, positions: int) -> Logits:
+        """Tokens `[rows, count]` and mask `[rows, width]`, bound; where logits `[rows, positions, vocabulary]` will be.
+
+        Tokens are ids, or embeddings `[rows, count, width of these]`.
+        """
+        if self.tokens.shape[1] != count:
+            self.tokens = self._empty_tokens(count)
+            _bind(self.io.bind_input, EMBEDS if self._width_of_embeddings else "input_ids", self.tokens)
+        if self.mask.shape[1] != width:
+            self.mask = np.empty((self._rows, width), np.int64)
+            _bind(self.io.bind_input, "attention_mask", self.mask)
+        if self._first[0] != -positions:
+            self._first[0] = -positions
+            if self._can_tell_more:
+                _bind(self.io.bind_input, LOGITS_FROM, self._first)
+            self._wanted = self._logits[: self._rows * positions].reshape(self._rows, positions, -1)
+            _bind(self.io.bind_output, MORE_LOGITS if self._can_tell_more else "logits", self._wanted)
+        return self._wanted
+
+    def _empty_tokens(self, count: int) -> NDArray[Any]:
+        if not self._width_of_embeddings:
+            return np.empty((self._rows, count), np.int64)
+        return np.empty((self._rows, count, self._width_of_embeddings), np.float32)
+
+
+class PrefillBinding(Binding):
+    """What reads a slice of one slot's text.
+
+    added: what the last slice is to add to its cache, `[layers, 2, kv_heads, tokens, head_size]`.
+    """
+
+    def _begin(self, slots: NDArray[Any]) -> None:
+        self.added = slots[:, :, 0, :, :0]
+        self._is_prefill = np.array(True)
+        _bind(self.io.bind_input, IS_PREFILL, self._is_prefill)
+
+    def shaped(self, count: int, width: int, positions: int) -> Logits:
+        """As for answers; what is added is bound, too."""
+        layers, parts, heads, tokens, size = self.added.shape
+        if tokens != count:
+            self.added = np.empty((layers, parts, heads, count, size), self.added.dtype)
+            self._bind_caches(self.io.bind_output, "present", self.added[:, :, None])
+        return super().shaped(count, width, positions)
+
+
+def _bind(bind: Any, name: str, array: NDArray[Any]) -> None:
+    bind(name, "cpu", 0, array.dtype.type, array.shape, array.ctypes.data)
