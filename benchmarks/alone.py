@@ -108,6 +108,7 @@ def ours(bundle: Path, work: Work) -> Measure:
 
 def generator(bundle: Path, work: Work, threads: int | None) -> Measure:
     """onnxruntime-genai's Generator over the same bundle. threads: None for what it takes by itself."""
+    os.environ.pop("ORT_GQA_DISABLE_FLASH_ATTENTION", None)  # our engine's setting, not what it comes with
     config = og.Config(str(bundle))
     if threads:
         options = {"session_options": {"intra_op_num_threads": threads}}

@@ -24,6 +24,7 @@ LOGITS_FROM, MORE_LOGITS = "logits_from", "more_logits"
 
 def opened(bundle: Path, folder: Path, tokens: int) -> Callable[[Sequence[list[int]]], float]:
     """What takes prompts to tokens a second of all their answers, of so many tokens each, with every core."""
+    os.environ.pop("ORT_GQA_DISABLE_FLASH_ATTENTION", None)  # our engine's setting, not what it comes with
     config = og.Config(str(with_all_logits(bundle, folder)))
     options = {"session_options": {"intra_op_num_threads": budget.threads(0)}}
     config.overlay(json.dumps({"model": {"decoder": options}}))

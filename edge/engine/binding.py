@@ -40,6 +40,9 @@ class Binding:
         """The cache is written where it is read."""
         self._bind_caches(self.io.bind_output, "present", slots)
 
+    def settle(self, seen: int) -> None:
+        """What is left to do after a run: nothing, the operator has written into the cache. seen: tokens before it."""
+
     def _bind_caches(self, bind: Any, name: str, parts: NDArray[Any]) -> None:
         """Keys and values of every layer, `[layers, 2, rows, kv_heads, tokens, head_size]`."""
         for layer, (keys, values) in enumerate(parts):
@@ -72,23 +75,25 @@ class Binding:
 
 
 class PrefillBinding(Binding):
-    """What reads a slice of one slot's text.
-
-    added: what the last slice is to add to its cache, `[layers, 2, kv_heads, tokens, head_size]`.
-    """
+    """What reads a slice of one slot's text; what that adds is made apart and then put into the cache."""
 
     def _begin(self, slots: NDArray[Any]) -> None:
-        self.added = slots[:, :, 0, :, :0]
+        self._cache = slots[:, :, 0]
+        self._added = np.empty(0, slots.dtype)
         self._is_prefill = np.array(True)
         _bind(self.io.bind_input, IS_PREFILL, self._is_prefill)
 
     def shaped(self, count: int, width: int, positions: int) -> Logits:
         """As for answers; what is added is bound, too."""
-        layers, parts, heads, tokens, size = self.added.shape
-        if tokens != count:
-            self.added = np.empty((layers, parts, heads, count, size), self.added.dtype)
-            self._bind_caches(self.io.bind_output, "present", self.added[:, :, None])
+        layers, parts, heads, _, size = self._cache.shape
+        self._added = np.empty((layers, parts, heads, count, size), self._cache.dtype)
+        self._bind_caches(self.io.bind_output, "present", self._added[:, :, None])
         return super().shaped(count, width, positions)
+
+    def settle(self, seen: int) -> None:
+        """The slice behind what the cache holds. It is let go of: there is a binding for every slot."""
+        self._cache[:, :, :, seen : seen + self._added.shape[3]] = self._added
+        self._added = np.empty(0, self._added.dtype)
 
 
 def _bind(bind: Any, name: str, array: NDArray[Any]) -> None:

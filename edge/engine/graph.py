@@ -174,8 +174,7 @@ class Graph:
         np.less(self._numbers[:width], ends[:, None], out=binding.mask, casting="unsafe")
         with _stopped_by(halt):
             self._session.run_with_iobinding(binding.io, halt)
-        if isinstance(binding, PrefillBinding):
-            self.caches.write(slot, int(seen[0]), binding.added)
+        binding.settle(int(seen[0]))
         return logits
 
     def _embedded(self, ids: Ids, features: NDArray[np.float32] | None) -> NDArray[np.float32]:
