@@ -1,0 +1,1 @@
+"""The engine on ARM, as far as an emulated processor can tell."""
