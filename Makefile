@@ -46,7 +46,7 @@ trace-test: ## Skeletons traced anew and fused graphs held to Transformers, in .
 export-test: test-env ## Export Phi-3.5-mini and -vision at their true sizes with random weights, and answer from them (hours, 40 GB of disk)
 	@$(BIN)/python -m benchmarks --bundle $(BUNDLE) full-size vision-full-size
 
-arm-test: test-env bundle ## The engine on the processors of a Pi 3, 4 and 5, emulated (as root, with qemu-user-static and mmdebstrap; 4 minutes)
+arm-test: test-env bundle ## The engine on the processors of a Pi 3, 4 and 5, emulated (as root, with qemu-user-static and mmdebstrap; 2 minutes)
 	@RUN_ARM=1 TEST_BUNDLE=$(BUNDLE) $(BIN)/python -m pytest -m arm $(ARGS)
 
 soak: test-env ## Ten minutes of requests over a connection that is cut again and again (SOAK_SECONDS=60 for a look)

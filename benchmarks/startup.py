@@ -20,11 +20,11 @@ from benchmarks.figure import Figure
 from benchmarks.full_shape import full_shape
 from benchmarks.rounds import ROUNDS
 from edge.bench_memory import memory_of
-from edge.bundle import Manifest, read_manifest
+from edge.bundle import WEIGHTS, Manifest, read_manifest
 from edge.engine import Job, Options, answer, budget
 from edge.engine.batched import BatchedEngine
 
-TOKENS = 48
+PROMPT, TOKENS = 32, 48
 
 
 def measure(_bundle: Path) -> list[Figure]:
@@ -34,10 +34,12 @@ def measure(_bundle: Path) -> list[Figure]:
     with tempfile.TemporaryDirectory(dir=bundle.parent) as folder:
         first, second = (started(bundle, folder) for _ in range(2))
         reached = roofline(bundle, manifest, folder)
+        more = bytes_read(manifest, folder) / bytes_per_token(bundle, manifest)
     return [
         Figure("phi35_second_start_over_first", round(second[0] / first[0], 3), "ratio", "<=", 0.25),
         Figure("phi35_anonymous_over_weights", round(second[1] / manifest.weights_bytes, 3), "ratio", "<=", 0.15),
         Figure("phi35_decode_over_roofline", round(reached, 3), "ratio", ">=", 0.8),
+        Figure("phi35_decode_over_roofline_as_packed", round(reached * more, 3), "ratio", ">=", 0.8),
     ]
 
 
@@ -71,7 +73,7 @@ def roofline(bundle: Path, manifest: Manifest, folder: str) -> float:
     engine = BatchedEngine(bundle, Options(prefix_bytes=0, drafts=False, cache_folder=folder, packs=True))
     shares, before = [], bandwidth()
     for number in range(ROUNDS):
-        ended = answer(engine, Job(number, [], TOKENS + 1, ignore_eos=True), tokens=list(range(1000, 1032)))
+        ended = answer(engine, Job(number, [], TOKENS + 1, ignore_eos=True), tokens=list(range(1000, 1000 + PROMPT)))
         reached = bytes_per_token(bundle, manifest) * TOKENS / ended.decode_seconds
         after = bandwidth()
         possible, before = (before + after) / 2, after
@@ -81,10 +83,24 @@ def roofline(bundle: Path, manifest: Manifest, folder: str) -> float:
 
 
 def bytes_per_token(bundle: Path, manifest: Manifest) -> int:
-    """Of weights, all but the embedding's table, of which a token reads a row."""
+    """Of weights, all but the embedding's table, of which a token reads a row; and of the cache."""
     config = json.loads((bundle / "genai_config.json").read_text(encoding="utf-8"))["model"]["decoder"]
     table = manifest.vocab_size * config["hidden_size"] // 2
-    return int(manifest.weights_bytes - table)
+    return int(manifest.weights_bytes - table) + cache_bytes(manifest)
+
+
+def cache_bytes(manifest: Manifest) -> int:
+    """What attention reads for a token in the middle of the answer."""
+    return manifest.kv_bytes_per_token * (PROMPT + TOKENS // 2)
+
+
+def bytes_read(manifest: Manifest, folder: str) -> int:
+    """What the kernels read for a token: packed weights, which have sums of their blocks beside them, and the cache.
+
+    The file of packed weights has them as the bundle stores them, too, which nobody reads again.
+    """
+    (file,) = Path(folder).glob(f"packed/*/{WEIGHTS}")
+    return file.stat().st_size - manifest.weights_bytes + cache_bytes(manifest)
 
 
 def bandwidth(size: int = 1 << 30) -> float:

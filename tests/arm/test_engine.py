@@ -19,7 +19,8 @@ from tests.conftest import ROOT
 
 TOOLS = ("qemu-aarch64-static", "mmdebstrap", "unshare")
 PACKAGES = "python3,libgomp1,libstdc++6"
-PLATFORMS = ("manylinux_2_28_aarch64", "manylinux_2_27_aarch64", "manylinux_2_17_aarch64", "manylinux2014_aarch64")
+PLATFORMS = ["manylinux2014_aarch64", *(f"manylinux_2_{minor}_aarch64" for minor in range(17, 37))]
+"""All wheels that Debian 12 can run, whose glibc is 2.36."""
 CPUINFO = """processor\t: {number}
 BogoMIPS\t: 108.00
 Features\t: fp asimd evtstrm aes pmull sha1 sha2 crc32 atomics fphp asimdhp cpuid asimdrdm lrcpc dcpop asimddp
