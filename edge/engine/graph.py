@@ -31,6 +31,9 @@ ODD_TOKENS = 16
 of the processor (15 % slower at 4,096)."""
 SPIN_MICROSECONDS = 2000
 """How long idle threads look out for work: through the gaps within a step, but not through a second of silence."""
+WHOLE_SCORES_TOKENS = 8192
+"""Up to this context the runtime's flash attention is off: its tiles are worked through text by text, and without them
+eight answers are a tenth faster. Scores of a slice take memory for the whole context then, 130 MB at 32 heads."""
 MASK_TOKENS = 64
 """The attention mask is as wide as a multiple of this."""
 POSITIONS_MAX = 16
@@ -45,8 +48,6 @@ class Stopped(Exception):
 
 def _runtime() -> ModuleType:
     os.environ["ORT_DISABLE_TELEMETRY"] = "1"  # before the import: the wheels phone home otherwise
-    # Its tiles are read one text after the other where lengths differ: without them eight answers are a tenth faster.
-    os.environ["ORT_GQA_DISABLE_FLASH_ATTENTION"] = "1"
     import onnxruntime
 
     return onnxruntime  # type: ignore[no-any-return]  # it is published without annotations
@@ -94,6 +95,7 @@ class Graph:
     def __init__(self, bundle: Bundle, threads: int, slots: int, packed: Path | None = None) -> None:
         self._ort, self._threads = _runtime(), budget.threads(threads)
         manifest = bundle.manifest
+        os.environ["ORT_GQA_DISABLE_FLASH_ATTENTION"] = str(int(manifest.context_length <= WHOLE_SCORES_TOKENS))
         try:
             self._session = self._opened(bundle, packed)
         except Exception as error:  # a tree of its own that has no common root
