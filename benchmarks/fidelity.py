@@ -132,7 +132,6 @@ def ours(source: Source, size: Size, calibration: Path | None = None) -> tuple[f
 def llama_losses(source: Source) -> dict[str, tuple[float, float]]:
     """By type, megabytes of llama.cpp's file and its divergence over the same tokens."""
     folder = default_cache() / "llama-cpp-files"
-    folder.mkdir(exist_ok=True)
     programs = llama_cpp.build()
     files = {kind: llama_cpp.quantized(programs, source.path, folder, kind) for kind in llama_cpp.TYPES}
     plans = [_plan(source), *(_plan(open_source(path)) for path in files.values())]

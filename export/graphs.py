@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -36,8 +37,9 @@ Attributes = Mapping[str, int | float]
 Skeleton = Mapping[str, onnx.FunctionProto]
 
 
+@cache
 def load_skeleton(name: str) -> Skeleton:
-    """The committed head, layer and tail of a family, by those names."""
+    """The committed head, layer and tail of a family, by those names; read once, and only ever copied from."""
     text = (SKELETONS / f"{name}.onnxtxt").read_text(encoding="utf-8")
     functions = [onnx.parser.parse_function(part) for part in re.split(r"\n\n(?=<\n)", text)]
     return {function.name: function for function in functions}
@@ -70,12 +72,12 @@ def stamp(
     ]
     tail = quantized(_tail(skeleton["tail"], sizes, tensors), tensors, accuracy_level)
     inputs, outputs = _inputs(sizes, tensors, reads_embeddings), _outputs(sizes, tensors)
-    logits_from = helper.make_tensor(LOGITS_FROM, TensorProto.INT64, [1], [-1])
-    if not has_int8_cache(tensors) or tensors.activations != TensorProto.FLOAT:
-        return graph_over("decoder", [*head, *layers, *tail], inputs, outputs, tensors, logits_from)
-    inputs.append(helper.make_tensor_value_info(IS_PREFILL, TensorProto.BOOL, []))
-    nodes = [*head, *either_way(layers, sizes), *tail]
-    return graph_over("decoder", nodes, inputs, outputs, tensors, logits_from, NEVER)
+    defaults = [helper.make_tensor(LOGITS_FROM, TensorProto.INT64, [1], [-1])]
+    if has_int8_cache(tensors) and tensors.activations == TensorProto.FLOAT:
+        layers = list(either_way(layers, sizes))
+        inputs.append(helper.make_tensor_value_info(IS_PREFILL, TensorProto.BOOL, []))
+        defaults.append(NEVER)
+    return graph_over("decoder", [*head, *layers, *tail], inputs, outputs, tensors, *defaults)
 
 
 def graph_over(
