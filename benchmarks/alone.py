@@ -24,7 +24,7 @@ from benchmarks.full_shape import full_shape
 from benchmarks.reference import dithered
 from benchmarks.rounds import in_turns, ratio
 from edge.engine import Job, Options, answer, budget
-from edge.engine.batched import BatchedEngine
+from edge.engine.batch.engine import BatchedEngine
 from export.download import default_cache
 
 SAME_BITS, FEWER_BITS = "Q4_K_M", "Q4_0"

@@ -11,7 +11,7 @@ from benchmarks.figure import Figure
 from benchmarks.prefill import PROMPT
 from edge.config import Engine
 from edge.engine import Finished, Job
-from edge.worker import Worker
+from edge.service.worker import Worker
 
 ROUNDS = 40
 STOPPED_MIN = 30

@@ -14,9 +14,9 @@ from pathlib import Path
 from benchmarks import phi_shape
 from benchmarks.figure import Figure
 from edge.bundle import read_manifest
-from edge.client import Client
+from edge.commands.demo import DEVICE, broker_process, daemon_process, wait_until_online
 from edge.config import Broker
-from edge.demo import DEVICE, broker_process, daemon_process, wait_until_online
+from edge.mqtt.client import Client
 from export.download import default_cache
 
 RECIPE = "phi-3.5-mini-instruct"

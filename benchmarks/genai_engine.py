@@ -18,7 +18,7 @@ from onnx import numpy_helper
 
 from edge.bundle import GRAPH
 from edge.engine import budget
-from edge.engine.binding import LOGITS_FROM, MORE_LOGITS
+from edge.engine.graph.io_binding import LOGITS_FROM, MORE_LOGITS
 
 
 def opened(bundle: Path, folder: Path, tokens: int) -> Callable[[Sequence[list[int]]], float]:

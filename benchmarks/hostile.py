@@ -10,7 +10,7 @@ import time
 from pathlib import Path
 
 from benchmarks.figure import Figure
-from edge.memory import PERIOD_SECONDS
+from edge.board.heap import PERIOD_SECONDS
 from tests.clients import User
 from tests.conftest import free_port
 from tests.hostile import Hostile, hostile

@@ -10,10 +10,10 @@ import time
 from pathlib import Path
 
 from benchmarks.figure import Figure
-from edge.client import Client
+from edge.board.host import process_memory
+from edge.commands.demo import DEVICE, broker_process, daemon_process, wait_until_online
 from edge.config import Broker
-from edge.demo import DEVICE, broker_process, daemon_process, wait_until_online
-from edge.telemetry.host import process_memory
+from edge.mqtt.client import Client
 
 ROUNDS = 5
 

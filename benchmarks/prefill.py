@@ -8,9 +8,9 @@ import time
 from pathlib import Path
 
 from benchmarks.figure import Figure
-from edge.client import Client
+from edge.commands.demo import DEVICE, broker_process, daemon_process, wait_until_online
 from edge.config import Broker
-from edge.demo import DEVICE, broker_process, daemon_process, wait_until_online
+from edge.mqtt.client import Client
 
 ROUNDS = 3
 PROMPT = "the keeper climbs the stairs of the tower and lights the lamp again " * 107

@@ -11,10 +11,10 @@ from pathlib import Path
 
 from benchmarks.figure import Figure
 from benchmarks.rounds import ROUNDS
-from edge.bench import WORDS
-from edge.client import Client
+from edge.commands.bench import WORDS
+from edge.commands.demo import DEVICE, broker_process, daemon_process, wait_until_online
 from edge.config import Broker
-from edge.demo import DEVICE, broker_process, daemon_process, wait_until_online
+from edge.mqtt.client import Client
 
 HEAD_WORDS = 1020
 

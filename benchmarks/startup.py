@@ -19,10 +19,10 @@ import numpy as np
 from benchmarks.figure import Figure
 from benchmarks.full_shape import full_shape
 from benchmarks.rounds import ROUNDS
-from edge.bench_memory import memory_of
 from edge.bundle import WEIGHTS, Manifest, read_manifest
+from edge.commands.bench_memory import memory_of
 from edge.engine import Job, Options, answer, budget
-from edge.engine.batched import BatchedEngine
+from edge.engine.batch.engine import BatchedEngine
 
 PROMPT, TOKENS = 32, 48
 

@@ -24,12 +24,12 @@ from benchmarks.alone import SAME_BITS
 from benchmarks.figure import Figure
 from benchmarks.reference import dithered
 from benchmarks.rounds import ROUNDS, median_ratio
-from edge.bench import served, through_mqtt
 from edge.bundle import read_manifest
-from edge.client import Client
+from edge.commands.bench import served, through_mqtt
 from edge.engine import Job, Options, budget
-from edge.engine.batched import BatchedEngine
-from edge.engine.genai_tokenizer import Tokenizer
+from edge.engine.batch.engine import BatchedEngine
+from edge.engine.genai.tokenizer import Tokenizer
+from edge.mqtt.client import Client
 from export.download import default_cache
 from tests.conftest import free_port
 

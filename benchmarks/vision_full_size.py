@@ -14,11 +14,11 @@ from pathlib import Path
 from benchmarks import phi_shape
 from benchmarks.figure import Figure
 from benchmarks.full_size import GIB, exported
+from edge.board.host import process_memory
 from edge.bundle import read_manifest
-from edge.client import Client
+from edge.commands.demo import DEVICE, broker_process, daemon_process, wait_until_online
 from edge.config import Broker
-from edge.demo import DEVICE, broker_process, daemon_process, wait_until_online
-from edge.telemetry.host import process_memory
+from edge.mqtt.client import Client
 from export.download import default_cache
 from tests.pictures import PROMPT, encoded, photograph
 

@@ -9,14 +9,14 @@ from importlib import import_module
 from edge import __version__
 
 COMMANDS = {
-    "demo": ("edge.demo", "try it: a broker, the daemon and three answers in this terminal"),
-    "serve": ("edge.serve", "run the daemon on this board"),
-    "ask": ("edge.ask", "ask a board something and watch the answer come"),
-    "status": ("edge.status", "what a board says of itself"),
-    "doctor": ("edge.doctor", "check this machine, its settings, its bundle and its broker"),
-    "bundle": ("edge.bundle_command", "look at a bundle, or verify it"),
-    "broker": ("edge.broker", "run the embedded broker alone"),
-    "bench": ("edge.bench", "measure the model on this board"),
+    "demo": ("edge.commands.demo", "try it: a broker, the daemon and three answers in this terminal"),
+    "serve": ("edge.commands.serve", "run the daemon on this board"),
+    "ask": ("edge.commands.ask", "ask a board something and watch the answer come"),
+    "status": ("edge.commands.status", "what a board says of itself"),
+    "doctor": ("edge.commands.doctor", "check this machine, its settings, its bundle and its broker"),
+    "bundle": ("edge.commands.bundle", "look at a bundle, or verify it"),
+    "broker": ("edge.commands.broker", "run the embedded broker alone"),
+    "bench": ("edge.commands.bench", "measure the model on this board"),
 }
 EPILOG = """\
 Settings come from EDGE_ variables, edge.toml and systemd credentials; `edge serve --print-config` shows them.

@@ -30,7 +30,7 @@ from pydantic_settings import (
 
 from edge.engine import EngineKind, Options, Provider
 from edge.errors import ConfigError
-from edge.topics import LEVEL, RESPONSE_TOPICS, Topics
+from edge.wire.topics import LEVEL, RESPONSE_TOPICS, Topics
 
 CONFIG_VARIABLE = "EDGE_CONFIG"
 CREDENTIALS = {"broker_username": ("broker", "username"), "broker_password": ("broker", "password")}

@@ -1,6 +1,6 @@
 """Stand-ins for what is slow or must break on demand; shipped, for our tests and for yours.
 
-They are real implementations of the service's protocols, never patches: a `Service` over a `MemoryTransport`
+They are real implementations of the service's protocols, never patches: a `Daemon` over a `MemoryTransport`
 and a `ScriptedEngine` is the whole daemon without a broker and without a model. `python -m edge.testing` is the
 daemon over a real broker with a scripted engine; its settings are `edge serve`'s.
 """
@@ -22,7 +22,7 @@ from edge.bundle import Manifest
 from edge.config import load_settings
 from edge.engine import Finished, Job
 from edge.errors import BrokerError, EdgeError, EngineFailed, Fault
-from edge.messages import Message
+from edge.wire.messages import Message
 
 T = TypeVar("T")
 Ts = TypeVarTuple("Ts")
@@ -258,7 +258,7 @@ def write_tree(root: Path, files: Mapping[str, str]) -> Path:
 
 def main() -> int:
     """The daemon with a scripted engine, until SIGTERM; exit statuses are `edge serve`'s."""
-    from edge.serve import serve
+    from edge.commands.serve import serve
 
     parser = argparse.ArgumentParser(prog="python -m edge.testing", description=main.__doc__)
     parser.add_argument("--pause-seconds", type=float, default=0.0, help="before each piece of an answer")

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import numpy as np
 
-from edge.disk import free_bytes
-from edge.telemetry.host import available_bytes
+from edge.board.disk import free_bytes
+from edge.board.host import available_bytes
 from export.families.base import Dimensions
 from export.pack import RUNTIME_BYTES
 from export.plan import EMBEDDING, Plan

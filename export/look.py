@@ -15,9 +15,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge.bundle import Pictures
-from edge.engine.crops import crops_of, crops_of_pixels, size_of
+from edge.engine.pictures.crops import crops_of, crops_of_pixels, size_of
 from edge.errors import Fault
-from edge.pictures import CROPS, layout, tokens_of
+from edge.wire.pictures import CROPS, layout, tokens_of
 from export.errors import SourceError
 from export.graphs import function_model, load_skeleton
 from export.plan import Plan

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from edge.chat import render
+from edge.engine.text.chat_template import render
 from edge.errors import BadRequest
 from export import golden
 from export.calibration_text import evaluation_tokens, tokens_of

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from edge.engine import Job
-from edge.engine.prefix_files import SHIPPED, SUFFIX
+from edge.engine.cache.prefix_files import SHIPPED, SUFFIX
 from export import golden
 from export.errors import SourceError
 

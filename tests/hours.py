@@ -8,12 +8,12 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 
+from edge.board.host import Cpu, Memory
 from edge.config import Limits, Settings
-from edge.journal import Journal
-from edge.messages import Message
-from edge.service import Service
-from edge.telemetry.host import Cpu, Memory
+from edge.service.daemon import Daemon
+from edge.service.journal_file import JournalFile
 from edge.testing import MemoryTransport, ScriptedEngine, SimulatedLoop, scripted_manifest
+from edge.wire.messages import Message
 
 CUTS_PER_HOUR = 12
 AWAY_SECONDS = 60.0
@@ -36,8 +36,8 @@ def day(folder: Path, hours: int) -> Day:
     async def work() -> list[tuple[int, int]]:
         transport, engine = MemoryTransport(), ScriptedEngine(pause_seconds=0.5)
         settings = Settings(device="pi", limits=Limits(queue_length=100, queue_per_client=100))
-        journal = Journal(folder / "pi.journal")
-        service = Service(settings, scripted_manifest(), transport, engine, [Cpu(), Memory()], journal)
+        journal = JournalFile(folder / "pi.journal")
+        service = Daemon(settings, scripted_manifest(), transport, engine, [Cpu(), Memory()], journal)
         running, held = asyncio.create_task(service.run()), []
         for hour in range(hours):
             for cut in range(CUTS_PER_HOUR):

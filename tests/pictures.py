@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from edge import chunks
+from edge.wire import chunks
 from tests.clients import User
 
 PROMPT = "What do you see?"

@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 
 from edge.config import describe
-from edge.messages import WIRE_VERSION, Message, Outcome, parse_request, reply
-from edge.payload import ChatRequest
-from edge.topics import Topics
+from edge.wire.messages import WIRE_VERSION, Message, Outcome, parse_request, reply
+from edge.wire.payload import ChatRequest
+from edge.wire.topics import Topics
 from tests.conftest import EDGE, ROOT
 
 PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")])

@@ -13,10 +13,10 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Protocol
 
+from edge.board.heap import give_back
 from edge.engine import Event, Finished, Job, Options, TextEngine, answer
 from edge.engine.opening import open_engine
 from edge.errors import EdgeError
-from edge.memory import give_back
 
 NICENESS = 5
 """Below the daemon: on a busy board MQTT and telemetry go first, the model takes what is left."""

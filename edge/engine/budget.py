@@ -5,10 +5,10 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from edge.board.disk import is_on_sd_card
+from edge.board.host import available_bytes
 from edge.bundle import Manifest
-from edge.disk import is_on_sd_card
 from edge.engine import Options
-from edge.telemetry.host import available_bytes
 
 KV_SHARE, PREFIX_SHARE = 0.5, 0.125
 PREFIX_BYTES_MAX = 512 << 20

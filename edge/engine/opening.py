@@ -13,12 +13,12 @@ def open_engine(bundle: Path, options: Options) -> TextEngine:
     """The engine for a bundle that was verified: our own on the CPU, onnxruntime-genai for all else."""
     kind = options.kind if options.kind != "auto" else _best(bundle, options.provider)
     if kind == "genai":
-        from edge.engine.genai import GenaiEngine
+        from edge.engine.genai.engine import GenaiEngine
 
         return GenaiEngine(bundle, options)
     if options.provider != "cpu":
         raise ConfigError(f"the batched engine runs on the cpu provider, not on {options.provider}")
-    from edge.engine.batched import BatchedEngine
+    from edge.engine.batch.engine import BatchedEngine
 
     return BatchedEngine(bundle, options)
 

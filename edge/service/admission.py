@@ -6,20 +6,21 @@ import logging
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
-from edge import journal, messages
 from edge.bundle import Manifest
 from edge.config import Settings
 from edge.errors import EngineFailed, Fault, NotFound, TooLarge, Unavailable, Unsupported
-from edge.journal import Entry, Journal, JournalError, Known, Moment
-from edge.messages import Message, Request
-from edge.pictures import tokens_at_most
+from edge.service import journal_file
 from edge.service.answering import ATTEMPTS_MAX
 from edge.service.clock import now
-from edge.service.ledger import Ledger
+from edge.service.journal import Journal
+from edge.service.journal_file import Entry, JournalError, JournalFile, Known, Moment
 from edge.service.picture_files import read_picture
 from edge.service.queue import Queue, Waiting
 from edge.service.replies import Replies
-from edge.topics import Topics
+from edge.wire import messages
+from edge.wire.messages import Message, Request
+from edge.wire.pictures import tokens_at_most
+from edge.wire.topics import Topics
 
 log = logging.getLogger(__name__)
 
@@ -28,11 +29,11 @@ class Admission:
     """From a request to a place in the queue."""
 
     def __init__(
-        self, settings: Settings, manifest: Manifest, topics: Topics, queue: Queue, ledger: Ledger, replies: Replies
+        self, settings: Settings, manifest: Manifest, topics: Topics, queue: Queue, journal: Journal, replies: Replies
     ) -> None:
         self._limits, self._manifest, self._topics = settings.limits, manifest, topics
         self._with_pictures = settings.limits.picture_bytes if manifest.pictures else 0
-        self._queue, self._ledger, self._replies = queue, ledger, replies
+        self._queue, self._journal, self._replies = queue, journal, replies
         self.is_ready = False
 
     def admit(self, message: Message, request: Request, known: Known | None) -> None:
@@ -45,10 +46,10 @@ class Admission:
             return log.info("request %s came again while it is open", request.address.id)
         self._check(request)
         self._queue.check(request)
-        waiting = Waiting(self._ledger.journal.next_number(), request, now(), digest)
+        waiting = Waiting(self._journal.file.next_number(), request, now(), digest)
         self._queue.put(waiting)
-        self._ledger.write(
-            journal.accept(_entry(message, waiting)), lambda error: self._written(message, waiting, error)
+        self._journal.write(
+            journal_file.accept(_entry(message, waiting)), lambda error: self._written(message, waiting, error)
         )
         return None
 
@@ -60,7 +61,7 @@ class Admission:
             self._check_pictures(request)
         except (Fault, ValueError) as error:  # other limits, or another fleet, than when it was accepted
             log.warning("request %s cannot be answered any more: %s", entry.id, error)
-            self._ledger.write(journal.withdraw(entry.number))
+            self._journal.write(journal_file.withdraw(entry.number))
             if isinstance(error, Fault):
                 self._replies.refuse(entry.message, error)
             return None
@@ -141,7 +142,7 @@ def is_named(request: Request) -> bool:
     return bool(request.chat.id or request.address.correlation_data)
 
 
-def repeats(journal: Journal, batch: Sequence[tuple[Message, object]]) -> Iterator[Known | None]:
+def repeats(file: JournalFile, batch: Sequence[tuple[Message, object]]) -> Iterator[Known | None]:
     """What the journal knows of each request of a batch: by its names, or by its packet where it was sent again."""
     for message, request in batch:
         if not isinstance(request, Request):
@@ -149,7 +150,7 @@ def repeats(journal: Journal, batch: Sequence[tuple[Message, object]]) -> Iterat
             continue
         address = request.address
         names = [(address.asker, name) for _, name in address.names] if is_named(request) else []
-        known = journal.find(names)
+        known = file.find(names)
         if known is None and message.duplicate:
-            known = journal.find_delivery(message.packet_identifier, message.digest())
+            known = file.find_delivery(message.packet_identifier, message.digest())
         yield known

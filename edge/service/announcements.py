@@ -8,14 +8,15 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from edge import __version__, messages
+from edge import __version__
+from edge.board.source import Source, sample
 from edge.bundle import Manifest
 from edge.config import Settings
-from edge.messages import Message
 from edge.service.clock import now
 from edge.service.protocols import Transport
-from edge.telemetry import Source, sample
-from edge.topics import Topics
+from edge.wire import messages
+from edge.wire.messages import Message
+from edge.wire.topics import Topics
 
 log = logging.getLogger(__name__)
 

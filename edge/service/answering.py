@@ -8,16 +8,16 @@ import itertools
 import logging
 from collections.abc import Callable, Iterator
 
-from edge import journal
 from edge.config import Limits
 from edge.engine import Finished, Job
 from edge.errors import DeadlineExceeded, EdgeError, EngineFailed, Fault
+from edge.service import journal_file
 from edge.service.clock import now
-from edge.service.ledger import Ledger
+from edge.service.inference import Inference
+from edge.service.journal import Journal
 from edge.service.protocols import Engine
 from edge.service.queue import Queue, Waiting
 from edge.service.replies import Replies
-from edge.telemetry.inference import Inference
 
 log = logging.getLogger(__name__)
 
@@ -36,12 +36,12 @@ class Answering:
         queue: Queue,
         engine: Engine,
         replies: Replies,
-        ledger: Ledger,
+        journal: Journal,
         limits: Limits,
         inference: Inference,
         tell: Callable[[str], None],
     ) -> None:
-        self._queue, self._engine, self._replies, self._ledger = queue, engine, replies, ledger
+        self._queue, self._engine, self._replies, self._journal = queue, engine, replies, journal
         self._limits, self._inference, self._tell = limits, inference, tell
 
     async def run(self) -> None:
@@ -74,7 +74,7 @@ class Answering:
 
     async def _answer(self, waiting: Waiting) -> None:
         """One request through the engine to its terminal message, or back where the engine died of it once."""
-        self._ledger.write(journal.begin(waiting.number))
+        self._journal.write(journal_file.begin(waiting.number))
         try:
             with self._deadline(waiting):
                 finished = await self._generate(waiting)

@@ -9,10 +9,11 @@ import time
 from collections import deque
 from dataclasses import dataclass, replace
 
-from edge import journal, messages
-from edge.messages import Message
-from edge.service.ledger import Ledger
+from edge.service import journal_file
+from edge.service.journal import Journal
 from edge.service.protocols import Transport
+from edge.wire import messages
+from edge.wire.messages import Message
 
 log = logging.getLogger(__name__)
 
@@ -32,8 +33,8 @@ class Answer:
 class Outbox:
     """What waits for the broker, oldest first."""
 
-    def __init__(self, transport: Transport, ledger: Ledger) -> None:
-        self._transport, self._ledger = transport, ledger
+    def __init__(self, transport: Transport, journal: Journal) -> None:
+        self._transport, self._journal = transport, journal
         self._waiting: deque[Answer] = deque()
         self._in_flight = 0
         self.expired = 0
@@ -57,7 +58,7 @@ class Outbox:
         if left <= 0:
             self.expired += 1
             log.warning("an answer expired before the broker could take it")
-            return self._ledger.write(journal.deliver(answer.number))
+            return self._journal.write(journal_file.deliver(answer.number))
         self._in_flight += 1
         fitting = messages.fitted(answer.message, self._transport.maximum_packet_size)
         message = replace(fitting, message_expiry_interval=left)
@@ -65,7 +66,7 @@ class Outbox:
 
     def _acknowledged(self, answer: Answer) -> None:
         self._in_flight -= 1
-        self._ledger.write(journal.deliver(answer.number))
+        self._journal.write(journal_file.deliver(answer.number))
         self.pump()
 
     async def drained(self) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections import deque
 from dataclasses import dataclass
 
-from edge.messages import Outcome, Request
+from edge.wire.messages import Outcome, Request
 
 CROP_BYTES = 2000
 """A crop of a picture is as much work as so much text: its tokens, and the tower that makes them."""

@@ -8,14 +8,14 @@ from typing import Protocol
 
 from edge.engine import Finished, Job
 from edge.errors import BrokerError
-from edge.messages import Message
+from edge.wire.messages import Message
 
 Acknowledged = Callable[[bool], None]
 """Called in the event loop when the broker has a QoS 1 message; False where it says that nobody subscribes to it."""
 
 
 class Transport(Protocol):
-    """Messages in and out; edge.mqtt.MqttTransport is the real one."""
+    """Messages in and out; edge.mqtt.transport.MqttTransport is the real one."""
 
     received: asyncio.Queue[Message | BrokerError]
     """What arrived; a BrokerError is the end."""
@@ -48,7 +48,7 @@ class Transport(Protocol):
 
 
 class Engine(Protocol):
-    """What answers; edge.worker.Worker is the real one."""
+    """What answers; edge.service.worker.Worker is the real one."""
 
     rows: int
     """Jobs that it works on at once; known once it has started."""

@@ -7,14 +7,14 @@ import itertools
 import math
 from dataclasses import dataclass, field, replace
 
-from edge import messages, tools
 from edge.config import Limits
 from edge.engine import Finished
 from edge.errors import Conflict, Fault, TooMany, Unavailable
-from edge.messages import Outcome, Request, Timings, Usage
 from edge.service.clock import now
+from edge.service.fair_order import Turns
 from edge.service.pace import Pace
-from edge.service.turns import Turns
+from edge.wire import messages, tools
+from edge.wire.messages import Outcome, Request, Timings, Usage
 
 Name = tuple[str | None, bytes]
 """A client, and what it calls a request."""

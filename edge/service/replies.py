@@ -8,18 +8,19 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 
-from edge import journal, messages
 from edge.errors import Fault
-from edge.journal import JournalError
-from edge.messages import Message, Outcome, Request
+from edge.service import journal_file
 from edge.service.clock import now
-from edge.service.ledger import Done, Ledger
+from edge.service.inference import Inference
+from edge.service.journal import Done, Journal
+from edge.service.journal_file import JournalError
 from edge.service.outbox import Answer, Outbox
 from edge.service.pace import Pace
 from edge.service.protocols import Transport
 from edge.service.queue import Waiting
-from edge.telemetry.inference import Inference
-from edge.topics import Topics
+from edge.wire import messages
+from edge.wire.messages import Message, Outcome, Request
+from edge.wire.topics import Topics
 
 log = logging.getLogger(__name__)
 
@@ -38,11 +39,11 @@ class Replies:
         topics: Topics,
         inference: Inference,
         pace: Pace,
-        ledger: Ledger,
+        journal: Journal,
         outbox: Outbox,
     ) -> None:
         self._transport, self._topics, self._inference, self._pace = transport, topics, inference, pace
-        self._ledger, self._outbox = ledger, outbox
+        self._journal, self._outbox = journal, outbox
         self.unheard: Callable[[Waiting], None] = lambda _waiting: None
         """Called where the broker says that nobody listens to an answer."""
 
@@ -92,7 +93,7 @@ class Replies:
             if error:
                 asyncio.get_running_loop().call_later(RETRY_SECONDS, self._record, answer, None)
 
-        self._ledger.write(journal.answer(answer.number, answer.message, answer.expires), done)
+        self._journal.write(journal_file.answer(answer.number, answer.message, answer.expires), done)
 
 
 def worth_seconds(waiting: Waiting) -> float:

@@ -12,9 +12,9 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-from edge.chunks import Chunk
 from edge.errors import BadRequest, DeadlineExceeded, Fault, TooLarge, Unavailable
-from edge.messages import Message
+from edge.wire.chunks import Chunk
+from edge.wire.messages import Message
 
 SILENT_SECONDS = 30.0
 """Without a further chunk an upload is given up."""

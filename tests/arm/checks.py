@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge.bundle import Bundle, read_manifest
-from edge.engine.graph import Graph
+from edge.engine.graph.session import Graph
 
 TOKENS = 24
 CUTS = ((24,), (10, 14), (22, 2), (7, 7, 7, 3))

@@ -16,13 +16,13 @@ import numpy as np
 import onnx
 import pytest
 
-from edge.bench_memory import memory_of
 from edge.bundle import GRAPH, Bundle, read_manifest
+from edge.commands.bench_memory import memory_of
 from edge.engine import Finished, Job, Options, TextEngine, answer
-from edge.engine.batched import BatchedEngine
-from edge.engine.binding import IS_PREFILL
-from edge.engine.genai import GenaiEngine
-from edge.engine.graph import Graph
+from edge.engine.batch.engine import BatchedEngine
+from edge.engine.genai.engine import GenaiEngine
+from edge.engine.graph.io_binding import IS_PREFILL
+from edge.engine.graph.session import Graph
 from edge.errors import BadRequest, EngineFailed, Fault, TooLarge
 
 QUESTIONS = (

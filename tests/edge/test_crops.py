@@ -9,10 +9,10 @@ from hypothesis import strategies as some
 from PIL import Image
 
 from edge.bundle import Pictures
-from edge.engine.crops import PIXELS_MAX, crops_of, size_of
-from edge.engine.vision import Seen
+from edge.engine.pictures.crops import PIXELS_MAX, crops_of, size_of
+from edge.engine.pictures.vision import Seen
 from edge.errors import BadRequest, TooLarge
-from edge.pictures import CROPS, columns_of, layout, media_type, tokens_at_most, tokens_of
+from edge.wire.pictures import CROPS, columns_of, layout, media_type, tokens_at_most, tokens_of
 from export.vision import pictures as published
 from tests.pictures import empty_png, encoded, photograph
 

@@ -6,10 +6,10 @@ import asyncio
 import json
 
 from edge.config import Settings
-from edge.journal import Journal
-from edge.messages import Message
-from edge.service import Service
+from edge.service.daemon import Daemon
+from edge.service.journal_file import JournalFile
 from edge.testing import MemoryTransport, ScriptedEngine, scripted_manifest
+from edge.wire.messages import Message
 from tests.hostile import hostile
 
 NAMES = {
@@ -28,7 +28,7 @@ def test_hostile_messages_get_a_fault_each():
     async def work():
         transport, engine = MemoryTransport(), ScriptedEngine()
         settings = Settings(device="test", limits={"queue_length": 10_000, "queue_per_client": 10_000})
-        service = Service(settings, scripted_manifest(), transport, engine, [], Journal(None))
+        service = Daemon(settings, scripted_manifest(), transport, engine, [], JournalFile(None))
         running = asyncio.create_task(service.run())
         for each in hostile(1000):
             properties = {NAMES[name]: value for name, value in each.properties.items()}

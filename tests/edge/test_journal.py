@@ -9,8 +9,19 @@ from pathlib import Path
 import pytest
 
 from edge.errors import ConfigError
-from edge.journal import Bounds, Entry, Journal, JournalError, Moment, accept, answer, begin, deliver, withdraw
-from edge.messages import Message
+from edge.service.journal_file import (
+    Bounds,
+    Entry,
+    JournalError,
+    JournalFile,
+    Moment,
+    accept,
+    answer,
+    begin,
+    deliver,
+    withdraw,
+)
+from edge.wire.messages import Message
 
 ASKED = Message(
     "edge/pi/request/me",
@@ -36,10 +47,10 @@ def entry(number: int, name: bytes = b"q", message: Message = ASKED, seconds: fl
 
 def test_a_request_comes_back_as_it_arrived(tmp_path):
     """Bytes, properties, id, attempts and age, by the next daemon; until it is answered."""
-    journal = Journal(tmp_path / "journal")
+    journal = JournalFile(tmp_path / "journal")
     journal.write([accept(entry(journal.next_number(), seconds=5)), begin(1)])
     journal.close()
-    journal = Journal(tmp_path / "journal")
+    journal = JournalFile(tmp_path / "journal")
     (found,) = journal.open_requests()
     assert (found.number, found.id, found.message, found.attempts) == (1, "q1", ASKED, 1)
     assert 5 <= Moment.now().since(found.accepted) < 60
@@ -53,7 +64,7 @@ def test_a_request_comes_back_as_it_arrived(tmp_path):
 
 def test_repeats_are_found(tmp_path):
     """By name, the latest one; by packet, where the same bytes came in it."""
-    journal = Journal(tmp_path / "journal")
+    journal = JournalFile(tmp_path / "journal")
     other = dataclasses.replace(ASKED, payload=b"other", packet_identifier=8)
     journal.write(
         [accept(entry(1)), answer(1, ANSWERED, None), accept(entry(2, message=other)), accept(entry(3, b"r"))]
@@ -70,7 +81,7 @@ def test_repeats_are_found(tmp_path):
 
 def test_old_and_many_answers_are_forgotten(tmp_path):
     """Delivered ones by age and count; what is open or undelivered stays however old it is."""
-    journal = Journal(tmp_path / "journal", Bounds(keep_seconds=100, keep_count=2))
+    journal = JournalFile(tmp_path / "journal", Bounds(keep_seconds=100, keep_count=2))
     done = [accept(entry(number, b"%d" % number, seconds=200 if number < 3 else 0)) for number in range(1, 8)]
     journal.write([*done, *(write(number) for number in (1, 3, 4, 5, 6) for write in (answered, deliver))])
     assert [journal.find([("me", b"%d" % number)]) is not None for number in range(1, 8)] == [
@@ -86,7 +97,7 @@ def answered(number: int):
 
 def test_a_full_file_refuses_and_takes_again(tmp_path):
     """Over its bound a write is refused whole, and what was there stays; with room again it is taken."""
-    journal = Journal(tmp_path / "journal", Bounds(max_bytes=1 << 20))
+    journal = JournalFile(tmp_path / "journal", Bounds(max_bytes=1 << 20))
     large = dataclasses.replace(ASKED, payload=b"x" * (1 << 18))
     journal.write([accept(entry(1, message=large))])
     with pytest.raises(JournalError, match="full"):
@@ -98,17 +109,17 @@ def test_a_full_file_refuses_and_takes_again(tmp_path):
 
 def test_one_daemon_at_a_time(tmp_path):
     """A second one is refused with the file's name."""
-    journal = Journal(tmp_path / "journal")
+    journal = JournalFile(tmp_path / "journal")
     journal.write([accept(entry(1))])
     with pytest.raises(ConfigError, match="another daemon"):
-        Journal(tmp_path / "journal")
+        JournalFile(tmp_path / "journal")
 
 
 @pytest.mark.parametrize("harm", ["garbage", "middle"])
 def test_a_damaged_file_is_put_aside(tmp_path, harm):
     """The board comes up; the old file is kept for whoever wants to look."""
     path = tmp_path / "journal"
-    journal = Journal(path)
+    journal = JournalFile(path)
     for number in range(1, 200):
         journal.write([accept(entry(number, b"%d" % number))])
     journal.close()
@@ -116,7 +127,7 @@ def test_a_damaged_file_is_put_aside(tmp_path, harm):
     content[: len(content) if harm == "garbage" else 0] = b"no database"
     content[4096 * 5 : 4096 * 8] = b"\x55" * 4096 * 3
     path.write_bytes(content)
-    assert list(Journal(path).open_requests()) == []
+    assert list(JournalFile(path).open_requests()) == []
     assert (tmp_path / "journal.damaged").is_file()
 
 
@@ -126,7 +137,7 @@ def test_a_newer_file_is_refused(tmp_path):
     with sqlite3.connect(path) as database:
         database.execute("pragma user_version = 9")
     with pytest.raises(ConfigError, match="schema version 9"):
-        Journal(path)
+        JournalFile(path)
 
 
 @pytest.mark.parametrize("folder", ["file/below", "/proc/none"])
@@ -134,7 +145,7 @@ def test_a_folder_that_cannot_be_is_named(tmp_path, folder):
     """Where the journal cannot lie, the daemon does not start."""
     (tmp_path / "file").write_text("")
     with pytest.raises(ConfigError, match="cannot be opened"):
-        Journal(tmp_path / folder / "journal")
+        JournalFile(tmp_path / folder / "journal")
 
 
 def test_clocks_that_jump():
@@ -148,7 +159,7 @@ def test_clocks_that_jump():
 def test_a_kill_in_the_middle_of_a_write_leaves_whole_transactions(tmp_path):
     """A copy of the files at any moment between two writes has exactly what was written before."""
     path = tmp_path / "journal"
-    journal = Journal(path)
+    journal = JournalFile(path)
     for number in range(1, 4):
         journal.write([accept(entry(number, b"%d" % number))])
         copy = tmp_path / f"copy{number}"
@@ -158,6 +169,6 @@ def test_a_kill_in_the_middle_of_a_write_leaves_whole_transactions(tmp_path):
         assert len(list(reopened(copy / "journal").open_requests())) == number
 
 
-def reopened(path: Path) -> Journal:
+def reopened(path: Path) -> JournalFile:
     """A copy of a journal, as a next daemon opens it."""
-    return Journal(path)
+    return JournalFile(path)

@@ -11,11 +11,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as some
 
-from edge import chunks, messages
 from edge.errors import BadRequest, Fault, TooLarge, Unsupported
-from edge.messages import Message, Outcome
-from edge.payload import ChatRequest
-from edge.topics import Topics
+from edge.wire import chunks, messages
+from edge.wire.messages import Message, Outcome
+from edge.wire.payload import ChatRequest
+from edge.wire.topics import Topics
 
 TOPICS = Topics("pi")
 

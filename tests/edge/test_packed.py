@@ -12,8 +12,8 @@ import pytest
 
 from edge.bundle import read_manifest
 from edge.engine import Job, Options, answer
-from edge.engine.batched import BatchedEngine
-from edge.engine.packed import is_whole, name_of, open_packed, remove_old, settle
+from edge.engine.batch.engine import BatchedEngine
+from edge.engine.graph.packed import is_whole, name_of, open_packed, remove_old, settle
 from edge.testing import write_tree
 
 ASK = Job(1, [{"role": "user", "content": "What is the capital of France?"}], 12)
@@ -23,8 +23,8 @@ import os
 import sys
 from pathlib import Path
 from edge.engine import Options
-from edge.engine.batched import BatchedEngine
-from edge.bench_memory import memory_of
+from edge.engine.batch.engine import BatchedEngine
+from edge.commands.bench_memory import memory_of
 engine = BatchedEngine(Path(sys.argv[1]), Options(cache_folder=sys.argv[2]))
 print(memory_of(os.getpid())["RssAnon"])
 """

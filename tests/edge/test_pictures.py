@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from edge import chunks, messages
+from edge.wire import chunks, messages
 from tests.clients import V5, V311, User
 from tests.conftest import EDGE, Daemon, embedded_broker, mosquitto, serving
 from tests.pictures import PROMPT, encoded, kinds, photograph, sent

@@ -13,11 +13,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis.strategies import booleans, integers, lists, tuples
 
-from edge.disk import is_on_sd_card
+from edge.board.disk import is_on_sd_card
 from edge.engine import Job, Options, answer
-from edge.engine.batched import BatchedEngine
-from edge.engine.prefix import BLOCK_TOKENS, Prefixes, keys_of
-from edge.engine.prefix_files import PrefixFiles
+from edge.engine.batch.engine import BatchedEngine
+from edge.engine.cache.prefix_files import PrefixFiles
+from edge.engine.cache.prefixes import BLOCK_TOKENS, Prefixes, keys_of
 from edge.testing import write_tree
 
 SHAPE, KIND = (2, 2, 1, BLOCK_TOKENS, 4), np.dtype(np.int8)

@@ -9,7 +9,7 @@ from hypothesis.extra.numpy import arrays
 from hypothesis.strategies import floats, integers
 
 from edge.engine import Job
-from edge.engine.sampling import Sampler, described, log_probabilities
+from edge.engine.text.sampling import Sampler, described, log_probabilities
 
 PROBABILITIES = np.array([0.4, 0.3, 0.15, 0.1, 0.05])
 LOGITS = np.log(PROBABILITIES).astype(np.float32)

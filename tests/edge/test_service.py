@@ -15,24 +15,24 @@ import pytest
 
 from edge.config import Settings
 from edge.errors import EngineFailed, Fault
-from edge.journal import Entry, Journal, JournalError, Moment, Write, accept, begin
-from edge.messages import Message
-from edge.service import Service
+from edge.service.daemon import Daemon
+from edge.service.journal_file import Entry, JournalError, JournalFile, Moment, Write, accept, begin
 from edge.service.outbox import Answer
 from edge.testing import MemoryTransport, ScriptedEngine, scripted_manifest
+from edge.wire.messages import Message
 
 
 class Rig:
     """A running service and its two ends."""
 
     def __init__(
-        self, engine: ScriptedEngine, queue_length: int = 2, journal: Journal | None = None, **limits: int
+        self, engine: ScriptedEngine, queue_length: int = 2, journal: JournalFile | None = None, **limits: int
     ) -> None:
         settings = Settings(
             device="pi", limits={"queue_length": queue_length, "queue_per_client": 4, "stop_seconds": 1, **limits}
         )
         self.transport, self.engine = MemoryTransport(), engine
-        self.service = Service(settings, scripted_manifest(), self.transport, engine, [], journal or Journal(None))
+        self.service = Daemon(settings, scripted_manifest(), self.transport, engine, [], journal or JournalFile(None))
 
     def ask(self, name: str = "q", topic: str = "edge/pi/request", **fields) -> None:
         """A request arrives."""
@@ -278,7 +278,7 @@ def test_a_daemon_that_was_killed_left_everything_in_its_journal(tmp_path):
     async def killed():
         engine = ScriptedEngine()
         engine.hold = asyncio.Event()
-        it = Rig(engine, journal=Journal(path))
+        it = Rig(engine, journal=JournalFile(path))
         task = asyncio.create_task(it.service.run())
         it.ask("begun")
         it.ask("waits")
@@ -288,7 +288,7 @@ def test_a_daemon_that_was_killed_left_everything_in_its_journal(tmp_path):
         shutil.copytree(tmp_path, tmp_path / "left")
 
     async def next_one():
-        async with rig(journal=Journal(tmp_path / "left" / "journal")) as it:
+        async with rig(journal=JournalFile(tmp_path / "left" / "journal")) as it:
             replies = await it.replies(2)
             assert [(each["id"], each["code"]) for each in replies] == [("begun", 200), ("waits", 200)]
             it.ask("waits")
@@ -302,13 +302,13 @@ def test_a_daemon_that_was_killed_left_everything_in_its_journal(tmp_path):
 
 def test_a_request_that_ended_the_daemon_twice_is_failed(tmp_path):
     """Or it would end every daemon that is started."""
-    journal = Journal(tmp_path / "journal")
+    journal = JournalFile(tmp_path / "journal")
     message = Message("edge/pi/request", b'{"prompt": "x", "id": "q"}')
     journal.write([accept(Entry(1, "q", message.digest(), message, Moment.now())), begin(1), begin(1)])
     journal.close()
 
     async def work():
-        async with rig(journal=Journal(tmp_path / "journal")) as it:
+        async with rig(journal=JournalFile(tmp_path / "journal")) as it:
             (reply,) = await it.replies()
             assert (reply["id"], reply["code"], it.engine.jobs) == ("q", 500, [])
 
@@ -319,7 +319,7 @@ def test_a_full_disk_refuses_and_recovers(tmp_path):
     """503 with retry_after while nothing can be written down; the daemon stays, and serves again when there is room."""
 
     async def work():
-        journal = FullJournal(tmp_path / "journal")
+        journal = FullJournalFile(tmp_path / "journal")
         async with rig(journal=journal) as it:
             journal.is_full = True
             it.ask("refused")
@@ -332,7 +332,7 @@ def test_a_full_disk_refuses_and_recovers(tmp_path):
     run(work)
 
 
-class FullJournal(Journal):
+class FullJournalFile(JournalFile):
     """A journal on a disk that can be full."""
 
     is_full = False
@@ -423,7 +423,7 @@ def test_an_answer_that_nobody_hears_is_stopped():
 
 def test_what_the_settings_no_longer_allow_does_not_stop_the_start(tmp_path):
     """A request of before that is over today's limits is refused, one of a fleet that was left is dropped."""
-    journal = Journal(tmp_path / "journal")
+    journal = JournalFile(tmp_path / "journal")
     large = Message("edge/pi/request", b'{"id": "large", "prompt": "' + b"x" * 5000 + b'"}')
     left = Message("edge/old/request", b"hello")
     fine = Message("edge/pi/request", b'{"prompt": "x", "id": "fine"}')
@@ -434,7 +434,7 @@ def test_what_the_settings_no_longer_allow_does_not_stop_the_start(tmp_path):
     journal.close()
 
     async def work():
-        async with rig(journal=Journal(tmp_path / "journal"), payload_bytes=1024) as it:
+        async with rig(journal=JournalFile(tmp_path / "journal"), payload_bytes=1024) as it:
             assert [(each["id"], each["code"]) for each in await it.replies(2)] == [("large", 413), ("q", 200)]
 
     run(work)
@@ -522,7 +522,7 @@ def test_an_answer_that_nobody_could_take_in_time_is_dropped_and_counted():
     """The broker was away for longer than the answer was worth; telemetry says so."""
 
     async def work():
-        it = Rig(ScriptedEngine(), journal=Journal(None))
+        it = Rig(ScriptedEngine(), journal=JournalFile(None))
         late = Message("edge/pi/reply", b'{"type": "reply", "id": "late"}')
         it.service._outbox.add(Answer(1, late, time.time() - 1))
         task = asyncio.create_task(it.service.run())

@@ -6,7 +6,7 @@ from hypothesis import settings
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 from hypothesis.strategies import data, integers
 
-from edge.engine.slots import Slots
+from edge.engine.batch.slots import Slots
 
 ROWS = 5
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 
-from edge.engine.stop_text import StopText
+from edge.engine.text.stop_text import StopText
 
 
 def test_any_cutting_gives_the_same_text():

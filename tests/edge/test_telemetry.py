@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from edge.telemetry import sample
-from edge.telemetry.host import Board, Cpu, Memory, available_bytes
-from edge.telemetry.thermal import Thermal
+from edge.board.host import Board, Cpu, Memory, available_bytes
+from edge.board.source import sample
+from edge.board.thermal import Thermal
 from edge.testing import write_tree
 
 PI = {

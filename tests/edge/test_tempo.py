@@ -7,8 +7,8 @@ import time
 from hypothesis import given, settings
 from hypothesis.strategies import integers, lists
 
-from edge.engine.drafting import GRAM, GUESS_TOKENS, PAUSE_TOKENS, Draft
-from edge.engine.tempo import SHARE, SLICE_TOKENS_MIN, Tempo
+from edge.engine.batch.drafting import GRAM, GUESS_TOKENS, PAUSE_TOKENS, Draft
+from edge.engine.batch.tempo import SHARE, SLICE_TOKENS_MIN, Tempo
 
 
 def test_a_slice_is_whole_where_nobody_waits_or_nothing_is_known():

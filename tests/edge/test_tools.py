@@ -8,10 +8,10 @@ import pytest
 
 from edge.engine import Finished
 from edge.errors import BadRequest, Cancelled
-from edge.messages import Address, Request
-from edge.payload import validated
 from edge.service.queue import Waiting
-from edge.tools import called
+from edge.wire.messages import Address, Request
+from edge.wire.payload import validated
+from edge.wire.tools import called
 from tests.clients import User
 from tests.conftest import embedded_broker, serving
 

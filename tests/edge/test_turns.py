@@ -6,10 +6,10 @@ import random
 
 import pytest
 
-from edge.messages import Address, Outcome, Request, Timings, Usage
-from edge.payload import ChatRequest
+from edge.service.fair_order import Turns
 from edge.service.pace import Pace
-from edge.service.turns import Turns
+from edge.wire.messages import Address, Outcome, Request, Timings, Usage
+from edge.wire.payload import ChatRequest
 
 
 def line(*asked: str) -> Turns[str]:

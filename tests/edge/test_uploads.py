@@ -10,13 +10,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as some
 
-from edge import chunks
-from edge.chunks import Chunk
 from edge.errors import BadRequest, DeadlineExceeded, Fault, TooLarge, Unavailable
-from edge.messages import Message
 from edge.service.uploads import SILENT_SECONDS, Uploads
 from edge.testing import SimulatedLoop
-from edge.topics import Topics
+from edge.wire import chunks
+from edge.wire.chunks import Chunk
+from edge.wire.messages import Message
+from edge.wire.topics import Topics
 
 TOPICS = Topics("pi")
 DATA = bytes(range(256)) * 2000

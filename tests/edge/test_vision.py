@@ -10,10 +10,10 @@ import pytest
 
 from edge.bundle import read_manifest
 from edge.engine import Finished, Job, Options, Picture, TextEngine, answer
-from edge.engine.batched import BatchedEngine
-from edge.engine.crops import crops_of
-from edge.engine.genai import GenaiEngine
-from edge.engine.vision import Seen
+from edge.engine.batch.engine import BatchedEngine
+from edge.engine.genai.engine import GenaiEngine
+from edge.engine.pictures.crops import crops_of
+from edge.engine.pictures.vision import Seen
 from edge.errors import BadRequest, TooLarge
 from tests.pictures import encoded, photograph
 

@@ -16,10 +16,10 @@ from safetensors.numpy import save_file
 from benchmarks import phi_shape
 from benchmarks.phi_shape import DATA
 from edge.bundle import read_manifest
-from edge.chat import render
 from edge.engine import Finished, Job, Options
-from edge.engine.batched import BatchedEngine
-from edge.engine.genai_tokenizer import Tokenizer
+from edge.engine.batch.engine import BatchedEngine
+from edge.engine.genai.tokenizer import Tokenizer
+from edge.engine.text.chat_template import render
 from export.download import fetch
 from export.pipeline import export_bundle
 from export.plan import plan_of

@@ -1,0 +1,226 @@
+"""`edge bench`: how fast the model is on this board, straight at the engine and through MQTT, and what it takes."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import contextlib
+import json
+import platform
+import random
+import statistics
+import sys
+import time
+from collections.abc import AsyncIterator, Iterator, Sequence
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from edge.bundle import open_bundle
+from edge.commands import bench_memory
+from edge.commands.demo import DEVICE, broker_process, daemon_process, wait_until_online
+from edge.config import Broker
+from edge.engine import Finished, Job, Options, TextEngine, budget
+from edge.engine.opening import open_engine
+from edge.mqtt.client import Client
+
+ROUNDS = 5
+TOKENS = 96
+CLIENTS = (1, 2, 4, 8, 16)
+WORDS = ("lamp", "tower", "stairs", "keeper", "storm", "harbour", "ship", "island", "whale", "tide", "rock", "fog")
+ENERGY = "sys/class/powercap/intel-rapl:0/energy_uj"
+"""Joules of the processor, where the kernel counts them and lets us read (Documentation/power/powercap)."""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Which bundle, how often, how much."""
+    parser.add_argument("--bundle", type=Path, required=True)
+    parser.add_argument("--rounds", type=int, default=ROUNDS, help=f"medians are taken over (default: {ROUNDS})")
+    parser.add_argument("--tokens", type=int, default=TOKENS, help=f"length of an answer (default: {TOKENS})")
+    parser.add_argument("--clients", type=int, nargs="+", default=CLIENTS, help="how many ask at once")
+    parser.add_argument("--memory", action="store_true", help="show the memory budget beside what is taken")
+    parser.add_argument("--json", action="store_true", help="print figures as JSON")
+
+
+def main(options: argparse.Namespace) -> int:
+    """Measure and print."""
+    if options.memory:
+        figures = asyncio.run(bench_memory.measured(options.bundle))
+        print(json.dumps(figures, indent=2) if options.json else bench_memory.table(figures))
+        return 0
+    figures = {**machine(options.bundle), **asyncio.run(bench(options))}
+    print(json.dumps(figures, indent=2) if options.json else table(figures))
+    return 0
+
+
+def machine(bundle: Path) -> dict[str, Any]:
+    """What the figures were taken on and with."""
+    lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith(("model name", "Model"))]
+    packages = ("onnxruntime", "onnxruntime-genai", "numpy")
+    return {
+        "cpu": names[0] if names else platform.machine(),
+        "cores": budget.threads(0),
+        "versions": {name: version(name) for name in packages},
+        "bundle_digest": open_bundle(bundle, verify_hashes=False).digest,
+    }
+
+
+@dataclass(frozen=True)
+class Ended:
+    """One answer: tokens of it and of its prompt, seconds from asking to its first token and to its end."""
+
+    tokens: int
+    prompt_tokens: int
+    first_seconds: float
+    seconds: float
+    prefill_seconds: float
+
+
+async def bench(options: argparse.Namespace) -> dict[str, Any]:
+    """Both ways with every number of clients, in turns; medians over the rounds."""
+    rates: dict[tuple[str, int], list[dict[str, float]]] = {}
+    engine = open_engine(options.bundle, Options(prefix_bytes=0))
+    with energy_of_run() as joules:
+        async with served(options.bundle, max(options.clients)) as clients:
+            for number in range(options.rounds):
+                for count in options.clients:
+                    prompts = prompts_of(number, count)
+                    for way in ("mqtt", "direct") if number % 2 else ("direct", "mqtt"):
+                        show(f"round {number + 1} of {options.rounds}: {count} at once, {way}")
+                        if way == "mqtt":
+                            ended = await through_mqtt(clients, prompts, options.tokens)
+                        else:
+                            ended = await asyncio.to_thread(directly, engine, prompts, options.tokens)
+                        rates.setdefault((way, count), []).append(rates_of(ended))
+    show("")
+    return {**summary(rates), **joules}
+
+
+def prompts_of(number: int, count: int) -> list[str]:
+    """A round's prompts, of seeded words and lengths, each new to every cache."""
+    chance = random.Random(f"{number} {count}")  # noqa: S311 - prompts, no secrets
+    return [f"Tell a long story of {' '.join(chance.choices(WORDS, k=chance.randint(20, 60)))}." for _ in range(count)]
+
+
+def rates_of(ended: Sequence[Ended]) -> dict[str, float]:
+    """Of answers that were asked for together."""
+    whole = max(each.seconds for each in ended)
+    one = ended[0]
+    return {
+        "tokens_per_second": sum(each.tokens for each in ended) / whole,
+        "decode_tokens_per_second": (one.tokens - 1) / max(one.seconds - one.first_seconds, 1e-9),
+        "prefill_tokens_per_second": one.prompt_tokens / one.prefill_seconds,
+        "first_token_seconds": statistics.median(each.first_seconds for each in ended),
+    }
+
+
+def directly(engine: TextEngine, prompts: Sequence[str], tokens: int) -> list[Ended]:
+    """Without MQTT and without a second process."""
+    started = time.monotonic()
+    firsts: dict[int, float] = {}
+    ends: dict[int, tuple[Finished, float]] = {}
+    for number, prompt in enumerate(prompts):
+        engine.submit(Job(number, [{"role": "user", "content": prompt}], tokens))
+    while not engine.is_idle:
+        for event in engine.step():
+            if isinstance(event.what, Finished):
+                ends[event.job_id] = event.what, time.monotonic() - started
+            elif event.what:
+                firsts.setdefault(event.job_id, time.monotonic() - started)
+    return [
+        Ended(end.completion_tokens, end.prompt_tokens, firsts.get(number, seconds), seconds, end.prefill_seconds)
+        for number, (end, seconds) in ends.items()
+    ]
+
+
+@contextlib.asynccontextmanager
+async def served(bundle: Path, count: int, prefix_bytes: int | None = 0) -> AsyncIterator[list[Client]]:
+    """The daemon behind the embedded broker, and clients that are connected. prefix_bytes: None for its own choice."""
+    settings = {"EDGE_LIMITS__QUEUE_LENGTH": str(count)}
+    if prefix_bytes is not None:
+        settings["EDGE_ENGINE__PREFIX_BYTES"] = str(prefix_bytes)
+    async with (
+        broker_process() as (port, _),
+        daemon_process(bundle, port, **settings) as daemon,
+        contextlib.AsyncExitStack() as stack,
+    ):
+        made = [Client(Broker(port=port), DEVICE, (f"edge/{DEVICE}/status",)) for _ in range(count)]
+        clients = [await stack.enter_async_context(client) for client in made]
+        await wait_until_online(clients[0], daemon)
+        yield clients
+
+
+async def through_mqtt(clients: Sequence[Client], prompts: Sequence[str], tokens: int) -> list[Ended]:
+    """As many clients as prompts, all at once, each reading its stream."""
+    started = time.monotonic()
+
+    async def one(client: Client, prompt: str) -> Ended:
+        first = None
+        async for body in client.ask({"prompt": prompt, "max_tokens": tokens}):
+            seconds = time.monotonic() - started
+            if body["type"] == "reply":
+                usage, timings = body["usage"], body["timings"]
+                counts = usage["completion_tokens"], usage["prompt_tokens"]
+                return Ended(*counts, first or seconds, seconds, timings["prefill_seconds"])
+            first = first or (seconds if body["type"] == "delta" else None)
+        raise RuntimeError("the answer did not end")
+
+    return list(await asyncio.gather(*map(one, clients[: len(prompts)], prompts)))
+
+
+def summary(rates: dict[tuple[str, int], list[dict[str, float]]]) -> dict[str, Any]:
+    """Medians by way and number of clients, and what MQTT costs."""
+    medians = {
+        f"{way}_{count}": {name: round(statistics.median(each[name] for each in found), 4) for name in found[0]}
+        for (way, count), found in sorted(rates.items())
+    }
+    one = next((count for way, count in rates if way == "mqtt"), 1)
+    pairs = zip(rates["mqtt", one], rates["direct", one], strict=True)
+    name = "decode_tokens_per_second"
+    ratio = statistics.median(through[name] / straight[name] for through, straight in pairs)
+    return {"rates": medians, "decode_mqtt_over_direct": round(ratio, 4)}
+
+
+@contextlib.contextmanager
+def energy_of_run(root: Path = Path("/")) -> Iterator[dict[str, float]]:
+    """A figure `joules` that is there at the end, where the board can tell."""
+    figures: dict[str, float] = {}
+    before = _microjoules(root)
+    yield figures
+    after = _microjoules(root)
+    if before is not None and after is not None:
+        figures["joules"] = round((after - before) / 1e6, 1)
+
+
+def _microjoules(root: Path) -> int | None:
+    try:
+        return int((root / ENERGY).read_text())
+    except (OSError, ValueError):
+        return None
+
+
+def show(text: str) -> None:
+    """What is being done, on a terminal."""
+    if sys.stderr.isatty():
+        print(f"\r\x1b[K{text}", end="", file=sys.stderr, flush=True)
+
+
+COLUMNS = {
+    "tokens_per_second": "tokens/s in all",
+    "decode_tokens_per_second": "decode, one",
+    "prefill_tokens_per_second": "prefill, one",
+    "first_token_seconds": "first token, s",
+}
+
+
+def table(figures: dict[str, Any]) -> str:
+    """For people."""
+    head = f"{figures['cpu']}, {figures['cores']} cores; bundle {figures['bundle_digest'][:12]}"
+    lines = [head, "", f"{'':12}" + "".join(f"{name:>18}" for name in COLUMNS.values())]
+    for name, found in figures["rates"].items():
+        way, count = name.split("_")
+        lines.append(f"{way:7}{count:>4} " + "".join(f"{found[column]:18.2f}" for column in COLUMNS))
+    lines += ["", f"through MQTT over straight at the engine, decode: {figures['decode_mqtt_over_direct']:.3f}"]
+    return "\n".join([*lines, f"energy: {figures['joules']} J"] if "joules" in figures else lines)

@@ -1,0 +1,62 @@
+"""`edge bundle`: look at a bundle, or verify it."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+from edge.board.host import available_bytes
+from edge.bundle import Manifest, open_bundle, read_manifest
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """What to do, and with which."""
+    actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
+    for name, text in (("verify", "check every file, the provider and the memory"), ("show", "print what it is")):
+        action = actions.add_parser(name, help=text, description=text)
+        action.add_argument("path", type=Path)
+        action.add_argument("--provider", default="cpu", help="execution provider it should be for (default: cpu)")
+
+
+def main(options: argparse.Namespace) -> int:
+    """Verify or show; BundleError, exit status 65, where it must not be loaded."""
+    if options.action == "show":
+        print(describe(read_manifest(options.path)))
+        return 0
+    progress = _Progress()
+    bundle = open_bundle(options.path, options.provider, available_bytes(Path("/")), progress=progress)
+    progress.end()
+    print(f"{options.path}: {bundle.manifest.name} is whole ({len(bundle.manifest.files)} files, {bundle.digest[:12]})")
+    return 0
+
+
+def describe(manifest: Manifest) -> str:
+    """A few lines for a person."""
+    quantization, origin = manifest.quantization, manifest.origin
+    return "\n".join(
+        [
+            f"{manifest.name} {manifest.version} ({manifest.family}, for {manifest.provider})",
+            f"{manifest.weights_bytes / 1e6:.1f} MB of weights, {quantization.bits_per_weight} bits each all in"
+            f" ({quantization.method}, blocks of {quantization.block_size})",
+            f"{manifest.context_length} tokens of context, {manifest.kv_bytes_per_token} bytes of cache a token,"
+            f" needs {manifest.memory_floor_bytes / 2**20:.0f} MiB free",
+            f"from {origin.name} ({origin.revision}, {origin.licence})",
+        ]
+    )
+
+
+class _Progress:
+    """A line on a terminal while files are hashed; silent elsewhere."""
+
+    def __init__(self) -> None:
+        self._done = 0
+
+    def __call__(self, name: str, size: int) -> None:
+        self._done += size
+        if sys.stderr.isatty():
+            print(f"\rchecking {name}: {self._done / 1e6:.0f} MB", end="", file=sys.stderr)
+
+    def end(self) -> None:
+        if sys.stderr.isatty():
+            print("\r\033[K", end="", file=sys.stderr)

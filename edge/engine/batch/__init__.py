@@ -1,0 +1,8 @@
+"""Our own engine: answers grow together, a token each a step. Start reading in `engine.py`.
+
+engine.py    jobs in, events out; one step is a slice of a prompt and a token of every answer
+row.py       one answer: its tokens, its options, how far it is
+slots.py     where in the cache each answer lies
+tempo.py     how much of a prompt is read at a time
+drafting.py  guesses from what was said before
+"""

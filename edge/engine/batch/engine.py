@@ -1,0 +1,335 @@
+"""Continuous batching on the CPU: answers grow together, a token each a step, and join and leave at any of them.
+
+A step reads one slice of one prompt, then makes one token of every answer that has begun (several of an answer
+that is alone and can be guessed). Which row lies where is `slots.py`'s, what a row's next token is `row.py`'s.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import Counter, deque
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import replace
+from itertools import groupby
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from edge.bundle import Bundle, read_manifest
+from edge.engine import Event, Finished, Job, Options, budget
+from edge.engine.batch.row import Row
+from edge.engine.batch.slots import Slots
+from edge.engine.batch.tempo import Tempo
+from edge.engine.cache.prefix_files import SHIPPED, PrefixFiles
+from edge.engine.cache.prefixes import BLOCK_TOKENS, Prefixes
+from edge.engine.genai.tokenizer import Tokenizer
+from edge.engine.graph.io_binding import Logits
+from edge.engine.graph.session import Graph, Stopped
+from edge.engine.text.guidance import Guide, Vocabulary
+from edge.engine.text.prompt import prompt_of
+from edge.errors import EngineFailed, Fault, TooLarge
+
+if TYPE_CHECKING:
+    from edge.engine.pictures.vision import Seen, Vision
+
+EASE_SECONDS = 2.0
+"""Between two looks at how much memory the board has left."""
+
+
+class BatchedEngine:
+    """One graph, several jobs."""
+
+    def __init__(self, bundle: Path, options: Options) -> None:
+        self._bundle, self._options, self.rows = Bundle(bundle, read_manifest(bundle)), options, options.rows
+        self._manifest = self._bundle.manifest
+        self._tokenizer = Tokenizer(bundle, self._manifest)
+        self._vocabulary: Vocabulary | None = None
+        self._graph = Graph(self._bundle, options.threads, options.rows + 1, budget.packed_folder(options))
+        self._budget_tokens = budget.kv_tokens(self._manifest, options.rows, options.kv_bytes)
+        self._prefixes = opened_prefixes(self._bundle, options, self._graph)
+        self._vision = self._opened_vision()
+        self._slots = Slots(self._graph.caches, options.rows)
+        self._tempo = Tempo(options.prefill_slice_tokens)
+        self._jobs: deque[tuple[Job, list[int] | None]] = deque()
+        self._waiting: deque[Row] = deque()
+        self._lock = threading.Lock()
+        self._cancelled: set[int] = set()
+        self._in_run: tuple[int, Any] | None = None
+        self._is_turn_of_oldest = False
+        self._eased = time.monotonic()
+        self._counters: Counter[str] = Counter()
+
+    def _opened_vision(self) -> Vision | None:
+        """What looks at pictures, where the bundle sees them; a board that only reads loads nothing for it."""
+        if self._manifest.pictures is None:
+            return None
+        from edge.engine.pictures.vision import Vision
+
+        return Vision(self._graph.tower(self._bundle))
+
+    # --- from outside ---
+
+    def submit(self, job: Job, tokens: list[int] | None = None) -> None:
+        """Take a job, to be begun as soon as there is a row and room in the cache. tokens: in place of its messages."""
+        self._jobs.append((job, tokens))
+
+    def cancel(self, job_id: int) -> None:
+        """Have a job end; the reading of its prompt stops in its middle. From any thread."""
+        with self._lock:
+            self._cancelled.add(job_id)
+            if self._in_run is not None and self._in_run[0] == job_id:
+                self._in_run[1].terminate = True
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether there is nothing to work on."""
+        return not (self._jobs or self._waiting or len(self._slots))
+
+    def counters(self) -> Mapping[str, int | float]:
+        """Tokens read and found, runs and their rows, guesses and those that were right; bytes of kept beginnings.
+
+        Of a bundle that sees pictures the crops that were looked at, too.
+        """
+        kept = {"prefix_bytes": self._prefixes.bytes, "prefix_damaged": self._prefixes.damaged}
+        looked = {"looked_crops": self._vision.looked} if self._vision else {}
+        return {**self._counters, **kept, **looked}
+
+    def close(self) -> None:
+        """Finish what is still to be written."""
+        self._prefixes.settle()
+
+    def step(self) -> Iterator[Event]:
+        """One slice of one prompt, one token of each answer."""
+        yield from self._take_in()
+        self._begin()
+        yield from self._read()
+        yield from self._write()
+        self._ease()
+        if self.is_idle:
+            self._prefixes.flush()
+        if self._vision and not any(row.is_to_look for row in (*self._waiting, *self._slots)):
+            self._vision.release()
+
+    # --- jobs come and go ---
+
+    def _take_in(self) -> Iterator[Event]:
+        """New jobs as rows; those that were cancelled out."""
+        with self._lock:  # taken before the jobs, so that none of these belongs to a job that is not seen yet
+            cancelled, self._cancelled = self._cancelled, set()
+        while self._jobs:
+            job, tokens = self._jobs.popleft()
+            try:
+                self._waiting.append(self._row(job, tokens))
+            except Fault as fault:
+                yield Event(job.id, fault)
+        for row in [*self._waiting, *self._slots]:
+            if row.job.id in cancelled:
+                yield self._end(row, row.finished("cancelled"))
+
+    def _row(self, job: Job, given: list[int] | None) -> Row:
+        """A job with its prompt's tokens; TooLarge where there is no room for an answer."""
+        tokens, pictures = prompt_of(job, given, self._tokenizer, self._manifest)
+        limit = min(self._manifest.context_length, self._budget_tokens)
+        if len(tokens) >= limit:
+            raise TooLarge(f"the prompt has {len(tokens)} tokens, but the context holds {limit} with the answer")
+        room = min(job.max_tokens, limit - len(tokens))
+        stops = set() if job.ignore_eos else set(self._manifest.stop_token_ids)
+        bare = replace(job, pictures=[])  # their bytes are needed no more, but for what is still to be looked at
+        row = Row(bare, tokens, room, self._tokenizer, self._graph.vocabulary, stops, self._guide(job))
+        row.pictures = pictures
+        return row
+
+    def _guide(self, job: Job) -> Guide | None:
+        if job.guidance is None:
+            return None
+        if self._vocabulary is None:
+            self._vocabulary = Vocabulary(self._bundle.path, self._graph.vocabulary, self._manifest.stop_token_ids)
+        return self._vocabulary.guide(job.guidance, job.may_be_text)
+
+    def _begin(self) -> None:
+        """Rows that wait, in their order, as far as the slots and the budget of the cache go."""
+        while self._waiting and len(self._slots) < self.rows:
+            used = sum(row.tokens_at_most for row in self._slots)
+            if used + self._waiting[0].tokens_at_most > self._budget_tokens:
+                return
+            row = self._waiting.popleft()
+            row.begin()
+            self._enter(row)
+
+    def _enter(self, row: Row) -> None:
+        """Into a slot, with what is known of its tokens already."""
+        self._slots.enter(row)
+        row.seen, row.is_long = 0, self._graph.is_long(len(row.tokens))
+        for block in self._prefixes.find(row.tokens, row.is_long):
+            self._graph.caches.write(row.slot, row.seen, block)
+            row.seen += block.shape[3]
+        if not row.completion_tokens:
+            row.cached_tokens = row.seen
+            self._counters.update(prompt_tokens=len(row.tokens), cached_tokens=row.seen)
+
+    def _end(self, row: Row, what: Finished | Fault) -> Event:
+        """A row out, its cache kept for texts that begin alike."""
+        if row in self._waiting:
+            self._waiting.remove(row)
+        else:
+            if isinstance(what, Finished):  # what led to a fault is not worth keeping
+                self._keep(row)
+            self._slots.leave(row)
+        return Event(row.job.id, what)
+
+    def _keep(self, row: Row) -> None:
+        caches = self._graph.caches
+        self._prefixes.keep(row.tokens[: row.seen], row.is_long, lambda start, stop: caches.read(row.slot, start, stop))
+
+    # --- prompts ---
+
+    def _read(self) -> Iterator[Event]:
+        """The next slice of a prompt: by turns of the one that came first and of the one that is nearest its end."""
+        if not self._slots.reading:
+            return
+        self._is_turn_of_oldest = not self._is_turn_of_oldest
+        oldest, *others = self._slots.reading
+        row = oldest if self._is_turn_of_oldest else min([oldest, *others], key=lambda each: each.unread)
+        tokens = row.next_slice(self._tempo.slice_tokens(bool(self._slots.writing)))
+        if (picture := row.unseen(len(tokens))) is not None:
+            yield from self._look(row, picture)
+            return
+        try:
+            with self._tempo.reading(len(tokens)):
+                logits = self._run_alone(row, tokens, is_prefill=True)
+        except Stopped:
+            return
+        if row.unread:
+            yield Event(row.job.id, "")
+        else:
+            self._slots.promote(row)
+            yield from self._take(row, logits[0])
+
+    def _look(self, row: Row, picture: Seen) -> Iterator[Event]:
+        """One crop of a picture that a row is about to read."""
+        assert self._vision
+        try:
+            with self._halting(row) as halt:
+                self._vision.look(picture, halt)
+        except Stopped:
+            return
+        except Fault as fault:
+            yield self._end(row, fault)
+            return
+        yield Event(row.job.id, "")
+
+    def _run_alone(self, row: Row, tokens: list[int], positions: int = 1, is_prefill: bool = False) -> Logits:
+        """Logits `[positions, vocabulary]` after these tokens of a row, which are in its cache then."""
+        ids, seen = np.array([tokens], np.int64), np.array([row.seen], np.int64)
+        with self._halting(row) as halt:
+            features = row.features(len(tokens))
+            logits: Logits = self._graph.run(row.slot, ids, seen, positions, row.is_long, halt, features, is_prefill)[0]
+        row.seen += len(tokens)
+        return logits
+
+    @contextmanager
+    def _halting(self, row: Row) -> Iterator[Any]:
+        """A handle for a run that a cancel of this row stops; raises Stopped where it is cancelled already."""
+        with self._lock:
+            if row.job.id in self._cancelled:
+                raise Stopped
+            halt = self._graph.halt()
+            self._in_run = (row.job.id, halt)
+        try:
+            yield halt
+        finally:
+            with self._lock:
+                self._in_run = None
+
+    # --- answers ---
+
+    def _write(self) -> Iterator[Event]:
+        """One token of every answer, or several of the only one."""
+        rows = list(self._slots.writing)
+        if len(rows) == 1 and not self._slots.reading and (guess := self._guess(rows[0])):
+            yield from self._verify(rows[0], guess)
+            return
+        for is_long, group in groupby(rows, key=lambda row: row.is_long):
+            together = list(group)
+            logits = self._run_together(together, is_long)
+            for row, its in zip(together, logits, strict=True):
+                yield from self._take(row, its)
+
+    def _run_together(self, rows: list[Row], is_long: bool) -> Logits:
+        """Logits `[rows, vocabulary]` after the last token of each; the rows lie side by side."""
+        ids = np.array([row.tokens[-1:] for row in rows], np.int64)
+        seen = np.array([row.seen for row in rows], np.int64)
+        with self._tempo.writing():
+            logits = self._graph.run(rows[0].slot, ids, seen, is_long=is_long)
+        for row in rows:
+            row.seen += 1
+        self._counters.update(runs=1, run_rows=len(rows))
+        return logits[:, 0]
+
+    def _take(self, row: Row, logits: Logits) -> Iterator[Event]:
+        """The next token of an answer, and its end where it is the last."""
+        try:
+            text = row.take(logits)
+        except EngineFailed as fault:
+            yield self._end(row, fault)
+            return
+        yield Event(row.job.id, text)
+        if row.finish_reason:
+            yield self._end(row, row.finished(row.finish_reason))
+        elif row.is_long != self._graph.is_long(len(row.tokens)):
+            self._slots.leave(row)  # its keys were turned by the short factors: read once more, with the long ones
+            self._enter(row)
+
+    # --- guesses ---
+
+    def _guess(self, row: Row) -> list[int]:
+        if not (self._options.drafts and self._graph.can_tell_more):
+            return []
+        return row.guess(self._graph.tokens_until_switch(len(row.tokens)))
+
+    def _verify(self, row: Row, guess: list[int]) -> Iterator[Event]:
+        """As many tokens of a guess as are what the row would have said, and the one after them."""
+        before = row.seen
+        try:
+            logits = self._run_alone(row, [row.tokens[-1], *guess], 1 + len(guess))
+        except Stopped:
+            return
+        right = 0
+        for number, its in enumerate(logits):
+            row.seen = before + number + 1
+            yield from self._take(row, its)
+            if row.finish_reason or number == len(guess) or row.tokens[-1] != guess[number]:
+                break
+            right += 1
+        row.learn(len(guess), right)
+        self._counters.update(runs=1, run_rows=1, guessed_tokens=len(guess), right_tokens=right)
+
+    # --- memory ---
+
+    def _ease(self) -> None:
+        """Let half of the kept beginnings go where the board has next to no memory left."""
+        if time.monotonic() - self._eased >= EASE_SECONDS:
+            self._eased = time.monotonic()
+            if budget.is_short_of_memory():
+                self._prefixes.shrink(self._prefixes.bytes // 2)
+                if self._vision:
+                    self._vision.forget()
+
+
+def opened_prefixes(bundle: Bundle, options: Options, graph: Graph) -> Prefixes:
+    """Known beginnings of texts: in memory, over what the bundle ships and what earlier processes left."""
+    limit = budget.prefix_bytes(options.prefix_bytes)
+    if not limit:
+        return Prefixes(0)
+    layers, parts, _, heads, _, head_size = graph.caches.array.shape
+    form = (layers, parts, heads, BLOCK_TOKENS, head_size), graph.caches.array.dtype
+    shipped = PrefixFiles(bundle.path, SHIPPED, *form, 0)
+    if not options.cache_folder:
+        return Prefixes(limit, shipped=shipped)
+    folder = Path(options.cache_folder) / SHIPPED
+    name = f"{bundle.digest[:16]}-{graph.version}"
+    store = PrefixFiles(folder, name, *form, budget.prefix_disk_bytes(folder, options.prefix_disk_bytes))
+    return Prefixes(limit, store, shipped)

@@ -1,0 +1,178 @@
+"""One answer on its way: its tokens, where its cache lies, and what its next token is."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edge.engine import Finished, Job
+from edge.engine.batch.drafting import Draft
+from edge.engine.text.sampling import Sampler, described
+from edge.engine.text.stop_text import StopText
+from edge.errors import EngineFailed
+
+if TYPE_CHECKING:
+    from edge.engine.pictures.vision import Seen
+
+
+class Texts(Protocol):
+    """What a row needs of a tokenizer."""
+
+    def text(self, tokens: list[int]) -> str:
+        """What token ids stand for."""
+        ...
+
+    def stream(self) -> Any:
+        """A decoder with `decode(token_id)`."""
+        ...
+
+
+class Guide(Protocol):
+    """What a row needs of a grammar."""
+
+    def allowed(self) -> NDArray[np.bool_]:
+        """`[vocabulary]`."""
+        ...
+
+    def take(self, token: int) -> bool:
+        """Go on; True at the end."""
+        ...
+
+
+class Row:
+    """A job and how far it is.
+
+    tokens: of the prompt and the answer so far; seen: how many of them are in the cache. is_long: whether these have
+    the long rotary factors.
+    """
+
+    def __init__(
+        self,
+        job: Job,
+        prompt: list[int],
+        room: int,
+        texts: Texts,
+        vocabulary: int,
+        stops: set[int],
+        guide: Guide | None,
+    ) -> None:
+        self.job, self.tokens, self.prompt_tokens, self.room = job, prompt, len(prompt), room
+        self.tokens_at_most = len(prompt) + room
+        self.slot = -1
+        self.seen = 0
+        self.cached_tokens = 0
+        self.is_long = False
+        self.finish_reason: str | None = None
+        self.pictures: list[Seen] = []
+        self._texts, self._stops, self._guide = texts, stops, guide
+        self._sampler = Sampler(job, prompt, vocabulary)
+        self._stream, self._stop_text = texts.stream(), StopText(job.stop)
+        self._logprobs: list[dict[str, Any]] | None = None if job.top_logprobs is None else []
+        self._draft: Draft | None = None
+        self._begun = self._first_token = time.monotonic()
+
+    @property
+    def unread(self) -> int:
+        """Tokens that are not in the cache; one where the answer has begun."""
+        return len(self.tokens) - self.seen
+
+    def next_slice(self, limit: int) -> list[int]:
+        """The next tokens to be read, at most so many; with the one before, which is read anew, where one is left.
+
+        Sums over one row come out in another order than over several, and an answer is not to hang on how its prompt
+        was cut. The place of a picture is not read anew: that might mean to look at it.
+        """
+        if self.unread == 1 and self.seen and self.tokens[self.seen - 1] >= 0:
+            self.seen -= 1
+        return self.tokens[self.seen : self.seen + limit]
+
+    @property
+    def completion_tokens(self) -> int:
+        """Tokens of the answer so far."""
+        return len(self.tokens) - self.prompt_tokens
+
+    @property
+    def is_to_look(self) -> bool:
+        """Whether a picture of it is still to be looked at."""
+        return any(each.features is None and each.end > self.seen for each in self.pictures)
+
+    def unseen(self, count: int) -> Seen | None:
+        """The first picture among the next tokens to be read that was not looked at."""
+        return next((each for each in self._near(count) if each.features is None), None)
+
+    def features(self, count: int) -> NDArray[np.float32] | None:
+        """What stands in the places of pictures among the next tokens, `[places, width]`; None where there are none."""
+        parts = [each.part(self.seen, self.seen + count) for each in self._near(count)]
+        return np.concatenate(parts) if parts else None
+
+    def _near(self, count: int) -> Iterator[Seen]:
+        """The pictures that have places among the next tokens."""
+        stop = self.seen + count
+        return (each for each in self.pictures if each.start < stop and each.end > self.seen)
+
+    def begin(self) -> None:
+        """Its time starts now."""
+        self._begun = self._first_token = time.monotonic()
+
+    def take(self, logits: NDArray[np.float32]) -> str:
+        """Choose the next token; the text that is certain by it. Sets `finish_reason` where it is the last.
+
+        Raises EngineFailed where the logits are not numbers, or where the grammar gives up.
+        """
+        told = logits.copy() if self._logprobs is not None else logits
+        try:
+            token = self._sampler.choose(logits, self._guide.allowed() if self._guide else None)
+        except ValueError as error:
+            raise EngineFailed(str(error)) from error
+        if not self.completion_tokens:
+            self._first_token = time.monotonic()
+        self.tokens.append(token)
+        self._describe(told, token)
+        return self._text_of(token)
+
+    def _text_of(self, token: int) -> str:
+        if token in self._stops:
+            self.finish_reason = "stop"
+            return self._stop_text.flush()
+        text = self._stop_text.push(self._stream.decode(token))
+        is_complete = self._guide is not None and self._guide.take(token)
+        if self._stop_text.stopped or is_complete:
+            self.finish_reason = "stop"
+        elif self.completion_tokens >= self.room:
+            self.finish_reason = "length"
+        return text + self._stop_text.flush() if self.finish_reason else text
+
+    def _describe(self, logits: NDArray[np.float32], token: int) -> None:
+        if self._logprobs is not None and token not in self._stops:
+            count = self.job.top_logprobs or 0
+            self._logprobs.append(described(lambda one: self._texts.text([one]), logits, token, count))
+
+    def guess(self, room: int) -> list[int]:
+        """What may come next, at most `room` tokens, by what the text says already."""
+        if self._draft is None:
+            self._draft = Draft(self.tokens)
+        return self._draft.guess(self.tokens, min(room, self.room - self.completion_tokens - 1))
+
+    def learn(self, guessed: int, right: int) -> None:
+        """How many tokens of a guess were right."""
+        if self._draft is not None:
+            self._draft.learn(guessed, right, len(self.tokens))
+
+    def finished(self, reason: str) -> Finished:
+        """How it ended."""
+        now = time.monotonic()
+        first = self._first_token if self.completion_tokens else now
+        return Finished(
+            reason,
+            self.prompt_tokens,
+            self.completion_tokens,
+            first - self._begun,
+            now - first,
+            self.cached_tokens,
+            self._logprobs,
+            [each.tokens for each in self.pictures],
+        )

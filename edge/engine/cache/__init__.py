@@ -1,0 +1,6 @@
+"""What is remembered of texts: keys and values. Start reading in `caches.py`.
+
+caches.py        one block of memory, a slot a text
+prefixes.py      beginnings that texts have in common, in memory
+prefix_files.py  the same on the disk, for the next start
+"""

@@ -1,0 +1,160 @@
+"""Blocks of remembered beginnings as files, which outlive the process.
+
+A file is named by its block's key and holds a checksum over key and contents, then the contents, which are mapped
+and not read, so that what they take is the kernel's to give back. It is written beside its name and renamed, on a
+thread of its own; what a power cut leaves of it fails its checksum. A disk that is full, short or failing ends the
+writing and nothing else.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import mmap
+import os
+import queue
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from edge.board.disk import free_bytes
+from edge.engine.cache.prefixes import Block, Key
+
+log = logging.getLogger(__name__)
+
+CHECKSUM_BYTES = 16
+PENDING_MAX = 256
+"""Blocks that may wait to be written; more are not written this time."""
+FREE_BYTES_MIN = 512 << 20
+"""Of the disk, which others need more."""
+SUFFIX = ".kv"
+SHIPPED = "prefixes"
+"""The folder of a bundle with beginnings that its export has read."""
+
+
+class PrefixFiles:
+    """The files of one bundle and engine.
+
+    folder: whose subfolder `name` they lie in; limit_bytes: of all files below the folder, 0 for reading alone.
+    shape, dtype: of a block.
+    """
+
+    def __init__(self, folder: Path, name: str, shape: tuple[int, ...], dtype: np.dtype[Any], limit_bytes: int) -> None:
+        self._root, self._folder, self._limit = folder, folder / name, limit_bytes
+        self._shape, self._dtype = shape, dtype
+        self._file_bytes = CHECKSUM_BYTES + int(np.prod(shape)) * dtype.itemsize
+        self._wanted: set[Key] = set()
+        self._pending: dict[Key, Block] = {}
+        self._writes: queue.Queue[dict[Key, Block]] = queue.Queue()
+        self.damaged = 0
+        self.is_writing = limit_bytes > 0
+        if self.is_writing:
+            threading.Thread(target=self._write_all, name="prefixes", daemon=True).start()
+
+    def load(self, key: Key) -> Block | None:
+        """A block, None where it is not there; one that is damaged is removed, and written anew when it is known."""
+        path = self._path(key)
+        try:
+            with path.open("rb") as file:
+                is_whole = os.fstat(file.fileno()).st_size == self._file_bytes
+                mapped = mmap.mmap(file.fileno(), 0, prot=mmap.PROT_READ) if is_whole else None
+            if self._limit:  # a bundle's own files are not ours to touch
+                os.utime(path)
+        except OSError:  # it is not there
+            return None
+        if mapped is not None:
+            view = memoryview(mapped)
+            if checksum(key, view[CHECKSUM_BYTES:]) == bytes(view[:CHECKSUM_BYTES]):
+                return np.frombuffer(mapped, self._dtype, offset=CHECKSUM_BYTES).reshape(self._shape)
+        self._note_damage(key, path)
+        return None
+
+    def _note_damage(self, key: Key, path: Path) -> None:
+        self.damaged += 1
+        self._wanted.add(key)
+        if self._limit:
+            path.unlink(missing_ok=True)
+        log.warning("%s is damaged and is not used", path)
+
+    def has(self, key: Key) -> bool:
+        """Whether a block is there, damaged or not."""
+        return self._path(key).exists()
+
+    def wants(self, key: Key) -> bool:
+        """Whether a block is missing that was there."""
+        return key in self._wanted
+
+    def save(self, key: Key, block: Block) -> None:
+        """Have a block written at the next flush, unless too many wait already."""
+        self._wanted.discard(key)
+        if self.is_writing and len(self._pending) < PENDING_MAX:
+            self._pending[key] = block
+
+    def flush(self) -> None:
+        """Begin to write what was saved; for a moment in which nobody waits for the processor."""
+        if self._pending:
+            self._writes.put(self._pending)
+            self._pending = {}
+
+    def settle(self) -> None:
+        """Return when everything saved so far was written or given up."""
+        self.flush()
+        self._writes.join()
+
+    def _path(self, key: Key) -> Path:
+        return self._folder / f"{key.hex()}{SUFFIX}"
+
+    def _write_all(self) -> None:
+        while True:
+            blocks = self._writes.get()
+            try:
+                if self.is_writing:
+                    self._write(blocks)
+            except OSError as error:
+                self.is_writing = False
+                log.warning("beginnings of texts are no longer kept on disk: %s", error)
+            finally:
+                self._writes.task_done()
+
+    def _write(self, blocks: dict[Key, Block]) -> None:
+        fitting = list(blocks.items())[: self._limit // self._file_bytes]
+        self._make_room(len(fitting) * self._file_bytes)
+        for key, block in fitting:
+            self._write_one(key, block)
+
+    def _write_one(self, key: Key, block: Block) -> None:
+        self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)  # what people asked can be read out of it
+        if free_bytes(self._folder) < FREE_BYTES_MIN + self._file_bytes:
+            raise OSError(f"the disk of {self._root} is short")
+        contents = np.ascontiguousarray(block).data.cast("B")
+        path = self._path(key)
+        partial = path.with_suffix(".partial")
+        with partial.open("wb") as file:
+            file.write(checksum(key, contents))
+            file.write(contents)
+        partial.rename(path)
+
+    def _make_room(self, wanted_bytes: int) -> None:
+        """Remove the files that were of no use for longest, of other bundles too, until so much fits the limit."""
+        files = sorted(self._files(), key=lambda each: each[1].st_mtime)
+        total = wanted_bytes + sum(status.st_size for _, status in files)
+        for path, status in files:
+            if total <= self._limit:
+                return
+            path.unlink(missing_ok=True)
+            total -= status.st_size
+
+    def _files(self) -> Iterator[tuple[Path, os.stat_result]]:
+        for path in self._root.glob(f"*/*{SUFFIX}"):
+            try:
+                yield path, path.stat()
+            except OSError:  # removed meanwhile, by another daemon of this board
+                continue
+
+
+def checksum(key: Key, contents: memoryview) -> bytes:
+    """Of a block under its key, so that no file can stand for another."""
+    return hashlib.blake2b(contents, key=key, digest_size=CHECKSUM_BYTES).digest()

@@ -1,0 +1,138 @@
+"""Beginnings of texts whose keys and values are kept, so that the next text that begins alike need not be read again.
+
+A text is cut into blocks of tokens; a block is known by the hash of itself and of all before it, so that texts
+share what they have in common and nothing else. Blocks lie in memory, least recently used ones going first, and
+those that were of use once lie on disk, too, for the next start.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections import OrderedDict
+from collections.abc import Callable, Iterator, Sequence
+from itertools import pairwise
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+BLOCK_TOKENS = 32
+"""What is left over of a text beyond its last whole block is read again."""
+Block = NDArray[Any]
+"""Keys and values of a block's tokens, `[layers, 2, kv_heads, BLOCK_TOKENS, head_size]`."""
+Key = bytes
+
+
+class Store(Protocol):
+    """Where blocks outlive the process; edge.engine.cache.prefix_files.PrefixFiles is the real one."""
+
+    def load(self, key: Key) -> Block | None:
+        """A block, None where it is not there or damaged."""
+        ...
+
+    def save(self, key: Key, block: Block) -> None:
+        """Keep a block at the next flush, if there is room."""
+
+    def flush(self) -> None:
+        """Begin to write what was saved."""
+
+    def settle(self) -> None:
+        """Return when it is written."""
+
+    def has(self, key: Key) -> bool:
+        """Whether a block is there."""
+        ...
+
+    def wants(self, key: Key) -> bool:
+        """Whether a block should be saved though it was of no use yet."""
+        ...
+
+    damaged: int
+    """Blocks that could not be used."""
+
+
+def keys_of(tokens: Sequence[int], is_long: bool) -> Iterator[Key]:
+    """The name of each whole block of a text. is_long: whether it has the long rotary factors."""
+    key = b"long" if is_long else b"short"
+    cuts = range(0, len(tokens) + 1, BLOCK_TOKENS)
+    for start, stop in pairwise(cuts):
+        key = hashlib.blake2b(key + np.array(tokens[start:stop], np.int64).tobytes(), digest_size=16).digest()
+        yield key
+
+
+class Prefixes:
+    """The blocks in memory. limit_bytes: what they may take together; 0 for none at all.
+
+    shipped: blocks that came with the bundle; store: where those go that were of use.
+    """
+
+    def __init__(self, limit_bytes: int, store: Store | None = None, shipped: Store | None = None) -> None:
+        self._limit, self._store = limit_bytes, store
+        self._stores = [each for each in (shipped, store) if each is not None]
+        self._blocks: OrderedDict[Key, Block] = OrderedDict()
+        self.bytes = 0
+
+    def find(self, tokens: Sequence[int], is_long: bool) -> list[Block]:
+        """The blocks that a text begins with; its last token is never among them, since its logits are wanted."""
+        found: list[tuple[Key, Block]] = []
+        for key in keys_of(tokens[:-1], is_long) if self._limit else ():
+            block = self._known(key)
+            if block is None:
+                break
+            found.append((key, block))
+        for key, _ in reversed(found):  # the first block last, so that a text's end goes before its beginning
+            if key in self._blocks:
+                self._blocks.move_to_end(key)
+        return [block for _, block in found]
+
+    def _known(self, key: Key) -> Block | None:
+        block = self._blocks.get(key)
+        if block is not None:
+            if self._store is not None and not any(store.has(key) for store in self._stores):
+                self._store.save(key, block)
+            return block
+        for store in self._stores:
+            if (block := store.load(key)) is not None:
+                self._put(key, block)
+                return block
+        return None
+
+    @property
+    def damaged(self) -> int:
+        """Blocks on disk that could not be used."""
+        return sum(store.damaged for store in self._stores)
+
+    def keep(self, tokens: Sequence[int], is_long: bool, read: Callable[[int, int], Block]) -> None:
+        """Take in the whole blocks of a text. read: keys and values of its tokens from one to another."""
+        if not self._limit:
+            return
+        keys = list(keys_of(tokens, is_long))
+        for number, key in enumerate(keys):
+            if key not in self._blocks:
+                self._put(key, read(number * BLOCK_TOKENS, (number + 1) * BLOCK_TOKENS))
+                if self._store is not None and self._store.wants(key):
+                    self._store.save(key, self._blocks[key])
+        for key in reversed(keys):
+            if key in self._blocks:
+                self._blocks.move_to_end(key)
+
+    def _put(self, key: Key, block: Block) -> None:
+        self._blocks[key] = block
+        self.bytes += block.nbytes
+        self.shrink(self._limit)
+
+    def flush(self) -> None:
+        """Nobody waits now: what was of use goes onto the disk."""
+        if self._store is not None:
+            self._store.flush()
+
+    def settle(self) -> None:
+        """Return when all of that is written."""
+        if self._store is not None:
+            self._store.settle()
+
+    def shrink(self, limit_bytes: int) -> None:
+        """Let go of the least recently used until they take no more than this."""
+        while self.bytes > limit_bytes:
+            _, block = self._blocks.popitem(last=False)
+            self.bytes -= block.nbytes

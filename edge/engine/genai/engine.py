@@ -1,0 +1,195 @@
+"""onnxruntime-genai as an engine: one job at a time, on any execution provider it knows."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections import deque
+from collections.abc import Generator, Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+os.environ["ORT_DISABLE_TELEMETRY"] = "1"  # before the import: the wheels phone home otherwise
+
+import onnxruntime_genai as og
+
+from edge.bundle import read_manifest
+from edge.engine import Event, Finished, Job, Options, budget
+from edge.engine.genai.tokenizer import Tokenizer
+from edge.engine.text.guidance import grammar
+from edge.engine.text.prompt import prompt_of
+from edge.engine.text.stop_text import StopText
+from edge.errors import BadRequest, BundleError, EngineFailed, Fault, TooLarge, Unsupported
+
+if TYPE_CHECKING:
+    from edge.engine.pictures.vision import Seen
+
+SESSION_OPTIONS: dict[str, dict[str, Any]] = {
+    "cpu": {},
+    "cuda": {"provider_options": [{"cuda": {}}]},
+}
+"""What genai_config.json is overlaid with, an execution provider a row."""
+
+Answer = Generator[str, None, Finished]
+"""Pieces of text, an empty one where there is progress without any; at last how it ended."""
+
+
+class GenaiEngine:
+    """One model, one job at a time; others wait for it."""
+
+    rows = 1
+
+    def __init__(self, bundle: Path, options: Options) -> None:
+        self._manifest = read_manifest(bundle)
+        self._slice = options.prefill_slice_tokens
+        self._tokenizer = Tokenizer(bundle, self._manifest)
+        self._jobs: deque[tuple[Job, list[int] | None]] = deque()
+        self._current: tuple[Job, Answer] | None = None
+        self._cancelled: set[int] = set()
+        try:
+            config = og.Config(str(bundle))
+            session_options = _options(options.provider, options.threads)
+            config.overlay(json.dumps({"model": {"decoder": {"session_options": session_options}}}))
+            self._model = og.Model(config)
+        except Exception as error:  # genai raises plain RuntimeError for everything
+            raise BundleError(f"onnxruntime-genai cannot load {bundle}: {error}") from error
+
+    def submit(self, job: Job, tokens: list[int] | None = None) -> None:
+        """Take a job, to be begun after those before it. tokens: its prompt, in place of its messages."""
+        self._jobs.append((job, tokens))
+
+    def cancel(self, job_id: int) -> None:
+        """Have a job end before its next token or slice of prompt."""
+        self._cancelled.add(job_id)
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether there is nothing to work on."""
+        return self._current is None and not self._jobs
+
+    def counters(self) -> Mapping[str, int | float]:
+        """Nothing that the service does not know itself."""
+        return {}
+
+    def close(self) -> None:
+        """Nothing is left to be written."""
+
+    def step(self) -> Iterator[Event]:
+        """A slice of the prompt, or a token of the answer."""
+        if self._current is None:
+            job, tokens = self._jobs.popleft()
+            self._current = job, self._answer(job, tokens)
+        job, answer = self._current
+        try:
+            yield Event(job.id, next(answer))
+        except StopIteration as end:
+            yield self._end(job, end.value)
+        except Fault as fault:
+            yield self._end(job, fault)
+
+    def _end(self, job: Job, what: Finished | Fault) -> Event:
+        self._current = None
+        self._cancelled.discard(job.id)
+        return Event(job.id, what)
+
+    def _answer(self, job: Job, tokens: list[int] | None) -> Answer:
+        """Prompt to tokens, prefill in slices, decode a token at a time."""
+        started = time.monotonic()
+        tokens, pictures = prompt_of(job, tokens, self._tokenizer, self._manifest)
+        room = self._room(tokens, job.max_tokens)
+        generator = self._generator(job, len(tokens) + room)
+        if pictures:
+            generator.set_inputs(self._inputs(tokens, pictures))
+            whole = True
+        else:
+            whole = yield from self._prefill(job, generator, tokens)
+        prefilled = time.monotonic()
+        count, reason = (yield from self._decode(job, generator, room)) if whole else (0, "cancelled")
+        times = prefilled - started, time.monotonic() - prefilled
+        return Finished(reason, len(tokens), count, *times, picture_tokens=[each.tokens for each in pictures])
+
+    def _inputs(self, tokens: list[int], pictures: list[Seen]) -> Any:
+        """What the model reads where there are pictures, all at once: its tower is run within.
+
+        Its own processor has one number of crops for all pictures, so that ours does the cutting.
+        """
+        assert self._manifest.pictures
+        crops = [each.crops() for each in pictures]
+        most, size = max(map(len, crops)), self._manifest.pictures.crop_size
+        kind = np.float16 if self._manifest.provider == "cuda" else np.float32
+        pixels = np.zeros((len(crops), most, 3, size, size), kind)
+        for place, its in zip(pixels, crops, strict=True):
+            place[: len(its)] = its
+        inputs = og.NamedTensors()
+        inputs["input_ids"] = np.array([[token if token >= 0 else -1 for token in tokens]], np.int32)
+        inputs["pixel_values"] = pixels
+        inputs["image_sizes"] = np.array([(each.rows * size, each.columns * size) for each in pictures], np.int64)
+        inputs["num_image_tokens"] = np.array([each.tokens for each in pictures], np.int64)
+        return inputs
+
+    def _room(self, tokens: list[int], max_tokens: int) -> int:
+        """How many tokens the answer may have; TooLarge where the context has none left."""
+        limit = self._manifest.context_length
+        if len(tokens) >= limit:
+            raise TooLarge(f"the prompt has {len(tokens)} tokens, but the context holds {limit} with the answer")
+        return min(max_tokens, limit - len(tokens))
+
+    def _generator(self, job: Job, length: int) -> Any:
+        if job.min_p or job.top_logprobs is not None:
+            raise Unsupported("min_p and logprobs need the batched engine, which this bundle does not run on")
+        params = og.GeneratorParams(self._model)
+        params.set_search_options(**_search_options(job), max_length=length)
+        try:
+            if job.guidance is not None:
+                params.set_guidance("lark_grammar", grammar(job.guidance, job.may_be_text))
+            return og.Generator(self._model, params)
+        except Exception as error:
+            if job.guidance is not None:
+                raise BadRequest(f"the JSON schema cannot be followed: {error}", "response_format") from error
+            raise EngineFailed(f"onnxruntime-genai refused the request: {error}") from error
+
+    def _prefill(self, job: Job, generator: Any, tokens: list[int]) -> Generator[str, None, bool]:
+        """Feed the prompt in slices; False where it was cancelled between two."""
+        switch = self._manifest.rope_switch_length
+        size = len(tokens) if 0 < switch < len(tokens) else self._slice
+        for start in range(0, len(tokens), size):
+            if job.id in self._cancelled:
+                return False
+            generator.append_tokens(tokens[start : start + size])
+            yield ""
+        return True
+
+    def _decode(self, job: Job, generator: Any, room: int) -> Generator[str, None, tuple[int, str]]:
+        """Generate until the model, a stop string, the length or a cancel ends it: tokens made and the reason."""
+        stream, stop = self._tokenizer.stream(), StopText(job.stop)
+        stops = set(self._manifest.stop_token_ids)
+        count = 0
+        while not generator.is_done() and not stop.stopped:
+            if job.id in self._cancelled:
+                return count, "cancelled"
+            generator.generate_next_token()
+            token = int(generator.get_next_tokens()[0])
+            count += 1
+            if token in stops:
+                break
+            yield stop.push(stream.decode(token))
+        yield stop.flush()
+        ended = stop.stopped or (count and token in stops)
+        return count, "length" if count >= room and not ended else "stop"
+
+
+def _options(provider: str, threads: int) -> dict[str, Any]:
+    """What a session is opened with; left to itself, genai takes one thread of two cores."""
+    return {**SESSION_OPTIONS[provider], "intra_op_num_threads": budget.threads(threads)}
+
+
+def _search_options(job: Job) -> dict[str, Any]:
+    """GenAI's search options; a temperature of 0 is its greedy search."""
+    options: dict[str, Any] = {"do_sample": job.temperature > 0, "repetition_penalty": job.repetition_penalty}
+    if job.temperature > 0:
+        options |= {"temperature": job.temperature, "top_p": job.top_p, "top_k": job.top_k}
+        options |= {"random_seed": job.seed} if job.seed is not None else {}
+    return options

@@ -1,0 +1,244 @@
+"""A bundle's graph over key-value caches that we own. The daemon's only file that imports onnxruntime.
+
+onnxruntime's GroupQueryAttention writes into the cache it reads from where past and present are one buffer
+(ContribOperators.md), and takes rows of different lengths by their attention mask. So the cache is a block of
+memory of ours with a *slot* a text; neighbouring slots decode together, and one alone reads its prompt.
+"""
+
+from __future__ import annotations
+
+import mmap
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edge.bundle import EMBEDDING, GRAPH, VISION, Bundle
+from edge.engine import budget
+from edge.engine.graph.io_binding import EMBEDS, IS_PREFILL, LOGITS_FROM, Binding, Logits, PrefillBinding
+from edge.engine.graph.packed import name_of, open_packed
+from edge.errors import BundleError
+
+MAP_NORESERVE = 0x4000
+"""mmap(2): most slots are never filled, so that their sum may well be more than the board has."""
+ODD_TOKENS = 16
+"""A cache is this much longer than its context: heads at powers of two apart fall into the same lines of the cache
+of the processor (15 % slower at 4,096)."""
+SPIN_MICROSECONDS = 2000
+"""How long idle threads look out for work: through the gaps within a step, but not through a second of silence."""
+WHOLE_SCORES_TOKENS = 8192
+"""Up to this context the runtime's flash attention is off: its tiles are worked through text by text, and without them
+eight answers are a tenth faster. Scores of a slice take memory for the whole context then, 130 MB at 32 heads."""
+MASK_TOKENS = 64
+"""The attention mask is as wide as a multiple of this."""
+POSITIONS_MAX = 16
+"""Logits of one text that can be asked for at once."""
+
+Ids = NDArray[np.int64]
+
+
+class Stopped(Exception):
+    """A run was stopped in its middle."""
+
+
+def _runtime() -> ModuleType:
+    os.environ["ORT_DISABLE_TELEMETRY"] = "1"  # before the import: the wheels phone home otherwise
+    import onnxruntime
+
+    return onnxruntime  # type: ignore[no-any-return]  # it is published without annotations
+
+
+class Caches:
+    """Keys and values: `[layers, 2, slots, kv_heads, length, head_size]`, of which only what is used takes memory."""
+
+    def __init__(self, layers: int, slots: int, heads: int, length: int, head_size: int, dtype: np.dtype[Any]) -> None:
+        shape = (layers, 2, slots, heads, length, head_size)
+        size = int(np.prod(shape)) * dtype.itemsize
+        self._memory = mmap.mmap(-1, size, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS | MAP_NORESERVE)
+        self._memory.madvise(mmap.MADV_NOHUGEPAGE)  # a huge page would hold rows that nobody has filled
+        self.array = np.frombuffer(self._memory, dtype).reshape(shape)
+        self.slots, self.length = slots, length
+
+    def copy(self, source: int, target: int, tokens: int) -> None:
+        """A slot's first tokens into another slot."""
+        self.array[:, :, target, :, :tokens] = self.array[:, :, source, :, :tokens]
+
+    def read(self, slot: int, start: int, stop: int) -> NDArray[Any]:
+        """A copy of some tokens of a slot, `[layers, 2, kv_heads, tokens, head_size]`."""
+        return self.array[:, :, slot, :, start:stop].copy()
+
+    def write(self, slot: int, start: int, block: NDArray[Any]) -> None:
+        """Put such a copy into a slot."""
+        self.array[:, :, slot, :, start : start + block.shape[3]] = block
+
+    def release(self, slot: int) -> None:
+        """Give a slot's memory back to the system."""
+        layers, size = self.array.shape[0] * 2, self.array[0, 0, 0].nbytes
+        for part in range(layers):
+            start = (part * self.slots + slot) * size
+            first, last = -(-start // mmap.PAGESIZE), (start + size) // mmap.PAGESIZE
+            if last > first:
+                self._memory.madvise(mmap.MADV_DONTNEED, first * mmap.PAGESIZE, (last - first) * mmap.PAGESIZE)
+
+
+class Graph:
+    """The bundle's decoder.
+
+    slots: texts that can be remembered at once. packed: a folder for packed weights, None for none.
+    """
+
+    def __init__(self, bundle: Bundle, threads: int, slots: int, packed: Path | None = None) -> None:
+        self._ort, self._threads = _runtime(), budget.threads(threads)
+        manifest = bundle.manifest
+        os.environ["ORT_GQA_DISABLE_FLASH_ATTENTION"] = str(int(manifest.context_length <= WHOLE_SCORES_TOKENS))
+        try:
+            self._session = self._opened(bundle, packed)
+        except Exception as error:  # a tree of its own that has no common root
+            raise BundleError(f"onnxruntime cannot load {bundle.path}: {error}") from error
+        inputs = {each.name: each for each in self._session.get_inputs()}
+        self._embedding = self._session_over(bundle.path / EMBEDDING, {}, None) if EMBEDS in inputs else None
+        self._width_of_embeddings = int(inputs[EMBEDS].shape[2]) if EMBEDS in inputs else 0
+        keys = inputs["past_key_values.0.key"]
+        dtype = np.dtype({"tensor(int8)": np.int8, "tensor(float)": np.float32}[keys.type])
+        layers = sum(name.endswith(".key") for name in inputs)
+        self.caches = Caches(layers, slots, keys.shape[1], manifest.context_length + ODD_TOKENS, keys.shape[3], dtype)
+        self.vocabulary = int(self._session.get_outputs()[0].shape[2])
+        optional = {each.name for each in self._session.get_overridable_initializers()}
+        self.can_tell_more, self._reads_apart = LOGITS_FROM in optional, IS_PREFILL in optional
+        self._switch = manifest.rope_switch_length
+        self._bindings: dict[tuple[int, int, bool], Binding] = {}
+        self._numbers = np.arange(max(self.caches.length, self._switch + 1) + MASK_TOKENS)
+        self._logits = np.zeros((max(slots, POSITIONS_MAX), self.vocabulary), np.float32)
+
+    @property
+    def version(self) -> str:
+        """Of onnxruntime."""
+        return str(self._ort.__version__)
+
+    def _opened(self, bundle: Bundle, packed: Path | None) -> Any:
+        if packed is None:
+            return self._session_over(bundle.path / GRAPH, {}, None)
+        name = name_of(bundle.digest, self.version)
+        return open_packed(bundle.path, bundle.manifest.weights_bytes, packed, name, self._session_over)
+
+    def _session_over(self, path: Path, entries: dict[str, str], written: Path | None) -> Any:
+        options = self._ort.SessionOptions()
+        options.log_severity_level = 3
+        options.intra_op_num_threads = self._threads
+        options.add_session_config_entry("session.intra_op.spin_duration_us", str(SPIN_MICROSECONDS))
+        for name, value in entries.items():
+            options.add_session_config_entry(name, value)
+        if written is not None:
+            options.optimized_model_filepath = str(written)
+        return self._ort.InferenceSession(str(path), options, ["CPUExecutionProvider"])
+
+    def is_long(self, tokens: int) -> bool:
+        """Whether a text of so many tokens has the long rotary factors."""
+        return 0 < self._switch < tokens
+
+    def tokens_until_switch(self, tokens: int) -> int:
+        """How many more a text of so many can have with the factors it has."""
+        return max(0, self._switch - tokens) if 0 < tokens <= self._switch else self.caches.length
+
+    def halt(self) -> Any:
+        """A handle for one run; setting its `terminate`, from any thread, ends that run."""
+        return self._ort.RunOptions()
+
+    def run(
+        self,
+        slot: int,
+        ids: Ids,
+        seen: NDArray[np.int64],
+        positions: int = 1,
+        is_long: bool = False,
+        halt: Any = None,
+        features: NDArray[np.float32] | None = None,
+        is_prefill: bool = False,
+    ) -> Logits:
+        """Logits `[rows, positions, vocabulary]` of the last positions of `ids` `[rows, tokens]`.
+
+        Rows lie in the slots from `slot` on; `seen` of each `[rows]` are in its cache already. Several rows must
+        have one token each, which is the operator's own limit. The next run writes over what this one returns.
+        features: what stands in the places of ids below zero, in their order. is_prefill: whether this is a slice of
+        one row's prompt. Raises Stopped where its halt was used.
+        """
+        rows, count = ids.shape
+        binding = self._binding(slot, rows, is_prefill and self._reads_apart)
+        ends = seen + count
+        width = self._width(int(ends.max()), is_long)
+        logits = binding.shaped(count, width, positions)
+        binding.tokens[:] = ids if self._embedding is None else self._embedded(ids, features)
+        np.less(self._numbers[:width], ends[:, None], out=binding.mask, casting="unsafe")
+        with _stopped_by(halt):
+            self._session.run_with_iobinding(binding.io, halt)
+        binding.settle(int(seen[0]))
+        return logits
+
+    def _embedded(self, ids: Ids, features: NDArray[np.float32] | None) -> NDArray[np.float32]:
+        if features is None:
+            features = np.zeros((0, self._width_of_embeddings), np.float32)
+        feeds = {"input_ids": ids, "image_features": features}
+        assert self._embedding
+        made: NDArray[np.float32] = self._embedding.run([EMBEDS], feeds)[0]
+        return made
+
+    def tower(self, bundle: Bundle) -> Tower:
+        """The bundle's picture tower, beside this decoder."""
+        return Tower(lambda: self._session_over(bundle.path / VISION, {}, None))
+
+    def _width(self, tokens: int, is_long: bool) -> int:
+        """Of the attention mask: with room, so that it changes seldom, but on its own side of the switch."""
+        wide = -(-tokens // MASK_TOKENS) * MASK_TOKENS
+        if not self._switch:
+            return wide
+        return max(wide, self._switch + 1) if is_long else min(wide, self._switch)
+
+    def _binding(self, slot: int, rows: int, is_prefill: bool) -> Binding:
+        """Past and present of some neighbouring slots bound to their caches, once."""
+        key = (slot, rows, is_prefill)
+        if key not in self._bindings:
+            kind = PrefillBinding if is_prefill else Binding
+            slots = self.caches.array[:, :, slot : slot + rows]
+            io = self._session.io_binding()
+            self._bindings[key] = kind(io, slots, self._logits, self.can_tell_more, self._width_of_embeddings)
+        return self._bindings[key]
+
+
+class Tower:
+    """A bundle's picture tower, in memory while it is used. opened: makes its session."""
+
+    def __init__(self, opened: Callable[[], Any]) -> None:
+        self._opened = opened
+        self._session: Any = None
+
+    def run(self, crop: NDArray[np.float32], halt: Any = None) -> NDArray[np.float32]:
+        """A crop `[3, size, size]` as a picture without any: `[1 + side * (side + 1), width]`, the separator first.
+
+        Raises Stopped where its halt was used.
+        """
+        if self._session is None:
+            self._session = self._opened()
+        feeds = {"pixel_values": crop[None, None], "image_sizes": np.zeros((1, 2), np.int64)}
+        with _stopped_by(halt):
+            made: NDArray[np.float32] = self._session.run(["image_features"], feeds, halt)[0]
+        return made
+
+    def release(self) -> None:
+        """Give its memory back; the next picture loads it again."""
+        self._session = None
+
+
+@contextmanager
+def _stopped_by(halt: Any) -> Iterator[None]:
+    """A run; Stopped where its halt was used, whatever the runtime calls that."""
+    try:
+        yield
+    except Exception as error:
+        if halt is not None and halt.terminate:
+            raise Stopped from error
+        raise

@@ -1,0 +1,8 @@
+"""From a conversation to token ids and from logits to text. Start reading in `prompt.py`.
+
+chat_template.py  a conversation to the model's own text
+prompt.py         a job to the tokens that are read
+sampling.py       logits to the next token
+guidance.py       answers held to a grammar; the only file that imports llguidance
+stop_text.py      stop strings in a stream
+"""

@@ -1,0 +1,89 @@
+"""What the daemon itself did: answers, speed, queue. Fed by the service, read like any other source."""
+
+from __future__ import annotations
+
+from collections import Counter, deque
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, Protocol
+
+from edge.wire.messages import Outcome
+
+RECENT = 16
+"""Answers that the speeds are taken over."""
+
+
+class Engine(Protocol):
+    """What is asked of the engine."""
+
+    def memory_bytes(self) -> int | None:
+        """What it holds."""
+        ...
+
+    def counters(self) -> Mapping[str, int | float]:
+        """What it did since it was started."""
+        ...
+
+
+class Inference:
+    """Counts since start, speeds over the last answers.
+
+    restarts: of an engine that had died. recycled: how often one was started anew because it had grown.
+    """
+
+    name = "inference"
+
+    def __init__(
+        self,
+        queue_length: Callable[[], int],
+        running: Callable[[], int],
+        expired: Callable[[], int],
+        engine: Engine,
+    ) -> None:
+        """expired: how many answers nobody took before they were worth nothing."""
+        self._queue_length, self._running, self._expired, self._engine = queue_length, running, expired, engine
+        self._codes: Counter[str] = Counter()
+        self._recent: deque[Outcome] = deque(maxlen=RECENT)
+        self.restarts = self.recycled = 0
+
+    def count(self, outcome: Outcome) -> None:
+        """Take note of a request that has ended."""
+        self._codes[str(outcome.code)] += 1
+        if outcome.usage.completion_tokens > 1:
+            self._recent.append(outcome)
+
+    def read(self, _root: Path) -> Mapping[str, Any]:
+        """Requests by code, how many wait and run, and rates in tokens a second (None before the first answer)."""
+        prompt = sum(each.usage.prompt_tokens for each in self._recent)
+        made = sum(each.usage.completion_tokens for each in self._recent)
+        prefill = sum(each.timings.prefill_seconds for each in self._recent)
+        decode = sum(each.timings.decode_seconds for each in self._recent)
+        return {
+            "requests": dict(self._codes),
+            "queue_length": self._queue_length(),
+            "prefill_tokens_per_second": round(prompt / prefill, 2) if prefill else None,
+            "decode_tokens_per_second": round(made / decode, 2) if decode else None,
+            "running": self._running(),
+            "answers_expired": self._expired(),
+            "engine_memory_bytes": self._engine.memory_bytes(),
+            **shares(self._engine.counters()),
+            "engine_restarts": self.restarts,
+            "engine_recycled": self.recycled,
+        }
+
+
+def shares(counters: Mapping[str, int | float]) -> dict[str, float]:
+    """Of an engine that counts them: prompt tokens that were in the prefix cache, answers a run, right guesses.
+
+    And crops of pictures, where it sees them.
+    """
+    pairs = {
+        "prefix_hit_ratio": ("cached_tokens", "prompt_tokens"),
+        "rows_per_run": ("run_rows", "runs"),
+        "draft_acceptance_ratio": ("right_tokens", "guessed_tokens"),
+    }
+    found = {
+        name: round(counters.get(part, 0) / counters[of], 4) for name, (part, of) in pairs.items() if counters.get(of)
+    }
+    looked = {"looked_crops": counters["looked_crops"]} if "looked_crops" in counters else {}
+    return found | looked

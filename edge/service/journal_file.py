@@ -1,0 +1,281 @@
+"""What was accepted and not yet answered, and what was answered and not yet delivered, on disk.
+
+SQLite in WAL mode, each `write` one transaction with one fsync, so that what it returned from survives a power cut
+(https://sqlite.org/wal.html, "synchronous = FULL"). The service decides what is written; this file knows no network.
+"""
+
+from __future__ import annotations
+
+import logging
+import sqlite3
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from pydantic import TypeAdapter
+
+from edge.errors import ConfigError, EdgeError
+from edge.wire.messages import Message
+
+log = logging.getLogger(__name__)
+
+SCHEMA_VERSION = 1
+SCHEMA = """
+create table request (
+    number integer primary key,
+    id text not null,
+    digest blob not null,
+    packet_identifier integer not null,
+    boot_id text not null,
+    boot_seconds real not null,
+    wall_seconds real not null,
+    attempts integer not null default 0,
+    message blob,
+    reply blob,
+    reply_expires real,
+    delivered integer not null default 0
+) strict;
+create table name (asker text not null, name blob not null, number integer not null, primary key (asker, name))
+    strict, without rowid;
+create index name_number on name (number);
+create index unanswered on request (number) where reply is null;
+create index undelivered on request (number) where reply is not null and not delivered;
+create index delivered on request (number) where delivered;
+"""
+PAGE_BYTES = 4096
+CACHE_KIB = 512
+"""Of pages in memory: what is open is little, what was answered is looked up by its name."""
+BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
+_MESSAGE = TypeAdapter(Message)
+Write = Callable[[sqlite3.Connection], object]
+
+
+class JournalError(EdgeError):
+    """The journal cannot be written now: names the file and what the system says."""
+
+
+@dataclass(frozen=True)
+class Moment:
+    """A point in time that a restart can measure from: seconds since boot while it is the same boot, else wall time."""
+
+    boot_id: str
+    boot_seconds: float
+    wall_seconds: float
+
+    @classmethod
+    def now(cls) -> Moment:
+        """By the system's clocks; the one since boot counts sleep and is never set."""
+        boot_id = BOOT_ID.read_text().strip() if BOOT_ID.exists() else ""
+        return cls(boot_id, time.clock_gettime(time.CLOCK_BOOTTIME), time.time())
+
+    def since(self, earlier: Moment) -> float:
+        """Seconds from an earlier one, never less than 0, whatever was done to the wall clock."""
+        if self.boot_id == earlier.boot_id:
+            return max(0.0, self.boot_seconds - earlier.boot_seconds)
+        return max(0.0, self.wall_seconds - earlier.wall_seconds)
+
+
+@dataclass(frozen=True)
+class Entry:
+    """An accepted request.
+
+    names: (asker, name) pairs that a repeat comes under. digest: sha256 of what a repeat must equal.
+    packet_identifier: MQTT's, 0 where the message had none. attempts: how often it was begun.
+    """
+
+    number: int
+    id: str
+    digest: bytes
+    message: Message
+    accepted: Moment
+    names: tuple[tuple[str, bytes], ...] = ()
+    packet_identifier: int = 0
+    attempts: int = 0
+
+
+@dataclass(frozen=True)
+class Known:
+    """What the journal knows of a request that seems to come again. reply: None while it is open."""
+
+    number: int
+    digest: bytes
+    reply: Message | None
+
+
+@dataclass(frozen=True)
+class Bounds:
+    """keep_seconds, keep_count: how long, and how many, delivered answers are kept. max_bytes: of the file."""
+
+    keep_seconds: float = 3600
+    keep_count: int = 10_000
+    max_bytes: int = 64 << 20
+
+
+class JournalFile:
+    """One file, one process. Raises ConfigError where the file cannot be opened, JournalError where not written."""
+
+    def __init__(self, path: Path | None, bounds: Bounds = Bounds()) -> None:
+        """path: None keeps everything in memory, for tests."""
+        self._path, self._bounds = path, bounds
+        self._database = _opened(path, bounds)
+        self._last = self._database.execute("select coalesce(max(number), 0) from request").fetchone()[0]
+
+    def next_number(self) -> int:
+        """The number of a new request, larger than any before."""
+        self._last += 1
+        return int(self._last)
+
+    def close(self) -> None:
+        """Write what is pending into the file itself."""
+        self._database.close()
+
+    # --- what is written, in transactions ---
+
+    def write(self, writes: Sequence[Write]) -> None:
+        """All of them, durably, or none."""
+        try:
+            with self._database:
+                for each in writes:
+                    each(self._database)
+                self._trim()
+        except sqlite3.Error as error:
+            raise JournalError(f"the journal {self._path} cannot be written: {error}") from error
+
+    def _trim(self) -> None:
+        """Forget delivered answers that are too old or too many."""
+        oldest = Moment.now().wall_seconds - self._bounds.keep_seconds
+        forget = """delete from request where delivered and number in (
+            select number from request where delivered and wall_seconds < ?
+            union select number from (select number from request where delivered order by number desc limit -1 offset ?)
+        )"""
+        if self._database.execute(forget, (oldest, self._bounds.keep_count)).rowcount:
+            self._database.execute("delete from name where number not in (select number from request)")
+
+    # --- what is read ---
+
+    def find(self, names: Sequence[tuple[str, bytes]]) -> Known | None:
+        """The latest request by one of these names."""
+        by_name = "select number from name where asker = ? and name = ?"
+        numbers = [row[0] for each in names if (row := self._database.execute(by_name, each).fetchone())]
+        return self._known(max(numbers)) if numbers else None
+
+    def find_delivery(self, packet_identifier: int, digest: bytes) -> Known | None:
+        """The latest request that arrived in such a packet; for one that the broker marks as a duplicate."""
+        by_packet = "select max(number) from request where packet_identifier = ? and digest = ?"
+        (number,) = self._database.execute(by_packet, (packet_identifier, digest)).fetchone()
+        return None if number is None else self._known(number)
+
+    def _known(self, number: int) -> Known | None:
+        row = self._database.execute("select digest, reply from request where number = ?", (number,)).fetchone()
+        return Known(number, row[0], _message(row[1]) if row[1] is not None else None) if row else None
+
+    def open_requests(self) -> Iterator[Entry]:
+        """Those without an answer, in the order of their arrival."""
+        rows = self._database.execute(
+            """select number, id, digest, message, boot_id, boot_seconds, wall_seconds, packet_identifier, attempts
+            from request where reply is null order by number"""
+        )
+        for number, name, digest, message, boot, since, wall, packet, attempts in rows.fetchall():
+            moment = Moment(boot, since, wall)
+            yield Entry(number, name, digest, _message(message), moment, (), packet, attempts)
+
+    def undelivered(self) -> Iterator[tuple[int, Message, float | None]]:
+        """Answers that the broker has not acknowledged, in the order of their requests, with their expiry."""
+        rows = self._database.execute(
+            "select number, reply, reply_expires from request where reply is not null and not delivered order by number"
+        )
+        for number, reply, expires in rows.fetchall():
+            yield number, _message(reply), expires
+
+
+def accept(entry: Entry) -> Write:
+    """Take a request in; a name that an earlier one had is its own from now on."""
+    moment = entry.accepted
+    row = {
+        "number": entry.number,
+        "id": entry.id,
+        "digest": entry.digest,
+        "packet_identifier": entry.packet_identifier,
+        "boot_id": moment.boot_id,
+        "boot_seconds": moment.boot_seconds,
+        "wall_seconds": moment.wall_seconds,
+        "message": _MESSAGE.dump_json(entry.message),
+    }
+
+    def run(database: sqlite3.Connection) -> None:
+        database.execute(
+            """insert into request
+            (number, id, digest, packet_identifier, boot_id, boot_seconds, wall_seconds, message) values
+            (:number, :id, :digest, :packet_identifier, :boot_id, :boot_seconds, :wall_seconds, :message)""",
+            row,
+        )
+        database.executemany(
+            "insert or replace into name values (?, ?, ?)", [(*name, entry.number) for name in entry.names]
+        )
+
+    return run
+
+
+def begin(number: int) -> Write:
+    """The engine starts on it: an attempt more."""
+    return lambda database: database.execute("update request set attempts = attempts + 1 where number = ?", (number,))
+
+
+def answer(number: int, reply: Message, expires: float | None) -> Write:
+    """Its terminal message, to be delivered until a time on the wall clock; the request itself is needed no more."""
+    values = (_MESSAGE.dump_json(reply), expires, number)
+    return lambda database: database.execute(
+        "update request set reply = ?, reply_expires = ?, message = null where number = ?", values
+    )
+
+
+def deliver(number: int) -> Write:
+    """The broker has its answer, or nobody wants it any more."""
+    return lambda database: database.execute("update request set delivered = 1 where number = ?", (number,))
+
+
+def withdraw(number: int) -> Write:
+    """As if it had never been accepted."""
+    return lambda database: database.execute("delete from request where number = ?", (number,))
+
+
+def _message(text: bytes) -> Message:
+    return _MESSAGE.validate_json(text)
+
+
+def _opened(path: Path | None, bounds: Bounds) -> sqlite3.Connection:
+    """The database, new where there is none; one that is damaged is put aside, since a board must come up by itself."""
+    try:
+        if path is not None:
+            path.parent.mkdir(parents=True, exist_ok=True)
+        return _connected(path, bounds)
+    except (sqlite3.OperationalError, OSError) as error:
+        raise ConfigError(f"the journal {path} cannot be opened: {error}; does another daemon use it?") from error
+    except sqlite3.DatabaseError as error:
+        assert path is not None
+        aside = path.with_name(f"{path.name}.damaged")
+        log.error("the journal %s is damaged (%s); it is kept as %s, and a new one begun", path, error, aside.name)
+        path.replace(aside)
+        for rest in ("-wal", "-shm"):
+            path.with_name(path.name + rest).unlink(missing_ok=True)
+        return _connected(path, bounds)
+
+
+def _connected(path: Path | None, bounds: Bounds) -> sqlite3.Connection:
+    database = sqlite3.connect(path or ":memory:", timeout=1, check_same_thread=False)
+    database.execute("pragma locking_mode = exclusive")
+    database.execute("pragma journal_mode = wal")
+    database.execute("pragma synchronous = full")
+    database.execute(f"pragma cache_size = -{CACHE_KIB}")
+    database.execute(f"pragma max_page_count = {bounds.max_bytes // PAGE_BYTES}")
+    version = database.execute("pragma user_version").fetchone()[0]
+    if version not in (0, SCHEMA_VERSION):
+        raise ConfigError(f"the journal {path} has schema version {version}, but this daemon reads {SCHEMA_VERSION}")
+    if (state := database.execute("pragma quick_check(1)").fetchone()[0]) != "ok":
+        raise sqlite3.DatabaseError(state)
+    with database:
+        if version == 0:
+            database.executescript(f"begin; {SCHEMA} pragma user_version = {SCHEMA_VERSION};")
+        database.execute("delete from name where number not in (select number from request)")
+    return database

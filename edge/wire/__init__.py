@@ -1,0 +1,16 @@
+"""What crosses the network, `docs/wire.md` in code: no socket, no clock, no file. Of ours it imports errors alone.
+
+In come a topic, bytes and MQTT properties; out come a `Request`, a `Cancel`, a `Chunk`, or the `Fault` that says why
+not, and the messages that answer them. Start reading in `message.py`, then `request.py`.
+
+    message.py    one MQTT message; the word that every other file uses
+    topics.py     every topic's name
+    fields.py     a payload's bytes to JSON fields, bounded before it is parsed
+    chat.py       fields to what is asked: turns, options, schema
+    parts.py      texts and pictures of a turn
+    pictures.py   what a picture costs, and how it crosses to the engine
+    tools.py      functions that a model may call
+    request.py    a message to a request or a cancel, and where its answer goes
+    chunks.py     requests too large for one message
+    reply.py      what an asker is told: queued, a piece, the end
+"""

@@ -1,0 +1,281 @@
+"""A request's payload: bounded bytes to the OpenAI chat API's names.
+
+Nothing is parsed before its depth is known, and a wrong field is told by its name.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from typing import Annotated, Any, Literal
+
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    StrictBool,
+    StrictStr,
+    ValidationError,
+    model_validator,
+)
+
+from edge.engine import Picture
+from edge.errors import BadRequest
+from edge.wire import tools as functions
+from edge.wire.parts import ImagePart, Parts
+from edge.wire.pictures import data_uri
+from edge.wire.tools import NamedTool, Tool, ToolCall, ToolChoice
+
+DEPTH_MAX = 32
+"""How deep a request's JSON may nest: a schema is a few levels, a chat two."""
+
+
+class ChatMessage(BaseModel):
+    """One turn of a conversation; `tool` is the result of a call."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    role: Literal["system", "user", "assistant", "tool"]
+    content: Parts | None = None
+    tool_calls: Annotated[list[ToolCall], Field(max_length=8)] = []
+    tool_call_id: StrictStr | None = None
+    name: StrictStr | None = None
+
+    @model_validator(mode="after")
+    def _says_something(self) -> ChatMessage:
+        if self.content is None and not (self.role == "assistant" and self.tool_calls):
+            raise ValueError("content is missing")
+        if self.role != "user" and any(isinstance(part, ImagePart) for part in self.content or ()):
+            raise ValueError("only the user's turns have pictures")
+        return self
+
+    def text(self) -> str:
+        """All its parts, a line each."""
+        return "\n".join(part.words() for part in self.content or ())
+
+    def images(self) -> list[ImagePart]:
+        """Its pictures."""
+        return [part for part in self.content or () if isinstance(part, ImagePart)]
+
+    def turn(self) -> dict[str, str]:
+        """As a chat template reads it: calls as the model wrote them, results as the user's word."""
+        if self.role == "tool":
+            return {"role": "user", "content": f"Result of {self.name or 'the call'}: {self.text()}"}
+        said = [self.text()] if self.content else []
+        return {"role": self.role, "content": "\n".join([*said, *(call.function.text() for call in self.tool_calls)])}
+
+
+class JsonSchema(BaseModel):
+    """The schema that an answer must match; `name` and `strict` are the OpenAI API's and change nothing here."""
+
+    model_config = ConfigDict(populate_by_name=True)
+
+    schema_: dict[str, Any] = Field(alias="schema")
+    name: str = ""
+    strict: bool = True
+
+
+class ResponseFormat(BaseModel):
+    """`text`, `json_object` (any JSON object) or `json_schema`."""
+
+    type: Literal["text", "json_object", "json_schema"]
+    json_schema: JsonSchema | None = None
+
+    @model_validator(mode="after")
+    def _has_its_schema(self) -> ResponseFormat:
+        if self.type == "json_schema" and self.json_schema is None:
+            raise ValueError("json_schema needs the field json_schema with a schema in it")
+        return self
+
+    def schema_of_answer(self) -> dict[str, Any] | None:
+        """What the engine is held to; None for free text."""
+        if self.type == "json_schema" and self.json_schema:
+            return self.json_schema.schema_
+        return {"type": "object"} if self.type == "json_object" else None
+
+
+Priority = Literal["high", "normal", "low"]
+Tokens = Annotated[int, Field(strict=True, ge=1, le=1_000_000)]
+
+
+class ChatRequest(BaseModel):
+    """A request's payload, with the OpenAI chat API's names.
+
+    temperature: 0 to 2, 0 is greedy. top_p, min_p: 0 to 1. top_k: 1 up, 0 for off. repetition_penalty: 0.5 to 2.
+    logprobs: tell each token's, and those of as many others as top_logprobs says.
+    max_tokens: None takes the daemon's default. deadline_ms: milliseconds from arrival. priority: whose turn is first.
+    """
+
+    model_config = ConfigDict(extra="ignore")
+
+    messages: Annotated[list[ChatMessage], Field(min_length=1, max_length=256)] = []
+    prompt: StrictStr | None = None
+    system: StrictStr | None = None
+    model: StrictStr | None = None
+    max_tokens: Tokens | None = None
+    temperature: Annotated[float, Field(ge=0, le=2)] = 0.0
+    top_p: Annotated[float, Field(gt=0, le=1)] = 1.0
+    top_k: Annotated[int, Field(strict=True, ge=0, le=100_000)] = 0
+    min_p: Annotated[float, Field(ge=0, le=1)] = 0.0
+    repetition_penalty: Annotated[float, Field(ge=0.5, le=2)] = 1.0
+    logprobs: StrictBool = False
+    top_logprobs: Annotated[int, Field(strict=True, ge=0, le=20)] = 0
+    seed: Annotated[int, Field(strict=True, ge=0, lt=2**31)] | None = None
+    stop: Annotated[list[Annotated[StrictStr, Field(min_length=1, max_length=256)]], Field(max_length=8)] = []
+    stream: StrictBool = True
+    response_format: ResponseFormat = ResponseFormat(type="text")
+    tools: Annotated[list[Tool], Field(max_length=32)] = []
+    tool_choice: ToolChoice = "auto"
+    id: Annotated[StrictStr, Field(min_length=1, max_length=256)] | None = None
+    response_topic: StrictStr | None = None
+    deadline_ms: Annotated[int, Field(strict=True, ge=1, le=10**9)] | None = None
+    priority: Priority = "normal"
+
+    @model_validator(mode="before")
+    @classmethod
+    def _one_stop_is_a_list_of_one(cls, value: Any) -> Any:
+        if isinstance(value, dict) and isinstance(value.get("stop"), str):
+            return {**value, "stop": [value["stop"]]}
+        return value
+
+    @model_validator(mode="after")
+    def _asks_something(self) -> ChatRequest:
+        if bool(self.messages) == (self.prompt is not None):
+            raise ValueError("give either prompt or messages")
+        asked = self.prompt if self.prompt is not None else self.messages[-1].turn()["content"]
+        if not asked.strip():
+            raise ValueError("the prompt is empty")
+        if isinstance(self.tool_choice, NamedTool) and not self.offered_tools():
+            raise ValueError(f"tool_choice names {self.tool_choice.function.name!r}, which is not in tools")
+        if self.tool_choice == "required" and not self.tools:
+            raise ValueError("tool_choice requires a call, but there are no tools")
+        return self
+
+    def conversation(self) -> list[dict[str, str]]:
+        """The turns, whichever way they were given, with what the model must know of its tools."""
+        turns = [turn.turn() for turn in self.messages]
+        if self.prompt is not None:
+            turns = [{"role": "user", "content": self.prompt}]
+        own = [self.system] if self.system else []
+        tools = self.offered_tools()
+        if tools and turns[0]["role"] == "system":
+            own.append(turns.pop(0)["content"])
+        if tools:
+            own.append(functions.system_text(tools))
+        return [{"role": "system", "content": "\n\n".join(own)}, *turns] if own else turns
+
+    def images(self) -> list[ImagePart]:
+        """The pictures of all turns."""
+        return [image for turn in self.messages for image in turn.images()]
+
+    def pictures(self) -> list[Picture]:
+        """The same as the engine takes them."""
+        return [image.picture() for image in self.images()]
+
+    def offered_tools(self) -> list[Tool]:
+        """The functions that may be called."""
+        return functions.offered(self.tools, self.tool_choice)
+
+    def guidance(self) -> tuple[dict[str, Any], bool] | None:
+        """The JSON schema of the answer, and whether free text would do as well; None where only that is asked."""
+        if tools := self.offered_tools():
+            return functions.schema(tools), self.tool_choice == "auto"
+        schema = self.response_format.schema_of_answer()
+        return None if schema is None else (schema, False)
+
+
+PROPERTIES = {"prompt": str, "system": str, "id": str, "model": str, "max_tokens": int}
+OF_PICTURE = {"detail": str, "max_crops": int}
+"""What user properties say of a request whose payload is a picture."""
+
+
+def picture_fields(payload: bytes, media_type: str, properties: Mapping[str, str]) -> dict[str, Any]:
+    """A picture and the user properties beside it as fields; BadRequest where no prompt is among them."""
+    known = dict(_read_properties(properties))
+    prompt = known.pop("prompt", None)
+    if prompt is None:
+        raise BadRequest("a picture's prompt is missing: send it as the user property `edge-prompt`", "prompt")
+    image = {"url": data_uri(media_type, payload), **{name: known.pop(name) for name in OF_PICTURE if name in known}}
+    content = [{"type": "image_url", "image_url": image}, {"type": "text", "text": prompt}]
+    return {"messages": [{"role": "user", "content": content}], **known}
+
+
+def _read_properties(properties: Mapping[str, str]) -> Iterator[tuple[str, Any]]:
+    kinds = PROPERTIES | OF_PICTURE
+    for name, value in properties.items():
+        if name in kinds:
+            yield name, int(value) if kinds[name] is int and value.isdecimal() and len(value) < 10 else value
+
+
+def parse_fields(payload: bytes, is_plain_text: bool, says_json: bool) -> tuple[dict[str, Any], tuple[str, ...]]:
+    """The payload as fields, with a warning for each that is not known. A text that is no JSON object is a prompt.
+
+    Raises BadRequest where it is not UTF-8, not the JSON that it says it is, or nests too deep.
+    """
+    try:
+        text = payload.decode()
+    except UnicodeDecodeError as error:
+        raise BadRequest(f"the payload is not UTF-8 (byte {error.start})") from error
+    if is_plain_text or not text.lstrip().startswith("{"):
+        if says_json:
+            raise BadRequest("the payload is not a JSON object, though its content type says JSON")
+        return {"prompt": text}, ()
+    fields = _object(text)
+    unknown = sorted(set(fields) - set(ChatRequest.model_fields))
+    return fields, tuple(f"the field {name[:64]!r} is not known and was ignored" for name in unknown[:16])
+
+
+def _object(text: str) -> dict[str, Any]:
+    if _depth(text.encode()) > DEPTH_MAX:
+        raise BadRequest(f"the payload nests deeper than {DEPTH_MAX} levels")
+    try:
+        value = json.loads(text, parse_constant=_refuse_constant)
+    except ValueError as error:
+        raise BadRequest(f"the payload begins like JSON but is not: {error}") from error
+    if not isinstance(value, dict):
+        raise BadRequest("the payload is JSON, but not an object")
+    if not _is_text(value):
+        raise BadRequest("the payload has half a surrogate pair in a string, which is no character")
+    return value
+
+
+def _is_text(value: dict[str, Any]) -> bool:
+    """Whether every string in it can be written as UTF-8; JSON's escapes can spell what is no text."""
+    try:
+        json.dumps(value, ensure_ascii=False).encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def _refuse_constant(name: str) -> None:
+    raise ValueError(f"{name} is not JSON")
+
+
+NO_BRACKETS = bytes(set(range(256)) - set(b"[]{}"))
+
+
+def _depth(text: bytes) -> int:
+    """How deep brackets nest, those in strings counted too: an upper bound that costs one pass and no recursion."""
+    depth = deepest = 0
+    for character in text.translate(None, NO_BRACKETS):
+        depth += 1 if character in b"[{" else -1
+        deepest = max(deepest, depth)
+    return deepest
+
+
+def validated(fields: dict[str, Any]) -> ChatRequest:
+    """The fields as a request; BadRequest naming the first that is wrong."""
+    try:
+        return ChatRequest.model_validate(fields)
+    except ValidationError as error:
+        fault = first_fault(error)
+    raise fault  # out here, so that it does not refer to pydantic's error, whose cycles Python cannot collect
+
+
+def first_fault(error: ValidationError) -> BadRequest:
+    """The first thing that pydantic found wrong, by its field's name."""
+    first = error.errors(include_url=False, include_input=False)[0]
+    param = ".".join(str(part) for part in first["loc"])
+    reason = first["msg"].removeprefix("Value error, ")
+    return BadRequest(f"{param}: {reason}" if param else reason, param or None)
