@@ -28,6 +28,8 @@ MANIFEST_BYTES_MAX = 4 << 20
 Progress = Callable[[str, int], None]
 """Called with a file's name and the bytes of it just checked."""
 
+Provider = Literal["cpu", "cuda"]
+"""An execution provider that a bundle is made for."""
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 Count = Annotated[int, Field(ge=0)]
 Positive = Annotated[int, Field(gt=0)]
@@ -110,7 +112,7 @@ class Manifest(_Part):
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
     version: str
     family: str
-    provider: Literal["cpu", "cuda"]
+    provider: Provider
     capabilities: list[Literal["text", "vision", "json_schema"]]
     quantization: Quantization
     context_length: Positive

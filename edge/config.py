@@ -28,7 +28,7 @@ from pydantic_settings import (
     SettingsConfigDict,
 )
 
-from edge.engine import EngineKind, Options, Provider
+from edge.bundle import Provider
 from edge.errors import ConfigError
 from edge.wire.topics import LEVEL, RESPONSE_TOPICS, Topics
 
@@ -66,18 +66,21 @@ def _cache_folder() -> Path:
     return Path(given or Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "edge-slm")
 
 
+EngineKind = Literal["auto", "batched", "genai"]
+
+
 class Engine(_Section):
     """`[engine]`: which model answers, and on what."""
 
     bundle: Path = Field(default=Path("/srv/edge-slm/bundle"), description="folder of the bundle")
-    provider: Provider = Field(default=Options.provider, description="execution provider")
+    provider: Provider = Field(default="cpu", description="execution provider")
     kind: EngineKind = Field(
-        default=Options.kind,
+        default="auto",
         description="our own batched engine, onnxruntime-genai's, or whichever suits bundle and provider;"
         " EDGE_ENGINE=genai says it for short",
     )
-    threads: int = Field(default=Options.threads, ge=0, le=256, description="threads of the engine; 0 takes every core")
-    rows: int = Field(default=Options.rows, ge=1, le=64, description="answers that the batched engine works on at once")
+    threads: int = Field(default=0, ge=0, le=256, description="threads of the engine; 0 takes every core")
+    rows: int = Field(default=8, ge=1, le=64, description="answers that the batched engine works on at once")
     kv_bytes: int | None = Field(
         default=None, ge=1, description="memory for keys and values of all answers; half of what is free by default"
     )
@@ -100,10 +103,10 @@ class Engine(_Section):
         description="keep weights there as this processor wants them, thrice the bundle's size; not on an SD card"
         " by default",
     )
-    drafts: bool = Field(default=Options.drafts, description="guess ahead where an answer repeats what was said before")
+    drafts: bool = Field(default=True, description="guess ahead where an answer repeats what was said before")
     verify_hashes: bool = Field(default=True, description="check every file's hash at start, not its size alone")
     prefill_slice_tokens: int = Field(
-        default=Options.prefill_slice_tokens,
+        default=128,
         ge=16,
         le=8192,
         description="tokens of a prompt that are read at a time; fewer where answers wait",

@@ -22,7 +22,7 @@ from edge.bundle import Manifest
 from edge.config import load_settings
 from edge.engine import Finished, Job
 from edge.errors import BrokerError, EdgeError, EngineFailed, Fault
-from edge.wire.messages import Message
+from edge.wire.message import Message
 
 T = TypeVar("T")
 Ts = TypeVarTuple("Ts")

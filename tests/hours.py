@@ -13,7 +13,7 @@ from edge.config import Limits, Settings
 from edge.service.daemon import Daemon
 from edge.service.journal_file import JournalFile
 from edge.testing import MemoryTransport, ScriptedEngine, SimulatedLoop, scripted_manifest
-from edge.wire.messages import Message
+from edge.wire.message import Message
 
 CUTS_PER_HOUR = 12
 AWAY_SECONDS = 60.0

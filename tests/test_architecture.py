@@ -25,7 +25,31 @@ ONE_FILE = {  # the broker is a folder: the codec's packets are its vocabulary; 
     "optimum": ("export/trace.py", "export/vision_trace.py"),
     "PIL": "edge/engine/pictures/crops.py",
 }
-FUNCTION_LINES_MAX = 60
+NEIGHBOURS = {  # a room of edge/, and those that it may import; a room is a package or a file beside them
+    "errors": set(),
+    "bundle": {"errors"},
+    "wire": {"errors"},
+    "board": {"errors"},
+    "config": {"errors", "bundle", "wire"},
+    "engine": {"errors", "bundle", "wire", "board"},
+    "mqtt": {"errors", "wire", "config"},
+    "service": {"errors", "bundle", "wire", "board", "config", "engine"},
+    "commands": {"errors", "bundle", "wire", "board", "config", "engine", "mqtt", "service"},
+    "testing": {"errors", "bundle", "wire", "config", "engine", "commands"},
+    "__main__": {"errors", "commands"},
+}
+FLOORS_MAX = 8
+OF_EDGE = {  # what the export knows of the daemon: the contract, the engine to measure with, what both must do alike
+    "edge.errors",
+    "edge.bundle",
+    "edge.config",
+    "edge.engine",
+    "edge.service.worker",
+    "edge.wire.pictures",
+    "edge.board.disk",
+    "edge.board.host",
+}
+FUNCTION_LINES_MAX, FUNCTION_LINES_P90, FUNCTION_LINES_MEDIAN, FILE_LINES_MAX = 50, 16, 6, 350
 
 
 def imported(path: Path) -> set[str]:
@@ -53,18 +77,49 @@ def test_a_third_party_client_lives_in_one_file(library):
     assert all(user.startswith(ONE_FILE[library]) for user in users)
 
 
+def room(name: str) -> str | None:
+    """The room of edge/ that a module belongs to; None for a module elsewhere and for edge itself."""
+    parts = name.split(".")
+    return parts[1] if parts[0] == "edge" and len(parts) > 1 and parts[1] in NEIGHBOURS else None
+
+
+def drawn() -> dict[str, set[str]]:
+    """Each room of edge/ with the rooms that it imports."""
+    rooms: dict[str, set[str]] = {}
+    for path in (ROOT / "edge").rglob("*.py"):
+        if (own := room(module(path))) is not None:
+            rooms.setdefault(own, set()).update({room(name) for name in imported(path)} - {None, own})
+    return rooms
+
+
+def test_each_room_imports_its_allowed_neighbours_alone():
+    """The table above is the house; a file beside the rooms that is not in it would be a room of its own."""
+    there = {path.relative_to(ROOT / "edge").with_suffix("").parts[0] for path in (ROOT / "edge").rglob("*.py")}
+    assert there - {"__init__"} == set(NEIGHBOURS)
+    for own, others in drawn().items():
+        assert others <= NEIGHBOURS[own], own
+
+
+def test_the_house_has_few_floors():
+    """A room lies above all that it imports; the command line is at the top."""
+    rooms, floors = drawn(), 0
+    while rooms:
+        lowest = {name for name, others in rooms.items() if not others & set(rooms)}
+        assert lowest, f"a circle among {sorted(rooms)}"
+        rooms = {name: others for name, others in rooms.items() if name not in lowest}
+        floors += 1
+    assert floors <= FLOORS_MAX
+
+
 def test_edge_does_not_know_export_and_export_knows_little_of_edge():
-    """The bundle is the whole contract between the two programs, the chat template and stand-ins aside."""
+    """The bundle is the contract between the two programs; what else the export takes is named above."""
     for path in SOURCES:
-        tops = {name.split(".")[0] for name in imported(path)}
+        names = imported(path)
         if path.relative_to(ROOT).parts[0] == "edge":
-            assert not tops & {"export", "deploy", "torch", "optimum", "transformers"}, path
-
-
-def test_the_service_knows_neither_its_transport_nor_its_engine():
-    """It owns the protocols; the wiring is in edge/commands/serve.py."""
-    for path in (ROOT / "edge/service").glob("*.py"):
-        assert not imported(path) & {"edge.mqtt.transport", "edge.service.worker", "edge.engine.genai.engine"}, path
+            assert not {name.split(".")[0] for name in names} & {"export", "deploy", "torch", "optimum", "transformers"}
+        else:
+            strange = {name for name in names if name.startswith("edge.") and not name.startswith(tuple(OF_EDGE))}
+            assert strange == set(), path
 
 
 def test_no_import_circle():
@@ -86,12 +141,24 @@ def test_no_patching_library():
 
 
 def test_functions_fit_in_a_glance():
-    """None is longer than a screen; the median is a handful of lines."""
+    """None is longer than a screen, the median is a handful of lines, and no file is a long read."""
     lengths = []
     for path in SOURCES:
-        for node in ast.walk(ast.parse(path.read_text())):
+        text = path.read_text()
+        assert text.count("\n") <= FILE_LINES_MAX, path
+        for node in ast.walk(ast.parse(text)):
             if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
                 length = (node.end_lineno or node.lineno) - node.lineno + 1
                 assert length <= FUNCTION_LINES_MAX, f"{path}:{node.name}"
                 lengths.append(length)
-    assert sorted(lengths)[len(lengths) // 2] <= 10
+    lengths.sort()
+    assert lengths[len(lengths) // 2] <= FUNCTION_LINES_MEDIAN
+    assert lengths[int(len(lengths) * 0.9)] <= FUNCTION_LINES_P90
+
+
+def test_every_package_says_where_to_start():
+    """Its docstring names the file to begin with."""
+    for path in SOURCES:
+        if path.name == "__init__.py" and path.parent.parent.is_relative_to(ROOT / "edge"):
+            text = " ".join((ast.get_docstring(ast.parse(path.read_text())) or "").split())
+            assert "Start reading in" in text, path

@@ -10,8 +10,10 @@ from pathlib import Path
 import pytest
 
 from edge.config import describe
-from edge.wire.messages import WIRE_VERSION, Message, Outcome, parse_request, reply
-from edge.wire.payload import ChatRequest
+from edge.wire.chat import ChatRequest
+from edge.wire.message import WIRE_VERSION, Message
+from edge.wire.reply import Outcome, terminal
+from edge.wire.request import parse_request
 from edge.wire.topics import Topics
 from tests.conftest import EDGE, ROOT
 
@@ -45,7 +47,7 @@ def test_the_wire_page_has_every_field_and_its_examples_hold():
     request, answer = (json.loads(block) for block in re.findall(r"```json\n(.*?)```", text, re.DOTALL))
     asked = parse_request(Message("edge/pi/request", json.dumps(request).encode()), Topics("pi"), 65536)
     assert asked.warnings == ()
-    real = json.loads(reply(asked.address, Outcome(200, "stop")).payload)
+    real = json.loads(terminal(asked.address, Outcome(200, "stop")).payload)
     assert real.keys() == answer.keys()
     assert real["timings"].keys() == answer["timings"].keys()
 

@@ -1,8 +1,19 @@
 """The engine's side of the wall: what runs in the child process that holds the model.
 
-`python -m edge.engine` reads jobs from standard input and writes events to standard output, a JSON object a
-line; `edge/worker.py` is the other end. A child of its own, because onnxruntime-genai holds the interpreter's
-lock through a whole prefill, and because a model that crashes must not take the daemon with it.
+Jobs come in, events go out: as Python objects here, as a JSON object a line where `python -m edge.engine` reads
+standard input and writes standard output; `edge/service/worker.py` is the other end. A child of its own, because
+onnxruntime-genai holds the interpreter's lock through a whole prefill, and because a model that crashes must not take
+the daemon with it. Start reading in this file, then `batch/engine.py`.
+
+    __main__.py  the process: jobs in, events out
+    opening.py   which engine runs a bundle
+    budget.py    how much memory it may take
+    batch/       our own engine: several answers grow together
+    genai/       onnxruntime-genai's, for what ours does not run on; the tokenizer of both
+    graph/       the bundle's graph, run by onnxruntime
+    cache/       keys and values of texts
+    text/        chat template, sampling, grammars, stop strings
+    pictures/    crops and the tower
 """
 
 from __future__ import annotations
@@ -11,18 +22,19 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 
+from edge.bundle import Provider
 from edge.errors import Fault
+from edge.wire.pictures import Picture
 
-EngineKind = Literal["auto", "batched", "genai"]
-Provider = Literal["cpu", "cuda"]
+Kind = Literal["auto", "batched", "genai"]
 
 
 @dataclass(frozen=True)
 class Options:
-    """How to run a bundle; the fields are `[engine]`'s settings of the same names."""
+    """How to run a bundle; the fields are `[engine]`'s settings of the same names, with the same defaults."""
 
     provider: Provider = "cpu"
-    kind: EngineKind = "auto"
+    kind: Kind = "auto"
     threads: int = 0
     prefill_slice_tokens: int = 128
     rows: int = 8
@@ -32,18 +44,6 @@ class Options:
     prefix_disk_bytes: int | None = None
     packs: bool | None = None
     drafts: bool = True
-
-
-@dataclass(frozen=True)
-class Picture:
-    """A picture of a job. place: the text that stands for it in a message. data: a JPEG, PNG or WebP in base64.
-
-    crops_max: how many crops it may be cut into at most.
-    """
-
-    place: str
-    data: str
-    crops_max: int
 
 
 @dataclass(frozen=True)

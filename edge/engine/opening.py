@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from edge.bundle import read_manifest
-from edge.engine import EngineKind, Options, TextEngine
+from edge.engine import Kind, Options, TextEngine
 from edge.errors import ConfigError
 
 
@@ -23,5 +23,5 @@ def open_engine(bundle: Path, options: Options) -> TextEngine:
     return BatchedEngine(bundle, options)
 
 
-def _best(bundle: Path, provider: str) -> EngineKind:
+def _best(bundle: Path, provider: str) -> Kind:
     return "batched" if provider == read_manifest(bundle).provider == "cpu" else "genai"

@@ -13,7 +13,7 @@ from edge.config import Broker
 from edge.errors import BrokerError
 from edge.mqtt.transport import MqttTransport
 from edge.wire.chunks import CHUNK_BYTES, chunks
-from edge.wire.messages import JSON, Message, dumps
+from edge.wire.message import JSON, Message, dumps
 from edge.wire.topics import Topics
 
 CONNECT_SECONDS = 10.0

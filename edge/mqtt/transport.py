@@ -20,7 +20,7 @@ from paho.mqtt.reasoncodes import ReasonCode
 
 from edge.config import Broker
 from edge.errors import BrokerError, ConfigError
-from edge.wire.messages import Message
+from edge.wire.message import Message
 
 log = logging.getLogger(__name__)
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from edge.bundle import Manifest
@@ -13,13 +12,15 @@ from edge.service import journal_file
 from edge.service.answering import ATTEMPTS_MAX
 from edge.service.clock import now
 from edge.service.journal import Journal
-from edge.service.journal_file import Entry, JournalError, JournalFile, Known, Moment
+from edge.service.journal_file import Entry, JournalError, Known, Moment
 from edge.service.picture_files import read_picture
-from edge.service.queue import Queue, Waiting
+from edge.service.queue import Queue
+from edge.service.repeats import Repeats, names_of
 from edge.service.replies import Replies
-from edge.wire import messages
-from edge.wire.messages import Message, Request
+from edge.service.waiting import Waiting
+from edge.wire.message import Message
 from edge.wire.pictures import tokens_at_most
+from edge.wire.request import Request, parse_request
 from edge.wire.topics import Topics
 
 log = logging.getLogger(__name__)
@@ -29,29 +30,31 @@ class Admission:
     """From a request to a place in the queue."""
 
     def __init__(
-        self, settings: Settings, manifest: Manifest, topics: Topics, queue: Queue, journal: Journal, replies: Replies
+        self,
+        settings: Settings,
+        manifest: Manifest,
+        topics: Topics,
+        queue: Queue,
+        journal: Journal,
+        replies: Replies,
+        repeats: Repeats,
     ) -> None:
         self._limits, self._manifest, self._topics = settings.limits, manifest, topics
         self._with_pictures = settings.limits.picture_bytes if manifest.pictures else 0
-        self._queue, self._journal, self._replies = queue, journal, replies
+        self._queue, self._journal, self._replies, self._repeats = queue, journal, replies, repeats
         self.is_ready = False
 
     def admit(self, message: Message, request: Request, known: Known | None) -> None:
         """Into the queue and the journal; a repeat gets the answer that there is. Raises Fault where it may not."""
-        digest = message.digest()
-        namesake = self._queue.namesake(request)
-        if known and known.digest == digest and (message.duplicate or not is_worth_another_try(known)):
-            return self._repeat(request, known)
-        if namesake and namesake.digest == digest:
-            return log.info("request %s came again while it is open", request.address.id)
+        if self._repeats.has(message, request, known):
+            return
         self._check(request)
         self._queue.check(request)
-        waiting = Waiting(self._journal.file.next_number(), request, now(), digest)
+        waiting = Waiting(self._journal.file.next_number(), request, now(), message.digest())
         self._queue.put(waiting)
         self._journal.write(
             journal_file.accept(_entry(message, waiting)), lambda error: self._written(message, waiting, error)
         )
-        return None
 
     def restore(self, entry: Entry) -> None:
         """A request that an earlier daemon accepted: once more into the queue, or ended where that makes no sense."""
@@ -81,7 +84,7 @@ class Admission:
 
     def parse(self, message: Message) -> Request:
         """A message as a request, within this board's limits; raises Fault."""
-        return messages.parse_request(message, self._topics, self._limits.payload_bytes, self._with_pictures)
+        return parse_request(message, self._topics, self._limits.payload_bytes, self._with_pictures)
 
     def _check(self, request: Request) -> None:
         wanted, served = request.chat.model, self._manifest.name
@@ -109,11 +112,6 @@ class Admission:
                 folder, most = self._limits.picture_folder, self._limits.picture_bytes
                 image.fill(read_picture(folder, image.file_name, most))
 
-    def _repeat(self, request: Request, known: Known) -> None:
-        log.info("request %s came again; it is not answered twice", request.address.id)
-        if known.reply is not None:
-            self._replies.again(known.number, known.reply)
-
     def _written(self, message: Message, waiting: Waiting, error: JournalError | None) -> None:
         """It is on disk: tell the asker where it waits. It is not: take it back, since a power cut would lose it."""
         if error is None:
@@ -128,29 +126,5 @@ class Admission:
 
 def _entry(message: Message, waiting: Waiting) -> Entry:
     address = waiting.request.address
-    names = tuple(sorted((address.asker, name) for _, name in address.names)) if is_named(waiting.request) else ()
+    names = tuple(names_of(waiting.request))
     return Entry(waiting.number, address.id, waiting.digest, message, Moment.now(), names, message.packet_identifier)
-
-
-def is_worth_another_try(known: Known) -> bool:
-    """Whether a request ended otherwise than with an answer, and its asker may want to ask again."""
-    return known.reply is not None and messages.code_of(known.reply) != 200
-
-
-def is_named(request: Request) -> bool:
-    """Whether its asker can repeat it under its name, which one that we made up is not."""
-    return bool(request.chat.id or request.address.correlation_data)
-
-
-def repeats(file: JournalFile, batch: Sequence[tuple[Message, object]]) -> Iterator[Known | None]:
-    """What the journal knows of each request of a batch: by its names, or by its packet where it was sent again."""
-    for message, request in batch:
-        if not isinstance(request, Request):
-            yield None
-            continue
-        address = request.address
-        names = [(address.asker, name) for _, name in address.names] if is_named(request) else []
-        known = file.find(names)
-        if known is None and message.duplicate:
-            known = file.find_delivery(message.packet_identifier, message.digest())
-        yield known

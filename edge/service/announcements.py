@@ -14,8 +14,7 @@ from edge.bundle import Manifest
 from edge.config import Settings
 from edge.service.clock import now
 from edge.service.protocols import Transport
-from edge.wire import messages
-from edge.wire.messages import Message
+from edge.wire.message import JSON, WIRE_VERSION, Message, dumps, retained
 from edge.wire.topics import Topics
 
 log = logging.getLogger(__name__)
@@ -56,7 +55,7 @@ class Announcements:
             taken = sample(self._sources, self._settings.telemetry.root)
             late = max(0.0, now() - due)
             body = {"time": round(time.time(), 3), "late_seconds": round(late, 4), **taken.body()}
-            self._transport.publish(Message(self._topics.telemetry, messages.dumps(body), content_type=messages.JSON))
+            self._transport.publish(Message(self._topics.telemetry, dumps(body), content_type=JSON))
             due = max(due + period, now())
             await asyncio.sleep(due - now())
 
@@ -64,7 +63,7 @@ class Announcements:
         manifest, limits = self._manifest, self._settings.limits
         body: dict[str, Any] = {
             "version": __version__,
-            "wire_version": messages.WIRE_VERSION,
+            "wire_version": WIRE_VERSION,
             "model": manifest.name,
             "model_version": manifest.version,
             "family": manifest.family,
@@ -78,9 +77,9 @@ class Announcements:
         }
         if manifest.pictures:
             body |= {"picture_bytes": limits.picture_bytes, "crops_max": manifest.pictures.crops_max}
-        return messages.retained(self._topics.info, body)
+        return retained(self._topics.info, body)
 
 
 def status_message(topics: Topics, state: str) -> Message:
     """The retained status; with `offline` it is the Will."""
-    return messages.retained(topics.status, {"state": state, "version": __version__})
+    return retained(topics.status, {"state": state, "version": __version__})

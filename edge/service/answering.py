@@ -16,8 +16,9 @@ from edge.service.clock import now
 from edge.service.inference import Inference
 from edge.service.journal import Journal
 from edge.service.protocols import Engine
-from edge.service.queue import Queue, Waiting
+from edge.service.queue import Queue
 from edge.service.replies import Replies
+from edge.service.waiting import Waiting
 
 log = logging.getLogger(__name__)
 

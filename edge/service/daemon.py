@@ -14,7 +14,7 @@ from edge.board.systemd import Notifier
 from edge.bundle import Manifest
 from edge.config import Settings
 from edge.errors import BadRequest, BrokerError, Cancelled, Fault
-from edge.service.admission import Admission, repeats
+from edge.service.admission import Admission
 from edge.service.announcements import Announcements, status_message
 from edge.service.answering import Answering
 from edge.service.clock import now
@@ -22,14 +22,16 @@ from edge.service.inference import Inference
 from edge.service.journal import Journal
 from edge.service.journal_file import JournalFile, Known
 from edge.service.outbox import Answer, Outbox
-from edge.service.pace import Pace
 from edge.service.protocols import Engine, Transport
 from edge.service.queue import Queue, stopping
+from edge.service.repeats import Repeats
 from edge.service.replies import Replies
+from edge.service.speed import Speed
 from edge.service.uploads import Uploads
-from edge.wire import messages
 from edge.wire.chunks import Chunk, parse_chunk
-from edge.wire.messages import Cancel, Message, Request
+from edge.wire.message import Message
+from edge.wire.reply import refusal
+from edge.wire.request import Cancel, Request, parse_cancel
 
 log = logging.getLogger(__name__)
 
@@ -56,15 +58,18 @@ class Daemon:
         self._settings, self._manifest = settings, manifest
         self._transport, self._engine = transport, engine
         self._topics = settings.topics
-        pace = Pace()
-        self._queue = Queue(settings.limits, pace)
+        speed = Speed()
+        self._queue = Queue(settings.limits, speed)
         inference = Inference(
-            lambda: len(self._queue), lambda: len(self._queue.running), lambda: self._outbox.expired, engine
+            lambda: len(self._queue), lambda: len(self._queue.running), lambda: self._outbox.expired, engine, speed
         )
         self._journal = Journal(journal_file)
         self._outbox = Outbox(transport, self._journal)
-        self._replies = Replies(transport, self._topics, inference, pace, self._journal, self._outbox)
-        self._admission = Admission(settings, manifest, self._topics, self._queue, self._journal, self._replies)
+        self._replies = Replies(transport, self._topics, inference, speed, self._journal, self._outbox)
+        self._repeats = Repeats(self._journal, self._queue, self._replies)
+        self._admission = Admission(
+            settings, manifest, self._topics, self._queue, self._journal, self._replies, self._repeats
+        )
         self._announcements = Announcements(
             settings, manifest, transport, self._topics, [*sources, inference], lambda: engine.rows
         )
@@ -129,7 +134,7 @@ class Daemon:
         self._announcements.tell("stopping")
         self._uploads.close()
         for waiting in self._queue.close():
-            self._replies.end(waiting, messages.refusal(stopping()))
+            self._replies.end(waiting, refusal(stopping()))
         await self._let_running_end()
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(self._last_answers_out(), OUTBOX_SECONDS)
@@ -174,7 +179,7 @@ class Daemon:
     async def _take(self, batch: list[Message]) -> None:
         """Messages in their order; whatever is wrong with one is its sender's to know and never ours to fall over."""
         understood = [each for message in batch if (each := self._completed(message, self._understood(message)))]
-        known = await self._journal.read(lambda file: list(repeats(file, understood)))
+        known = await self._repeats.known(understood)
         for (message, what), before in zip(understood, known, strict=True):
             if isinstance(what, Fault):  # not raised, since its traceback and this batch would keep each other
                 self._replies.refuse(message, what)
@@ -209,7 +214,7 @@ class Daemon:
                 return self._admission.parse(message)
             if kind == "chunk":
                 return parse_chunk(message, self._topics, self._admission.bytes_max)
-            return messages.parse_cancel(message, self._topics) if kind == "cancel" else None
+            return parse_cancel(message, self._topics) if kind == "cancel" else None
         except Fault as fault:
             return fault.bare()
         except Exception:  # a message must never end the daemon, and one that was not foreseen least of all
@@ -224,7 +229,7 @@ class Daemon:
             self._answering.interrupt(found, fault)
         else:
             self._queue.remove(found)
-            self._replies.end(found, messages.refusal(fault))
+            self._replies.end(found, refusal(fault))
 
     # --- signs of life ---
 

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections import Counter, deque
+from collections import Counter
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
-from edge.wire.messages import Outcome
-
-RECENT = 16
-"""Answers that the speeds are taken over."""
+from edge.service.speed import Speed
+from edge.wire.reply import Outcome
 
 
 class Engine(Protocol):
@@ -39,30 +37,25 @@ class Inference:
         running: Callable[[], int],
         expired: Callable[[], int],
         engine: Engine,
+        speed: Speed,
     ) -> None:
         """expired: how many answers nobody took before they were worth nothing."""
         self._queue_length, self._running, self._expired, self._engine = queue_length, running, expired, engine
         self._codes: Counter[str] = Counter()
-        self._recent: deque[Outcome] = deque(maxlen=RECENT)
+        self._speed = speed
         self.restarts = self.recycled = 0
 
     def count(self, outcome: Outcome) -> None:
         """Take note of a request that has ended."""
         self._codes[str(outcome.code)] += 1
-        if outcome.usage.completion_tokens > 1:
-            self._recent.append(outcome)
 
     def read(self, _root: Path) -> Mapping[str, Any]:
         """Requests by code, how many wait and run, and rates in tokens a second (None before the first answer)."""
-        prompt = sum(each.usage.prompt_tokens for each in self._recent)
-        made = sum(each.usage.completion_tokens for each in self._recent)
-        prefill = sum(each.timings.prefill_seconds for each in self._recent)
-        decode = sum(each.timings.decode_seconds for each in self._recent)
         return {
             "requests": dict(self._codes),
             "queue_length": self._queue_length(),
-            "prefill_tokens_per_second": round(prompt / prefill, 2) if prefill else None,
-            "decode_tokens_per_second": round(made / decode, 2) if decode else None,
+            "prefill_tokens_per_second": self._speed.prefill_tokens_per_second,
+            "decode_tokens_per_second": self._speed.decode_tokens_per_second,
             "running": self._running(),
             "answers_expired": self._expired(),
             "engine_memory_bytes": self._engine.memory_bytes(),

@@ -16,7 +16,7 @@ from pathlib import Path
 from pydantic import TypeAdapter
 
 from edge.errors import ConfigError, EdgeError
-from edge.wire.messages import Message
+from edge.wire.message import Message
 
 log = logging.getLogger(__name__)
 

@@ -12,8 +12,8 @@ from dataclasses import dataclass, replace
 from edge.service import journal_file
 from edge.service.journal import Journal
 from edge.service.protocols import Transport
-from edge.wire import messages
-from edge.wire.messages import Message
+from edge.wire.message import Message
+from edge.wire.reply import fitted
 
 log = logging.getLogger(__name__)
 
@@ -60,7 +60,7 @@ class Outbox:
             log.warning("an answer expired before the broker could take it")
             return self._journal.write(journal_file.deliver(answer.number))
         self._in_flight += 1
-        fitting = messages.fitted(answer.message, self._transport.maximum_packet_size)
+        fitting = fitted(answer.message, self._transport.maximum_packet_size)
         message = replace(fitting, message_expiry_interval=left)
         return self._transport.publish(message, lambda _heard: self._acknowledged(answer))
 

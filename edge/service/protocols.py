@@ -8,7 +8,7 @@ from typing import Protocol
 
 from edge.engine import Finished, Job
 from edge.errors import BrokerError
-from edge.wire.messages import Message
+from edge.wire.message import Message
 
 Acknowledged = Callable[[bool], None]
 """Called in the event loop when the broker has a QoS 1 message; False where it says that nobody subscribes to it."""

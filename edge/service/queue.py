@@ -4,17 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-import math
-from dataclasses import dataclass, field, replace
 
 from edge.config import Limits
-from edge.engine import Finished
-from edge.errors import Conflict, Fault, TooMany, Unavailable
+from edge.errors import TooMany, Unavailable
 from edge.service.clock import now
 from edge.service.fair_order import Turns
-from edge.service.pace import Pace
-from edge.wire import messages, tools
-from edge.wire.messages import Outcome, Request, Timings, Usage
+from edge.service.speed import Speed
+from edge.service.waiting import Waiting
+from edge.wire.request import Request
 
 Name = tuple[str | None, bytes]
 """A client, and what it calls a request."""
@@ -26,73 +23,6 @@ def stopping() -> Unavailable:
     return Unavailable("the daemon is stopping", retry_after=30)
 
 
-@dataclass
-class Waiting:
-    """A request from its arrival to its terminal message.
-
-    number: the journal's. arrived: on the monotonic clock. digest: of its message. attempts: how often it was begun.
-    is_written: whether it is on disk, before which it is not begun. probed: when the broker was last asked whether
-    somebody listens.
-    """
-
-    number: int
-    request: Request
-    arrived: float
-    digest: bytes = b""
-    attempts: int = 0
-    is_written: bool = False
-    text: list[str] = field(default_factory=list)
-    index: int = 0
-    started: float | None = None
-    first_token: float | None = None
-    probed: float = -math.inf
-    ended_by: Fault | None = None
-
-    @property
-    def deadline(self) -> float | None:
-        """On the monotonic clock."""
-        seconds = self.request.deadline_seconds
-        return None if seconds is None else self.arrived + seconds
-
-    def restart(self) -> None:
-        """Forget what there was of an answer."""
-        self.text, self.index, self.started, self.first_token = [], 0, None, None
-
-    def outcome(self, finished: Finished) -> Outcome:
-        """How an answer that the engine ended is told: complete, or cut short by a cancel or a deadline."""
-        ended_by = self.ended_by if finished.finish_reason == "cancelled" else None
-        outcome = self._answered(finished.finish_reason) if ended_by is None else messages.refusal(ended_by)
-        return replace(
-            outcome,
-            text="".join(self.text),
-            usage=Usage(
-                finished.prompt_tokens,
-                finished.completion_tokens,
-                finished.cached_tokens,
-                tuple(finished.picture_tokens),
-            ),
-            logprobs=finished.logprobs,
-            timings=self._timings(finished),
-            index=self.index,
-            warnings=self.request.warnings,
-        )
-
-    def _answered(self, finish_reason: str) -> Outcome:
-        """An answer in words, or the call of a function where its text is one."""
-        is_offered = bool(self.request.chat.offered_tools())
-        calls = tools.called("".join(self.text), f"call-{self.number}") if is_offered else None
-        return Outcome(200, "tool_calls", tool_calls=calls) if calls else Outcome(200, finish_reason)
-
-    def failure(self, fault: Fault) -> Outcome:
-        """How an answer that a fault broke off is told, with what there is of it."""
-        return replace(messages.refusal(fault), text="".join(self.text), index=self.index)
-
-    def _timings(self, finished: Finished) -> Timings:
-        started = self.started or self.arrived
-        first = None if self.first_token is None else self.first_token - self.arrived
-        return Timings(started - self.arrived, finished.prefill_seconds, finished.decode_seconds, first)
-
-
 class Queue:
     """A bounded queue and the requests that run.
 
@@ -100,8 +30,8 @@ class Queue:
     so that it takes no other with it.
     """
 
-    def __init__(self, limits: Limits, pace: Pace) -> None:
-        self._limits, self._pace = limits, pace
+    def __init__(self, limits: Limits, speed: Speed) -> None:
+        self._limits, self._speed = limits, speed
         self._waiting: Turns[Waiting] = Turns(len(URGENCY))
         self._by_name: dict[Name, Waiting] = {}
         self._is_closed = False
@@ -117,12 +47,10 @@ class Queue:
         """Raise the Fault that says why a request may not wait here.
 
         Unavailable: the queue is full or closed, or its deadline would pass before it is answered. TooMany: its
-        client has enough waiting. Conflict: its name is taken.
+        client has enough waiting.
         """
         if self._is_closed:
             raise stopping()
-        if self.namesake(request):
-            raise Conflict(f"a request with the id {request.address.id!r} is already waiting or running", "id")
         own = self._waiting.of(request.address.asker)
         if own >= self._limits.queue_per_client:
             raise TooMany(f"{own} requests of this client wait already", retry_after=self._retry_after())
@@ -142,10 +70,10 @@ class Queue:
 
     def _retry_after(self) -> int:
         """Seconds until the next has its turn, as far as that is known."""
-        return max(1, round(self._left_of_running())) if self._pace.seconds_per_token else 10
+        return max(1, round(self._left_of_running())) if self._speed.seconds_per_token else 10
 
     def _seconds(self, request: Request) -> float:
-        return self._pace.seconds(request, self._limits.max_tokens)
+        return self._speed.seconds(request, self._limits.max_tokens)
 
     def _left(self, running: Waiting) -> float:
         started = now() if running.started is None else running.started

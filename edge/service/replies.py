@@ -15,11 +15,12 @@ from edge.service.inference import Inference
 from edge.service.journal import Done, Journal
 from edge.service.journal_file import JournalError
 from edge.service.outbox import Answer, Outbox
-from edge.service.pace import Pace
 from edge.service.protocols import Transport
-from edge.service.queue import Waiting
-from edge.wire import messages
-from edge.wire.messages import Message, Outcome, Request
+from edge.service.speed import Speed
+from edge.service.waiting import Waiting
+from edge.wire.message import Message
+from edge.wire.reply import Outcome, delta, queued, refusal, terminal
+from edge.wire.request import Request, address_of
 from edge.wire.topics import Topics
 
 log = logging.getLogger(__name__)
@@ -38,11 +39,11 @@ class Replies:
         transport: Transport,
         topics: Topics,
         inference: Inference,
-        pace: Pace,
+        speed: Speed,
         journal: Journal,
         outbox: Outbox,
     ) -> None:
-        self._transport, self._topics, self._inference, self._pace = transport, topics, inference, pace
+        self._transport, self._topics, self._inference, self._speed = transport, topics, inference, speed
         self._journal, self._outbox = journal, outbox
         self.unheard: Callable[[Waiting], None] = lambda _waiting: None
         """Called where the broker says that nobody listens to an answer."""
@@ -50,32 +51,32 @@ class Replies:
     def refuse(self, message: Message, fault: Fault) -> None:
         """A message that did not become a request."""
         log.info("refused with %d: %s", fault.code, fault.message)
-        outcome = messages.refusal(fault)
+        outcome = refusal(fault)
         self._inference.count(outcome)
-        self._transport.publish(messages.reply(messages.address_of(message, self._topics), outcome))
+        self._transport.publish(terminal(address_of(message, self._topics), outcome))
 
     def queued(self, request: Request, place: int, seconds: float) -> None:
         """The request waits, with so many before it, for about so long; silent where no stream is wanted."""
         if request.chat.stream:
-            self._transport.publish(messages.queued(request.address, place, seconds))
+            self._transport.publish(queued(request.address, place, seconds))
 
     def piece(self, waiting: Waiting, text: str) -> None:
         """The next piece of the running answer; one every few seconds asks whether anybody listens."""
         if not waiting.request.chat.stream:
             return None
-        delta = messages.delta(waiting.request.address, waiting.index, text)
+        piece = delta(waiting.request.address, waiting.index, text)
         waiting.index += 1
         moment = now()
         if moment - waiting.probed < PROBE_SECONDS or not self._transport.is_connected:
-            return self._transport.publish(delta)
+            return self._transport.publish(piece)
         waiting.probed = moment
-        return self._transport.publish(replace(delta, qos=1), lambda heard: None if heard else self.unheard(waiting))
+        return self._transport.publish(replace(piece, qos=1), lambda heard: None if heard else self.unheard(waiting))
 
     def end(self, waiting: Waiting, outcome: Outcome) -> None:
         """The terminal message, once: into the journal, then out."""
         self._inference.count(outcome)
-        self._pace.learn(waiting.request, outcome)
-        reply = messages.reply(waiting.request.address, outcome)
+        self._speed.learn(waiting.request, outcome)
+        reply = terminal(waiting.request.address, outcome)
         answer = Answer(waiting.number, reply, time.time() + worth_seconds(waiting))
         self._record(answer, lambda _error: self._outbox.add(answer))
         log.info("request %s ended with %d (%s)", waiting.request.address.id, outcome.code, outcome.finish_reason)

@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 
 from edge.errors import BadRequest, DeadlineExceeded, Fault, TooLarge, Unavailable
 from edge.wire.chunks import Chunk
-from edge.wire.messages import Message
+from edge.wire.message import Message
 
 SILENT_SECONDS = 30.0
 """Without a further chunk an upload is given up."""

@@ -1,4 +1,4 @@
-"""Requests too large for one message, in chunks: how they are sent and what each says. Pure, as `edge/messages.py` is.
+"""Requests too large for one message, in chunks: how they are sent and what each says.
 
 `edge/service/uploads.py` puts them together.
 """
@@ -14,8 +14,9 @@ from typing import Annotated, Any
 from pydantic import BaseModel, Field, ValidationError
 
 from edge.errors import BadRequest, TooLarge
-from edge.wire.messages import JSON, PREFIX, Message, dumps
-from edge.wire.payload import first_fault, parse_fields
+from edge.wire.chat import first_fault
+from edge.wire.fields import parse_fields
+from edge.wire.message import JSON, PREFIX, Message, dumps
 from edge.wire.topics import Topics
 
 CHUNK_BYTES = 96 << 10

@@ -6,8 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, Field, PrivateAttr, StrictStr, field_validator
 
-from edge.engine import Picture
-from edge.wire.pictures import CROPS, MEDIA_TYPES, Detail, data_uri, new_place
+from edge.wire.pictures import CROPS, MEDIA_TYPES, Detail, Picture, data_uri, new_place
 
 DATA_URIS = tuple(data_uri(kind, b"") for kind in MEDIA_TYPES)
 """How a picture begins that travels with its request (RFC 2397)."""

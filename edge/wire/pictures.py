@@ -1,4 +1,4 @@
-"""What a picture costs: into how many crops it is cut, and how many tokens these are.
+"""A picture on its way to the engine, and what it costs: into how many crops it is cut, how many tokens these are.
 
 Source: InternLM-XComposer2-4KHD (arXiv:2404.06512), as Phi-3-vision's processor does it.
 """
@@ -9,6 +9,7 @@ import base64
 import math
 import re
 import uuid
+from dataclasses import dataclass
 from typing import Literal
 
 Detail = Literal["low", "auto", "high"]
@@ -17,6 +18,18 @@ CROPS: dict[Detail, int] = {"low": 1, "auto": 4, "high": 16}
 MEDIA_TYPES = ("image/jpeg", "image/png", "image/webp")
 MAGIC = re.compile(rb"(?P<jpeg>\xff\xd8\xff)|(?P<png>\x89PNG\r\n\x1a\n)|(?P<webp>RIFF....WEBP)", re.DOTALL)
 """How the three begin."""
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A picture of a request. place: the text that stands for it in a turn. data: a JPEG, PNG or WebP in base64.
+
+    crops_max: how many crops it may be cut into at most.
+    """
+
+    place: str
+    data: str
+    crops_max: int
 
 
 def layout(width: int, height: int, crops_max: int, crop_size: int) -> tuple[int, int]:

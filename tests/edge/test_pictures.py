@@ -9,7 +9,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from edge.wire import chunks, messages
+from edge.wire import chunks
+from edge.wire.message import dumps
 from tests.clients import V5, V311, User
 from tests.conftest import EDGE, Daemon, embedded_broker, mosquitto, serving
 from tests.pictures import PROMPT, encoded, kinds, photograph, sent
@@ -149,7 +150,7 @@ def test_chunks_come_through_either_broker_in_either_protocol(vision_bundle, tmp
     """A request of half a megabyte, with user properties or in JSON; then once more, answered from the journal."""
     large = encoded(photograph(1200, 800), quality=97)
     content = [image(large), {"type": "text", "text": PROMPT}]
-    payload = messages.dumps({"messages": [{"role": "user", "content": content}], "id": "big", "max_tokens": 4})
+    payload = dumps({"messages": [{"role": "user", "content": content}], "id": "big", "max_tokens": 4})
     with (
         start(tmp_path) as port,
         serving(vision_bundle, port, tmp_path),

@@ -25,12 +25,12 @@ from PIL import Image
 
 from benchmarks import phi_shape
 from edge.bundle import read_manifest
-from edge.engine import Job, Options, Picture, answer
+from edge.engine import Job, Options, answer
 from edge.engine.batch.engine import BatchedEngine
 from edge.engine.genai.tokenizer import Tokenizer
 from edge.engine.pictures.crops import crops_of
 from edge.engine.text.prompt import prompt_of
-from edge.wire.pictures import layout, tokens_of
+from edge.wire.pictures import Picture, layout, tokens_of
 from export.pipeline import export_bundle
 from export.source import open_source
 from tests.export import small_vision

@@ -7,7 +7,6 @@ memory of ours with a *slot* a text; neighbouring slots decode together, and one
 
 from __future__ import annotations
 
-import mmap
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -20,12 +19,11 @@ from numpy.typing import NDArray
 
 from edge.bundle import EMBEDDING, GRAPH, VISION, Bundle
 from edge.engine import budget
+from edge.engine.cache.caches import Caches
 from edge.engine.graph.io_binding import EMBEDS, IS_PREFILL, LOGITS_FROM, Binding, Logits, PrefillBinding
 from edge.engine.graph.packed import name_of, open_packed
 from edge.errors import BundleError
 
-MAP_NORESERVE = 0x4000
-"""mmap(2): most slots are never filled, so that their sum may well be more than the board has."""
 ODD_TOKENS = 16
 """A cache is this much longer than its context: heads at powers of two apart fall into the same lines of the cache
 of the processor (15 % slower at 4,096)."""
@@ -51,39 +49,6 @@ def _runtime() -> ModuleType:
     import onnxruntime
 
     return onnxruntime  # type: ignore[no-any-return]  # it is published without annotations
-
-
-class Caches:
-    """Keys and values: `[layers, 2, slots, kv_heads, length, head_size]`, of which only what is used takes memory."""
-
-    def __init__(self, layers: int, slots: int, heads: int, length: int, head_size: int, dtype: np.dtype[Any]) -> None:
-        shape = (layers, 2, slots, heads, length, head_size)
-        size = int(np.prod(shape)) * dtype.itemsize
-        self._memory = mmap.mmap(-1, size, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS | MAP_NORESERVE)
-        self._memory.madvise(mmap.MADV_NOHUGEPAGE)  # a huge page would hold rows that nobody has filled
-        self.array = np.frombuffer(self._memory, dtype).reshape(shape)
-        self.slots, self.length = slots, length
-
-    def copy(self, source: int, target: int, tokens: int) -> None:
-        """A slot's first tokens into another slot."""
-        self.array[:, :, target, :, :tokens] = self.array[:, :, source, :, :tokens]
-
-    def read(self, slot: int, start: int, stop: int) -> NDArray[Any]:
-        """A copy of some tokens of a slot, `[layers, 2, kv_heads, tokens, head_size]`."""
-        return self.array[:, :, slot, :, start:stop].copy()
-
-    def write(self, slot: int, start: int, block: NDArray[Any]) -> None:
-        """Put such a copy into a slot."""
-        self.array[:, :, slot, :, start : start + block.shape[3]] = block
-
-    def release(self, slot: int) -> None:
-        """Give a slot's memory back to the system."""
-        layers, size = self.array.shape[0] * 2, self.array[0, 0, 0].nbytes
-        for part in range(layers):
-            start = (part * self.slots + slot) * size
-            first, last = -(-start // mmap.PAGESIZE), (start + size) // mmap.PAGESIZE
-            if last > first:
-                self._memory.madvise(mmap.MADV_DONTNEED, first * mmap.PAGESIZE, (last - first) * mmap.PAGESIZE)
 
 
 class Graph:

@@ -9,7 +9,7 @@ from edge.config import Settings
 from edge.service.daemon import Daemon
 from edge.service.journal_file import JournalFile
 from edge.testing import MemoryTransport, ScriptedEngine, scripted_manifest
-from edge.wire.messages import Message
+from edge.wire.message import Message
 from tests.hostile import hostile
 
 NAMES = {

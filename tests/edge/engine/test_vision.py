@@ -9,12 +9,13 @@ import onnxruntime
 import pytest
 
 from edge.bundle import read_manifest
-from edge.engine import Finished, Job, Options, Picture, TextEngine, answer
+from edge.engine import Finished, Job, Options, TextEngine, answer
 from edge.engine.batch.engine import BatchedEngine
 from edge.engine.genai.engine import GenaiEngine
 from edge.engine.pictures.crops import crops_of
 from edge.engine.pictures.vision import Seen
 from edge.errors import BadRequest, TooLarge
+from edge.wire.pictures import Picture
 from tests.pictures import encoded, photograph
 
 PLAIN = Options(prefix_bytes=0, drafts=False)

@@ -7,9 +7,10 @@ import random
 import pytest
 
 from edge.service.fair_order import Turns
-from edge.service.pace import Pace
-from edge.wire.messages import Address, Outcome, Request, Timings, Usage
-from edge.wire.payload import ChatRequest
+from edge.service.speed import Speed
+from edge.wire.chat import ChatRequest
+from edge.wire.reply import Outcome, Timings, Usage
+from edge.wire.request import Address, Request
 
 
 def line(*asked: str) -> Turns[str]:
@@ -75,13 +76,13 @@ def request(prompt: str, max_tokens: int | None = None) -> Request:
     return Request(Address("edge/pi/reply", "q"), ChatRequest(prompt=prompt, max_tokens=max_tokens))
 
 
-def test_the_pace_is_learned():
+def test_the_speed_is_learned():
     """Nothing is foretold before the first answer; then by bytes of the prompt and tokens of the answer."""
-    pace = Pace()
-    assert pace.seconds(request("x" * 1000), 512) == 0
+    speed = Speed()
+    assert speed.seconds(request("x" * 1000), 512) == 0
     outcome = Outcome(200, "stop", usage=Usage(50, 20), timings=Timings(0, prefill_seconds=2, decode_seconds=4))
-    pace.learn(request("x" * 100), outcome)
-    assert pace.seconds(request("x" * 200), 512) == pytest.approx(4 + 4)
-    assert pace.seconds(request("x" * 200, max_tokens=5), 512) == pytest.approx(4 + 1)
-    pace.learn(request("x"), Outcome(499, "cancelled"))
-    assert pace.seconds(request("x" * 200), 512) == pytest.approx(8)
+    speed.learn(request("x" * 100), outcome)
+    assert speed.seconds(request("x" * 200), 512) == pytest.approx(4 + 4)
+    assert speed.seconds(request("x" * 200, max_tokens=5), 512) == pytest.approx(4 + 1)
+    speed.learn(request("x"), Outcome(499, "cancelled"))
+    assert speed.seconds(request("x" * 200), 512) == pytest.approx(8)

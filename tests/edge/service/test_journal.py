@@ -21,7 +21,7 @@ from edge.service.journal_file import (
     deliver,
     withdraw,
 )
-from edge.wire.messages import Message
+from edge.wire.message import Message
 
 ASKED = Message(
     "edge/pi/request/me",

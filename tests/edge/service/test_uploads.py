@@ -15,7 +15,7 @@ from edge.service.uploads import SILENT_SECONDS, Uploads
 from edge.testing import SimulatedLoop
 from edge.wire import chunks
 from edge.wire.chunks import Chunk
-from edge.wire.messages import Message
+from edge.wire.message import Message
 from edge.wire.topics import Topics
 
 TOPICS = Topics("pi")

@@ -12,19 +12,21 @@ from hypothesis import given, settings
 from hypothesis import strategies as some
 
 from edge.errors import BadRequest, Fault, TooLarge, Unsupported
-from edge.wire import chunks, messages
-from edge.wire.messages import Message, Outcome
-from edge.wire.payload import ChatRequest
+from edge.wire import chunks
+from edge.wire.chat import ChatRequest
+from edge.wire.message import Message
+from edge.wire.reply import Outcome, refusal, terminal
+from edge.wire.request import Request, address_of, parse_cancel, parse_request
 from edge.wire.topics import Topics
 
 TOPICS = Topics("pi")
 
 
-def parse(payload: bytes | str | dict, limit: int = 65536, **properties) -> messages.Request:
+def parse(payload: bytes | str | dict, limit: int = 65536, **properties) -> Request:
     """A payload on the request topic of the client `me`."""
     raw = json.dumps(payload) if isinstance(payload, dict) else payload
     data = raw if isinstance(raw, bytes) else raw.encode()
-    return messages.parse_request(Message("edge/pi/request/me", data, **properties), TOPICS, limit)
+    return parse_request(Message("edge/pi/request/me", data, **properties), TOPICS, limit)
 
 
 def test_a_bare_text_is_a_prompt():
@@ -94,7 +96,7 @@ def test_mutated_requests_never_crash():
         message = Message("edge/pi/request", bytes(data))
         fault = fault_of(message)
         if fault is not None:
-            body = messages.reply(messages.address_of(message, TOPICS), messages.refusal(fault))
+            body = terminal(address_of(message, TOPICS), refusal(fault))
             assert json.loads(body.payload)["code"] == fault.code
 
 
@@ -141,7 +143,7 @@ VALID = some.fixed_dictionaries(
 @settings(max_examples=300, deadline=None)
 def test_every_valid_request_is_understood_as_it_was_meant(fields):
     """Whatever texts, pictures and options: turns in their order, each picture once, values unchanged."""
-    request = messages.parse_request(Message("edge/pi/request", json.dumps(fields).encode()), TOPICS, 1 << 20)
+    request = parse_request(Message("edge/pi/request", json.dumps(fields).encode()), TOPICS, 1 << 20)
     assert request.warnings == ()
     turns = request.chat.conversation()
     assert [turn["role"] for turn in turns] == [turn["role"] for turn in fields["messages"]]
@@ -161,9 +163,9 @@ def test_any_value_of_any_field_is_understood_or_told_by_name(fields, name, valu
     """A field of whatever JSON: a request, or a fault that can be answered."""
     message = Message("edge/pi/request/me", json.dumps({**fields, name: value}).encode(errors="surrogatepass"))
     fault = fault_of(message)
-    address = messages.address_of(message, TOPICS)
-    outcome = messages.refusal(fault) if fault else Outcome(200, "stop")
-    assert json.loads(messages.reply(address, outcome).payload)["code"] in (200, 400, 413)
+    address = address_of(message, TOPICS)
+    outcome = refusal(fault) if fault else Outcome(200, "stop")
+    assert json.loads(terminal(address, outcome).payload)["code"] in (200, 400, 413)
 
 
 @given(some.binary(max_size=400), some.lists(some.tuples(some.text(max_size=9), some.text(max_size=20)), max_size=4))
@@ -180,7 +182,7 @@ def test_any_bytes_with_any_properties_are_understood_or_refused(payload, pairs)
 def fault_of(message: Message) -> Fault | None:
     """What is wrong with a request; anything but a Fault fails the test."""
     try:
-        messages.parse_request(message, TOPICS, 65536)
+        parse_request(message, TOPICS, 65536)
     except Fault as fault:
         return fault
     return None
@@ -189,8 +191,8 @@ def fault_of(message: Message) -> Fault | None:
 def test_answers_say_everything_and_echo_the_correlation():
     """A terminal message has code, usage, timings and index; a fault's has its message and the field at fault."""
     address = parse({"prompt": "x", "id": "q"}, correlation_data=b"c").address
-    good = messages.reply(address, Outcome(200, "stop", "Hi"))
-    bad = messages.reply(address, messages.refusal(BadRequest("wrong", "top_p")))
+    good = terminal(address, Outcome(200, "stop", "Hi"))
+    bad = terminal(address, refusal(BadRequest("wrong", "top_p")))
     assert (good.correlation_data, good.qos, good.content_type) == (b"c", 1, "application/json")
     assert json.loads(good.payload).keys() >= {"type", "id", "code", "finish_reason", "text", "usage", "timings"}
     assert json.loads(bad.payload)["error"] == {"message": "wrong", "param": "top_p", "retry_after": None}
@@ -199,10 +201,10 @@ def test_answers_say_everything_and_echo_the_correlation():
 @pytest.mark.parametrize("payload", [b"q1", b'{"id": "q1"}'])
 def test_a_cancel_names_its_request(payload):
     """By the bare id, by a field, or by correlation data."""
-    assert messages.parse_cancel(Message("edge/pi/cancel/me", payload), TOPICS) == ("me", b"q1")
-    assert messages.parse_cancel(Message("edge/pi/cancel", b"", correlation_data=b"c"), TOPICS) == (None, b"c")
+    assert parse_cancel(Message("edge/pi/cancel/me", payload), TOPICS) == ("me", b"q1")
+    assert parse_cancel(Message("edge/pi/cancel", b"", correlation_data=b"c"), TOPICS) == (None, b"c")
     with pytest.raises(BadRequest):
-        messages.parse_cancel(Message("edge/pi/cancel", b""), TOPICS)
+        parse_cancel(Message("edge/pi/cancel", b""), TOPICS)
 
 
 @pytest.mark.parametrize("topic", ["edge/other/request", "edge/pi/request/a/b", "edge/pi/request/a b", "x"])

@@ -8,9 +8,9 @@ import pytest
 
 from edge.engine import Finished
 from edge.errors import BadRequest, Cancelled
-from edge.service.queue import Waiting
-from edge.wire.messages import Address, Request
-from edge.wire.payload import validated
+from edge.service.waiting import Waiting
+from edge.wire.chat import validated
+from edge.wire.request import Address, Request
 from edge.wire.tools import called
 from tests.clients import User
 from tests.conftest import embedded_broker, serving

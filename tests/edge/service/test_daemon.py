@@ -19,7 +19,7 @@ from edge.service.daemon import Daemon
 from edge.service.journal_file import Entry, JournalError, JournalFile, Moment, Write, accept, begin
 from edge.service.outbox import Answer
 from edge.testing import MemoryTransport, ScriptedEngine, scripted_manifest
-from edge.wire.messages import Message
+from edge.wire.message import Message
 
 
 class Rig:

@@ -1,0 +1,80 @@
+"""Whether a request is one that was asked before, and what its asker is owed then.
+
+A request comes again because the broker sends it again (the same packet), or because its asker repeats it under its
+name: its id or correlation data. One that is open goes on and is not begun twice; one that has its answer gets that
+answer again; one that ended otherwise may be tried once more, but for the broker's own copy. A name that stands for
+another open request is a conflict.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+
+from edge.errors import Conflict
+from edge.service.journal import Journal
+from edge.service.journal_file import JournalFile, Known
+from edge.service.queue import Queue
+from edge.service.replies import Replies
+from edge.wire.message import Message
+from edge.wire.reply import code_of
+from edge.wire.request import Request
+
+log = logging.getLogger(__name__)
+
+Name = tuple[str, bytes]
+"""An asker, and what it calls a request."""
+
+
+class Repeats:
+    """What the journal and the queue know of a request."""
+
+    def __init__(self, journal: Journal, queue: Queue, replies: Replies) -> None:
+        self._journal, self._queue, self._replies = journal, queue, replies
+
+    async def known(self, batch: Sequence[tuple[Message, object]]) -> list[Known | None]:
+        """What the journal has of each request of a batch; None for what is none."""
+        return await self._journal.read(lambda file: [_find(file, message, what) for message, what in batch])
+
+    def has(self, message: Message, request: Request, known: Known | None) -> bool:
+        """Whether a request was asked before; its answer, where there is one, goes out again.
+
+        Raises Conflict where its name stands for another request that is open.
+        """
+        digest = message.digest()
+        if known and known.digest == digest and (message.duplicate or not _may_be_tried_again(known)):
+            self._answer_again(request, known)
+            return True
+        open_one = self._queue.namesake(request)
+        if open_one and open_one.digest != digest:
+            raise Conflict(f"a request with the id {request.address.id!r} is already waiting or running", "id")
+        if open_one:
+            log.info("request %s came again while it is open", request.address.id)
+        return open_one is not None
+
+    def _answer_again(self, request: Request, known: Known) -> None:
+        log.info("request %s came again; it is not answered twice", request.address.id)
+        if known.reply is not None:
+            self._replies.again(known.number, known.reply)
+
+
+def names_of(request: Request) -> list[Name]:
+    """What its asker can repeat it under; nothing where we made its name up."""
+    address = request.address
+    is_named = bool(request.chat.id or address.correlation_data)
+    return sorted((address.asker, name) for _, name in address.names) if is_named else []
+
+
+def _find(file: JournalFile, message: Message, what: object) -> Known | None:
+    """By its names, or by its packet where the broker sent it again."""
+    if not isinstance(what, Request):
+        return None
+    known = file.find(names_of(what))
+    if known is None and message.duplicate:
+        known = file.find_delivery(message.packet_identifier, message.digest())
+    return known
+
+
+def _may_be_tried_again(known: Known) -> bool:
+    """Whether it ended otherwise than with an answer, and its asker may want to ask anew."""
+    return known.reply is not None and code_of(known.reply) != 200

@@ -1,0 +1,101 @@
+"""How fast the board answers, learned from its last answers: one meter for admission and for telemetry.
+
+Nothing is promised before the first answer: until then every estimate is 0 and every request is let in.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass
+
+from edge.wire.reply import Outcome
+from edge.wire.request import Request
+
+CROP_BYTES = 2000
+"""A crop of a picture is as much work as so much text: its tokens, and the tower that makes them."""
+RECENT = 16
+"""Answers that are looked at."""
+
+
+@dataclass(frozen=True)
+class Seen:
+    """One answer. prompt_bytes: of the request's texts."""
+
+    prompt_bytes: int
+    outcome: Outcome
+
+
+@dataclass(frozen=True)
+class Sums:
+    """Over the last answers. prompt_bytes: of their requests' texts."""
+
+    answers: int = 0
+    prompt_bytes: int = 0
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+    prefill_seconds: float = 0.0
+    decode_seconds: float = 0.0
+
+
+class Speed:
+    """Rates over the last answers."""
+
+    def __init__(self) -> None:
+        self._recent: deque[Seen] = deque(maxlen=RECENT)
+        self._sums = Sums()
+
+    def learn(self, request: Request, outcome: Outcome) -> None:
+        """Take an answer into account that the engine ended."""
+        if not (outcome.usage.completion_tokens and outcome.usage.prompt_tokens):
+            return
+        self._recent.append(Seen(prompt_bytes(request), outcome))
+        usages = [each.outcome.usage for each in self._recent]
+        timings = [each.outcome.timings for each in self._recent]
+        self._sums = Sums(
+            len(usages),
+            sum(each.prompt_bytes for each in self._recent),
+            sum(each.prompt_tokens for each in usages),
+            sum(each.completion_tokens for each in usages),
+            sum(each.prefill_seconds for each in timings),
+            sum(each.decode_seconds for each in timings),
+        )
+
+    @property
+    def seconds_per_byte(self) -> float:
+        """Of a prompt; 0 before the first answer, as with all that follow."""
+        return self._sums.prefill_seconds / max(1, self._sums.prompt_bytes)
+
+    @property
+    def seconds_per_token(self) -> float:
+        """Of an answer."""
+        return self._sums.decode_seconds / max(1, self._sums.completion_tokens)
+
+    @property
+    def usual_tokens(self) -> float:
+        """Of an answer."""
+        return self._sums.completion_tokens / max(1, self._sums.answers)
+
+    @property
+    def prefill_tokens_per_second(self) -> float | None:
+        """Of a prompt; None before the first answer."""
+        return _rate(self._sums.prompt_tokens, self._sums.prefill_seconds)
+
+    @property
+    def decode_tokens_per_second(self) -> float | None:
+        """Of an answer; None before the first."""
+        return _rate(self._sums.completion_tokens, self._sums.decode_seconds)
+
+    def seconds(self, request: Request, max_tokens: int) -> float:
+        """What a request will take once it is its turn: its prompt, and an answer as long as they have been."""
+        length = min(request.chat.max_tokens or max_tokens, self.usual_tokens)
+        return prompt_bytes(request) * self.seconds_per_byte + length * self.seconds_per_token
+
+
+def _rate(tokens: int, seconds: float) -> float | None:
+    return round(tokens / seconds, 2) if seconds else None
+
+
+def prompt_bytes(request: Request) -> int:
+    """Of all texts of a conversation, and what its pictures are worth; a template's own are in the rate."""
+    text = sum(len(turn["content"].encode()) for turn in request.chat.conversation())
+    return max(1, text + CROP_BYTES * sum(picture.crops_max + 1 for picture in request.chat.pictures()))

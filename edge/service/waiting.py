@@ -1,0 +1,79 @@
+"""A request from its arrival to its terminal message."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field, replace
+
+from edge.engine import Finished
+from edge.errors import Fault
+from edge.wire import tools
+from edge.wire.reply import Outcome, Timings, Usage, refusal
+from edge.wire.request import Request
+
+
+@dataclass
+class Waiting:
+    """A request from its arrival to its terminal message.
+
+    number: the journal's. arrived: on the monotonic clock. digest: of its message. attempts: how often it was begun.
+    is_written: whether it is on disk, before which it is not begun. probed: when the broker was last asked whether
+    somebody listens.
+    """
+
+    number: int
+    request: Request
+    arrived: float
+    digest: bytes = b""
+    attempts: int = 0
+    is_written: bool = False
+    text: list[str] = field(default_factory=list)
+    index: int = 0
+    started: float | None = None
+    first_token: float | None = None
+    probed: float = -math.inf
+    ended_by: Fault | None = None
+
+    @property
+    def deadline(self) -> float | None:
+        """On the monotonic clock."""
+        seconds = self.request.deadline_seconds
+        return None if seconds is None else self.arrived + seconds
+
+    def restart(self) -> None:
+        """Forget what there was of an answer."""
+        self.text, self.index, self.started, self.first_token = [], 0, None, None
+
+    def outcome(self, finished: Finished) -> Outcome:
+        """How an answer that the engine ended is told: complete, or cut short by a cancel or a deadline."""
+        ended_by = self.ended_by if finished.finish_reason == "cancelled" else None
+        outcome = self._answered(finished.finish_reason) if ended_by is None else refusal(ended_by)
+        return replace(
+            outcome,
+            text="".join(self.text),
+            usage=Usage(
+                finished.prompt_tokens,
+                finished.completion_tokens,
+                finished.cached_tokens,
+                tuple(finished.picture_tokens),
+            ),
+            logprobs=finished.logprobs,
+            timings=self._timings(finished),
+            index=self.index,
+            warnings=self.request.warnings,
+        )
+
+    def _answered(self, finish_reason: str) -> Outcome:
+        """An answer in words, or the call of a function where its text is one."""
+        is_offered = bool(self.request.chat.offered_tools())
+        calls = tools.called("".join(self.text), f"call-{self.number}") if is_offered else None
+        return Outcome(200, "tool_calls", tool_calls=calls) if calls else Outcome(200, finish_reason)
+
+    def failure(self, fault: Fault) -> Outcome:
+        """How an answer that a fault broke off is told, with what there is of it."""
+        return replace(refusal(fault), text="".join(self.text), index=self.index)
+
+    def _timings(self, finished: Finished) -> Timings:
+        started = self.started or self.arrived
+        first = None if self.first_token is None else self.first_token - self.arrived
+        return Timings(started - self.arrived, finished.prefill_seconds, finished.decode_seconds, first)

@@ -1,0 +1,80 @@
+"""One MQTT message with what this project uses of it; the word that everything else here is said with."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from pydantic import ConfigDict
+
+JSON = "application/json"
+TEXT = "text/plain"
+PREFIX = "edge-"
+"""Of user properties that mean something here, in either direction."""
+WIRE_VERSION = 1
+"""Of `docs/wire.md`; the next number where a client of the last one would misunderstand."""
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """One MQTT message with the properties that this project uses; names are MQTT 5's (section 3.3.2.3).
+
+    packet_identifier, duplicate, connection: of one that arrived with QoS 1; the connection is counted by the
+    transport, since an identifier means nothing on another one.
+    """
+
+    __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(ser_json_bytes="base64", val_json_bytes="base64")
+
+    topic: str
+    payload: bytes
+    qos: int = 0
+    retain: bool = False
+    response_topic: str | None = None
+    correlation_data: bytes | None = None
+    content_type: str | None = None
+    message_expiry_interval: int | None = None
+    user_properties: tuple[tuple[str, str], ...] = ()
+    packet_identifier: int = 0
+    duplicate: bool = False
+    connection: int = 0
+
+    def digest(self) -> bytes:
+        """sha256 of what was asked; equal for a message that comes again."""
+        parts = (self.topic, self.response_topic, self.content_type, self.user_properties, self.correlation_data)
+        found = hashlib.sha256(repr(parts).encode())
+        found.update(self.payload)
+        return found.digest()
+
+    @property
+    def own_properties(self) -> dict[str, str]:
+        """The user properties that are ours, without their prefix."""
+        named = (pair for pair in self.user_properties if pair[0].startswith(PREFIX))
+        return {name.removeprefix(PREFIX): value for name, value in named}
+
+    @property
+    def media_type(self) -> str:
+        """The content type without its parameters, in small letters; JSON where there is none."""
+        return (self.content_type or JSON).partition(";")[0].strip().lower()
+
+
+ENVELOPE_BYTES = 64
+"""Of a PUBLISH beyond what it carries: the fixed header, lengths, property identifiers, expiry."""
+
+
+def packet_bytes(message: Message) -> int:
+    """What a message takes as a PUBLISH packet, at most."""
+    texts = [message.topic, message.content_type or "", *(part for pair in message.user_properties for part in pair)]
+    carried = sum(len(text.encode()) for text in texts) + len(message.correlation_data or b"")
+    return carried + len(message.payload) + ENVELOPE_BYTES
+
+
+def dumps(value: Any) -> bytes:
+    """Compact JSON in UTF-8."""
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode(errors="replace")
+
+
+def retained(topic: str, body: dict[str, Any], qos: int = 1) -> Message:
+    """A message about the device that stays on its topic."""
+    return Message(topic, dumps(body), qos, retain=True, content_type=JSON)

@@ -1,0 +1,133 @@
+"""What an asker is told: that its request waits, the answer piece by piece, and how it ended."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass, field, replace
+from typing import Any, Literal
+
+from edge.errors import Fault
+from edge.wire.message import JSON, PREFIX, Message, dumps, packet_bytes
+from edge.wire.request import Address
+
+Kind = Literal["queued", "delta", "reply"]
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """Tokens of a request. cached_tokens: of the prompt, which an earlier text had begun with.
+
+    picture_tokens: of each picture, in their order.
+    """
+
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+    cached_tokens: int = 0
+    picture_tokens: tuple[int, ...] = ()
+
+    def body(self) -> dict[str, Any]:
+        """As it is told: of pictures only where there are some."""
+        body = asdict(self)
+        if not self.picture_tokens:
+            del body["picture_tokens"]
+        return body
+
+
+@dataclass(frozen=True, slots=True)
+class Timings:
+    """Where a request's time went, in seconds. first_token_seconds counts from the request's arrival."""
+
+    queue_seconds: float = 0.0
+    prefill_seconds: float = 0.0
+    decode_seconds: float = 0.0
+    first_token_seconds: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How a request ended: what its one terminal message says.
+
+    finish_reason: `stop`, `length`, `tool_calls`, `cancelled`, `deadline` or `error`. index: the deltas before it.
+    tool_calls: the functions that are called, logprobs: each token's, both in the OpenAI API's form.
+    """
+
+    code: int
+    finish_reason: str
+    text: str = ""
+    usage: Usage = field(default_factory=Usage)
+    timings: Timings = field(default_factory=Timings)
+    index: int = 0
+    warnings: tuple[str, ...] = ()
+    error: Fault | None = None
+    tool_calls: list[dict[str, Any]] = field(default_factory=list)
+    logprobs: list[dict[str, Any]] | None = None
+
+
+def queued(address: Address, place: int, seconds: float) -> Message:
+    """Says that a request waits, how many are before it, and when its turn will about be."""
+    return _message(address, "queued", {"place": place, "seconds": round(seconds, 1)}, qos=0)
+
+
+def delta(address: Address, index: int, text: str) -> Message:
+    """A piece of the answer. Index counts from 0, so that a reader sees a gap.
+
+    QoS 0: a lost piece costs nothing, since the terminal message has the whole text.
+    """
+    return _message(address, "delta", {"index": index, "text": text}, qos=0)
+
+
+def terminal(address: Address, outcome: Outcome) -> Message:
+    """The one terminal message of a request."""
+    body: dict[str, Any] = {
+        "code": outcome.code,
+        "finish_reason": outcome.finish_reason,
+        "text": outcome.text,
+        "index": outcome.index,
+        "usage": outcome.usage.body(),
+        "timings": {name: value and round(value, 4) for name, value in asdict(outcome.timings).items()},
+        "warnings": list(outcome.warnings),
+    }
+    if outcome.tool_calls:
+        body["tool_calls"] = outcome.tool_calls
+    if outcome.logprobs is not None:
+        body["logprobs"] = {"content": outcome.logprobs}
+    if outcome.error is not None:
+        known = {"message": outcome.error.message, "param": outcome.error.param}
+        body["error"] = known | {"retry_after": outcome.error.retry_after}
+    return _message(address, "reply", body, qos=1)
+
+
+def fitted(reply: Message, maximum_packet_size: int) -> Message:
+    """A terminal message that the broker takes: one that is too large goes without its text, and says so.
+
+    Sent as it is, it would end the connection (MQTT 5, section 3.2.2.3.6), and again at every reconnect.
+    """
+    if packet_bytes(reply) <= maximum_packet_size:
+        return reply
+    body = json.loads(reply.payload)
+    left_out = f"the text was left out: the broker takes {maximum_packet_size} bytes a message; ask for a stream"
+    body.pop("logprobs", None)
+    return replace(reply, payload=dumps({**body, "text": "", "warnings": [*body["warnings"][:4], left_out]}))
+
+
+def code_of(reply: Message) -> int:
+    """The code of a terminal message that `terminal` made."""
+    return int(json.loads(reply.payload)["code"])
+
+
+def refusal(fault: Fault, warnings: tuple[str, ...] = ()) -> Outcome:
+    """The outcome of a request that a fault ended."""
+    reasons = {408: "deadline", 499: "cancelled"}
+    return Outcome(fault.code, reasons.get(fault.code, "error"), warnings=warnings, error=fault)
+
+
+def _message(address: Address, kind: Kind, body: dict[str, Any], qos: int) -> Message:
+    properties = ((f"{PREFIX}type", kind),)
+    return Message(
+        address.topic,
+        dumps({"type": kind, "id": address.id, **body}),
+        qos,
+        correlation_data=address.correlation_data,
+        content_type=JSON,
+        user_properties=properties,
+    )
