@@ -68,4 +68,4 @@ test-env:
 	@$(PYTHON) deploy/bootstrap.py test
 
 bundle: demo-env
-	@test -f $(BUNDLE)/manifest.json || $(BIN)/python -m export smollm2-135m -o $(BUNDLE) --cache $(CACHE)
+	@test -f $(BUNDLE)/manifest.json || $(BIN)/python -m export smollm2-135m -o $(BUNDLE) --cache $(CACHE) --if-missing

@@ -31,7 +31,7 @@ TEMPLATE = "Phi-3.5-mini-instruct.chat_template.jinja"
 
 def main() -> None:
     """Write the checkpoint."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(description=__doc__, allow_abbrev=False)
     parser.add_argument("folder", type=Path)
     parser.add_argument("--layers", type=int, default=None, help="fewer layers than the model has")
     parser.add_argument("--vision", action="store_true", help="the model that sees pictures")

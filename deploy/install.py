@@ -19,7 +19,7 @@ UNITS = SOURCE / "systemd"
 
 def main() -> int:
     """Program, unit, settings, bundle, start."""
-    parser = argparse.ArgumentParser(prog="make install", description=__doc__)
+    parser = argparse.ArgumentParser(prog="make install", description=__doc__, allow_abbrev=False)
     parser.add_argument("--bundle", type=Path, help="the bundle to put at /srv/edge-slm/bundle")
     parser.add_argument("--root", type=Path, default=Path("/"), help="install below this folder; starts nothing")
     options = parser.parse_args()

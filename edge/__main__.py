@@ -28,7 +28,9 @@ Exit statuses: 0 done, 1 refused or failed, 2 wrong usage, 65 bad bundle, 69 bro
 def main(arguments: list[str] | None = None) -> int:
     """Run one command and return its exit status; an error that names itself is printed, not traced."""
     words = sys.argv[1:] if arguments is None else arguments
-    options = _parser(words).parse_args(words)
+    options, unknown = _parser(words).parse_known_args(words)
+    if unknown:
+        options.parser.error(f"unrecognized arguments: {' '.join(unknown)}")
     module = import_module(COMMANDS[options.command][0])
     from edge.errors import EdgeError
 
@@ -48,12 +50,14 @@ def _parser(words: list[str]) -> argparse.ArgumentParser:
         description="Small language models on a board, answering over MQTT, with no cloud.",
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
     )
     parser.add_argument("--version", action="version", version=f"edge {__version__}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     called = next((word for word in words if not word.startswith("-")), None)
     for name, (module, text) in COMMANDS.items():
-        command = commands.add_parser(name, help=text, description=text)
+        command = commands.add_parser(name, help=text, description=text, allow_abbrev=False)
+        command.set_defaults(parser=command)
         if name == called:
             import_module(module).add_arguments(command)
     return parser

@@ -260,7 +260,7 @@ def main() -> int:
     """The daemon with a scripted engine, until SIGTERM; exit statuses are `edge serve`'s."""
     from edge.commands.serve import serve
 
-    parser = argparse.ArgumentParser(prog="python -m edge.testing", description=main.__doc__)
+    parser = argparse.ArgumentParser(prog="python -m edge.testing", description=main.__doc__, allow_abbrev=False)
     parser.add_argument("--pause-seconds", type=float, default=0.0, help="before each piece of an answer")
     parser.add_argument("--pieces", type=int, default=2, help="pieces of an answer")
     parser.add_argument("--log", type=Path, help="file that gets the prompt of each job as it is begun")

@@ -9,12 +9,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from edge.bundle import MANIFEST, Bundle
 from export.bits import as_recipe, search
 from export.download import known_config, locate
 from export.errors import ExportError, SourceError
 from export.estimate import needs, room
 from export.families import family_of
-from export.pipeline import export_bundle
+from export.pipeline import fill, staging
 from export.plan import make_plan, plan_of
 from export.progress import Progress, peak_mebibytes
 from export.quantize import METHODS
@@ -39,16 +40,24 @@ def run(arguments: list[str] | None = None) -> int:
 
 
 def export(options: argparse.Namespace, recipe: Recipe) -> str:
-    """Make the bundle; a few lines about it."""
-    started = time.monotonic()
-    with Progress() as progress:
-        bundle = export_bundle(opened(options, recipe), recipe, options.output, options.force, progress.report)
+    """Make the bundle, unless it is to be left where there is one; a few lines about it."""
+    started, target = time.monotonic(), options.output
+    with staging(target, options.if_missing) as folder, Progress() as progress:
+        if options.if_missing and (target / MANIFEST).is_file():
+            return f"{target}: is there already"
+        bundle = fill(folder, opened(options, recipe), recipe, target, options.force, progress.report)
+    return (
+        f"{described(bundle)}\ntook {time.monotonic() - started:.0f} s and {peak_mebibytes()} MiB of memory at the most"
+    )
+
+
+def described(bundle: Bundle) -> str:
+    """What was made, in two lines."""
     manifest = bundle.manifest
     return (
         f"{bundle.path}: {manifest.name}, {manifest.weights_bytes / 1e6:.1f} MB of weights,"
         f" {manifest.quantization.bits_per_weight} bits a weight, {manifest.context_length} tokens of context\n"
-        f"{lost(manifest.fidelity)}\n"
-        f"took {time.monotonic() - started:.0f} s and {peak_mebibytes()} MiB of memory at the most"
+        f"{lost(manifest.fidelity)}"
     )
 
 
@@ -82,7 +91,9 @@ def estimate(options: argparse.Namespace, recipe: Recipe) -> str:
 def parser() -> argparse.ArgumentParser:
     """The arguments, with what they mean."""
     known = ", ".join(sorted(recipes()))
-    made = argparse.ArgumentParser(prog="edge-export", description="Turn a model into an INT4 ONNX bundle.")
+    made = argparse.ArgumentParser(
+        prog="edge-export", description="Turn a model into an INT4 ONNX bundle.", allow_abbrev=False
+    )
     made.add_argument(
         "model", help=f"a recipe ({known}), a .gguf file, a Hugging Face folder, or NAME@COMMIT on the hub"
     )
@@ -108,7 +119,11 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("--adapter", type=Path, metavar="DIR", help="a LoRA adapter to merge into the model")
     made.add_argument("--dry-run", action="store_true", help="say what disk, memory and time it will take, and stop")
     made.add_argument("--search-bits", type=float, metavar="MB", help="measure which tensors a size should give 8 bits")
-    made.add_argument("--force", action="store_true", help="replace DIR where it exists")
+    there = made.add_mutually_exclusive_group()
+    there.add_argument("--force", action="store_true", help="replace DIR where it exists")
+    there.add_argument(
+        "--if-missing", action="store_true", help="leave a bundle that is there; wait where another export makes it"
+    )
     made.add_argument("--cache", type=Path, default=None, metavar="DIR", help="where downloads are kept")
     return made
 

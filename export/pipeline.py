@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import os
 import shutil
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -32,20 +33,25 @@ def export_bundle(source: Source, recipe: Recipe, target: Path, force: bool, rep
 
     Raises ExportError (see export/errors.py), after which nothing is left behind.
     """
+    with staging(target) as folder:
+        return fill(folder, source, recipe, target, force, report)
+
+
+def fill(folder: Path, source: Source, recipe: Recipe, target: Path, force: bool, report: Report) -> Bundle:
+    """Make the bundle in a folder that `staging` gave, and put it in the target's place. Raises ExportError."""
     plan = make_plan(source, recipe)
     check_target(target, force, plan)
-    with staging(target) as folder:
-        with TensorFile(folder / pack.WEIGHTS, plan.float_type) as tensors:
-            calibration = write_weights(plan, tensors, report)
+    with TensorFile(folder / pack.WEIGHTS, plan.float_type) as tensors:
+        calibration = write_weights(plan, tensors, report)
+    fidelity = packed(folder, plan, tensors, calibration, report)
+    if loses_by_its_cache(plan, fidelity):
+        plan, tensors = plan.with_float_cache(), tensors.with_float_cache()
         fidelity = packed(folder, plan, tensors, calibration, report)
-        if loses_by_its_cache(plan, fidelity):
-            plan, tensors = plan.with_float_cache(), tensors.with_float_cache()
-            fidelity = packed(folder, plan, tensors, calibration, report)
-        check_limits(plan, fidelity)
-        if recipe.warm:
-            warm(folder, recipe.warm)
-            pack.write_manifest(folder, plan, tensors, calibration, fidelity)
-        return publish(folder, target, recipe.provider)
+    check_limits(plan, fidelity)
+    if recipe.warm:
+        warm(folder, recipe.warm)
+        pack.write_manifest(folder, plan, tensors, calibration, fidelity)
+    return publish(folder, target, recipe.provider)
 
 
 def packed(
@@ -78,12 +84,7 @@ def check_target(target: Path, force: bool, plan: Plan) -> None:
     """Nothing is overwritten unasked, and disk and memory suffice before anything is written."""
     if target.exists() and not force:
         raise TargetError(f"{target} exists; pass --force to replace it")
-    try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        have = room(target)
-    except OSError as error:
-        raise TargetError(f"{target.parent} cannot be used: {error.strerror}") from error
-    need = needs(plan)
+    have, need = room(target), needs(plan)
     for kind, free, wanted in (
         ("disk", have.disk_bytes, need.bundle_bytes),
         ("memory", have.memory_bytes, need.memory_bytes),
@@ -93,31 +94,61 @@ def check_target(target: Path, force: bool, plan: Plan) -> None:
 
 
 @contextmanager
-def staging(target: Path) -> Iterator[Path]:
-    """A folder beside the target that is gone afterwards, whatever happens; TargetError where another export has it."""
+def staging(target: Path, waits: bool = False) -> Iterator[Path]:
+    """A folder beside the target that is gone afterwards, whatever happens.
+
+    waits: for another export of the same target, as long as it takes; else, and where nothing can be written there,
+    TargetError.
+    """
     folder = target.with_name(f".{target.name}.partial")
     try:
-        folder.mkdir(exist_ok=True)
-        lock = os.open(folder, os.O_RDONLY)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        lock = _locked(folder, target, waits)
         try:
-            _take(lock, target)
             _empty(folder)
-            try:
-                yield folder
-            finally:
-                shutil.rmtree(folder, ignore_errors=True)
+            yield folder
         finally:
+            if _is_open(folder, lock):  # and not the next export's, where this one was published
+                shutil.rmtree(folder, ignore_errors=True)
             os.close(lock)
     except OSError as error:
         raise TargetError(f"{target.parent} cannot be written: {error.strerror or error}") from error
 
 
-def _take(lock: int, target: Path) -> None:
-    """Lock an open folder; the lock ends with its process, so that a killed export leaves none."""
+def _locked(folder: Path, target: Path, waits: bool) -> int:
+    """A folder that is ours until what this returns is closed, or this process ends.
+
+    The one who had it has renamed or removed it by then, so that it is made anew and locked anew.
+    """
+    while True:
+        folder.mkdir(exist_ok=True)
+        lock = os.open(folder, os.O_RDONLY)
+        try:
+            _take(lock, target, waits)
+            if _is_open(folder, lock):
+                return lock
+        except BaseException:
+            os.close(lock)
+            raise
+        os.close(lock)
+
+
+def _is_open(folder: Path, descriptor: int) -> bool:
+    """Whether a path still leads to the folder that was opened."""
+    try:
+        return os.path.samestat(folder.stat(), os.fstat(descriptor))
+    except FileNotFoundError:
+        return False
+
+
+def _take(lock: int, target: Path, waits: bool) -> None:
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError as error:
-        raise TargetError(f"another export is making {target}; wait for it, or stop it") from error
+        if not waits:
+            raise TargetError(f"another export is making {target}; wait for it, or stop it") from error
+        print(f"waiting for another export, which is making {target}", file=sys.stderr, flush=True)
+        fcntl.flock(lock, fcntl.LOCK_EX)
 
 
 def _empty(folder: Path) -> None:

@@ -44,7 +44,7 @@ TINY = {
 
 def main() -> int:
     """Write every family's skeleton, or with --check say which differs from a new trace."""
-    parser = argparse.ArgumentParser(description=main.__doc__)
+    parser = argparse.ArgumentParser(description=main.__doc__, allow_abbrev=False)
     parser.add_argument("--check", action="store_true", help="compare with the committed skeletons, write nothing")
     check = parser.parse_args().check
     stale = [name for name, text in skeletons().items() if not _settle(name, text(), check)]

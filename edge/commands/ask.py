@@ -11,7 +11,8 @@ import uuid
 from pathlib import Path
 from typing import Any
 
-from edge.config import Settings, load_settings
+from edge.commands.connection import add_connection, connected_settings
+from edge.config import Settings
 from edge.errors import ConfigError
 from edge.mqtt.client import Client
 from edge.wire.pictures import CROPS, MEDIA_TYPES, data_uri, media_type
@@ -24,10 +25,10 @@ EXIT_STATUS = {200: 0, 408: 4, 499: 130, 503: 75}
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The question and how it is to be answered."""
     parser.add_argument("prompt", nargs="?", help="the question; - or nothing reads standard input")
-    parser.add_argument("--device", help="the board to ask (default: this one's name)")
     parser.add_argument(
         "--stream", action=argparse.BooleanOptionalAction, default=True, help="print as it comes (default)"
     )
+    parser.add_argument("--json", action="store_true", help="print the whole reply as one JSON object at its end")
     parser.add_argument("--system", metavar="TEXT", help="a system prompt")
     parser.add_argument(
         "--image", metavar="FILE", type=Path, action="append", default=[], help="a picture to ask about; again for more"
@@ -39,11 +40,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--seed", type=int, metavar="N", help="makes sampling repeatable")
     parser.add_argument("--timeout", type=float, default=600, metavar="SECONDS", help="give up after (default: 600)")
     parser.add_argument("--verbose", action="store_true", help="print tokens and times to standard error")
+    add_connection(parser, "ask")
 
 
 def main(options: argparse.Namespace) -> int:
     """Ask, print, and end with 0 for an answer, 4 out of time, 75 try later, 130 cancelled, 1 for the rest."""
-    settings = load_settings()
+    settings = connected_settings(options)
     request = build_request(options)
     return asyncio.run(ask(settings, options, request))
 
@@ -53,7 +55,7 @@ def build_request(options: argparse.Namespace) -> dict[str, Any]:
     prompt = options.prompt if options.prompt not in (None, "-") else sys.stdin.read()
     if not prompt.strip():
         raise ConfigError("nothing was asked: give the question as an argument or pipe it in")
-    request: dict[str, Any] = {"id": uuid.uuid4().hex[:12], "stream": options.stream}
+    request: dict[str, Any] = {"id": uuid.uuid4().hex[:12], "stream": options.stream and not options.json}
     request |= {"messages": [shown(options.image, options.detail, prompt)]} if options.image else {"prompt": prompt}
     request["deadline_ms"] = int(options.timeout * 1000)
     for name in ("system", "max_tokens", "temperature", "seed"):
@@ -99,8 +101,8 @@ def read_schema(path: Path) -> dict[str, Any]:
 
 async def ask(settings: Settings, options: argparse.Namespace, request: dict[str, Any]) -> int:
     """Send the request and print what comes; Ctrl-C cancels it on the board."""
-    device = options.device or settings.device
-    async with Client(settings.broker, device, (Topics(device).status,)) as client:
+    topics = Topics(settings.device)
+    async with Client(settings.broker, settings.device, (topics.status,)) as client:
         asyncio.get_running_loop().add_signal_handler(signal.SIGINT, client.cancel, request["id"])
         try:
             async with asyncio.timeout(options.timeout + 10):
@@ -137,8 +139,14 @@ async def show(client: Client, request: dict[str, Any], options: argparse.Namesp
             print(body["text"], end="", flush=True)
             printed += len(body["text"])
         else:
-            return finish(body, printed, options.verbose)
+            return finish_json(body) if options.json else finish(body, printed, options.verbose)
     return 1
+
+
+def finish_json(reply: dict[str, Any]) -> int:
+    """The terminal message as it came, on a line."""
+    print(json.dumps(reply, ensure_ascii=False), flush=True)
+    return EXIT_STATUS.get(reply["code"], 1)
 
 
 def finish(reply: dict[str, Any], printed: int, verbose: bool) -> int:

@@ -14,7 +14,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """What to do, and with which."""
     actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
     for name, text in (("verify", "check every file, the provider and the memory"), ("show", "print what it is")):
-        action = actions.add_parser(name, help=text, description=text)
+        action = actions.add_parser(name, help=text, description=text, allow_abbrev=False)
         action.add_argument("path", type=Path)
         action.add_argument("--provider", default="cpu", help="execution provider it should be for (default: cpu)")
 

@@ -219,12 +219,12 @@ async def show_telemetry(client: Client) -> None:
 def next_steps(port: int, websocket_port: int) -> str:
     """Commands for another terminal."""
     edge = Path(sys.argv[0]).with_name("edge") if Path(sys.argv[0]).name == "edge" else Path(".venv/bin/edge")
-    broker = f"EDGE_BROKER__PORT={port} "
+    board = f"--broker 127.0.0.1:{port} --device {DEVICE}"
     return f"""
 It goes on serving. From another terminal:
 
-  {broker}{edge} ask --device {DEVICE} 'Tell me a joke.'
-  {broker}{edge} status --device {DEVICE}
+  {edge} ask {board} 'Tell me a joke.'
+  {edge} status {board}
   mosquitto_sub -p {port} -t 'edge/{DEVICE}/#' -v
   mosquitto_pub -p {port} -t edge/{DEVICE}/request -m 'What is a firmware?'
 

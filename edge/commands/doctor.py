@@ -11,8 +11,9 @@ from collections.abc import Callable
 
 from edge.board.host import available_bytes
 from edge.board.source import sample
+from edge.commands.connection import add_connection, connected_settings
 from edge.commands.serve import board_sources, checked_bundle
-from edge.config import Settings, config_file, load_settings
+from edge.config import Settings, config_file
 from edge.errors import EdgeError
 from edge.mqtt.client import Client
 
@@ -20,12 +21,13 @@ Check = Callable[[Settings], str]
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Nothing to choose."""
+    """Which broker; all else is this machine's."""
+    add_connection(parser, "check the broker for")
 
 
-def main(_options: argparse.Namespace) -> int:
+def main(options: argparse.Namespace) -> int:
     """Run every check; exit status 0 where all are well, else 1."""
-    settings = load_settings()
+    settings = connected_settings(options)
     good = [report(name, check, settings) for name, check in CHECKS.items()]
     return 0 if all(good) else 1
 

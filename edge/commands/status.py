@@ -8,16 +8,16 @@ import contextlib
 import json
 from typing import Any
 
-from edge.config import load_settings
+from edge.commands.connection import add_connection, connected_settings
 from edge.errors import BrokerError
 from edge.mqtt.client import Client
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Which board, and how long to wait for its reading."""
-    parser.add_argument("--device", help="the board (default: this one's name)")
     parser.add_argument("--wait", type=float, default=12, metavar="SECONDS", help="for a reading (default: 12)")
     parser.add_argument("--json", action="store_true", help="print everything as one JSON object")
+    add_connection(parser, "look at")
 
 
 def main(options: argparse.Namespace) -> int:
@@ -31,8 +31,8 @@ def main(options: argparse.Namespace) -> int:
 
 async def collect(options: argparse.Namespace) -> dict[str, Any]:
     """status, info and telemetry, as far as they come in time."""
-    settings = load_settings()
-    device = options.device or settings.device
+    settings = connected_settings(options)
+    device = settings.device
     found: dict[str, Any] = {"device": device}
     base = f"edge/{device}"
     async with Client(settings.broker, device, (f"{base}/status", f"{base}/info", f"{base}/telemetry")) as client:

@@ -107,7 +107,7 @@ class Events:
 
 def main() -> int:
     """Load the bundle, answer a warm-up, say ready, then serve until standard input closes."""
-    parser = argparse.ArgumentParser(prog="edge.engine", description=main.__doc__)
+    parser = argparse.ArgumentParser(prog="edge.engine", description=main.__doc__, allow_abbrev=False)
     parser.add_argument("bundle", type=Path)
     parser.add_argument("--options", type=json.loads, default={}, help="edge.engine.Options as JSON")
     arguments = parser.parse_args()

@@ -14,35 +14,35 @@ from edge.errors import BrokerError
 from edge.mqtt.transport import MqttTransport
 from edge.wire.chunks import CHUNK_BYTES, chunks
 from edge.wire.message import JSON, Message, dumps
-from edge.wire.topics import Topics
+from edge.wire.topics import LEVEL, Topics
 
 CONNECT_SECONDS = 10.0
 
 
 class Client:
-    """One connection of its own client name; used with `async with`.
+    """One connection of its own; used with `async with`. Raises BrokerError where no broker answers.
 
-    Raises BrokerError where no broker answers.
+    Its name in topics is the user name that it has at the broker, as access lists want it (deploy/mosquitto), else a
+    random one.
     """
 
     def __init__(self, broker: Broker, device: str, extra_topics: tuple[str, ...] = ()) -> None:
-        self.name = f"ask-{uuid.uuid4().hex[:8]}"
+        self._client_id = f"ask-{uuid.uuid4().hex[:8]}"
+        self.name = broker.username if broker.username and LEVEL.fullmatch(broker.username) else self._client_id
         self.topics = Topics(device)
         self._broker = broker.model_copy(update={"session_expiry_seconds": 0})
         self._subscriptions = [self.topics.reply(self.name), *extra_topics]
         self._transport: MqttTransport | None = None
 
     async def __aenter__(self) -> Client:
-        self._transport = MqttTransport(self._broker, self.name, self._subscriptions)
+        self._transport = MqttTransport(self._broker, self._client_id, self._subscriptions)
         self._transport.start()
         try:
             await asyncio.wait_for(self._transport.connected.wait(), CONNECT_SECONDS)
         except TimeoutError as error:
             await self._transport.close()
             where = f"{self._broker.host}:{self._broker.port}"
-            raise BrokerError(
-                f"no MQTT broker answers at {where}; set EDGE_BROKER__HOST and EDGE_BROKER__PORT"
-            ) from error
+            raise BrokerError(f"no MQTT broker answers at {where}; name another with --broker HOST[:PORT]") from error
         return self
 
     async def __aexit__(

@@ -309,6 +309,22 @@ def test_two_exports_of_one_bundle(checkpoint, tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["bundle"]
 
 
+def test_the_second_of_two_exports_waits_and_leaves_what_is_there(checkpoint, tmp_path):
+    """With `--if-missing`, as `make` asks: it says for what it waits, both end with 0, and one bundle was made."""
+    target = tmp_path / "bundle"
+    command = [sys.executable, "-m", "export", str(checkpoint), "-o", str(target), "--if-missing"]
+    options = [*command, "--method", "rtn", "--context", "64", "--allow-loss", "--name", "small"]
+    run = {"cwd": ROOT, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    with staging(target):
+        both = [subprocess.Popen(options, **run) for _ in range(2)]
+        waiting = [process.stderr.readline() for process in both]
+    ended = [process.communicate(timeout=120)[0] for process in both]
+    assert waiting == [f"waiting for another export, which is making {target}\n"] * 2
+    assert [process.returncode for process in both] == [0, 0]
+    assert sorted("is there already" in said for said in ended) == [False, True]
+    assert [path.name for path in tmp_path.iterdir()] == ["bundle"]
+
+
 @pytest.mark.parametrize(
     ("wheel", "cache", "says"),
     [

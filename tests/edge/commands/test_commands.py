@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import re
 import signal
 import subprocess
 import time
@@ -12,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from edge.__main__ import COMMANDS
 from tests.clients import User
 from tests.conftest import EDGE, ROOT, embedded_broker, serving
 
@@ -48,6 +50,23 @@ def test_ask(board):
     assert (asked.returncode, piped.returncode) == (0, 0)
     assert "Paris" in asked.stdout
     assert asked.stdout == piped.stdout
+
+
+def test_a_reply_as_json(board):
+    """`--json` prints the terminal message as one object, of a refusal, too, with the status of its code."""
+    done = edge(board, "ask", "--json", "--max-tokens", "12", "What is the capital of France?")
+    reply = json.loads(done.stdout)
+    assert (done.returncode, reply["code"], "Paris" in reply["text"]) == (0, 200, True)
+    refused = edge(board, "ask", "--json", input="sea " * 5000)
+    assert (refused.returncode, json.loads(refused.stdout)["code"]) == (1, 413)
+
+
+def test_the_broker_can_be_named_on_the_command_line(board):
+    """Over what variables say; and a port that is none is a wrong usage."""
+    here = f"127.0.0.1:{board['EDGE_BROKER__PORT']}"
+    done = edge({"EDGE_BROKER__PORT": "1"}, "ask", "--broker", here, "--device", "test", "--max-tokens", "4", "Hi")
+    assert done.returncode == 0, done.stderr
+    assert edge({}, "ask", "--broker", "pi:many", "Hi").returncode == 2
 
 
 def test_ask_holds_to_a_schema(board, tmp_path):
@@ -170,6 +189,19 @@ def test_settings_name_what_is_wrong(tmp_path):
     shown = edge({"EDGE_BROKER__PASSWORD": "tulip"}, "serve", "--print-config")
     assert shown.returncode == 0
     assert "tulip" not in shown.stdout
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_no_option_can_be_abbreviated(command):
+    """A beginning of an option's name is a wrong usage of the command, which is said; it never means the option."""
+    options = re.findall(r"(?<![\w-])--[a-z][a-z-]+", edge({}, command, "--help").stdout)
+    done = edge({}, command, *required(command), f"{max(options, key=len)[:-1]}")
+    assert (done.returncode, f"usage: edge {command}" in done.stderr) == (2, True), done.stderr
+
+
+def required(command: str) -> list[str]:
+    """What a command cannot do without."""
+    return {"demo": ["--bundle", "x"], "bench": ["--bundle", "x"], "bundle": ["verify", "x"]}.get(command, [])
 
 
 def test_help_reads_well():

@@ -104,6 +104,21 @@ def test_nobody_asks_in_anothers_name(folder, port):
             assert eve.acks[mid].value == NOT_AUTHORIZED
 
 
+def test_a_laptop_asks_by_its_command_line_alone(folder, port, tmp_path):
+    """Broker, user, password and CA as options of `edge ask` and `edge status`, without a variable."""
+    secret = tmp_path / "password"
+    secret.write_text("me-secret\n")
+    options = ["--device=test", f"--broker=127.0.0.1:{port}", f"--tls-ca={folder / 'certs/ca.crt'}", "--user=me"]
+    edge = [sys.executable, "-m", "edge"]
+    run = {"cwd": ROOT, "capture_output": True, "text": True, "check": False, "timeout": 60}
+    asked = subprocess.run([*edge, "ask", *options, f"--password-file={secret}", "x"], **run)
+    assert (asked.returncode, asked.stdout) == (0, "word word \n"), asked.stderr
+    status = subprocess.run([*edge, "status", *options, f"--password-file={secret}", "--wait=1"], **run)
+    assert "test: online" in status.stdout, status.stderr
+    missing = subprocess.run([*edge, "ask", *options, "--password-file=/nowhere", "x"], **run)
+    assert (missing.returncode, "/nowhere cannot be read" in missing.stderr) == (78, True)
+
+
 def test_without_its_certificate_the_broker_is_not_trusted(folder, port, tmp_path):
     """A client that trusts another CA does not connect; neither does one without TLS or with a wrong password."""
     other = User(port)
