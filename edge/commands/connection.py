@@ -14,7 +14,7 @@ PORT_TLS = 8883
 """Where brokers listen for TLS (IANA, `secure-mqtt`)."""
 
 ADDRESS = re.compile(
-    r"(?:(?P<host>[^\s:\[\]]+)|\[(?P<bracketed>[^\s\[\]]+)\])(?::(?P<port>[0-9]{1,9}))?|(?P<bare>[0-9A-Fa-f:.]{3,})"
+    r"(?:(?P<host>[^\s:\[\]]+)|\[(?P<bracketed>[^\s\[\]]+)\])(?::(?P<port>[0-9]{1,9}))?|(?P<bare>[0-9A-Fa-f.]*:[0-9A-Fa-f.]*:[0-9A-Fa-f:.]*)"
 )
 
 
