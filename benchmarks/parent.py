@@ -36,7 +36,7 @@ async def resident_bytes(bundle: Path) -> int:
     ):
         await wait_until_online(client, daemon)
         for _ in range(3):
-            async for _body in client.ask({"prompt": "Tell a story.", "max_tokens": 64}):
+            async for _body in client.ask({"prompt": "Tell a story.", "max_tokens": 64, "loop_guard": False}):
                 pass
         return process_memory(daemon.pid)["VmRSS"]
 

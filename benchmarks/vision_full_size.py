@@ -70,7 +70,8 @@ async def asked(bundle: Path) -> tuple[dict[str, dict[str, int]], dict[str, int]
         await wait_until_online(client, daemon)
         usage = {"prompt_tokens": 0, "completion_tokens": 0}
         for seed in itertools.count():  # random weights may end an answer at any token
-            request = {"messages": [{"role": "user", "content": content}], "max_tokens": CONTEXT, "temperature": 1.5}
+            turn = {"role": "user", "content": content}
+            request = {"messages": [turn], "max_tokens": CONTEXT, "temperature": 1.5, "loop_guard": False}
             async for body in client.ask({**request, "seed": seed}):
                 usage = body.get("usage", usage)
             if usage["prompt_tokens"] + usage["completion_tokens"] >= CONTEXT:

@@ -96,6 +96,19 @@ class Pictures(_Part):
     std: tuple[float, float, float]
 
 
+class Sampling(_Part):
+    """How tokens are chosen where a request does not say, as the model's makers would have it; greedy by default.
+
+    temperature: 0 is greedy. top_k: 0 for off. top_p, min_p: 0 to 1. repetition_penalty: 1 for off.
+    """
+
+    temperature: Annotated[float, Field(ge=0)] = 0.0
+    top_p: Annotated[float, Field(gt=0, le=1)] = 1.0
+    top_k: Count = 0
+    min_p: Annotated[float, Field(ge=0, le=1)] = 0.0
+    repetition_penalty: Annotated[float, Field(gt=0)] = 1.0
+
+
 class Manifest(_Part):
     """`manifest.json`.
 
@@ -119,6 +132,7 @@ class Manifest(_Part):
     vocab_size: Positive
     stop_token_ids: Annotated[list[int], Field(min_length=1)]
     chat_template: Annotated[str, Field(min_length=1)]
+    sampling: Sampling = Sampling()
     weights_bytes: Positive
     kv_cache: Literal["float32", "float16", "int8"] = "float32"
     kv_bytes_per_token: Positive

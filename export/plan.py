@@ -14,6 +14,7 @@ from export.families import family_of
 from export.families.base import Dimensions, Family
 from export.quantize import METHODS, Floats, Format
 from export.recipe import Recipe
+from export.sampling import sampling_of
 from export.source import Source
 from export.source.split import SplitSource
 from export.vision import TowerSizes
@@ -167,6 +168,7 @@ def make_plan(source: Source, recipe: Recipe) -> Plan:
         raise SourceError(f"{source.path} names no token that ends an answer (eos_token_id)")
     if not source.chat_template:
         raise SourceError(f"{source.path} has no chat template")
+    sampling_of(source)
     check_shapes(plan)
     return plan
 

@@ -26,7 +26,7 @@ EDGE = [sys.executable, "-m", "edge"]
 def bundle() -> Path:
     """The default model's bundle, made by `make bundle` with our own export."""
     cache = os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
-    path = Path(os.environ.get("TEST_BUNDLE") or Path(cache) / "edge-slm/bundles/smollm2-135m-3")
+    path = Path(os.environ.get("TEST_BUNDLE") or Path(cache) / "edge-slm/bundles/smollm2-135m-4")
     if not (path / "manifest.json").is_file():
         pytest.fail(f"{path} is not there; `make test` makes it, or set TEST_BUNDLE")
     return path

@@ -36,8 +36,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--detail", choices=list(CROPS), help="how closely to look at the pictures (default: auto)")
     parser.add_argument("--json-schema", metavar="FILE", type=Path, help="hold the answer to this JSON schema")
     parser.add_argument("--max-tokens", type=int, metavar="N", help="length of the answer")
-    parser.add_argument("--temperature", type=float, metavar="T", help="0 (default) is greedy")
+    parser.add_argument("--temperature", type=float, metavar="T", help="0 is greedy (default: the bundle's own)")
     parser.add_argument("--seed", type=int, metavar="N", help="makes sampling repeatable")
+    parser.add_argument(
+        "--loop-guard",
+        action=argparse.BooleanOptionalAction,
+        default=True,
+        help="end an answer that says the same over and over (default)",
+    )
     parser.add_argument("--timeout", type=float, default=600, metavar="SECONDS", help="give up after (default: 600)")
     parser.add_argument("--verbose", action="store_true", help="print tokens and times to standard error")
     add_connection(parser, "ask")
@@ -57,6 +63,8 @@ def build_request(options: argparse.Namespace) -> dict[str, Any]:
         raise ConfigError("nothing was asked: give the question as an argument or pipe it in")
     request: dict[str, Any] = {"id": uuid.uuid4().hex[:12], "stream": options.stream and not options.json}
     request |= {"messages": [shown(options.image, options.detail, prompt)]} if options.image else {"prompt": prompt}
+    if not options.loop_guard:
+        request["loop_guard"] = False
     request["deadline_ms"] = int(options.timeout * 1000)
     for name in ("system", "max_tokens", "temperature", "seed"):
         if getattr(options, name) is not None:
@@ -155,6 +163,8 @@ def finish(reply: dict[str, Any], printed: int, verbose: bool) -> int:
     print(text[printed:] if printed <= len(text) else "", flush=True)
     for warning in reply["warnings"]:
         print(f"edge ask: {warning}", file=sys.stderr)
+    if reply["finish_reason"] == "loop":
+        print("edge ask: the answer said the same over and over, so the board ended it", file=sys.stderr)
     if verbose:
         print(summary(reply), file=sys.stderr)
     if reply["code"] != 200:

@@ -1,4 +1,7 @@
-"""`edge bench`: how fast the model is on this board, straight at the engine and through MQTT, and what it takes."""
+"""`edge bench`: how fast a model is, and what it takes.
+
+With a bundle: on this machine, straight at the engine and through MQTT. Without: a board that is serving, from here.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +14,7 @@ import random
 import statistics
 import sys
 import time
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -19,14 +22,18 @@ from typing import Any
 
 from edge.bundle import open_bundle
 from edge.commands import bench_memory
+from edge.commands.connection import add_connection, connected_settings
 from edge.commands.demo import DEVICE, broker_process, daemon_process, wait_until_online
-from edge.config import Broker
+from edge.config import Broker, Settings
 from edge.engine import Finished, Job, Options, TextEngine, budget
 from edge.engine.opening import open_engine
+from edge.errors import BrokerError, EdgeError
 from edge.mqtt.client import Client
+from edge.wire.topics import Topics
 
 ROUNDS = 5
 TOKENS = 96
+BOARD_SECONDS = 10
 CLIENTS = (1, 2, 4, 8, 16)
 WORDS = ("lamp", "tower", "stairs", "keeper", "storm", "harbour", "ship", "island", "whale", "tide", "rock", "fog")
 ENERGY = "sys/class/powercap/intel-rapl:0/energy_uj"
@@ -34,22 +41,21 @@ ENERGY = "sys/class/powercap/intel-rapl:0/energy_uj"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Which bundle, how often, how much."""
-    parser.add_argument("--bundle", type=Path, required=True)
+    """Which bundle or board, how often, how much."""
+    parser.add_argument("--bundle", type=Path, metavar="DIR", help="measure this bundle on this machine, not a board")
     parser.add_argument("--rounds", type=int, default=ROUNDS, help=f"medians are taken over (default: {ROUNDS})")
     parser.add_argument("--tokens", type=int, default=TOKENS, help=f"length of an answer (default: {TOKENS})")
-    parser.add_argument("--clients", type=int, nargs="+", default=CLIENTS, help="how many ask at once")
+    parser.add_argument("--clients", type=int, nargs="+", default=CLIENTS, metavar="N", help="how many ask at once")
     parser.add_argument("--memory", action="store_true", help="show the memory budget beside what is taken")
     parser.add_argument("--json", action="store_true", help="print figures as JSON")
+    add_connection(parser, "measure, where no bundle is named")
 
 
 def main(options: argparse.Namespace) -> int:
     """Measure and print."""
     if options.memory:
-        figures = asyncio.run(bench_memory.measured(options.bundle))
-        print(json.dumps(figures, indent=2) if options.json else bench_memory.table(figures))
-        return 0
-    figures = {**machine(options.bundle), **asyncio.run(bench(options))}
+        return bench_memory.main(options)
+    figures = asyncio.run(bench(options) if options.bundle else bench_board(connected_settings(options), options))
     print(json.dumps(figures, indent=2) if options.json else table(figures))
     return 0
 
@@ -59,11 +65,17 @@ def machine(bundle: Path) -> dict[str, Any]:
     lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
     names = [line.partition(":")[2].strip() for line in lines if line.startswith(("model name", "Model"))]
     packages = ("onnxruntime", "onnxruntime-genai", "numpy")
+    cpu, cores, digest = (
+        names[0] if names else platform.machine(),
+        budget.threads(0),
+        open_bundle(bundle, verify_hashes=False).digest,
+    )
     return {
-        "cpu": names[0] if names else platform.machine(),
-        "cores": budget.threads(0),
+        "measured": f"{cpu}, {cores} cores; bundle {digest[:12]}",
+        "cpu": cpu,
+        "cores": cores,
         "versions": {name: version(name) for name in packages},
-        "bundle_digest": open_bundle(bundle, verify_hashes=False).digest,
+        "bundle_digest": digest,
     }
 
 
@@ -78,24 +90,67 @@ class Ended:
     prefill_seconds: float
 
 
+Way = Callable[[Sequence[str]], Awaitable[list[Ended]]]
+"""Asks some prompts at once."""
+Rates = dict[tuple[str, int], list[dict[str, float]]]
+"""By way and number of clients, those of each round."""
+
+
 async def bench(options: argparse.Namespace) -> dict[str, Any]:
-    """Both ways with every number of clients, in turns; medians over the rounds."""
-    rates: dict[tuple[str, int], list[dict[str, float]]] = {}
+    """A bundle on this machine, both ways."""
     engine = open_engine(options.bundle, Options(prefix_bytes=0))
     with energy_of_run() as joules:
         async with served(options.bundle, max(options.clients)) as clients:
-            for number in range(options.rounds):
-                for count in options.clients:
-                    prompts = prompts_of(number, count)
-                    for way in ("mqtt", "direct") if number % 2 else ("direct", "mqtt"):
-                        show(f"round {number + 1} of {options.rounds}: {count} at once, {way}")
-                        if way == "mqtt":
-                            ended = await through_mqtt(clients, prompts, options.tokens)
-                        else:
-                            ended = await asyncio.to_thread(directly, engine, prompts, options.tokens)
-                        rates.setdefault((way, count), []).append(rates_of(ended))
+            rates = await measured(
+                options,
+                {
+                    "direct": lambda prompts: asyncio.to_thread(directly, engine, prompts, options.tokens),
+                    "mqtt": lambda prompts: through_mqtt(clients, prompts, options.tokens),
+                },
+            )
+    return {**machine(options.bundle), **summary(rates), **joules}
+
+
+async def bench_board(settings: Settings, options: argparse.Namespace) -> dict[str, Any]:
+    """A board that serves already; it answers others meanwhile, too."""
+    async with contextlib.AsyncExitStack() as stack:
+        topics = Topics(settings.device)
+        made = [
+            Client(settings.broker, settings.device, (topics.status, topics.info)) for _ in range(max(options.clients))
+        ]
+        clients = [await stack.enter_async_context(client) for client in made]
+        info = await served_by(clients[0])
+        rates = await measured(options, {"mqtt": lambda prompts: through_mqtt(clients, prompts, options.tokens)})
+    return {"measured": f"{settings.device}: {info['model']} on {info['provider']}", "info": info, **summary(rates)}
+
+
+async def served_by(client: Client) -> dict[str, Any]:
+    """A board's `info`, once it is online; BrokerError where it is not there."""
+    found: dict[str, Any] = {}
+    try:
+        async with asyncio.timeout(BOARD_SECONDS):
+            async for message in client.messages():
+                found[message.topic] = json.loads(message.payload)
+                is_online = found.get(client.topics.status, {}).get("state") == "online"
+                if is_online and client.topics.info in found:
+                    return dict(found[client.topics.info])
+    except TimeoutError:
+        pass
+    state = found.get(client.topics.status, {}).get("state", "not known to this broker")
+    raise BrokerError(f"the board {client.topics.device!r} is {state}; or measure here: edge bench --bundle DIR")
+
+
+async def measured(options: argparse.Namespace, ways: Mapping[str, Way]) -> Rates:
+    """Every way with every number of clients, in turns."""
+    rates: Rates = {}
+    for number in range(options.rounds):
+        for count in options.clients:
+            prompts = prompts_of(number, count)
+            for way in sorted(ways, reverse=number % 2 == 1):
+                show(f"round {number + 1} of {options.rounds}: {count} at once, {way}")
+                rates.setdefault((way, count), []).append(rates_of(await ways[way](prompts)))
     show("")
-    return {**summary(rates), **joules}
+    return rates
 
 
 def prompts_of(number: int, count: int) -> list[str]:
@@ -158,9 +213,11 @@ async def through_mqtt(clients: Sequence[Client], prompts: Sequence[str], tokens
 
     async def one(client: Client, prompt: str) -> Ended:
         first = None
-        async for body in client.ask({"prompt": prompt, "max_tokens": tokens}):
+        async for body in client.ask({"prompt": prompt, "max_tokens": tokens, "loop_guard": False}):
             seconds = time.monotonic() - started
             if body["type"] == "reply":
+                if body["code"] != 200:
+                    raise EdgeError(f"the board answers {body['code']}: {body['error']['message']}")
                 usage, timings = body["usage"], body["timings"]
                 counts = usage["completion_tokens"], usage["prompt_tokens"]
                 return Ended(*counts, first or seconds, seconds, timings["prefill_seconds"])
@@ -170,13 +227,15 @@ async def through_mqtt(clients: Sequence[Client], prompts: Sequence[str], tokens
     return list(await asyncio.gather(*map(one, clients[: len(prompts)], prompts)))
 
 
-def summary(rates: dict[tuple[str, int], list[dict[str, float]]]) -> dict[str, Any]:
-    """Medians by way and number of clients, and what MQTT costs."""
+def summary(rates: Rates) -> dict[str, Any]:
+    """Medians by way and number of clients, and what MQTT costs where both ways were measured."""
     medians = {
         f"{way}_{count}": {name: round(statistics.median(each[name] for each in found), 4) for name in found[0]}
         for (way, count), found in sorted(rates.items())
     }
-    one = next((count for way, count in rates if way == "mqtt"), 1)
+    one = next((count for way, count in rates if way == "direct"), None)
+    if one is None:
+        return {"rates": medians}
     pairs = zip(rates["mqtt", one], rates["direct", one], strict=True)
     name = "decode_tokens_per_second"
     ratio = statistics.median(through[name] / straight[name] for through, straight in pairs)
@@ -215,12 +274,21 @@ COLUMNS = {
 }
 
 
+MEANINGS = """
+tokens/s in all   what all answers get together; 4 tokens are about 3 English words
+decode, one       how fast one answer grows; people read 5 to 10 a second
+prefill, one      how fast a prompt is read before its answer begins
+first token, s    how long one waits for the first word; all ask at the same moment\
+"""
+
+
 def table(figures: dict[str, Any]) -> str:
     """For people."""
-    head = f"{figures['cpu']}, {figures['cores']} cores; bundle {figures['bundle_digest'][:12]}"
-    lines = [head, "", f"{'':12}" + "".join(f"{name:>18}" for name in COLUMNS.values())]
+    lines = [figures["measured"], "", f"{'':12}" + "".join(f"{name:>18}" for name in COLUMNS.values())]
     for name, found in figures["rates"].items():
         way, count = name.split("_")
         lines.append(f"{way:7}{count:>4} " + "".join(f"{found[column]:18.2f}" for column in COLUMNS))
-    lines += ["", f"through MQTT over straight at the engine, decode: {figures['decode_mqtt_over_direct']:.3f}"]
+    lines.append(MEANINGS)
+    if (ratio := figures.get("decode_mqtt_over_direct")) is not None:
+        lines.append(f"through MQTT an answer grows at {ratio:.1%} of its speed straight at the engine")
     return "\n".join([*lines, f"energy: {figures['joules']} J"] if "joules" in figures else lines)

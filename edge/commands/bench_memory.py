@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import argparse
+import asyncio
+import json
 import time
 from pathlib import Path
 from typing import Any
@@ -10,11 +13,21 @@ from edge.board.host import process_memory
 from edge.bundle import read_manifest
 from edge.config import Engine
 from edge.engine import Finished, Job, budget
+from edge.errors import ConfigError
 from edge.service.worker import Worker
 
 PROMPT = "the keeper climbs the stairs of the tower and lights the lamp again " * 40
 FIELDS = ("RssAnon", "RssFile", "VmHWM")
 MIB = 2**20
+
+
+def main(options: argparse.Namespace) -> int:
+    """Measure and print; ConfigError without a bundle."""
+    if options.bundle is None:
+        raise ConfigError("--memory measures a bundle on this machine: name it with --bundle DIR")
+    figures = asyncio.run(measured(options.bundle))
+    print(json.dumps(figures, indent=2) if options.json else table(figures))
+    return 0
 
 
 async def measured(bundle: Path) -> dict[str, Any]:

@@ -29,7 +29,9 @@ def main(options: argparse.Namespace) -> int:
     """Run every check; exit status 0 where all are well, else 1."""
     settings = connected_settings(options)
     good = [report(name, check, settings) for name, check in CHECKS.items()]
-    return 0 if all(good) else 1
+    bad = good.count(False)
+    print("all is well" if not bad else f"{bad} of {len(good)} need a look: their lines say what is wrong")
+    return 1 if bad else 0
 
 
 def report(name: str, check: Check, settings: Settings) -> bool:
@@ -62,7 +64,8 @@ def memory(settings: Settings) -> str:
 def bundle(settings: Settings) -> str:
     """Whether the configured bundle may be loaded."""
     found = checked_bundle(settings)
-    return f"{found.manifest.name} at {found.path} is whole and fits"
+    need = found.manifest.memory_floor_bytes / 2**20
+    return f"{found.manifest.name} at {found.path} is whole, and the {need:.0f} MiB of memory that it needs are free"
 
 
 def journal(settings: Settings) -> str:

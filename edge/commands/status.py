@@ -6,11 +6,15 @@ import argparse
 import asyncio
 import contextlib
 import json
+from collections.abc import Iterator
 from typing import Any
 
 from edge.commands.connection import add_connection, connected_settings
 from edge.errors import BrokerError
 from edge.mqtt.client import Client
+
+WORDS = 0.75
+"""English words a token, about."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -47,13 +51,53 @@ async def collect(options: argparse.Namespace) -> dict[str, Any]:
 
 
 def describe(found: dict[str, Any]) -> str:
-    """A few lines for a person."""
-    lines = [f"{found['device']}: {found['status']['state']}"]
+    """A line a thing for a person, with what its number means."""
+    parts = [("board", f"{found['device']} is {found['status']['state']}")]
     if info := found.get("info"):
-        lines.append(f"model {info['model']} on {info['provider']}, context {info['context_length']} tokens")
+        parts.append(("model", describe_model(info)))
     if telemetry := found.get("telemetry"):
-        lines.append(describe_telemetry(telemetry))
-    return "\n".join(lines)
+        parts += describe_reading(telemetry, found.get("info", {}))
+    return "\n".join(f"{name:10} {text}" for name, text in parts)
+
+
+def describe_model(info: dict[str, Any]) -> str:
+    """Which, on what, and how much it can read."""
+    tokens = info["context_length"]
+    held = f"a question and its answer have {tokens} tokens together, about {round(tokens * WORDS, -2):.0f} words"
+    return f"{info['model']} on the {info['provider']} provider; {held}"
+
+
+def describe_reading(reading: dict[str, Any], info: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    """What a board tells of itself, as names and texts."""
+    thermal, memory, cpu = (reading.get(name) for name in ("thermal", "memory", "cpu"))
+    slows = "most boards slow down at 80 to 85"
+    yield "heat", f"{thermal['hottest_celsius']:.1f} °C; {slows}" if thermal else "no temperature sensor"
+    if memory:
+        yield "memory", f"{gibibytes(memory['available_bytes'])} of {gibibytes(memory['total_bytes'])} GiB free"
+    if cpu:
+        yield "processor", f"{cpu['used_percent']:.0f} % busy"
+    if answers := reading.get("inference"):
+        yield from describe_answers(answers, info)
+
+
+def describe_answers(answers: dict[str, Any], info: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    """What the daemon does and has done since it was started."""
+    rows, length = info.get("rows", 1), info.get("queue_length", 0)
+    yield "queue", f"{answers['running']} of {rows} answers grow now, {answers['queue_length']} of {length} places wait"
+    if rate := answers["decode_tokens_per_second"]:
+        read = answers["prefill_tokens_per_second"]
+        yield (
+            "speed",
+            f"an answer grows by {rate:.1f} tokens a second, about {rate * WORDS:.0f} words; read at {read:.0f}",
+        )
+    counts = answers["requests"]
+    others = ", ".join(f"{count} × {code}" for code, count in sorted(counts.items()) if code != "200")
+    yield "answers", f"{counts.get('200', 0)} given since the start{f'; others: {others}' if others else ''}"
+
+
+def gibibytes(count: int) -> str:
+    """With one digit."""
+    return f"{count / 2**30:.1f}"
 
 
 def describe_telemetry(reading: dict[str, Any]) -> str:
@@ -61,7 +105,7 @@ def describe_telemetry(reading: dict[str, Any]) -> str:
     thermal, memory, cpu = (reading.get(name) for name in ("thermal", "memory", "cpu"))
     parts = [f"{thermal['hottest_celsius']:.1f} °C" if thermal else "no temperature sensor"]
     if memory:
-        parts.append(f"{memory['available_bytes'] / 2**30:.1f} of {memory['total_bytes'] / 2**30:.1f} GiB memory free")
+        parts.append(f"{gibibytes(memory['available_bytes'])} of {gibibytes(memory['total_bytes'])} GiB memory free")
     if cpu:
         parts.append(f"processor {cpu['used_percent']:.0f} % busy")
     rate = reading.get("inference", {}).get("decode_tokens_per_second")

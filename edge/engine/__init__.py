@@ -52,7 +52,8 @@ class Job:
 
     guidance: a JSON schema that the answer must match; may_be_text: free text would do as well, so that only an
     answer that begins with `{` must. top_logprobs: None for no logprobs, else how many others to name a token.
-    ignore_eos: go on past the tokens that end an answer, for measuring.
+    loop_guard: end an answer that says the same over and over (text/loops.py). ignore_eos: go on past the tokens that
+    end an answer, for measuring.
     """
 
     id: int
@@ -68,6 +69,7 @@ class Job:
     guidance: dict[str, Any] | None = None
     may_be_text: bool = False
     top_logprobs: int | None = None
+    loop_guard: bool = False
     ignore_eos: bool = False
     pictures: list[Picture] = field(default_factory=list)
 
@@ -79,7 +81,7 @@ class Job:
 
 @dataclass(frozen=True)
 class Finished:
-    """How a job ended. finish_reason: `stop`, `length` or `cancelled`; times in seconds.
+    """How a job ended. finish_reason: `stop`, `length`, `loop` or `cancelled`; times in seconds.
 
     cached_tokens: of the prompt, found in the prefix cache. logprobs: a token each, with the OpenAI API's names.
     picture_tokens: of each picture, in their order.

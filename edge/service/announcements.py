@@ -71,6 +71,7 @@ class Announcements:
             "capabilities": manifest.capabilities,
             "context_length": manifest.context_length,
             "max_tokens": limits.max_tokens,
+            "sampling": manifest.sampling.model_dump(),
             "payload_bytes": limits.payload_bytes,
             "queue_length": limits.queue_length,
             "rows": self._rows(),

@@ -8,6 +8,7 @@ import itertools
 import logging
 from collections.abc import Callable, Iterator
 
+from edge.bundle import Sampling
 from edge.config import Limits
 from edge.engine import Finished, Job
 from edge.errors import DeadlineExceeded, EdgeError, EngineFailed, Fault
@@ -39,11 +40,12 @@ class Answering:
         replies: Replies,
         journal: Journal,
         limits: Limits,
+        sampling: Sampling,
         inference: Inference,
         tell: Callable[[str], None],
     ) -> None:
         self._queue, self._engine, self._replies, self._journal = queue, engine, replies, journal
-        self._limits, self._inference, self._tell = limits, inference, tell
+        self._limits, self._sampling, self._inference, self._tell = limits, sampling, inference, tell
 
     async def run(self) -> None:
         """Requests as rows become free; a dead engine is started again first, and the queue waits for it."""
@@ -105,7 +107,7 @@ class Answering:
             timer.cancel()
 
     async def _generate(self, waiting: Waiting) -> Finished:
-        job = job_of(waiting, self._limits.max_tokens)
+        job = job_of(waiting, self._limits.max_tokens, self._sampling)
         async with contextlib.aclosing(self._engine.generate(job)) as pieces:
             async for piece in pieces:
                 if isinstance(piece, Finished):
@@ -138,19 +140,17 @@ class Answering:
         return None
 
 
-def job_of(waiting: Waiting, max_tokens: int) -> Job:
-    """What the engine is asked; `max_tokens` where the asker named no limit."""
+def job_of(waiting: Waiting, max_tokens: int, sampling: Sampling) -> Job:
+    """What the engine is asked; `max_tokens` and the bundle's sampling where the asker said nothing."""
     chat = waiting.request.chat
+    chosen = {name: given if (given := getattr(chat, name)) is not None else own for name, own in sampling}
     schema, may_be_text = chat.guidance() or (None, False)
     return Job(
         id=waiting.number,
         messages=chat.conversation(),
         max_tokens=chat.max_tokens or max_tokens,
-        temperature=chat.temperature,
-        top_p=chat.top_p,
-        top_k=chat.top_k,
-        min_p=chat.min_p,
-        repetition_penalty=chat.repetition_penalty,
+        **chosen,
+        loop_guard=chat.loop_guard,
         seed=chat.seed,
         stop=chat.stop,
         guidance=schema,

@@ -74,7 +74,14 @@ class Daemon:
             settings, manifest, transport, self._topics, [*sources, inference], lambda: engine.rows
         )
         self._answering = Answering(
-            self._queue, engine, self._replies, self._journal, settings.limits, inference, self._announcements.tell
+            self._queue,
+            engine,
+            self._replies,
+            self._journal,
+            settings.limits,
+            manifest.sampling,
+            inference,
+            self._announcements.tell,
         )
         if settings.limits.stop_unheard:
             self._replies.unheard = lambda waiting: self._answering.interrupt(waiting, Cancelled("nobody listens"))

@@ -93,6 +93,7 @@ class ChatRequest(BaseModel):
     """A request's payload, with the OpenAI chat API's names.
 
     temperature: 0 to 2, 0 is greedy. top_p, min_p: 0 to 1. top_k: 1 up, 0 for off. repetition_penalty: 0.5 to 2.
+    None takes the bundle's own. loop_guard: end an answer that says the same over and over.
     logprobs: tell each token's, and those of as many others as top_logprobs says.
     max_tokens: None takes the daemon's default. deadline_ms: milliseconds from arrival. priority: whose turn is first.
     """
@@ -104,11 +105,12 @@ class ChatRequest(BaseModel):
     system: StrictStr | None = None
     model: StrictStr | None = None
     max_tokens: Tokens | None = None
-    temperature: Annotated[float, Field(ge=0, le=2)] = 0.0
-    top_p: Annotated[float, Field(gt=0, le=1)] = 1.0
-    top_k: Annotated[int, Field(strict=True, ge=0, le=100_000)] = 0
-    min_p: Annotated[float, Field(ge=0, le=1)] = 0.0
-    repetition_penalty: Annotated[float, Field(ge=0.5, le=2)] = 1.0
+    temperature: Annotated[float, Field(ge=0, le=2)] | None = None
+    top_p: Annotated[float, Field(gt=0, le=1)] | None = None
+    top_k: Annotated[int, Field(strict=True, ge=0, le=100_000)] | None = None
+    min_p: Annotated[float, Field(ge=0, le=1)] | None = None
+    repetition_penalty: Annotated[float, Field(ge=0.5, le=2)] | None = None
+    loop_guard: StrictBool = True
     logprobs: StrictBool = False
     top_logprobs: Annotated[int, Field(strict=True, ge=0, le=20)] = 0
     seed: Annotated[int, Field(strict=True, ge=0, lt=2**31)] | None = None

@@ -47,7 +47,8 @@ class Timings:
 class Outcome:
     """How a request ended: what its one terminal message says.
 
-    finish_reason: `stop`, `length`, `tool_calls`, `cancelled`, `deadline` or `error`. index: the deltas before it.
+    finish_reason: `stop`, `length`, `loop`, `tool_calls`, `cancelled`, `deadline` or `error`.
+    index: the deltas before it.
     tool_calls: the functions that are called, logprobs: each token's, both in the OpenAI API's form.
     """
 

@@ -39,6 +39,11 @@ class Source(Protocol):
         ...
 
     @property
+    def generation(self) -> Mapping[str, Any]:
+        """generation_config.json, or what stands for it; empty where there is none."""
+        ...
+
+    @property
     def tokenizer_files(self) -> Mapping[str, str]:
         """The tokenizer's files by name; tokenizer.json is always among them."""
         ...

@@ -38,6 +38,11 @@ class ConfigSource:
         self._refuse()
 
     @property
+    def generation(self) -> Mapping[str, Any]:
+        """Refused."""
+        self._refuse()
+
+    @property
     def tokenizer_files(self) -> Mapping[str, str]:
         """Refused."""
         self._refuse()

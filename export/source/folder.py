@@ -55,10 +55,14 @@ class FolderSource:
         return template if isinstance(template, str) else ""
 
     @cached_property
+    def generation(self) -> Mapping[str, Any]:
+        """generation_config.json; empty where there is none."""
+        return self._json("generation_config.json") if (self.path / "generation_config.json").is_file() else {}
+
+    @cached_property
     def stop_token_ids(self) -> list[int]:
         """eos_token_id of generation_config.json, else of config.json."""
-        generation = self._json("generation_config.json") if (self.path / "generation_config.json").is_file() else {}
-        ids = generation.get("eos_token_id", self.config.get("eos_token_id"))
+        ids = self.generation.get("eos_token_id", self.config.get("eos_token_id"))
         return sorted(ids) if isinstance(ids, list) else [] if ids is None else [ids]
 
     @cached_property

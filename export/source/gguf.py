@@ -47,6 +47,13 @@ GGUF_NAMES = {
     "mlp.gate_up_proj": "ffn_up",
     "mlp.down_proj": "ffn_down",
 }
+GGUF_SAMPLING = {
+    "temperature": "temp",
+    "top_p": "top_p",
+    "top_k": "top_k",
+    "min_p": "min_p",
+    "repetition_penalty": "penalty_repeat",
+}
 INTERLEAVED = {"self_attn.q_proj": "num_attention_heads", "self_attn.k_proj": "num_key_value_heads"}
 """GGUF keeps a Llama's query and key rows in the order of the original code's rotary pairs."""
 
@@ -95,6 +102,13 @@ class GgufSource:
         """The tokens that end an answer."""
         names = ("tokenizer.ggml.eos_token_id", "tokenizer.ggml.eot_token_id")
         return sorted({int(value) for name in names if (value := self._field(name)) is not None})
+
+    @cached_property
+    def generation(self) -> Mapping[str, Any]:
+        """The header's sampling under Transformers' names; empty where it names no temperature."""
+        found = {ours: self._field(f"general.sampling.{theirs}") for ours, theirs in GGUF_SAMPLING.items()}
+        named = {name: value for name, value in found.items() if value is not None}
+        return {"do_sample": True, "top_k": 0, **named} if "temperature" in named else {}
 
     @cached_property
     def tokenizer_files(self) -> Mapping[str, str]:

@@ -37,6 +37,11 @@ class WrappedSource:
         return self._inner.stop_token_ids
 
     @property
+    def generation(self) -> Mapping[str, Any]:
+        """generation_config.json, or what stands for it."""
+        return self._inner.generation
+
+    @property
     def tokenizer_files(self) -> Mapping[str, str]:
         """The tokenizer's files by name."""
         return self._inner.tokenizer_files

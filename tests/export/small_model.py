@@ -120,9 +120,16 @@ GGUF_NAMES = {
 }
 
 
-def write_gguf(path: Path, weights: Weights, kind: gguf.GGMLQuantizationType) -> Weights:
-    """A GGUF file of the same model, what can be in blocks of 32 stored as `kind`; return what the blocks stand for."""
+def write_gguf(
+    path: Path, weights: Weights, kind: gguf.GGMLQuantizationType, floats: dict[str, float] | None = None
+) -> Weights:
+    """A GGUF file of the same model, what can be in blocks of 32 stored as `kind`; return what the blocks stand for.
+
+    floats: further keys of its header.
+    """
     writer = gguf.GGUFWriter(path, "llama")
+    for name, number in (floats or {}).items():
+        writer.add_float32(name, number)
     for setter, value in GGUF_SIZES.items():
         getattr(writer, setter)(value)
     stands_for = {}

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from edge.engine import Finished, Job
 from edge.engine.batch.drafting import Draft
+from edge.engine.text.loops import LoopGuard
 from edge.engine.text.sampling import Sampler, described
 from edge.engine.text.stop_text import StopText
 from edge.errors import EngineFailed
@@ -71,6 +72,7 @@ class Row:
         self._texts, self._stops, self._guide = texts, stops, guide
         self._sampler = Sampler(job, prompt, vocabulary)
         self._stream, self._stop_text = texts.stream(), StopText(job.stop)
+        self._loop = LoopGuard(texts.text, guide is not None) if job.loop_guard else None
         self._logprobs: list[dict[str, Any]] | None = None if job.top_logprobs is None else []
         self._draft: Draft | None = None
         self._begun = self._first_token = time.monotonic()
@@ -142,6 +144,8 @@ class Row:
         is_complete = self._guide is not None and self._guide.take(token)
         if self._stop_text.stopped or is_complete:
             self.finish_reason = "stop"
+        elif self._loop is not None and self._loop.take(token):
+            self.finish_reason = "loop"
         elif self.completion_tokens >= self.room:
             self.finish_reason = "length"
         return text + self._stop_text.flush() if self.finish_reason else text

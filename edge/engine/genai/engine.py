@@ -20,6 +20,7 @@ from edge.bundle import read_manifest
 from edge.engine import Event, Finished, Job, Options, budget
 from edge.engine.genai.tokenizer import Tokenizer
 from edge.engine.text.guidance import grammar
+from edge.engine.text.loops import LoopGuard
 from edge.engine.text.prompt import prompt_of
 from edge.engine.text.stop_text import StopText
 from edge.errors import BadRequest, BundleError, EngineFailed, Fault, TooLarge, Unsupported
@@ -165,6 +166,7 @@ class GenaiEngine:
     def _decode(self, job: Job, generator: Any, room: int) -> Generator[str, None, tuple[int, str]]:
         """Generate until the model, a stop string, the length or a cancel ends it: tokens made and the reason."""
         stream, stop = self._tokenizer.stream(), StopText(job.stop)
+        loop = LoopGuard(self._tokenizer.text, job.guidance is not None)
         stops = set(self._manifest.stop_token_ids)
         count = 0
         while not generator.is_done() and not stop.stopped:
@@ -176,6 +178,9 @@ class GenaiEngine:
             if token in stops:
                 break
             yield stop.push(stream.decode(token))
+            if job.loop_guard and loop.take(token) and not stop.stopped:
+                yield stop.flush()
+                return count, "loop"
         yield stop.flush()
         ended = stop.stopped or (count and token in stops)
         return count, "length" if count >= room and not ended else "stop"

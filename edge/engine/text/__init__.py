@@ -5,4 +5,5 @@ prompt.py         a job to the tokens that are read
 sampling.py       logits to the next token
 guidance.py       answers held to a grammar; the only file that imports llguidance
 stop_text.py      stop strings in a stream
+loops.py          answers that say the same over and over
 """

@@ -83,7 +83,8 @@ def test_ask_holds_to_a_schema(board, tmp_path):
 def test_the_outcome_is_the_exit_status(board):
     """Nothing asked 78, out of time 4, longer than the context 1 with both figures."""
     assert edge(board, "ask", input=" ").returncode == 78
-    late = edge(board, "ask", "--timeout", "3", "--max-tokens", "2000", "Write a very long story about the sea.")
+    endless = ["--timeout", "3", "--no-loop-guard", "--max-tokens", "2000"]
+    late = edge(board, "ask", *endless, "Write a very long story about the sea.")
     assert (late.returncode, "408" in late.stderr) == (4, True)
     long = edge(board, "ask", input="sea " * 5000)
     assert long.returncode == 1
@@ -135,9 +136,31 @@ def test_status_and_doctor(board, bundle):
     """Both end with 0 where all is well and name the model."""
     status = edge(board, "status")
     assert status.returncode == 0, status.stderr
-    assert "smollm2" in status.stdout
+    for words in ("board      test is online", "smollm2", "tokens a second, about", "GiB free", "answers grow now"):
+        assert words in status.stdout
     doctor = edge({**board, "EDGE_ENGINE__BUNDLE": str(bundle)}, "doctor")
     assert doctor.returncode == 0, doctor.stdout + doctor.stderr
+    assert doctor.stdout.endswith("all is well\n")
+
+
+def test_doctor_counts_what_needs_a_look(board, tmp_path):
+    """A bundle that is not there is one of its lines, and the status is 1."""
+    done = edge({**board, "EDGE_ENGINE__BUNDLE": str(tmp_path)}, "doctor")
+    assert done.returncode == 1
+    assert "BAD  bundle" in done.stdout
+    assert "1 of 7 need a look" in done.stdout
+
+
+def test_bench_measures_a_board_from_elsewhere(board):
+    """Without a bundle it asks the board that serves, and tells what its columns mean; one that is away is named."""
+    short = ["--rounds", "1", "--tokens", "8", "--clients", "1", "2"]
+    done = edge(board, "bench", *short)
+    assert done.returncode == 0, done.stderr
+    assert "test: smollm2-135m-instruct on cpu" in done.stdout
+    assert "how long one waits for the first word" in done.stdout
+    assert {*json.loads(edge(board, "bench", *short, "--json").stdout)["rates"]} == {"mqtt_1", "mqtt_2"}
+    away = edge(board, "bench", *short, "--device", "attic")
+    assert (away.returncode, "the board 'attic' is not known" in away.stderr) == (69, True)
 
 
 def test_demo_once(bundle):
@@ -201,7 +224,7 @@ def test_no_option_can_be_abbreviated(command):
 
 def required(command: str) -> list[str]:
     """What a command cannot do without."""
-    return {"demo": ["--bundle", "x"], "bench": ["--bundle", "x"], "bundle": ["verify", "x"]}.get(command, [])
+    return {"demo": ["--bundle", "x"], "bundle": ["verify", "x"]}.get(command, [])
 
 
 def test_help_reads_well():

@@ -13,6 +13,7 @@ from tests.clients import V311, User
 from tests.conftest import serving
 
 QUESTION = "What is the capital of France?"
+ENDLESS = {"max_tokens": 2000, "loop_guard": False}
 SCHEMA = {
     "type": "object",
     "properties": {
@@ -121,7 +122,7 @@ def stop_strings(user: User) -> None:
 
 def cancel(user: User) -> None:
     """A cancel stops the running answer; its terminal message has 499 and the text so far."""
-    user.publish("edge/test/request/me", {"prompt": "Write a very long story.", "id": "q4", "max_tokens": 2000})
+    user.publish("edge/test/request/me", {"prompt": "Write a very long story.", "id": "q4", **ENDLESS})
     while json.loads(user.next(60).payload).get("id") != "q4":
         pass
     user.publish("edge/test/cancel/me", {"id": "q4"})
@@ -174,7 +175,7 @@ def test_a_dead_engine_is_answered_for_and_replaced(bundle, tmp_path):
     with embedded_broker(tmp_path) as port, serving(bundle, port, tmp_path) as daemon, User(port) as user:
         user.wait_online()
         user.client.subscribe("edge/test/reply/me", 1)
-        user.publish("edge/test/request/me", {"prompt": "Write a long story.", "id": "a", "max_tokens": 2000})
+        user.publish("edge/test/request/me", {"prompt": "Write a long story.", "id": "a", **ENDLESS})
         for _ in range(2):
             while (body := json.loads(user.next(60).payload)).get("type") != "delta" or body["index"]:
                 pass

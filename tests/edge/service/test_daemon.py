@@ -13,6 +13,7 @@ from collections.abc import AsyncIterator, Sequence
 
 import pytest
 
+from edge.bundle import Sampling
 from edge.config import Settings
 from edge.errors import EngineFailed, Fault
 from edge.service.daemon import Daemon
@@ -26,13 +27,19 @@ class Rig:
     """A running service and its two ends."""
 
     def __init__(
-        self, engine: ScriptedEngine, queue_length: int = 2, journal: JournalFile | None = None, **limits: int
+        self,
+        engine: ScriptedEngine,
+        queue_length: int = 2,
+        journal: JournalFile | None = None,
+        sampling: Sampling | None = None,
+        **limits: int,
     ) -> None:
         settings = Settings(
             device="pi", limits={"queue_length": queue_length, "queue_per_client": 4, "stop_seconds": 1, **limits}
         )
         self.transport, self.engine = MemoryTransport(), engine
-        self.service = Daemon(settings, scripted_manifest(), self.transport, engine, [], journal or JournalFile(None))
+        manifest = scripted_manifest(sampling=sampling or Sampling())
+        self.service = Daemon(settings, manifest, self.transport, engine, [], journal or JournalFile(None))
 
     def ask(self, name: str = "q", topic: str = "edge/pi/request", **fields) -> None:
         """A request arrives."""
@@ -69,6 +76,25 @@ def test_an_answer_streams_and_ends_once():
             (reply,) = await it.replies()
             assert (reply["code"], reply["text"], reply["index"]) == (200, "Hello world", 2)
             assert [delta["text"] for delta in it.transport.bodies("delta")] == ["Hello", " world"]
+
+    run(work)
+
+
+def test_what_is_not_asked_for_is_the_bundles_own():
+    """Sampling as the model's makers would have it, told in `info`; each field of a request goes before it."""
+
+    async def work():
+        own = Sampling(temperature=0.7, top_p=0.8, top_k=20, min_p=0.1, repetition_penalty=1.05)
+        async with rig(sampling=own) as it:
+            it.ask("plain", temperature=None)
+            it.ask("greedy", temperature=0, top_k=0, loop_guard=False)
+            await it.replies(2)
+            plain, greedy = it.engine.jobs
+            assert {name: getattr(plain, name) for name, _ in own} == dict(own)
+            assert (greedy.temperature, greedy.top_k, greedy.top_p, greedy.min_p) == (0, 0, 0.8, 0.1)
+            assert (plain.loop_guard, greedy.loop_guard) == (True, False)
+            (info, *_) = [json.loads(each.payload) for each in it.transport.published if each.topic == "edge/pi/info"]
+            assert info["sampling"] == own.model_dump()
 
     run(work)
 
