@@ -25,6 +25,9 @@ from benchmarks import (
     full_size,
     hostile,
     hours,
+    house,
+    loops,
+    page,
     parent,
     pictures,
     prefill,
@@ -39,8 +42,6 @@ from benchmarks import (
 )
 from benchmarks.figure import Figure
 
-README = Path(__file__).resolve().parent.parent / "README.md"
-MARKS = ("<!-- figures -->", "<!-- end of figures -->")
 MEASURES: dict[str, Callable[[Path], list[Figure]]] = {
     "parent": parent.measure,
     "prefill": prefill.measure,
@@ -52,8 +53,12 @@ MEASURES: dict[str, Callable[[Path], list[Figure]]] = {
     "hours": hours.measure,
     "soak": soak.measure,
     "pictures": pictures.measure,
+    "house": house.measure,
+    "loops": loops.measure,
     "demo": clone.measure_demo,
+    "two-makes": clone.measure_two,
     "test": clone.measure_test,
+    "wheel": clone.measure_wheel,
     "bare": bare_root.measure,
     "fidelity": fidelity.measure,
     "other-text": fidelity.measure_other_text,
@@ -75,16 +80,16 @@ MEASURES: dict[str, Callable[[Path], list[Figure]]] = {
 
 def main() -> int:
     """Exit status 1 where a figure is short of its bar, or could not be measured here."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__, allow_abbrev=False)
     parser.add_argument("only", nargs="*", choices=[[], *MEASURES], help="what to measure (default: everything)")
     parser.add_argument("--bundle", type=Path, required=True)
     parser.add_argument("--output", type=Path, default=Path("figures.json"), help="where the JSON goes")
-    parser.add_argument("--readme", action="store_true", help="write the README's table from the JSON")
+    parser.add_argument("--readme", action="store_true", help="write docs/figures.md, its charts, the README's five")
     options = parser.parse_args()
     figures = list(measured(options.only or list(MEASURES), options.bundle))
     kept = keep(options.output, figures)
     if options.readme:
-        write_table(README, kept)
+        page.write(kept)
     return 0 if all(figure.ok for figure in figures) else 1
 
 
@@ -112,18 +117,6 @@ def keep(path: Path, figures: list[Figure]) -> dict[str, Any]:
         kept[figure.name] = {**asdict(figure), "ok": figure.ok, "machine": machine, "time": int(time.time())}
     path.write_text(json.dumps(kept, indent=2) + "\n", encoding="utf-8")
     return kept
-
-
-def write_table(page: Path, kept: dict[str, Any]) -> None:
-    """Put the figures between a page's two marks; a row that was not measured again stays."""
-    before, _, rest = page.read_text(encoding="utf-8").partition(MARKS[0])
-    table, _, after = rest.partition(MARKS[1])
-    header, rows = table.strip().splitlines()[:2], table.strip().splitlines()[2:]
-    by_name = {row.split("|")[1].strip(): row for row in rows}
-    for name, each in kept.items():
-        by_name[name] = f"| {name} | {each['value']:g} {each['unit']} | {each['compare']} {each['bar']:g} |"
-    whole = "\n".join([*header, *(by_name[name] for name in sorted(by_name))])
-    page.write_text(f"{before}{MARKS[0]}\n{whole}\n{MARKS[1]}{after}", encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -10,6 +10,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -43,6 +44,22 @@ def measure_test(_bundle: Path) -> list[Figure]:
         Figure("test_fresh_exit_status", status, "", "==", 0),
         Figure("test_fresh_seconds", round(seconds, 1), "s", "<", 1200),
     ]
+
+
+def measure_two(_bundle: Path) -> list[Figure]:
+    """A demo and tests started together in one clone that has nothing yet: one makes what both need."""
+    commands = (("demo", "ARGS=--once"), ("test", "ARGS=tests/edge/commands/test_commands.py"))
+    with fresh_clone() as (clone, home), ThreadPoolExecutor(2) as both:
+        done = [both.submit(make, clone, home, *command) for command in commands]
+    statuses = [each.result()[0] for each in done]
+    return [Figure("two_makes_at_once_failed", sum(map(bool, statuses)), "of 2", "==", 0)]
+
+
+def measure_wheel(_bundle: Path) -> list[Figure]:
+    """The suite against an installed wheel, the clone's code out of reach."""
+    with fresh_clone() as (clone, home):
+        status, _, _ = make(clone, home, "wheel-test")
+    return [Figure("wheel_suite_exit_status", status, "", "==", 0)]
 
 
 @contextmanager

@@ -42,11 +42,12 @@ class Tokenizer:
         """
         text = render(self._template, messages, self._special)
         if not places:
-            return self._ids(text)
+            return self.ids(text)
         pieces = re.split("(" + "|".join(map(re.escape, places)) + ")", text)
-        return [token for piece in pieces if piece for token in places.get(piece) or self._ids(piece)]
+        return [token for piece in pieces if piece for token in places.get(piece) or self.ids(piece)]
 
-    def _ids(self, text: str) -> list[int]:
+    def ids(self, text: str) -> list[int]:
+        """A plain text's token ids."""
         return [*self._begin, *self._tokenizer.encode(text).tolist()]
 
     def text(self, tokens: list[int]) -> str:

@@ -18,6 +18,8 @@ from tests.conftest import ROOT, free_port, running, wait_for_port
 pytestmark = pytest.mark.mosquitto
 NAMES = ("test", "me", "eve")
 NOT_AUTHORIZED = 0x87
+DEBIAN = "persistence true\npersistence_location {folder}/\nlog_dest stderr\ninclude_dir {folder}/conf.d\n"
+"""What Debian's own mosquitto.conf says around the shipped one; neither may say again what the other has said."""
 
 
 def openssl(*arguments: str) -> None:
@@ -53,8 +55,10 @@ def port(folder: Path) -> Iterator[int]:
     port = free_port()
     text = (ROOT / "deploy/mosquitto/edge.conf").read_text()
     text = text.replace("listener 8883", f"listener {port} 127.0.0.1").replace("/etc/mosquitto", str(folder))
-    config = folder / "edge.conf"
-    config.write_text(f"user root\n{text.replace('/var/lib/mosquitto', str(folder))}")
+    (folder / "conf.d").mkdir()
+    (folder / "conf.d/edge.conf").write_text(text)
+    config = folder / "mosquitto.conf"
+    config.write_text(f"user root\n{DEBIAN.format(folder=folder)}")
     program = shutil.which("mosquitto") or "/usr/sbin/mosquitto"
     credentials = folder / "credentials"
     credentials.mkdir()
@@ -114,7 +118,7 @@ def test_a_laptop_asks_by_its_command_line_alone(folder, port, tmp_path):
     asked = subprocess.run([*edge, "ask", *options, f"--password-file={secret}", "x"], **run)
     assert (asked.returncode, asked.stdout) == (0, "word word \n"), asked.stderr
     status = subprocess.run([*edge, "status", *options, f"--password-file={secret}", "--wait=1"], **run)
-    assert "test: online" in status.stdout, status.stderr
+    assert "test is online" in status.stdout, status.stderr
     missing = subprocess.run([*edge, "ask", *options, "--password-file=/nowhere", "x"], **run)
     assert (missing.returncode, "/nowhere cannot be read" in missing.stderr) == (78, True)
 

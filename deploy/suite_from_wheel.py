@@ -1,0 +1,68 @@
+"""The suite against the wheel that users install, in an environment that cannot see this checkout's code.
+
+`python3 deploy/suite_from_wheel.py [pytest's arguments]`. A file that the wheel forgets is found here and nowhere else.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+FOLDER = ROOT / "build" / "wheel"
+PACKAGES = ("edge/", "export/")
+"""What the wheel brings; the rest of the checkout is the suite and what it looks at."""
+PIP = ["-m", "pip", "install", "--disable-pip-version-check", "--quiet"]
+
+
+def main(arguments: list[str]) -> int:
+    """Build, install, run; pytest's exit status."""
+    shutil.rmtree(FOLDER, ignore_errors=True)
+    wheel, python, suite = built(), environment(), checkout_without_code()
+    run([python, *PIP, "--no-deps", str(wheel)])
+    where = run([python, "-c", "import edge, export; print(edge.__file__, export.__file__)"], capture_output=True).stdout
+    print(f"wheel     {wheel.name}, {where.decode().strip()}", flush=True)
+    command = [python, "-m", "pytest", "-m", "not checkout and not trace and not arm", *arguments]
+    return subprocess.run(command, cwd=suite, env=outside(), check=False).returncode
+
+
+def built() -> Path:
+    """The wheel of this checkout, made by what the lock file brings."""
+    run([sys.executable, "-m", "pip", "wheel", "-q", "--no-deps", "--no-build-isolation", "-w", str(FOLDER), str(ROOT)])
+    return next(FOLDER.glob("*.whl"))
+
+
+def environment() -> str:
+    """A virtual environment with everything but the project itself; its Python."""
+    run([sys.executable, "-m", "venv", str(FOLDER / "venv")])
+    python = str(FOLDER / "venv" / "bin" / "python")
+    run([python, *PIP, "--require-hashes", "--only-binary=:all:", "-r", str(ROOT / "requirements" / "test.lock")])
+    return python
+
+
+def checkout_without_code() -> Path:
+    """A copy of what git tracks, without what the wheel brings."""
+    suite = FOLDER / "suite"
+    tracked = run(["git", "ls-files", "-z"], capture_output=True).stdout.decode().split("\0")
+    for name in tracked:
+        if name and not name.startswith(PACKAGES) and (ROOT / name).is_file():
+            (suite / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(ROOT / name, suite / name)
+    return suite
+
+
+def outside() -> dict[str, str]:
+    """This environment without what would lead back to the checkout."""
+    return {name: value for name, value in os.environ.items() if name not in ("PYTHONPATH", "VIRTUAL_ENV")}
+
+
+def run(command: list[str], **options: bool) -> subprocess.CompletedProcess[bytes]:
+    """A step; CalledProcessError where it fails."""
+    return subprocess.run(command, cwd=ROOT, check=True, **options)  # type: ignore[call-overload,no-any-return]  # keywords
+
+
+if __name__ == "__main__":
+    raise SystemExit(main(sys.argv[1:]))
