@@ -23,7 +23,9 @@ def main(arguments: list[str]) -> int:
     shutil.rmtree(FOLDER, ignore_errors=True)
     wheel, python, suite = built(), environment(), checkout_without_code()
     run([python, *PIP, "--no-deps", str(wheel)])
-    where = run([python, "-c", "import edge, export; print(edge.__file__, export.__file__)"], capture_output=True).stdout
+    where = run(
+        [python, "-c", "import edge, export; print(edge.__file__, export.__file__)"], capture_output=True
+    ).stdout
     print(f"wheel     {wheel.name}, {where.decode().strip()}", flush=True)
     command = [python, "-m", "pytest", "-m", "not checkout and not trace and not arm", *arguments]
     return subprocess.run(command, cwd=suite, env=outside(), check=False).returncode

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.checkout
 ROOT = Path(__file__).resolve().parent.parent
 SOURCES = sorted(path for folder in ("edge", "export") for path in (ROOT / folder).rglob("*.py"))
 ONE_FILE = {  # the broker is a folder: the codec's packets are its vocabulary; so is genai: a model and a tokenizer

@@ -8,8 +8,11 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from tests.conftest import ROOT
 
+pytestmark = pytest.mark.checkout
 INSTALL = [sys.executable, str(ROOT / "deploy/install.py")]
 
 

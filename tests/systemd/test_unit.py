@@ -17,6 +17,7 @@ import pytest
 
 from tests.conftest import ROOT
 
+pytestmark = pytest.mark.checkout
 UNIT = ROOT / "systemd/edge.service"
 SITE = "/opt/edge-slm/repository/.venv/lib/python{0.major}.{0.minor}/site-packages"
 DROP_IN = """\
