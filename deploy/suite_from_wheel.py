@@ -15,6 +15,11 @@ ROOT = Path(__file__).resolve().parent.parent
 FOLDER = ROOT / "build" / "wheel"
 PACKAGES = ("edge/", "export/")
 """What the wheel brings; the rest of the checkout is the suite and what it looks at."""
+FROM_THE_WHEEL = """
+import edge, export, sys
+for package in (edge, export):
+    assert package.__file__.startswith(sys.prefix), f"{package.__file__} is not in {sys.prefix}"
+"""
 PIP = ["-m", "pip", "install", "--disable-pip-version-check", "--quiet"]
 
 
@@ -48,7 +53,7 @@ def environment() -> str:
 def checkout_without_code() -> Path:
     """A copy of what git tracks, without what the wheel brings."""
     suite = FOLDER / "suite"
-    tracked = run(["git", "ls-files", "-z"], capture_output=True).stdout.decode().split("\0")
+    tracked = run(["git", "ls-files", "-z"]).split("\0")
     for name in tracked:
         if name and not name.startswith(PACKAGES) and (ROOT / name).is_file():
             (suite / name).parent.mkdir(parents=True, exist_ok=True)
@@ -57,13 +62,17 @@ def checkout_without_code() -> Path:
 
 
 def outside() -> dict[str, str]:
-    """This environment without what would lead back to the checkout."""
+    """The environment without what would lead back to the checkout."""
     return {name: value for name, value in os.environ.items() if name not in ("PYTHONPATH", "VIRTUAL_ENV")}
 
 
-def run(command: list[str], **options: bool) -> subprocess.CompletedProcess[bytes]:
-    """A step; CalledProcessError where it fails."""
-    return subprocess.run(command, cwd=ROOT, check=True, **options)  # type: ignore[call-overload,no-any-return]  # keywords
+def run(command: list[str], cwd: Path = ROOT) -> str:
+    """A step's output; CalledProcessError where it fails, what it said before that."""
+    done = subprocess.run(command, cwd=cwd, capture_output=True, text=True, check=False)
+    if done.returncode:
+        print(done.stdout + done.stderr, file=sys.stderr)
+    done.check_returncode()
+    return done.stdout
 
 
 if __name__ == "__main__":

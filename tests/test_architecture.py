@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from edge.__main__ import COMMANDS
+
 pytestmark = pytest.mark.checkout
 ROOT = Path(__file__).resolve().parent.parent
 SOURCES = sorted(path for folder in ("edge", "export") for path in (ROOT / folder).rglob("*.py"))
@@ -171,8 +173,11 @@ def test_functions_fit_in_a_glance():
 
 
 def test_every_package_says_where_to_start():
-    """Its docstring names the file to begin with."""
+    """Its docstring names the file to begin with, and every file but a subcommand's."""
     for path in SOURCES:
         if path.name == "__init__.py" and path.parent.parent.is_relative_to(ROOT / "edge"):
             text = " ".join((ast.get_docstring(ast.parse(path.read_text())) or "").split())
             assert "Start reading in" in text, path
+            files = {each.name for each in path.parent.glob("*.py")} - {"__init__.py"}
+            named = {f"{command}.py" for command in COMMANDS} if path.parent.name == "commands" else set()
+            assert {name for name in files - named if name not in text} == set(), path

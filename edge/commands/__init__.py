@@ -1,5 +1,8 @@
 """The command line: a file a subcommand, imported when it is asked for (`edge/__main__.py` has the table).
 
-Each has `add_arguments` and `main`, which returns the exit status. Start reading in `serve.py`, where the daemon's
-parts are put together.
+In come words, out go an exit status and what it printed. Start reading in `serve.py`, where the daemon's parts are put
+together. Beside the subcommands:
+
+    connection.py    options for a board and its broker, which several have
+    bench_memory.py  `edge bench --memory`
 """

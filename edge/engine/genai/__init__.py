@@ -1,4 +1,7 @@
 """onnxruntime-genai: an engine for every provider it knows, and the tokenizer of both engines.
 
-Only this folder imports it. Start reading in `engine.py`.
+Jobs in, events out, one job at a time. Only this folder imports it. Start reading in `engine.py`.
+
+    engine.py     its model and its generator as an engine of ours
+    tokenizer.py  texts to token ids and back
 """
