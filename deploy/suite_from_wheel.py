@@ -28,10 +28,8 @@ def main(arguments: list[str]) -> int:
     shutil.rmtree(FOLDER, ignore_errors=True)
     wheel, python, suite = built(), environment(), checkout_without_code()
     run([python, *PIP, "--no-deps", str(wheel)])
-    where = run(
-        [python, "-c", "import edge, export; print(edge.__file__, export.__file__)"], capture_output=True
-    ).stdout
-    print(f"wheel     {wheel.name}, {where.decode().strip()}", flush=True)
+    run([python, "-c", FROM_THE_WHEEL], cwd=suite)
+    print(f"the suite against {wheel.name}, in {suite}", flush=True)
     command = [python, "-m", "pytest", "-m", "not checkout and not trace and not arm", *arguments]
     return subprocess.run(command, cwd=suite, env=outside(), check=False).returncode
 
@@ -68,7 +66,7 @@ def outside() -> dict[str, str]:
 
 def run(command: list[str], cwd: Path = ROOT) -> str:
     """A step's output; CalledProcessError where it fails, what it said before that."""
-    done = subprocess.run(command, cwd=cwd, capture_output=True, text=True, check=False)
+    done = subprocess.run(command, cwd=cwd, env=outside(), capture_output=True, text=True, check=False)
     if done.returncode:
         print(done.stdout + done.stderr, file=sys.stderr)
     done.check_returncode()

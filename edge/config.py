@@ -16,9 +16,9 @@ import re
 import socket
 import tomllib
 from pathlib import Path
-from typing import Annotated, Any, Literal, get_args
+from typing import Annotated, Any, Literal, Self, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, model_validator
 from pydantic.fields import FieldInfo
 from pydantic_settings import (
     BaseSettings,
@@ -59,6 +59,14 @@ class Broker(_Section):
     receive_maximum: int = Field(
         default=64, ge=1, le=65535, description="requests that the broker may send before the first is on our disk"
     )
+
+    @model_validator(mode="after")
+    def _certificates_are_together(self) -> Self:
+        if (self.tls_certificate or self.tls_key) and not self.tls_ca:
+            raise ValueError("tls_certificate and tls_key are for TLS, which tls_ca turns on: name it, too")
+        if self.tls_key and not self.tls_certificate:
+            raise ValueError("tls_key is the key of tls_certificate: name it, too")
+        return self
 
 
 def _cache_folder() -> Path:
@@ -229,7 +237,8 @@ def load_settings(**overrides: Any) -> Settings:
     try:
         return Settings(**overrides)
     except ValidationError as error:
-        lines = [_explain(tuple(str(part) for part in found["loc"]), found["msg"]) for found in error.errors()]
+        found = [(tuple(str(part) for part in each["loc"]), each["msg"]) for each in error.errors()]
+        lines = [_explain(path, message.removeprefix("Value error, "), path[0] in overrides) for path, message in found]
         raise ConfigError("\n".join(lines)) from error
 
 
@@ -291,11 +300,11 @@ def describe() -> list[tuple[tuple[str, ...], str]]:
     return keys
 
 
-def _explain(path: tuple[str, ...], message: str) -> str:
+def _explain(path: tuple[str, ...], message: str, is_argument: bool) -> str:
     """Where a wrong key was set, and what is wrong with it."""
     variable = f"EDGE_{'__'.join(path)}".upper()
-    where = f"the variable {variable}" if variable in os.environ else _line_of(path)
-    return f"{where}: {'.'.join(path)}: {message}"
+    set_there = f"the variable {variable}" if variable in os.environ else _line_of(path)
+    return f"{'on the command line' if is_argument else set_there}: {'.'.join(path)}: {message}"
 
 
 def _line_of(path: tuple[str, ...]) -> str:

@@ -15,7 +15,7 @@ from export.download import known_config, locate
 from export.errors import ExportError, SourceError
 from export.estimate import needs, room
 from export.families import family_of
-from export.pipeline import fill, staging
+from export.pipeline import check_free, fill, staging
 from export.plan import make_plan, plan_of
 from export.progress import Progress, peak_mebibytes
 from export.quantize import METHODS
@@ -42,13 +42,22 @@ def run(arguments: list[str] | None = None) -> int:
 def export(options: argparse.Namespace, recipe: Recipe) -> str:
     """Make the bundle, unless it is to be left where there is one; a few lines about it."""
     started, target = time.monotonic(), options.output
+    there = f"{target}: is there already"
+    if options.if_missing and is_there(target):
+        return there
+    check_free(target, options.force)
     with staging(target, options.if_missing) as folder, Progress() as progress:
-        if options.if_missing and (target / MANIFEST).is_file():
-            return f"{target}: is there already"
+        if options.if_missing and is_there(target):  # another export has made it meanwhile
+            return there
         bundle = fill(folder, opened(options, recipe), recipe, target, options.force, progress.report)
     return (
         f"{described(bundle)}\ntook {time.monotonic() - started:.0f} s and {peak_mebibytes()} MiB of memory at the most"
     )
+
+
+def is_there(target: Path) -> bool:
+    """Whether a bundle lies there."""
+    return (target / MANIFEST).is_file()
 
 
 def described(bundle: Bundle) -> str:
@@ -63,8 +72,11 @@ def described(bundle: Bundle) -> str:
 
 def opened(options: argparse.Namespace, recipe: Recipe) -> Source:
     """The model, downloaded where it is not there, with the adapter merged into it."""
-    source = open_source(locate(options.model, recipe, options.cache))
-    return AdapterSource(source, options.adapter) if options.adapter else source
+    try:
+        source = open_source(locate(options.model, recipe, options.cache))
+        return AdapterSource(source, options.adapter) if options.adapter else source
+    except OSError as error:
+        raise SourceError(f"{options.model} cannot be read or kept: {error}") from error
 
 
 def lost(fidelity: Mapping[str, float]) -> str:

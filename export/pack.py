@@ -29,7 +29,6 @@ from edge.bundle import (
 from export import vision
 from export.plan import Plan, module_of
 from export.rotary import switches_rope
-from export.sampling import sampling_of
 from export.tensor_file import TensorFile
 
 __all__ = ["EMBEDDING", "GRAPH", "VISION", "WEIGHTS", "open_bundle", "write_graph", "write_manifest", "write_texts"]
@@ -124,7 +123,7 @@ def write_manifest(
         vocab_size=sizes.vocab_size,
         stop_token_ids=source.stop_token_ids,
         chat_template=source.chat_template,
-        sampling=sampling_of(source),
+        sampling=plan.sampling,
         weights_bytes=tensors.size,
         kv_cache=plan.cache_type,
         kv_bytes_per_token=kv_bytes,

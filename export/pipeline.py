@@ -40,7 +40,8 @@ def export_bundle(source: Source, recipe: Recipe, target: Path, force: bool, rep
 def fill(folder: Path, source: Source, recipe: Recipe, target: Path, force: bool, report: Report) -> Bundle:
     """Make the bundle in a folder that `staging` gave, and put it in the target's place. Raises ExportError."""
     plan = make_plan(source, recipe)
-    check_target(target, force, plan)
+    check_free(target, force)
+    check_room(target, plan)
     with TensorFile(folder / pack.WEIGHTS, plan.float_type) as tensors:
         calibration = write_weights(plan, tensors, report)
     fidelity = packed(folder, plan, tensors, calibration, report)
@@ -80,10 +81,14 @@ def graphs(plan: Plan, tensors: TensorFile) -> dict[str, onnx.ModelProto]:
     }
 
 
-def check_target(target: Path, force: bool, plan: Plan) -> None:
-    """Nothing is overwritten unasked, and disk and memory suffice before anything is written."""
+def check_free(target: Path, force: bool) -> None:
+    """Nothing is overwritten unasked."""
     if target.exists() and not force:
         raise TargetError(f"{target} exists; pass --force to replace it")
+
+
+def check_room(target: Path, plan: Plan) -> None:
+    """Disk and memory suffice before anything is written."""
     have, need = room(target), needs(plan)
     for kind, free, wanted in (
         ("disk", have.disk_bytes, need.bundle_bytes),
@@ -103,6 +108,9 @@ def staging(target: Path, waits: bool = False) -> Iterator[Path]:
     folder = target.with_name(f".{target.name}.partial")
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise TargetError(f"{target.parent} cannot be used: {error.strerror}") from error
+    try:
         lock = _locked(folder, target, waits)
         try:
             _empty(folder)
@@ -121,8 +129,13 @@ def _locked(folder: Path, target: Path, waits: bool) -> int:
     The one who had it has renamed or removed it by then, so that it is made anew and locked anew.
     """
     while True:
-        folder.mkdir(exist_ok=True)
-        lock = os.open(folder, os.O_RDONLY)
+        try:
+            folder.mkdir(exist_ok=True)
+            lock = os.open(folder, os.O_RDONLY)
+        except (FileExistsError, FileNotFoundError):  # it went away between two looks at it
+            if not folder.parent.is_dir():
+                raise
+            continue
         try:
             _take(lock, target, waits)
             if _is_open(folder, lock):

@@ -9,6 +9,7 @@ from typing import Literal
 
 import numpy as np
 
+from edge.bundle import Sampling
 from export.errors import SourceError, UnsupportedError
 from export.families import family_of
 from export.families.base import Dimensions, Family
@@ -39,6 +40,11 @@ class Plan:
     def tower(self) -> TowerSizes | None:
         """The picture tower's sizes, None where the model has none."""
         return TowerSizes.from_config(self.source.config) if self.family.sees_pictures else None
+
+    @cached_property
+    def sampling(self) -> Sampling:
+        """How its makers would have tokens chosen; SourceError where they name a value that cannot be."""
+        return sampling_of(self.source)
 
     @property
     def matrices(self) -> list[str]:
@@ -168,7 +174,7 @@ def make_plan(source: Source, recipe: Recipe) -> Plan:
         raise SourceError(f"{source.path} names no token that ends an answer (eos_token_id)")
     if not source.chat_template:
         raise SourceError(f"{source.path} has no chat template")
-    sampling_of(source)
+    _ = plan.sampling  # raises where it cannot be, before hours go into weights
     check_shapes(plan)
     return plan
 

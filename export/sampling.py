@@ -13,6 +13,8 @@ from export.source import Source
 
 IMPLIED = {"temperature": 1.0, "top_k": 50}
 """What `do_sample` means where the file names no other (Transformers 4, `GenerationConfig`)."""
+OFF = {"temperature": 1.0, "top_p": 1.0, "top_k": 0, "min_p": 0.0, "repetition_penalty": 1.0}
+"""What null means there: no such step."""
 
 
 def sampling_of(source: Source) -> Sampling:
@@ -22,12 +24,14 @@ def sampling_of(source: Source) -> Sampling:
     except ValidationError as error:
         first = error.errors()[0]
         key = ".".join(map(str, first["loc"]))
-        raise SourceError(f"{source.path}: generation_config.json: {key}: {first['msg']}") from error
+        raise SourceError(f"{source.path}: {key} of its sampling: {first['msg']}") from error
 
 
 def named(generation: Mapping[str, Any]) -> dict[str, Any]:
     """The fields that the file names. Without `do_sample` it is greedy, whatever temperature stands beside it."""
-    known = {name: value for name in Sampling.model_fields if (value := generation.get(name)) is not None}
+    known = {
+        name: off if (value := generation[name]) is None else value for name, off in OFF.items() if name in generation
+    }
     if generation.get("do_sample"):
         return {**IMPLIED, **known}
     return {name: value for name, value in known.items() if name == "repetition_penalty"}

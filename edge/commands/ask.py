@@ -11,7 +11,7 @@ import uuid
 from pathlib import Path
 from typing import Any
 
-from edge.commands.connection import add_connection, connected_settings
+from edge.commands.connection import add_connection, connected_settings, how_many, seconds
 from edge.config import Settings
 from edge.errors import ConfigError
 from edge.mqtt.client import Client
@@ -24,18 +24,22 @@ EXIT_STATUS = {200: 0, 408: 4, 499: 130, 503: 75}
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The question and how it is to be answered."""
+    parser.epilog = (
+        "Exit statuses: 0 answered, 4 out of time, 75 try again later, 130 cancelled, 69 no broker, 78 wrong setting,"
+        " 1 for the rest. Ctrl-C cancels the request on the board."
+    )
     parser.add_argument("prompt", nargs="?", help="the question; - or nothing reads standard input")
     parser.add_argument(
         "--stream", action=argparse.BooleanOptionalAction, default=True, help="print as it comes (default)"
     )
-    parser.add_argument("--json", action="store_true", help="print the whole reply as one JSON object at its end")
+    parser.add_argument("--json", action="store_true", help="print the reply as one JSON object, once it is there")
     parser.add_argument("--system", metavar="TEXT", help="a system prompt")
     parser.add_argument(
         "--image", metavar="FILE", type=Path, action="append", default=[], help="a picture to ask about; again for more"
     )
     parser.add_argument("--detail", choices=list(CROPS), help="how closely to look at the pictures (default: auto)")
     parser.add_argument("--json-schema", metavar="FILE", type=Path, help="hold the answer to this JSON schema")
-    parser.add_argument("--max-tokens", type=int, metavar="N", help="length of the answer")
+    parser.add_argument("--max-tokens", type=how_many, metavar="N", help="length of the answer")
     parser.add_argument("--temperature", type=float, metavar="T", help="0 is greedy (default: the bundle's own)")
     parser.add_argument("--seed", type=int, metavar="N", help="makes sampling repeatable")
     parser.add_argument(
@@ -44,7 +48,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default=True,
         help="end an answer that says the same over and over (default)",
     )
-    parser.add_argument("--timeout", type=float, default=600, metavar="SECONDS", help="give up after (default: 600)")
+    parser.add_argument("--timeout", type=seconds, default=600, metavar="SECONDS", help="give up after (default: 600)")
     parser.add_argument("--verbose", action="store_true", help="print tokens and times to standard error")
     add_connection(parser, "ask")
 
@@ -111,15 +115,26 @@ async def ask(settings: Settings, options: argparse.Namespace, request: dict[str
     """Send the request and print what comes; Ctrl-C cancels it on the board."""
     topics = Topics(settings.device)
     async with Client(settings.broker, settings.device, (topics.status,)) as client:
-        asyncio.get_running_loop().add_signal_handler(signal.SIGINT, client.cancel, request["id"])
         try:
             async with asyncio.timeout(options.timeout + 10):
                 await wait_for_board(client)
+                cancel_on_interrupt(client, request["id"])
                 return await show(client, request, options)
         except TimeoutError:
             topic = client.topics.request(client.name)
             print(f"edge ask: no answer on {topic}; is `edge serve` running there?", file=sys.stderr)
             return EXIT_STATUS[408]
+
+
+def cancel_on_interrupt(client: Client, name: str) -> None:
+    """The first Ctrl-C cancels the request on the board, which then says so; a second one ends us."""
+    loop = asyncio.get_running_loop()
+
+    def cancel() -> None:
+        client.cancel(name)
+        loop.remove_signal_handler(signal.SIGINT)
+
+    loop.add_signal_handler(signal.SIGINT, cancel)
 
 
 async def wait_for_board(client: Client) -> None:

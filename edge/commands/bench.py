@@ -14,6 +14,7 @@ import random
 import statistics
 import sys
 import time
+import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -22,7 +23,7 @@ from typing import Any
 
 from edge.bundle import open_bundle
 from edge.commands import bench_memory
-from edge.commands.connection import add_connection, connected_settings
+from edge.commands.connection import add_connection, connected_settings, how_many
 from edge.commands.demo import DEVICE, broker_process, daemon_process, wait_until_online
 from edge.config import Broker, Settings
 from edge.engine import Finished, Job, Options, TextEngine, budget
@@ -34,6 +35,8 @@ from edge.wire.topics import Topics
 ROUNDS = 5
 TOKENS = 96
 BOARD_SECONDS = 10
+AS_DIRECTLY = {"temperature": 0, "repetition_penalty": 1, "loop_guard": False}
+"""What a job straight at the engine has, whatever the bundle's own sampling is."""
 CLIENTS = (1, 2, 4, 8, 16)
 WORDS = ("lamp", "tower", "stairs", "keeper", "storm", "harbour", "ship", "island", "whale", "tide", "rock", "fog")
 ENERGY = "sys/class/powercap/intel-rapl:0/energy_uj"
@@ -43,9 +46,11 @@ ENERGY = "sys/class/powercap/intel-rapl:0/energy_uj"
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Which bundle or board, how often, how much."""
     parser.add_argument("--bundle", type=Path, metavar="DIR", help="measure this bundle on this machine, not a board")
-    parser.add_argument("--rounds", type=int, default=ROUNDS, help=f"medians are taken over (default: {ROUNDS})")
-    parser.add_argument("--tokens", type=int, default=TOKENS, help=f"length of an answer (default: {TOKENS})")
-    parser.add_argument("--clients", type=int, nargs="+", default=CLIENTS, metavar="N", help="how many ask at once")
+    parser.add_argument("--rounds", type=how_many, default=ROUNDS, help=f"medians are taken over (default: {ROUNDS})")
+    parser.add_argument("--tokens", type=how_many, default=TOKENS, help=f"length of an answer (default: {TOKENS})")
+    parser.add_argument(
+        "--clients", type=how_many, nargs="+", default=CLIENTS, metavar="N", help="how many ask at once"
+    )
     parser.add_argument("--memory", action="store_true", help="show the memory budget beside what is taken")
     parser.add_argument("--json", action="store_true", help="print figures as JSON")
     add_connection(parser, "measure, where no bundle is named")
@@ -53,6 +58,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def main(options: argparse.Namespace) -> int:
     """Measure and print."""
+    if options.bundle and (options.broker or options.device):
+        options.parser.error("--bundle measures here, --broker and --device a board: name one of them")
     if options.memory:
         return bench_memory.main(options)
     figures = asyncio.run(bench(options) if options.bundle else bench_board(connected_settings(options), options))
@@ -101,27 +108,39 @@ async def bench(options: argparse.Namespace) -> dict[str, Any]:
     engine = open_engine(options.bundle, Options(prefix_bytes=0))
     with energy_of_run() as joules:
         async with served(options.bundle, max(options.clients)) as clients:
-            rates = await measured(
-                options,
-                {
-                    "direct": lambda prompts: asyncio.to_thread(directly, engine, prompts, options.tokens),
-                    "mqtt": lambda prompts: through_mqtt(clients, prompts, options.tokens),
-                },
-            )
+            ways: dict[str, Way] = {
+                "direct": lambda prompts: asyncio.to_thread(directly, engine, prompts, options.tokens),
+                "mqtt": lambda prompts: through_mqtt(clients, prompts, options.tokens),
+            }
+            rates = await measured(ways, options.clients, options.rounds)
     return {**machine(options.bundle), **summary(rates), **joules}
 
 
 async def bench_board(settings: Settings, options: argparse.Namespace) -> dict[str, Any]:
     """A board that serves already; it answers others meanwhile, too."""
+    topics, device = Topics(settings.device), settings.device
     async with contextlib.AsyncExitStack() as stack:
-        topics = Topics(settings.device)
-        made = [
-            Client(settings.broker, settings.device, (topics.status, topics.info)) for _ in range(max(options.clients))
-        ]
-        clients = [await stack.enter_async_context(client) for client in made]
-        info = await served_by(clients[0])
-        rates = await measured(options, {"mqtt": lambda prompts: through_mqtt(clients, prompts, options.tokens)})
-    return {"measured": f"{settings.device}: {info['model']} on {info['provider']}", "info": info, **summary(rates)}
+        first = await stack.enter_async_context(Client(settings.broker, device, (topics.status, topics.info)))
+        info = await served_by(first)
+        counts = let_in(options.clients, info, first.name == settings.broker.username)
+        others = [Client(settings.broker, device) for _ in range(max(counts) - 1)]
+        clients = [first, *[await stack.enter_async_context(each) for each in others]]
+        salt = uuid.uuid4().hex[:8]  # the board may know the beginning of whatever it was asked before
+        ways: dict[str, Way] = {"mqtt": lambda prompts: through_mqtt(clients, prompts, options.tokens)}
+        rates = await measured(ways, counts, options.rounds, salt)
+    return {"measured": f"{device}: {info['model']} on {info['provider']}", "info": info, **summary(rates)}
+
+
+def let_in(counts: Sequence[int], info: Mapping[str, Any], as_one_user: bool) -> list[int]:
+    """How many may ask at once: what the board lets wait, of one user less. EdgeError where that is none of them."""
+    bound = min(info["queue_length"], info.get("queue_per_client", 8) if as_one_user else info["queue_length"])
+    left_out = [count for count in counts if count > bound]
+    if left_out:
+        whom = "requests of one user" if as_one_user else "requests"
+        print(f"left out: {left_out} at once, since the board lets {bound} {whom} wait", file=sys.stderr)
+    if len(left_out) == len(counts):
+        raise EdgeError(f"name fewer --clients: the board lets {bound} wait")
+    return [count for count in counts if count <= bound]
 
 
 async def served_by(client: Client) -> dict[str, Any]:
@@ -140,22 +159,22 @@ async def served_by(client: Client) -> dict[str, Any]:
     raise BrokerError(f"the board {client.topics.device!r} is {state}; or measure here: edge bench --bundle DIR")
 
 
-async def measured(options: argparse.Namespace, ways: Mapping[str, Way]) -> Rates:
-    """Every way with every number of clients, in turns."""
+async def measured(ways: Mapping[str, Way], counts: Sequence[int], rounds: int, salt: str = "") -> Rates:
+    """Every way with every number of clients, in turns. salt: makes prompts that no run had before."""
     rates: Rates = {}
-    for number in range(options.rounds):
-        for count in options.clients:
-            prompts = prompts_of(number, count)
-            for way in sorted(ways, reverse=number % 2 == 1):
-                show(f"round {number + 1} of {options.rounds}: {count} at once, {way}")
+    for place in range(rounds):
+        for count in counts:
+            prompts = [f"{salt} {prompt}".strip() for prompt in prompts_of(place, count)]
+            for way in sorted(ways, reverse=place % 2 == 1):
+                show(f"round {place + 1} of {rounds}: {count} at once, {way}")
                 rates.setdefault((way, count), []).append(rates_of(await ways[way](prompts)))
     show("")
     return rates
 
 
-def prompts_of(number: int, count: int) -> list[str]:
-    """A round's prompts, of seeded words and lengths, each new to every cache."""
-    chance = random.Random(f"{number} {count}")  # noqa: S311 - prompts, no secrets
+def prompts_of(place: int, count: int) -> list[str]:
+    """A round's prompts, of seeded words and lengths."""
+    chance = random.Random(f"{place} {count}")  # noqa: S311 - prompts, no secrets
     return [f"Tell a long story of {' '.join(chance.choices(WORDS, k=chance.randint(20, 60)))}." for _ in range(count)]
 
 
@@ -166,7 +185,7 @@ def rates_of(ended: Sequence[Ended]) -> dict[str, float]:
     return {
         "tokens_per_second": sum(each.tokens for each in ended) / whole,
         "decode_tokens_per_second": (one.tokens - 1) / max(one.seconds - one.first_seconds, 1e-9),
-        "prefill_tokens_per_second": one.prompt_tokens / one.prefill_seconds,
+        "prefill_tokens_per_second": one.prompt_tokens / max(one.prefill_seconds, 1e-9),
         "first_token_seconds": statistics.median(each.first_seconds for each in ended),
     }
 
@@ -213,7 +232,7 @@ async def through_mqtt(clients: Sequence[Client], prompts: Sequence[str], tokens
 
     async def one(client: Client, prompt: str) -> Ended:
         first = None
-        async for body in client.ask({"prompt": prompt, "max_tokens": tokens, "loop_guard": False}):
+        async for body in client.ask({"prompt": prompt, "max_tokens": tokens, **AS_DIRECTLY}):
             seconds = time.monotonic() - started
             if body["type"] == "reply":
                 if body["code"] != 200:

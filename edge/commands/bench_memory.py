@@ -13,7 +13,6 @@ from edge.board.host import process_memory
 from edge.bundle import read_manifest
 from edge.config import Engine
 from edge.engine import Finished, Job, budget
-from edge.errors import ConfigError
 from edge.service.worker import Worker
 
 PROMPT = "the keeper climbs the stairs of the tower and lights the lamp again " * 40
@@ -22,9 +21,9 @@ MIB = 2**20
 
 
 def main(options: argparse.Namespace) -> int:
-    """Measure and print; ConfigError without a bundle."""
+    """Measure and print; a wrong usage without a bundle."""
     if options.bundle is None:
-        raise ConfigError("--memory measures a bundle on this machine: name it with --bundle DIR")
+        options.parser.error("--memory measures a bundle on this machine: name it with --bundle DIR")
     figures = asyncio.run(measured(options.bundle))
     print(json.dumps(figures, indent=2) if options.json else table(figures))
     return 0

@@ -3,28 +3,37 @@
 from __future__ import annotations
 
 import argparse
+import ipaddress
 import re
 from pathlib import Path
 from typing import Any
 
-from edge.config import Settings, load_settings
+from edge.config import Broker, Settings, load_settings
 from edge.errors import ConfigError
+from edge.wire.topics import LEVEL
 
+SECONDS_MAX = 1_000_000
+"""The longest deadline of a request."""
 PORT_TLS = 8883
 """Where brokers listen for TLS (IANA, `secure-mqtt`)."""
 
-ADDRESS = re.compile(
-    r"(?:(?P<host>[^\s:\[\]]+)|\[(?P<bracketed>[^\s\[\]]+)\])(?::(?P<port>[0-9]{1,9}))?|(?P<bare>[0-9A-Fa-f.]*:[0-9A-Fa-f.]*:[0-9A-Fa-f:.]*)"
-)
+ADDRESS = re.compile(r"(?:(?P<host>[\w.-]+)|\[(?P<bracketed>[^\[\]]+)\])(?::(?P<port>[0-9]{1,9}))?")
+BROKER = ("username", "tls_ca", "tls_certificate", "tls_key", "protocol")
+OPTIONS = {"username": "user"}
+"""Where a setting's option has another name."""
 
 
 def add_connection(parser: argparse.ArgumentParser, asks: str) -> None:
     """The broker's address, and who we are there. asks: what the command wants of the board, for its help."""
     group = parser.add_argument_group(
-        "the board and its broker", "From another machine than the board. What is not said comes from the settings."
+        "the board and its broker",
+        "From another machine than the board. What is not said comes from the settings; with --broker nothing does of"
+        " the configured broker's user, certificates and port.",
     )
     group.add_argument("--device", metavar="NAME", help=f"the board to {asks} (default: this machine's own name)")
-    group.add_argument("--broker", type=address, metavar="HOST[:PORT]", help="its broker (port 8883 with --tls-ca)")
+    group.add_argument(
+        "--broker", type=address, metavar="HOST[:PORT]", help="its broker; port 1883, or 8883 with --tls-ca"
+    )
     group.add_argument("--user", metavar="NAME", help="user name, where the broker wants one")
     group.add_argument(
         "--password-file", type=Path, metavar="FILE", help="file with the password, and nothing else in it"
@@ -37,30 +46,39 @@ def add_connection(parser: argparse.ArgumentParser, asks: str) -> None:
 
 def address(text: str) -> dict[str, Any]:
     """`HOST`, `HOST:PORT`, `[IPv6]:PORT` or a bare IPv6 as settings; ArgumentTypeError where it is none of these."""
+    if is_ipv6(text):
+        return {"host": text}
     found = ADDRESS.fullmatch(text)
-    if found is None:
+    host = found and (found["host"] or found["bracketed"])
+    if found is None or not host or host.isdecimal() or (found["bracketed"] and not is_ipv6(host)):
         raise argparse.ArgumentTypeError(f"{text!r} is not HOST or HOST:PORT")
-    said: dict[str, Any] = {"host": found["host"] or found["bracketed"] or found["bare"]}
     if found["port"] and not 0 < int(found["port"]) < 65536:
         raise argparse.ArgumentTypeError(f"{found['port']} is no port; one is a number from 1 to 65535")
-    return said | ({"port": int(found["port"])} if found["port"] else {})
+    return {"host": host, **({"port": int(found["port"])} if found["port"] else {})}
+
+
+def is_ipv6(text: str) -> bool:
+    """Whether it is such an address, with a zone or without (RFC 4007)."""
+    try:
+        ipaddress.IPv6Address(text)
+    except ValueError:
+        return False
+    return True
 
 
 def connected_settings(options: argparse.Namespace) -> Settings:
-    """The settings in force with what the command line says of the broker. Raises ConfigError."""
-    said: dict[str, Any] = dict(options.broker or {})
-    if options.tls_ca and options.broker:
-        said.setdefault("port", PORT_TLS)
+    """The settings in force with what the command line says of the broker. Raises ConfigError.
+
+    Another broker is another broker: of the configured one's user, password, port and certificates it gets nothing.
+    """
+    if options.user and not LEVEL.fullmatch(options.user):
+        raise ConfigError(f"--user {options.user}: a board hears users by a level of a topic: letters, digits, . _ -")
+    said = {name: value for name in BROKER if (value := getattr(options, OPTIONS.get(name, name))) is not None}
     if options.password_file:
         said["password"] = password(options.password_file)
-    named = {
-        "username": options.user,
-        "tls_ca": options.tls_ca,
-        "tls_certificate": options.tls_certificate,
-        "tls_key": options.tls_key,
-        "protocol": options.protocol,
-    }
-    said |= {name: value for name, value in named.items() if value is not None}
+    if options.broker is not None:
+        port = {"port": PORT_TLS} if options.tls_ca else {}
+        said = {**Broker().model_dump(), **port, **options.broker, **said}
     device = {"device": options.device} if options.device else {}
     return load_settings(**device, **({"broker": said} if said else {}))
 
@@ -71,3 +89,21 @@ def password(file: Path) -> str:
         return file.read_text(encoding="utf-8").rstrip("\r\n")
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"{file} cannot be read: {error}") from error
+
+
+def seconds(text: str) -> float:
+    """A time that a command can wait; ArgumentTypeError where it is none."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = 0.0
+    if not 0 < value <= SECONDS_MAX:
+        raise argparse.ArgumentTypeError(f"{text} is no time; it is a number of seconds above 0, {SECONDS_MAX} at most")
+    return value
+
+
+def how_many(text: str) -> int:
+    """A number of things; ArgumentTypeError where it is none, or not even one."""
+    if not (text.isascii() and text.isdecimal() and 0 < int(text) < 10**6):
+        raise argparse.ArgumentTypeError(f"{text} is no number from 1 up")
+    return int(text)

@@ -9,7 +9,7 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
-from edge.commands.connection import add_connection, connected_settings
+from edge.commands.connection import add_connection, connected_settings, seconds
 from edge.errors import BrokerError
 from edge.mqtt.client import Client
 
@@ -19,7 +19,7 @@ WORDS = 0.75
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Which board, and how long to wait for its reading."""
-    parser.add_argument("--wait", type=float, default=12, metavar="SECONDS", help="for a reading (default: 12)")
+    parser.add_argument("--wait", type=seconds, default=12, metavar="SECONDS", help="for a reading (default: 12)")
     parser.add_argument("--json", action="store_true", help="print everything as one JSON object")
     add_connection(parser, "look at")
 
@@ -38,8 +38,8 @@ async def collect(options: argparse.Namespace) -> dict[str, Any]:
     settings = connected_settings(options)
     device = settings.device
     found: dict[str, Any] = {"device": device}
-    base = f"edge/{device}"
-    async with Client(settings.broker, device, (f"{base}/status", f"{base}/info", f"{base}/telemetry")) as client:
+    topics = settings.topics
+    async with Client(settings.broker, device, (topics.status, topics.info, topics.telemetry)) as client:
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(options.wait):
                 async for message in client.messages():

@@ -73,6 +73,11 @@ class Job:
     ignore_eos: bool = False
     pictures: list[Picture] = field(default_factory=list)
 
+    @property
+    def must_match(self) -> bool:
+        """Whether the whole answer is held to a schema."""
+        return self.guidance is not None and not self.may_be_text
+
     @classmethod
     def from_plain(cls, values: dict[str, Any]) -> Job:
         """The job that `dataclasses.asdict` took apart."""

@@ -38,11 +38,13 @@ class Client:
         self._transport = MqttTransport(self._broker, self._client_id, self._subscriptions)
         self._transport.start()
         try:
-            await asyncio.wait_for(self._transport.connected.wait(), CONNECT_SECONDS)
-        except TimeoutError as error:
+            await asyncio.wait_for(self._transport.settled.wait(), CONNECT_SECONDS)
+        except TimeoutError:
             await self._transport.close()
-            where = f"{self._broker.host}:{self._broker.port}"
-            raise BrokerError(f"no MQTT broker answers at {where}; name another with --broker HOST[:PORT]") from error
+            raise BrokerError(f"{self._transport.failure}; name another with --broker HOST[:PORT]") from None
+        if self._transport.refusal:
+            await self._transport.close()
+            raise self._transport.refusal
         return self
 
     async def __aexit__(

@@ -9,6 +9,7 @@ import asyncio
 import logging
 import socket
 import ssl
+import sys
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -96,6 +97,11 @@ class MqttTransport:
         self._v5 = settings.protocol == "5"
         self.received: asyncio.Queue[Message | BrokerError] = asyncio.Queue()
         self.connected = asyncio.Event()
+        self.settled = asyncio.Event()
+        """Set once the broker has taken us, or refused us for good."""
+        self.refusal: BrokerError | None = None
+        self.failure = f"no MQTT broker answers at {settings.host}:{settings.port}"
+        """Why there is no connection, by the last attempt."""
         self.birth: list[Message] = []
         """Published at every connect, before anything else."""
         self.at_connect: Callable[[], None] = lambda: None
@@ -201,6 +207,7 @@ class MqttTransport:
 
     def _is_up(self) -> None:
         self.connected.set()
+        self.settled.set()
         self.at_connect()
 
     def _on_publish(self, _client: paho.Client, _data: Any, mid: int, reason: ReasonCode, _properties: Any) -> None:
@@ -224,25 +231,38 @@ class MqttTransport:
             log.warning("%s; trying again", text)
             return
         self._client.disconnect()
-        self._put(BrokerError(f"{text}; check broker.username and its password"))
+        self._end(BrokerError(f"{text}; check broker.username and its password"))
 
     def _on_disconnect(self, _c: paho.Client, _data: Any, _flags: Any, reason: ReasonCode, _properties: Any) -> None:
         self._aliases = Aliases(0)
         self._loop.call_soon_threadsafe(self.connected.clear)
         if reason.value == SESSION_TAKEN_OVER and reason.packetType == PacketTypes.DISCONNECT:
             self._client.disconnect()
-            self._put(BrokerError("another client connected with our client id; is a second daemon running?"))
+            self._end(BrokerError("another client connected with our client id; is a second daemon running?"))
         elif reason.is_failure:
             log.warning("connection to the broker lost (%s); reconnecting", reason)
 
     def _on_connect_fail(self, _client: paho.Client, _data: Any) -> None:
-        log.warning("no broker at %s:%d; trying again", self._settings.host, self._settings.port)
+        self.failure = (
+            f"no MQTT broker answers at {self._settings.host}:{self._settings.port}{_reason(sys.exception())}"
+        )
+        log.warning("%s; trying again", self.failure)
 
     def _on_message(self, _client: paho.Client, _data: Any, message: paho.MQTTMessage) -> None:
         self._put(_received(message, self._connection))
 
+    def _end(self, error: BrokerError) -> None:
+        self.refusal = error
+        self._put(error)
+        self._loop.call_soon_threadsafe(self.settled.set)
+
     def _put(self, item: Message | BrokerError) -> None:
         self._loop.call_soon_threadsafe(self.received.put_nowait, item)
+
+
+def _reason(error: BaseException | None) -> str:
+    """What the system says of a connection that failed; paho calls back while it handles that error."""
+    return f" ({error})" if error else ""
 
 
 def _send_at_once(_client: paho.Client, _data: Any, opened: Any) -> None:

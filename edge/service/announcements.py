@@ -74,6 +74,7 @@ class Announcements:
             "sampling": manifest.sampling.model_dump(),
             "payload_bytes": limits.payload_bytes,
             "queue_length": limits.queue_length,
+            "queue_per_client": limits.queue_per_client,
             "rows": self._rows(),
         }
         if manifest.pictures:

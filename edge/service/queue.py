@@ -6,7 +6,7 @@ import asyncio
 import itertools
 
 from edge.config import Limits
-from edge.errors import TooMany, Unavailable
+from edge.errors import Conflict, TooMany, Unavailable
 from edge.service.clock import now
 from edge.service.fair_order import Turns
 from edge.service.speed import Speed
@@ -47,10 +47,12 @@ class Queue:
         """Raise the Fault that says why a request may not wait here.
 
         Unavailable: the queue is full or closed, or its deadline would pass before it is answered. TooMany: its
-        client has enough waiting.
+        client has enough waiting. Conflict: its name is taken.
         """
         if self._is_closed:
             raise stopping()
+        if self.namesake(request):
+            raise Conflict(f"a request with the id {request.address.id!r} is already waiting or running", "id")
         own = self._waiting.of(request.address.asker)
         if own >= self._limits.queue_per_client:
             raise TooMany(f"{own} requests of this client wait already", retry_after=self._retry_after())

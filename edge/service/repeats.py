@@ -2,8 +2,7 @@
 
 A request comes again because the broker sends it again (the same packet), or because its asker repeats it under its
 name: its id or correlation data. One that is open goes on and is not begun twice; one that has its answer gets that
-answer again; one that ended otherwise may be tried once more, but for the broker's own copy. A name that stands for
-another open request is a conflict.
+answer again; one that ended otherwise may be tried once more, but for the broker's own copy.
 """
 
 from __future__ import annotations
@@ -11,7 +10,6 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 
-from edge.errors import Conflict
 from edge.service.journal import Journal
 from edge.service.journal_file import JournalFile, Known
 from edge.service.queue import Queue
@@ -22,7 +20,7 @@ from edge.wire.request import Request
 
 log = logging.getLogger(__name__)
 
-Name = tuple[str, bytes]
+AskersName = tuple[str, bytes]
 """An asker, and what it calls a request."""
 
 
@@ -37,20 +35,16 @@ class Repeats:
         return await self._journal.read(lambda file: [_find(file, message, what) for message, what in batch])
 
     def has(self, message: Message, request: Request, known: Known | None) -> bool:
-        """Whether a request was asked before; its answer, where there is one, goes out again.
-
-        Raises Conflict where its name stands for another request that is open.
-        """
+        """Whether a request was asked before; its answer, where there is one, goes out again."""
         digest = message.digest()
         if known and known.digest == digest and (message.duplicate or not _may_be_tried_again(known)):
             self._answer_again(request, known)
             return True
         open_one = self._queue.namesake(request)
-        if open_one and open_one.digest != digest:
-            raise Conflict(f"a request with the id {request.address.id!r} is already waiting or running", "id")
-        if open_one:
-            log.info("request %s came again while it is open", request.address.id)
-        return open_one is not None
+        if open_one is None or open_one.digest != digest:  # another request of that name is the queue's to refuse
+            return False
+        log.info("request %s came again while it is open", request.address.id)
+        return True
 
     def _answer_again(self, request: Request, known: Known) -> None:
         log.info("request %s came again; it is not answered twice", request.address.id)
@@ -58,7 +52,7 @@ class Repeats:
             self._replies.again(known.number, known.reply)
 
 
-def names_of(request: Request) -> list[Name]:
+def names_of(request: Request) -> list[AskersName]:
     """What its asker can repeat it under; nothing where we made its name up."""
     address = request.address
     is_named = bool(request.chat.id or address.correlation_data)

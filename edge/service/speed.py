@@ -27,12 +27,16 @@ class Seen:
 
 @dataclass(frozen=True)
 class Sums:
-    """Over the last answers. prompt_bytes: of their requests' texts."""
+    """Over the last answers. prompt_bytes: of their requests' texts.
+
+    decoded_tokens: of those with more than one token: the first comes with the prompt and has no time of its own.
+    """
 
     answers: int = 0
     prompt_bytes: int = 0
     prompt_tokens: int = 0
     completion_tokens: int = 0
+    decoded_tokens: int = 0
     prefill_seconds: float = 0.0
     decode_seconds: float = 0.0
 
@@ -56,6 +60,7 @@ class Speed:
             sum(each.prompt_bytes for each in self._recent),
             sum(each.prompt_tokens for each in usages),
             sum(each.completion_tokens for each in usages),
+            sum(each.completion_tokens for each in usages if each.completion_tokens > 1),
             sum(each.prefill_seconds for each in timings),
             sum(each.decode_seconds for each in timings),
         )
@@ -68,7 +73,7 @@ class Speed:
     @property
     def seconds_per_token(self) -> float:
         """Of an answer."""
-        return self._sums.decode_seconds / max(1, self._sums.completion_tokens)
+        return self._sums.decode_seconds / max(1, self._sums.decoded_tokens)
 
     @property
     def usual_tokens(self) -> float:
@@ -82,8 +87,8 @@ class Speed:
 
     @property
     def decode_tokens_per_second(self) -> float | None:
-        """Of an answer; None before the first."""
-        return _rate(self._sums.completion_tokens, self._sums.decode_seconds)
+        """Of an answer; None before the first of more than one token."""
+        return _rate(self._sums.decoded_tokens, self._sums.decode_seconds)
 
     def seconds(self, request: Request, max_tokens: int) -> float:
         """What a request will take once it is its turn: its prompt, and an answer as long as they have been."""
@@ -92,7 +97,7 @@ class Speed:
 
 
 def _rate(tokens: int, seconds: float) -> float | None:
-    return round(tokens / seconds, 2) if seconds else None
+    return round(tokens / seconds, 2) if tokens and seconds else None
 
 
 def prompt_bytes(request: Request) -> int:

@@ -178,9 +178,9 @@ class ChatRequest(BaseModel):
 
 
 def validated(fields: dict[str, Any]) -> ChatRequest:
-    """The fields as a request; BadRequest naming the first that is wrong."""
+    """The fields as a request, null being as good as not said; BadRequest naming the first that is wrong."""
     try:
-        return ChatRequest.model_validate(fields)
+        return ChatRequest.model_validate({name: value for name, value in fields.items() if value is not None})
     except ValidationError as error:
         fault = first_fault(error)
     raise fault  # out here, so that it does not refer to pydantic's error, whose cycles Python cannot collect

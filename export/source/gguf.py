@@ -107,8 +107,10 @@ class GgufSource:
     def generation(self) -> Mapping[str, Any]:
         """The header's sampling under Transformers' names; empty where it names no temperature."""
         found = {ours: self._field(f"general.sampling.{theirs}") for ours, theirs in GGUF_SAMPLING.items()}
-        named = {name: value for name, value in found.items() if value is not None}
-        return {"do_sample": True, "top_k": 0, **named} if "temperature" in named else {}
+        named = {name: round(value, 6) for name, value in found.items() if value is not None}
+        if "temperature" not in named:
+            return {}
+        return {**named, "do_sample": True, "top_k": max(0, named.get("top_k", 0))}  # below 0 is off, in llama.cpp
 
     @cached_property
     def tokenizer_files(self) -> Mapping[str, str]:

@@ -29,7 +29,8 @@ FILES = {
         {"do_sample": True, "repetition_penalty": 1.05, "temperature": 0.7, "top_p": 0.8, "top_k": 20},
         Sampling(temperature=0.7, top_p=0.8, top_k=20, repetition_penalty=1.05),
     ),
-    "nothing said by null": ({"do_sample": True, "temperature": None}, Sampling(temperature=1, top_k=50)),
+    "no such step, by null": ({"do_sample": True, "temperature": None, "top_k": None}, Sampling(temperature=1)),
+    "no top-k, by 0": ({"do_sample": True, "top_k": 0}, Sampling(temperature=1)),
 }
 
 
@@ -59,7 +60,7 @@ def test_transformers_would_choose_by_the_same_numbers(tmp_path, name):
     assert bool(theirs.do_sample) == (ours.temperature > 0)
     assert (theirs.repetition_penalty or 1.0) == ours.repetition_penalty
     if theirs.do_sample:
-        found = (theirs.temperature or 1.0, theirs.top_p or 1.0, theirs.top_k or 50, theirs.min_p or 0.0)
+        found = (theirs.temperature or 1.0, theirs.top_p or 1.0, theirs.top_k or 0, theirs.min_p or 0.0)
         assert found == (ours.temperature, ours.top_p, ours.top_k, ours.min_p)
 
 
@@ -69,7 +70,7 @@ def test_transformers_would_choose_by_the_same_numbers(tmp_path, name):
 def test_a_value_that_cannot_be_is_named(folder, wrong):
     """Before anything is rounded, with its key."""
     (folder / "generation_config.json").write_text(json.dumps({"do_sample": True, **wrong}))
-    with pytest.raises(SourceError, match=f"generation_config.json: {next(iter(wrong))}"):
+    with pytest.raises(SourceError, match=f"{next(iter(wrong))} of its sampling"):
         sampling_of(open_source(folder))
 
 
@@ -85,6 +86,6 @@ def test_a_gguf_header_is_read_too(tmp_path):
     plain, told = tmp_path / "plain.gguf", tmp_path / "told.gguf"
     small_model.write_gguf(plain, small_model.llama_weights(), gguf.GGMLQuantizationType.Q8_0)
     assert sampling_of(open_source(plain)) == GREEDY
-    add = {"general.sampling.temp": 0.5, "general.sampling.top_p": 0.75}
+    add = {"general.sampling.temp": 0.7, "general.sampling.top_p": 0.9}
     small_model.write_gguf(told, small_model.llama_weights(), gguf.GGMLQuantizationType.Q8_0, add)
-    assert sampling_of(open_source(told)) == Sampling(temperature=0.5, top_p=0.75)
+    assert sampling_of(open_source(told)) == Sampling(temperature=0.7, top_p=0.9)

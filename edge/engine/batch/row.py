@@ -72,7 +72,7 @@ class Row:
         self._texts, self._stops, self._guide = texts, stops, guide
         self._sampler = Sampler(job, prompt, vocabulary)
         self._stream, self._stop_text = texts.stream(), StopText(job.stop)
-        self._loop = LoopGuard(texts.text, guide is not None) if job.loop_guard else None
+        self._loop = LoopGuard(texts.text, job.must_match) if job.loop_guard else None
         self._logprobs: list[dict[str, Any]] | None = None if job.top_logprobs is None else []
         self._draft: Draft | None = None
         self._begun = self._first_token = time.monotonic()

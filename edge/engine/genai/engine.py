@@ -139,7 +139,7 @@ class GenaiEngine:
         return min(max_tokens, limit - len(tokens))
 
     def _generator(self, job: Job, length: int) -> Any:
-        if job.min_p or job.top_logprobs is not None:
+        if job.min_p not in (0, self._manifest.sampling.min_p) or job.top_logprobs is not None:
             raise Unsupported("min_p and logprobs need the batched engine, which this bundle does not run on")
         params = og.GeneratorParams(self._model)
         params.set_search_options(**_search_options(job), max_length=length)
@@ -166,7 +166,7 @@ class GenaiEngine:
     def _decode(self, job: Job, generator: Any, room: int) -> Generator[str, None, tuple[int, str]]:
         """Generate until the model, a stop string, the length or a cancel ends it: tokens made and the reason."""
         stream, stop = self._tokenizer.stream(), StopText(job.stop)
-        loop = LoopGuard(self._tokenizer.text, job.guidance is not None)
+        loop = LoopGuard(self._tokenizer.text, job.must_match) if job.loop_guard else None
         stops = set(self._manifest.stop_token_ids)
         count = 0
         while not generator.is_done() and not stop.stopped:
@@ -178,7 +178,7 @@ class GenaiEngine:
             if token in stops:
                 break
             yield stop.push(stream.decode(token))
-            if job.loop_guard and loop.take(token) and not stop.stopped:
+            if loop and loop.take(token) and not stop.stopped:
                 yield stop.flush()
                 return count, "loop"
         yield stop.flush()

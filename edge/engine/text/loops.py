@@ -3,7 +3,8 @@
 A small model that takes the likeliest token each time may never find its way out of what it has just said twice. The
 rule, over the tokens of an answer: it is in a loop when its end has been said three times running and is being said on
 for `MORE_TOKENS` tokens, all equal to the token. Where what repeats has no word in it, as in tables, number grids and
-rules of dashes, and where a schema asks for what is said, `PATIENT_TOKENS` must repeat.
+rules of dashes, and where a schema asks for what is said, `PATIENT_TOKENS` must repeat; lines without any letter or
+digit, though, may be said `BARE_TIMES` times and no more.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from numpy.typing import NDArray
 
 MORE_TOKENS = 56
 PATIENT_TOKENS = 256
+BARE_TIMES = 16
 PERIOD_TOKENS_MAX = 256
 """The longest part whose repetition is seen."""
 WORD = re.compile(r"[^\W\d_]{3}|\b[^\W\d_]\b|[\U0001f000-\U0001faff]")
@@ -58,7 +60,10 @@ class LoopGuard:
 
     def _is_loop(self, period: int) -> bool:
         """Whether a repetition is long enough for what it says."""
-        if self._repeated[period - 1] >= PATIENT_TOKENS:
-            return True
+        repeated = int(self._repeated[period - 1])
+        if repeated >= PATIENT_TOKENS or self._is_guided:
+            return repeated >= PATIENT_TOKENS
         said: list[int] = self._last(period)[::-1].tolist()
-        return not self._is_guided and WORD.search(self._text(said * 2)) is not None
+        text = self._text(said * 2)
+        is_bare_line = "\n" in text and not any(map(str.isalnum, text))
+        return WORD.search(text) is not None or (is_bare_line and repeated >= (BARE_TIMES - 1) * period)

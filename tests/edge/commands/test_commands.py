@@ -117,11 +117,32 @@ def test_ask_waits_for_a_board_that_comes_later(bundle, tmp_path):
     assert b"Paris" in answer
 
 
+def test_ctrl_c_ends_waiting_for_a_board(tmp_path):
+    """Nothing was asked yet, so that there is nothing to cancel."""
+    with embedded_broker(tmp_path) as port:
+        command = [*EDGE, "ask", "--broker", f"127.0.0.1:{port}", "--device", "attic", "x"]
+        with subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, text=True) as asking:
+            assert asking.stderr is not None
+            assert "waiting for the board 'attic'" in asking.stderr.readline()
+            asking.send_signal(signal.SIGINT)
+            assert asking.wait(10) == 130
+
+
+WRONG_NUMBERS = [["--timeout", "inf"], ["--timeout", "0"], ["--timeout", "soon"], ["--max-tokens", "0"]]
+
+
+@pytest.mark.parametrize("wrong", WRONG_NUMBERS)
+def test_a_number_that_cannot_be_is_a_wrong_usage(wrong):
+    """Said before anything is asked."""
+    done = edge({}, "ask", *wrong, "Hi")
+    assert (done.returncode, wrong[1] in done.stderr) == (2, True)
+
+
 def test_no_broker_is_said_with_its_address(tmp_path):
     """And what to set."""
     done = edge({"EDGE_BROKER__PORT": "1"}, "ask", "x")
     assert done.returncode == 69
-    assert "127.0.0.1:1" in done.stderr
+    assert "127.0.0.1:1 ([Errno 111] Connection refused)" in done.stderr
 
 
 def test_a_taken_port_is_said_in_a_sentence(board):

@@ -7,6 +7,7 @@ import argparse
 import pytest
 
 from edge.commands.connection import add_connection, address, connected_settings
+from edge.errors import ConfigError
 
 
 @pytest.mark.parametrize(
@@ -17,6 +18,7 @@ from edge.commands.connection import add_connection, address, connected_settings
         ("[::1]:1884", {"host": "::1", "port": 1884}),
         ("[fe80::1]", {"host": "fe80::1"}),
         ("fe80::1", {"host": "fe80::1"}),
+        ("fe80::1%eth0", {"host": "fe80::1%eth0"}),
     ],
 )
 def test_an_address_in_every_form(text, said):
@@ -24,7 +26,10 @@ def test_an_address_in_every_form(text, said):
     assert address(text) == said
 
 
-@pytest.mark.parametrize("text", ["", ":1883", "pi:0", "pi:65536", "pi:many", "[::1", "[::1]x", "[]:1", "pi:²"])
+@pytest.mark.parametrize(
+    "text",
+    ["", ":1883", "pi:0", "pi:65536", "pi:many", "[::1", "[::1]x", "[]:1", "[pi]", "pi:²", "1883", "a:b:c", "h/x"],
+)
 def test_an_address_that_is_none_is_refused(text):
     """With a word that argparse prints."""
     with pytest.raises(argparse.ArgumentTypeError):
@@ -39,12 +44,14 @@ def settings(*words: str):
 
 
 def test_what_is_said_goes_before_what_is_set(monkeypatch, tmp_path):
-    """Each option stands over its variable alone; with a CA the port is that of TLS, unless one is named."""
+    """Each option stands over its variable; another broker gets nothing of the configured one, its secret least."""
     monkeypatch.setenv("EDGE_BROKER__HOST", "elsewhere")
     monkeypatch.setenv("EDGE_BROKER__USERNAME", "set")
+    monkeypatch.setenv("EDGE_BROKER__PASSWORD", "secret")
     assert settings().broker.host == "elsewhere"
     found = settings("--broker", "pi", "--tls-ca", "ca.crt", "--device", "kitchen")
-    assert (found.broker.host, found.broker.port, found.broker.username) == ("pi", 8883, "set")
+    assert (found.broker.host, found.broker.port, found.broker.username) == ("pi", 8883, None)
+    assert found.broker.password is None
     assert found.device == "kitchen"
     assert settings("--broker", "pi:1", "--tls-ca", "ca.crt").broker.port == 1
     secret = tmp_path / "secret"
@@ -52,3 +59,9 @@ def test_what_is_said_goes_before_what_is_set(monkeypatch, tmp_path):
     found = settings("--user", "me", "--password-file", str(secret))
     assert found.broker.password is not None
     assert (found.broker.username, found.broker.password.get_secret_value()) == ("me", "tulip")
+
+
+def test_a_user_that_no_board_hears_is_refused():
+    """Its name is a level of the topics that it asks on."""
+    with pytest.raises(ConfigError, match="me@home"):
+        settings("--user", "me@home")

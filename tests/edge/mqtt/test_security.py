@@ -119,6 +119,15 @@ def test_a_laptop_asks_by_its_command_line_alone(folder, port, tmp_path):
     assert (asked.returncode, asked.stdout) == (0, "word word \n"), asked.stderr
     status = subprocess.run([*edge, "status", *options, f"--password-file={secret}", "--wait=1"], **run)
     assert "test is online" in status.stdout, status.stderr
+    bench = [*edge, "bench", *options, f"--password-file={secret}", "--rounds=1", "--tokens=2"]
+    measured = subprocess.run([*bench, "--clients", "2", "16"], **run)  # as one user, of whom eight may wait
+    assert (measured.returncode, "[16] at once" in measured.stderr) == (0, True), measured.stderr
+    secret.write_text("guess")
+    refused = subprocess.run([*edge, "ask", *options, f"--password-file={secret}", "x"], **run)
+    assert (refused.returncode, "refuses us" in refused.stderr) == (69, True), refused.stderr
+    other = [each for each in options if "tls-ca" not in each] + ["--tls-ca=/etc/ssl/certs/ca-certificates.crt"]
+    distrusted = subprocess.run([*edge, "ask", *other, f"--password-file={secret}", "x"], **run)
+    assert (distrusted.returncode, "certificate verify failed" in distrusted.stderr) == (69, True), distrusted.stderr
     missing = subprocess.run([*edge, "ask", *options, "--password-file=/nowhere", "x"], **run)
     assert (missing.returncode, "/nowhere cannot be read" in missing.stderr) == (78, True)
 

@@ -86,3 +86,13 @@ def test_the_speed_is_learned():
     assert speed.seconds(request("x" * 200, max_tokens=5), 512) == pytest.approx(4 + 1)
     speed.learn(request("x"), Outcome(499, "cancelled"))
     assert speed.seconds(request("x" * 200), 512) == pytest.approx(8)
+
+
+def test_answers_of_one_token_do_not_make_it_look_fast():
+    """Their one token comes with the prompt; alone they tell nothing of how fast an answer grows."""
+    speed = Speed()
+    one = Outcome(200, "length", usage=Usage(50, 1), timings=Timings(0, prefill_seconds=2, decode_seconds=0.00002))
+    speed.learn(request("x" * 100), one)
+    assert (speed.decode_tokens_per_second, speed.prefill_tokens_per_second) == (None, 25)
+    speed.learn(request("x" * 100), Outcome(200, "stop", usage=Usage(50, 20), timings=Timings(0, 2, 4)))
+    assert speed.decode_tokens_per_second == pytest.approx(5, rel=0.01)
