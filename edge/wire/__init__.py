@@ -5,7 +5,8 @@ not, and the messages that answer them. Start reading in `message.py`, then `req
 
     message.py    one MQTT message; the word that every other file uses
     topics.py     every topic's name
-    fields.py     a payload's bytes to JSON fields, bounded before it is parsed
+    text.py       a payload's bytes to text
+    fields.py     a payload's text to JSON fields, bounded before it is parsed
     chat.py       fields to what is asked: turns, options, schema
     parts.py      texts and pictures of a turn
     pictures.py   what a picture costs, and how it crosses to the engine

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 from edge.errors import BadRequest
 from edge.wire.chat import ChatRequest
 from edge.wire.pictures import data_uri
+from edge.wire.text import check_strings, decoded
 
 DEPTH_MAX = 32
 """How deep a request's JSON may nest: a schema is a few levels, a chat two."""
@@ -20,6 +22,7 @@ OF_PICTURE = {"detail": str, "max_crops": int}
 def picture_fields(payload: bytes, media_type: str, properties: Mapping[str, str]) -> dict[str, Any]:
     """A picture and the user properties beside it as fields; BadRequest where no prompt is among them."""
     known = dict(_read_properties(properties))
+    check_strings(known)
     prompt = known.pop("prompt", None)
     if prompt is None:
         raise BadRequest("a picture's prompt is missing: send it as the user property `edge-prompt`", "prompt")
@@ -35,15 +38,15 @@ def _read_properties(properties: Mapping[str, str]) -> Iterator[tuple[str, Any]]
             yield name, int(value) if kinds[name] is int and value.isdecimal() and len(value) < 10 else value
 
 
-def parse_fields(payload: bytes, is_plain_text: bool, says_json: bool) -> tuple[dict[str, Any], tuple[str, ...]]:
+def parse_fields(
+    payload: bytes, is_plain_text: bool, says_json: bool, content_type: str | None = None
+) -> tuple[dict[str, Any], tuple[str, ...]]:
     """The payload as fields, with a warning for each that is not known. A text that is no JSON object is a prompt.
 
-    Raises BadRequest where it is not UTF-8, not the JSON that it says it is, or nests too deep.
+    Raises BadRequest where it is no text, not the JSON that it says it is, or nests too deep; Unsupported where its
+    content type names a charset that is not read.
     """
-    try:
-        text = payload.decode()
-    except UnicodeDecodeError as error:
-        raise BadRequest(f"the payload is not UTF-8 (byte {error.start})") from error
+    text = decoded(payload, content_type)
     if is_plain_text or not text.lstrip().startswith("{"):
         if says_json:
             raise BadRequest("the payload is not a JSON object, though its content type says JSON")
@@ -54,7 +57,7 @@ def parse_fields(payload: bytes, is_plain_text: bool, says_json: bool) -> tuple[
 
 
 def _object(text: str) -> dict[str, Any]:
-    if _depth(text.encode()) > DEPTH_MAX:
+    if _depth(text) > DEPTH_MAX:
         raise BadRequest(f"the payload nests deeper than {DEPTH_MAX} levels")
     try:
         value = json.loads(text, parse_constant=_refuse_constant)
@@ -62,31 +65,22 @@ def _object(text: str) -> dict[str, Any]:
         raise BadRequest(f"the payload begins like JSON but is not: {error}") from error
     if not isinstance(value, dict):
         raise BadRequest("the payload is JSON, but not an object")
-    if not _is_text(value):
-        raise BadRequest("the payload has half a surrogate pair in a string, which is no character")
+    check_strings(value)
     return value
-
-
-def _is_text(value: dict[str, Any]) -> bool:
-    """Whether every string in it can be written as UTF-8; JSON's escapes can spell what is no text."""
-    try:
-        json.dumps(value, ensure_ascii=False).encode()
-    except UnicodeEncodeError:
-        return False
-    return True
 
 
 def _refuse_constant(name: str) -> None:
     raise ValueError(f"{name} is not JSON")
 
 
+STRING = re.compile(r'"[^"\\]*(?:\\.[^"\\]*)*"', re.DOTALL)
 NO_BRACKETS = bytes(set(range(256)) - set(b"[]{}"))
 
 
-def _depth(text: bytes) -> int:
-    """How deep brackets nest, those in strings counted too: an upper bound that costs one pass and no recursion."""
+def _depth(text: str) -> int:
+    """How deep brackets nest that are not in strings; one pass and no recursion."""
     depth = deepest = 0
-    for character in text.translate(None, NO_BRACKETS):
+    for character in STRING.sub("", text).encode(errors="replace").translate(None, NO_BRACKETS):
         depth += 1 if character in b"[{" else -1
         deepest = max(deepest, depth)
     return deepest

@@ -10,11 +10,12 @@ import uuid
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from edge.errors import BadRequest, Fault, TooLarge, Unsupported
+from edge.errors import BadRequest, TooLarge, Unsupported
 from edge.wire.chat import ChatRequest, validated
 from edge.wire.fields import parse_fields, picture_fields
 from edge.wire.message import JSON, TEXT, Message
 from edge.wire.pictures import MEDIA_TYPES
+from edge.wire.text import glimpse
 from edge.wire.topics import Topics
 
 
@@ -104,10 +105,7 @@ def _readable_fields(message: Message) -> dict[str, Any]:
     """The payload's fields where it has any; for answering a request that was refused."""
     if message.media_type in MEDIA_TYPES:
         return dict(message.own_properties)
-    try:
-        return _fields(message)[0] if len(message.payload) < 1 << 16 else {}
-    except Fault:
-        return {}
+    return glimpse(message.payload, message.content_type, ("id", "response_topic"))
 
 
 def _printable(data: bytes | None) -> str | None:
@@ -126,7 +124,8 @@ def _fields(message: Message) -> tuple[dict[str, Any], tuple[str, ...]]:
     if message.media_type in MEDIA_TYPES:
         return picture_fields(message.payload, message.media_type, message.own_properties), ()
     is_plain_text = message.media_type == TEXT
-    return parse_fields(message.payload, is_plain_text, bool(message.content_type) and not is_plain_text)
+    says_json = bool(message.content_type) and not is_plain_text
+    return parse_fields(message.payload, is_plain_text, says_json, message.content_type)
 
 
 class Cancel(NamedTuple):

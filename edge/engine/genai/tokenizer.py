@@ -15,7 +15,7 @@ import onnxruntime_genai as og
 
 from edge.bundle import Manifest
 from edge.engine.text.chat_template import render
-from edge.errors import BundleError
+from edge.errors import BadRequest, BundleError
 
 
 class Tokenizer:
@@ -47,7 +47,9 @@ class Tokenizer:
         return [token for piece in pieces if piece for token in places.get(piece) or self.ids(piece)]
 
     def ids(self, text: str) -> list[int]:
-        """A plain text's token ids."""
+        """A plain text's token ids; BadRequest where it has a null character, which would cut it off."""
+        if "\0" in text:
+            raise BadRequest("a text has a null character; send it without", "messages")
         return [*self._begin, *self._tokenizer.encode(text).tolist()]
 
     def text(self, tokens: list[int]) -> str:
