@@ -21,6 +21,10 @@ Exit statuses are those of sysexits.h, so that a unit can tell a wrong configura
 
 from __future__ import annotations
 
+import logging
+
+log = logging.getLogger(__name__)
+
 
 class EdgeError(Exception):
     """The root; `exit_status` is what the program ends with where nothing handles it."""
@@ -128,6 +132,14 @@ class Unavailable(Fault):
     """Not now: the queue is full or the daemon is stopping."""
 
     code = 503
+
+
+def as_fault(error: Exception) -> Fault:
+    """What an asker is told of an error: the fault that it is, or that the engine failed, with a trace in the log."""
+    if isinstance(error, Fault):
+        return error
+    log.error("a request failed in a way that was not foreseen", exc_info=error)
+    return EngineFailed(f"the engine failed at this request ({type(error).__name__}: {error}); its log has more")
 
 
 FAULTS: dict[int, type[Fault]] = {

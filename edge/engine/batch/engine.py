@@ -12,7 +12,7 @@ from collections import Counter, deque
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
-from itertools import groupby
+from itertools import chain, groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -30,7 +30,7 @@ from edge.engine.graph.io_binding import Logits
 from edge.engine.graph.session import Graph, Stopped
 from edge.engine.text.guidance import Guide, Vocabulary
 from edge.engine.text.prompt import prompt_of
-from edge.errors import EngineFailed, Fault, TooLarge
+from edge.errors import Fault, TooLarge, as_fault
 
 if TYPE_CHECKING:
     from edge.engine.pictures.vision import Seen, Vision
@@ -123,8 +123,8 @@ class BatchedEngine:
             job, tokens = self._jobs.popleft()
             try:
                 self._waiting.append(self._row(job, tokens))
-            except Fault as fault:
-                yield Event(job.id, fault)
+            except Exception as error:  # one job's matter alone, whatever it is
+                yield Event(job.id, as_fault(error))
         for row in [*self._waiting, *self._slots]:
             if row.job.id in cancelled:
                 yield self._end(row, row.finished("cancelled"))
@@ -216,8 +216,8 @@ class BatchedEngine:
                 self._vision.look(picture, halt)
         except Stopped:
             return
-        except Fault as fault:
-            yield self._end(row, fault)
+        except Exception as error:  # one row's matter alone, whatever it is
+            yield self._end(row, as_fault(error))
             return
         yield Event(row.job.id, "")
 
@@ -252,18 +252,22 @@ class BatchedEngine:
         if len(rows) == 1 and not self._slots.reading and (guess := self._guess(rows[0])):
             yield from self._verify(rows[0], guess)
             return
-        for is_long, group in groupby(rows, key=lambda row: row.is_long):
-            together = list(group)
-            logits = self._run_together(together, is_long)
-            for row, its in zip(together, logits, strict=True):
-                yield from self._take(row, its)
+        groups = [list(group) for _, group in groupby(rows, key=lambda row: row.is_long)]
+        made = self._run_apart(groups) if len(groups) > 1 else [self._run_together(each) for each in groups]
+        # only now, when nothing runs over slots any more: who ends or begins anew moves others to other slots
+        for row, its in zip(rows, chain.from_iterable(made), strict=True):
+            yield from self._take(row, its)
 
-    def _run_together(self, rows: list[Row], is_long: bool) -> Logits:
-        """Logits `[rows, vocabulary]` after the last token of each; the rows lie side by side."""
+    def _run_apart(self, groups: list[list[Row]]) -> list[Logits]:
+        """The logits of each group, kept: the next run writes over those of the one before."""
+        return [self._run_together(group).copy() for group in groups]
+
+    def _run_together(self, rows: list[Row]) -> Logits:
+        """Logits `[rows, vocabulary]` after the last token of each; the rows lie side by side, all long or none."""
         ids = np.array([row.tokens[-1:] for row in rows], np.int64)
         seen = np.array([row.seen for row in rows], np.int64)
         with self._tempo.writing():
-            logits = self._graph.run(rows[0].slot, ids, seen, is_long=is_long)
+            logits = self._graph.run(rows[0].slot, ids, seen, is_long=rows[0].is_long)
         for row in rows:
             row.seen += 1
         self._counters.update(runs=1, run_rows=len(rows))
@@ -273,8 +277,9 @@ class BatchedEngine:
         """The next token of an answer, and its end where it is the last."""
         try:
             text = row.take(logits)
-        except EngineFailed as fault:
-            yield self._end(row, fault)
+        except Exception as error:  # one row's matter alone, whatever it is
+            row.finish_reason = "error"
+            yield self._end(row, as_fault(error))
             return
         yield Event(row.job.id, text)
         if row.finish_reason:

@@ -23,7 +23,7 @@ from edge.engine.text.guidance import grammar
 from edge.engine.text.loops import LoopGuard
 from edge.engine.text.prompt import prompt_of
 from edge.engine.text.stop_text import StopText
-from edge.errors import BadRequest, BundleError, EngineFailed, Fault, TooLarge, Unsupported
+from edge.errors import BadRequest, BundleError, EngineFailed, Fault, TooLarge, Unsupported, as_fault
 
 if TYPE_CHECKING:
     from edge.engine.pictures.vision import Seen
@@ -88,8 +88,8 @@ class GenaiEngine:
             yield Event(job.id, next(answer))
         except StopIteration as end:
             yield self._end(job, end.value)
-        except Fault as fault:
-            yield self._end(job, fault)
+        except Exception as error:  # one job's matter alone, whatever it is
+            yield self._end(job, as_fault(error))
 
     def _end(self, job: Job, what: Finished | Fault) -> Event:
         self._current = None

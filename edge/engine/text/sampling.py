@@ -51,8 +51,10 @@ class Sampler:
     def _candidates(self, logits: Row) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
         """The tokens that may be drawn, and the weight of each."""
         tokens = _highest(logits, self._job.top_k)
-        scaled = logits[tokens].astype(np.float64) / self._job.temperature
-        weights = np.exp(scaled - scaled.max())
+        below = logits[tokens].astype(np.float64)
+        below -= below.max()
+        with np.errstate(over="ignore"):  # next to no temperature takes what is below the best out of every range
+            weights = np.exp(below / self._job.temperature)
         tokens, weights = _nucleus(tokens, weights / weights.sum(), self._job.top_p)
         likely = weights >= self._job.min_p * weights.max()
         return tokens[likely], weights[likely]
