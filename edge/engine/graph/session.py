@@ -75,7 +75,7 @@ class Graph:
         self.vocabulary = int(self._session.get_outputs()[0].shape[2])
         optional = {each.name for each in self._session.get_overridable_initializers()}
         self.can_tell_more, self._reads_apart = LOGITS_FROM in optional, IS_PREFILL in optional
-        self._switch = manifest.rope_switch_length
+        self._switch, self._context = manifest.rope_switch_length, manifest.context_length
         self._bindings: dict[tuple[int, int, bool], Binding] = {}
         self._numbers = np.arange(max(self.caches.length, self._switch + 1) + MASK_TOKENS)
         self._logits = np.zeros((max(slots, POSITIONS_MAX), self.vocabulary), np.float32)
@@ -157,8 +157,11 @@ class Graph:
         return Tower(lambda: self._session_over(bundle.path / VISION, {}, None))
 
     def _width(self, tokens: int, is_long: bool) -> int:
-        """Of the attention mask: with room, so that it changes seldom, but on its own side of the switch."""
-        wide = -(-tokens // MASK_TOKENS) * MASK_TOKENS
+        """Of the attention mask: with room, so that it changes seldom, but on its own side of the switch.
+
+        Never beyond the context, for which there are rotary angles.
+        """
+        wide = min(-(-tokens // MASK_TOKENS) * MASK_TOKENS, self._context)
         if not self._switch:
             return wide
         return max(wide, self._switch + 1) if is_long else min(wide, self._switch)

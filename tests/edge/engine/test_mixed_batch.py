@@ -72,7 +72,18 @@ def test_crossing_the_switch_changes_no_neighbour(engine, lengths):
         np.testing.assert_allclose(logprobs(together[job.id]), logprobs(alone), atol=2e-3)
 
 
-TINY, LARGE = 5e-324, 1.7e308
+@pytest.mark.parametrize("context", [63, 64, 65, 100, 113, 127, 128])
+def test_a_text_may_fill_a_context_of_any_length(tmp_path, context):
+    """Round or not: the attention mask is never wider than the cache. The last token is made as the first was."""
+    source = small_model.write_checkpoint(tmp_path / "source", small_model.llama_weights())
+    recipe = EXACT.model_copy(update={"method": "none", "context_length": context})
+    small = BatchedEngine(export(source, tmp_path / "bundle", recipe), Options(prefix_bytes=0, drafts=False))
+    (found,) = ended(small, [(Job(1, [], 1000, ignore_eos=True), prompt(1, 5))]).values()
+    assert isinstance(found, Finished), found
+    assert (found.finish_reason, found.completion_tokens) == ("length", context - 5)
+
+
+TINY = 5e-324
 NUMBERS = st.fixed_dictionaries(
     {
         "temperature": st.floats(0, 2) | st.sampled_from([TINY, 1e-320, 1e-45, 1e-8, 2.0]),
