@@ -15,6 +15,7 @@ import onnxruntime_genai as og
 
 from edge.bundle import Manifest
 from edge.engine.text.chat_template import render
+from edge.engine.text.marks import Marks
 from edge.errors import BadRequest, BundleError
 
 
@@ -27,6 +28,7 @@ class Tokenizer:
 
     def __init__(self, bundle: Path, manifest: Manifest) -> None:
         config = _config(bundle)
+        self._marks = Marks(bundle)
         self._template, self._special = manifest.chat_template, special_tokens(config)
         try:
             self._tokenizer = og.Tokenizer(str(bundle))
@@ -36,15 +38,17 @@ class Tokenizer:
         self._begin = [int(self._tokenizer.to_token_id(self._special["bos_token"]))] if begins else []
 
     def encode(self, messages: list[dict[str, str]], places: Mapping[str, list[int]] | None = None) -> list[int]:
-        """A conversation's token ids, through the chat template.
+        """A conversation's token ids, through the chat template, which alone sets control tokens.
 
         places: texts that stand for something else, and its tokens; what lies between is encoded piece by piece.
         """
-        text = render(self._template, messages, self._special)
+        text = render(self._template, self._marks.broken(messages), self._special)
         if not places:
-            return self.ids(text)
+            return self._marks.encoded(text, self.ids)
         pieces = re.split("(" + "|".join(map(re.escape, places)) + ")", text)
-        return [token for piece in pieces if piece for token in places.get(piece) or self.ids(piece)]
+        return [
+            token for piece in pieces if piece for token in places.get(piece) or self._marks.encoded(piece, self.ids)
+        ]
 
     def ids(self, text: str) -> list[int]:
         """A plain text's token ids; BadRequest where it has a null character, which would cut it off."""

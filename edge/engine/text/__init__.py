@@ -1,6 +1,7 @@
 """From a conversation to token ids and from logits to text. Start reading in `prompt.py`.
 
 chat_template.py  a conversation to the model's own text
+marks.py          a model's control marks in what people wrote
 prompt.py         a job to the tokens that are read
 sampling.py       logits to the next token
 guidance.py       answers held to a grammar; the only file that imports llguidance
