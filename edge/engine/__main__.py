@@ -6,6 +6,7 @@ import argparse
 import contextlib
 import json
 import os
+import signal
 import sys
 import threading
 import time
@@ -112,6 +113,8 @@ def main() -> int:
     parser.add_argument("--options", type=json.loads, default={}, help="edge.engine.Options as JSON")
     arguments = parser.parse_args()
     write = _events()
+    for number in (signal.SIGTERM, signal.SIGINT):  # sent to all of us they mean the daemon, which lets us end
+        signal.signal(number, signal.SIG_IGN)
     os.nice(NICENESS)
     started = time.monotonic()
     try:

@@ -52,7 +52,7 @@ class Answering:
         async with asyncio.TaskGroup() as answers:
             while True:
                 self._queue.rows = self._engine.rows
-                if not (self._engine.alive or self._queue.running):
+                if not (self._engine.alive or self._queue.running or self._queue.is_closed):
                     await self._restart()
                 elif not self._queue.running and self._engine.is_overgrown:
                     await self._recycle()

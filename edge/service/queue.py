@@ -34,7 +34,8 @@ class Queue:
         self._limits, self._speed = limits, speed
         self._waiting: Turns[Waiting] = Turns(len(URGENCY))
         self._by_name: dict[Name, Waiting] = {}
-        self._is_closed = False
+        self.is_closed = False
+        """Whether the daemon is stopping: nothing is let in, and nothing more is begun."""
         self.rows = 1
         self.running: list[Waiting] = []
         self.arrived = asyncio.Event()
@@ -49,7 +50,7 @@ class Queue:
         Unavailable: the queue is full or closed, or its deadline would pass before it is answered. TooMany: its
         client has enough waiting. Conflict: its name is taken.
         """
-        if self._is_closed:
+        if self.is_closed:
             raise stopping()
         if self.namesake(request):
             raise Conflict(f"a request with the id {request.address.id!r} is already waiting or running", "id")
@@ -157,7 +158,7 @@ class Queue:
 
     def close(self) -> list[Waiting]:
         """Admit nothing more; hand back those that have not begun."""
-        self._is_closed = True
+        self.is_closed = True
         left = self._waiting.clear()
         for waiting in left:
             self._forget(waiting)

@@ -73,6 +73,7 @@ class Worker:
             stdout=asyncio.subprocess.PIPE,
             env=environment,
             limit=LINE_BYTES_MAX,
+            start_new_session=True,  # a terminal's Ctrl-C is for the daemon alone
         )
         try:
             event = await asyncio.wait_for(self._read(self._process), self._settings.load_seconds)
@@ -191,7 +192,12 @@ class Worker:
     async def _read(self, process: Process) -> dict[str, Any] | None:
         """A child's next event; None at its end."""
         assert process.stdout is not None
-        line = await process.stdout.readline()
+        try:
+            line = await process.stdout.readline()
+        except ValueError:  # asyncio's word for a line over the limit, of which the rest would be read as events
+            log.error("the engine said more than %d bytes at once and is stopped", LINE_BYTES_MAX)
+            process.kill()
+            return None
         self._heard = time.monotonic()
         return json.loads(line) if line.endswith(b"\n") else None
 

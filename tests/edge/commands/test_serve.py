@@ -6,6 +6,7 @@ import json
 import os
 import signal
 import time
+from pathlib import Path
 
 import pytest
 
@@ -210,6 +211,33 @@ def test_stopping_lets_the_running_answer_end(bundle, tmp_path):
         assert (refused["code"], refused["error"]["retry_after"]) == (503, 30)
         assert user.answer(name="a")[1]["code"] == 200
         assert daemon.process.wait(30) == 0
+
+
+def test_a_signal_to_everything_lets_the_running_answer_end(bundle, tmp_path):
+    """SIGTERM and SIGINT to daemon and engine, as a service manager or a terminal sends them."""
+    from tests.conftest import embedded_broker
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        folder = tmp_path / number.name
+        folder.mkdir()
+        with (
+            embedded_broker(folder) as port,
+            serving(bundle, port, folder) as daemon,
+            User(port, "edge/test/reply/me") as user,
+        ):
+            user.wait_online()
+            user.publish(
+                "edge/test/request/me", {"prompt": "Count to one hundred.", "id": "a", **ENDLESS, "max_tokens": 200}
+            )
+            while json.loads(user.next(60).payload).get("type") != "delta":
+                pass
+            children = Path(f"/proc/{daemon.process.pid}/task/{daemon.process.pid}/children").read_text().split()
+            for pid in [*map(int, children), daemon.process.pid]:
+                os.kill(pid, number)
+            reply = user.answer(name="a")[1]
+            assert (reply["code"], reply["usage"]["completion_tokens"] > 50) == (200, True)
+            assert daemon.process.wait(30) == 0
+        assert daemon.log.read_text().count("model ready") == 1
 
 
 def test_a_long_prefill_can_be_cancelled(bundle, tmp_path):
