@@ -133,14 +133,37 @@ class JournalFile:
     # --- what is written, in transactions ---
 
     def write(self, writes: Sequence[Write]) -> None:
-        """All of them, durably, or none."""
+        """All of them, durably, or none. Where there is no room, answers that were delivered give way, oldest first."""
+        while True:
+            try:
+                return self._transact(writes)
+            except sqlite3.Error as error:
+                is_full = getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_FULL
+                if not (is_full and self._made_room()):
+                    raise JournalError(f"the journal {self._path} cannot be written: {error}") from error
+
+    def _transact(self, writes: Sequence[Write]) -> None:
+        with self._database:
+            self._trim()  # first, so that what it frees is there for what follows
+            for each in writes:
+                each(self._database)
+            self._trim()
+
+    def _made_room(self) -> bool:
+        """Forget the older half of the delivered answers; False where that cannot be written, either."""
+        half = """delete from request where delivered and number <= (
+            select number from request where delivered order by number
+            limit 1 offset (select (count(*) - 1) / 2 from request where delivered))"""
         try:
             with self._database:
-                for each in writes:
-                    each(self._database)
-                self._trim()
-        except sqlite3.Error as error:
-            raise JournalError(f"the journal {self._path} cannot be written: {error}") from error
+                forgotten = self._database.execute(half).rowcount
+                self._forget_names()
+        except sqlite3.Error:
+            return False
+        return forgotten > 0
+
+    def _forget_names(self) -> None:
+        self._database.execute("delete from name where number not in (select number from request)")
 
     def _trim(self) -> None:
         """Forget delivered answers that are too old or too many."""
@@ -150,7 +173,7 @@ class JournalFile:
             union select number from (select number from request where delivered order by number desc limit -1 offset ?)
         )"""
         if self._database.execute(forget, (oldest, self._bounds.keep_count)).rowcount:
-            self._database.execute("delete from name where number not in (select number from request)")
+            self._forget_names()
 
     # --- what is read ---
 

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
+import os
 import sqlite3
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -93,6 +96,45 @@ def test_old_and_many_answers_are_forgotten(tmp_path):
 def answered(number: int):
     """An answer to it."""
     return answer(number, ANSWERED, None)
+
+
+def test_delivered_answers_give_way_where_there_is_no_room(tmp_path):
+    """A file that is full of kept answers takes what is new, oldest first out; open and undelivered ones stay."""
+    journal = JournalFile(tmp_path / "journal", Bounds(max_bytes=1 << 20))
+    large = dataclasses.replace(ANSWERED, payload=b"x" * 50_000)
+    journal.write([accept(entry(1, b"open")), accept(entry(2, b"undelivered")), answer(2, ANSWERED, None)])
+    for number in range(3, 103):
+        journal.write([accept(entry(number, b"%d" % number))])
+        journal.write([answer(number, large, None), deliver(number)])
+    assert [each.number for each in journal.open_requests()] == [1]
+    assert [number for number, _, _ in journal.undelivered()] == [2]
+    assert journal.find([("me", b"102")]).reply == large
+    assert journal.find([("me", b"3")]) is None
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="a disk of its own needs root")
+def test_a_full_disk_and_then_time(tmp_path):
+    """It fills up with somebody else's files: refused whole; once there is room again, the next write is taken."""
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=2m", "tmpfs", str(disk)], check=True)
+    try:
+        journal = JournalFile(disk / "journal")
+        journal.write([accept(entry(1, b"kept"))])
+        filler = disk / "filler"
+        with contextlib.suppress(OSError), filler.open("wb") as file:
+            while file.write(b"x" * 4096):
+                file.flush()
+        large = dataclasses.replace(ASKED, payload=b"x" * 100_000)
+        for number in range(2, 50):
+            with pytest.raises(JournalError, match="cannot be written"):
+                journal.write([accept(entry(number, message=large))])
+        filler.unlink()
+        journal.write([accept(entry(50, b"again", message=large))])
+        assert [each.number for each in journal.open_requests()] == [1, 50]
+        journal.close()
+    finally:
+        subprocess.run(["umount", str(disk)], check=True)
 
 
 def test_a_full_file_refuses_and_takes_again(tmp_path):
