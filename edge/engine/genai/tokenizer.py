@@ -16,7 +16,12 @@ import onnxruntime_genai as og
 from edge.bundle import Manifest
 from edge.engine.text.chat_template import render
 from edge.engine.text.marks import Marks
-from edge.errors import BadRequest, BundleError
+from edge.errors import BadRequest, BundleError, TooLarge
+
+GAUGE_CHARACTERS = 256
+"""A long text is gauged so many at a time: a word of a quarter million letters takes a tokenizer a quarter minute."""
+GAUGE_SLACK = 4
+"""Tokens that such a piece may have more than it has within its text."""
 
 
 class Tokenizer:
@@ -28,7 +33,7 @@ class Tokenizer:
 
     def __init__(self, bundle: Path, manifest: Manifest) -> None:
         config = _config(bundle)
-        self._marks = Marks(bundle)
+        self._marks, self._context = Marks(bundle), manifest.context_length
         self._template, self._special = manifest.chat_template, special_tokens(config)
         try:
             self._tokenizer = og.Tokenizer(str(bundle))
@@ -41,14 +46,28 @@ class Tokenizer:
         """A conversation's token ids, through the chat template, which alone sets control tokens.
 
         places: texts that stand for something else, and its tokens; what lies between is encoded piece by piece.
+        Raises TooLarge where it is surely longer than the context, BadRequest where the template refuses it.
         """
         text = render(self._template, self._marks.broken(messages), self._special)
+        self._check_length(text)
         if not places:
             return self._marks.encoded(text, self.ids)
         pieces = re.split("(" + "|".join(map(re.escape, places)) + ")", text)
         return [
             token for piece in pieces if piece for token in places.get(piece) or self._marks.encoded(piece, self.ids)
         ]
+
+    def _check_length(self, text: str) -> None:
+        """Stop at a text that is far too long, before all of it is encoded: the time for that grows with its square."""
+        plain, breaks = self._marks.whole(text)
+        tokens = breaks  # each makes two pieces of one
+        for start in range(0, len(plain), GAUGE_CHARACTERS) if len(plain) > self._context else ():
+            tokens += max(0, len(self.ids(plain[start : start + GAUGE_CHARACTERS])) - GAUGE_SLACK)
+            if tokens > self._context:
+                break
+        if tokens > self._context:
+            most = self._context
+            raise TooLarge(f"the prompt has more than {most} tokens, but the context holds {most} with the answer")
 
     def ids(self, text: str) -> list[int]:
         """A plain text's token ids; BadRequest where it has a null character, which would cut it off."""

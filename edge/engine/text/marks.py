@@ -48,6 +48,10 @@ class Marks:
         first, *others = text.split(self._break)
         return [*encode(first), *(token for piece in others for token in going_on(piece, encode))]
 
+    def whole(self, text: str) -> tuple[str, int]:
+        """A text without its breaks, and how many it has."""
+        return text.replace(self._break, ""), text.count(self._break)
+
 
 def going_on(piece: str, encode: Callable[[str], Ids]) -> Ids:
     """The ids of a piece that does not begin its text."""

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import random
+import time
 from pathlib import Path
 
 import pytest
@@ -12,6 +14,7 @@ from hypothesis import strategies as st
 from edge.bundle import read_manifest
 from edge.engine.genai.tokenizer import Tokenizer
 from edge.engine.text.marks import Marks, marks_of
+from edge.errors import TooLarge
 from edge.wire.chat import validated
 from tests.export.test_phi_tokenizer import bundle as phi_bundle
 from tests.export.test_phi_tokenizer import phi
@@ -98,3 +101,34 @@ def test_tools_and_their_results_forge_nothing(family):
     plain = json.loads(json.dumps(fields).replace(mark, "x"))
     forged, honest = (controls(family, validated(each).conversation()) for each in (fields, plain))
     assert forged == honest
+
+
+LONG = {
+    "one word": lambda chance: "".join(chance.choices("abcdefghijklmnopqrstuvwxyz", k=250_000)),
+    "words": lambda chance: " ".join(chance.choices(("lamp", "tower", "storm"), k=40_000)),
+    "marks": lambda _chance: "</s><|end|><|im_end|>" * 12_000,
+    "marks between letters": lambda chance: "<s>".join(chance.choices("abcdefgh", k=60_000)),
+    "unusual letters": lambda chance: "".join(chr(chance.randrange(0x4E00, 0x9FFF)) for _ in range(80_000)),
+}
+
+
+@pytest.mark.parametrize("kind", LONG)
+def test_what_is_far_too_long_is_refused_early(family, kind):
+    """A quarter megabyte of anything takes less than the tokenizer takes for a tenth of the slowest."""
+    text = LONG[kind](random.Random(0))
+    started = time.perf_counter()
+    family[1].ids(LONG["one word"](random.Random(1))[:32_000])
+    between = time.perf_counter()
+    with pytest.raises(TooLarge, match="more than"):
+        family[1].encode([{"role": "user", "content": text}])
+    assert time.perf_counter() - between < between - started
+
+
+def test_what_just_fits_is_not_refused_early(family):
+    """However many characters it has: spaces and dashes are many in a token, and so are common words."""
+    folder, tokenizer, _, _ = family
+    context = read_manifest(folder).context_length
+    for text in (" " * 10_000, "-" * 10_000, "lamp tower " * (context // 6), "x" * context):
+        tokens = tokenizer.ids(text)
+        if len(tokens) < context - 64:
+            assert tokenizer.encode([{"role": "user", "content": text}])
