@@ -18,7 +18,7 @@ import tomllib
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic.fields import FieldInfo
 from pydantic_settings import (
     BaseSettings,
@@ -59,6 +59,13 @@ class Broker(_Section):
     receive_maximum: int = Field(
         default=64, ge=1, le=65535, description="requests that the broker may send before the first is on our disk"
     )
+
+    @field_validator("host")
+    @classmethod
+    def _is_seen_whole(cls, host: str) -> str:
+        if not host or not host.isprintable() or " " in host:
+            raise ValueError(f"{host!r} is empty, or has a space or what is not seen")
+        return host
 
     @model_validator(mode="after")
     def _certificates_are_together(self) -> Self:
@@ -139,7 +146,7 @@ class Limits(_Section):
 
     queue_length: int = Field(default=16, ge=1, le=10_000, description="requests that may wait")
     queue_per_client: int = Field(default=8, ge=1, le=10_000, description="requests of one client that may wait")
-    response_topics: list[str] = Field(
+    response_topics: list[Annotated[str, Field(min_length=1)]] = Field(
         default=list(RESPONSE_TOPICS), description="what a response topic may begin with"
     )
     payload_bytes: int = Field(default=262_144, ge=1024, description="largest payload that is read")
@@ -180,8 +187,13 @@ class _Environment(EnvSettingsSource):
 
     def decode_complex_value(self, field_name: str, field: FieldInfo, value: Any) -> Any:
         """A section given as one variable: JSON, or the engine's kind."""
-        is_kind = field_name == "engine" and value in get_args(EngineKind)
-        return {"kind": value} if is_kind else super().decode_complex_value(field_name, field, value)
+        if field_name == "engine" and value in get_args(EngineKind):
+            return {"kind": value}
+        try:
+            return super().decode_complex_value(field_name, field, value)
+        except ValueError as error:
+            name = next((name for name, each in os.environ.items() if name.startswith("EDGE_") and each == value), "")
+            raise ConfigError(f'the variable {name}: {value!r} is no JSON; a list is written ["a", "b"]') from error
 
 
 def _hostname() -> str:
@@ -254,7 +266,7 @@ def _read_toml(path: Path | None) -> dict[str, Any]:
     if path is None:
         return {}
     try:
-        found = tomllib.loads(path.read_text(encoding="utf-8"))
+        found = tomllib.loads(path.read_text(encoding="utf-8-sig"))  # with the mark that some editors put before it
         is_secret = "password" in found.get("broker", {})
         if is_secret and path.stat().st_mode & 0o007:
             raise ConfigError(
@@ -274,7 +286,7 @@ def _read_credentials() -> dict[str, Any]:
     for name, (section, key) in CREDENTIALS.items():
         path = Path(folder) / name if folder else None
         if path and path.is_file():
-            found.setdefault(section, {})[key] = path.read_text(encoding="utf-8").rstrip("\n")
+            found.setdefault(section, {})[key] = path.read_text(encoding="utf-8-sig").rstrip("\r\n")
     return found
 
 

@@ -34,3 +34,41 @@ def test_a_wrong_argument_is_not_blamed_on_a_variable(monkeypatch):
     monkeypatch.setenv("EDGE_DEVICE", "good")
     with pytest.raises(ConfigError, match="on the command line: device"):
         load_settings(device="a/b")
+
+
+WRONG = {
+    "EDGE_LIMITS__RESPONSE_TOPICS": "answers,reply",
+    "EDGE_BROKER__HOST": "",
+    "EDGE_BROKER__PORT": "",
+    "EDGE_DEVICE": "a/b",
+    "EDGE_ENGINE__KV_BYTES": "lots",
+}
+
+
+@pytest.mark.parametrize("variable", WRONG)
+def test_a_value_that_cannot_be_is_told_by_its_variable(monkeypatch, variable):
+    """In a line, whatever its type."""
+    monkeypatch.setenv(variable, WRONG[variable])
+    with pytest.raises(ConfigError, match=f"the variable {variable}:") as raised:
+        load_settings()
+    assert "\n" not in str(raised.value)
+
+
+@pytest.mark.parametrize("host", ["pi\r", "pi\n", "p i", " ", "pi\t"])
+def test_a_host_with_what_is_seen_by_nobody_is_refused(monkeypatch, host):
+    """As a file that was edited elsewhere has it at the end of a line."""
+    monkeypatch.setenv("EDGE_BROKER__HOST", host)
+    with pytest.raises(ConfigError, match=r"EDGE_BROKER__HOST: broker\.host"):
+        load_settings()
+
+
+def test_a_byte_order_mark_is_no_part_of_a_file(monkeypatch, tmp_path):
+    """Of edge.toml, and of a credential, which ends its line as Windows does."""
+    (tmp_path / "edge.toml").write_text('device = "kitchen"\n', encoding="utf-8-sig")
+    (tmp_path / "broker_password").write_bytes(b"\xef\xbb\xbftulip\r\n")
+    monkeypatch.setenv("EDGE_CONFIG", str(tmp_path / "edge.toml"))
+    monkeypatch.setenv("CREDENTIALS_DIRECTORY", str(tmp_path))
+    settings = load_settings()
+    assert settings.device == "kitchen"
+    assert settings.broker.password is not None
+    assert settings.broker.password.get_secret_value() == "tulip"
