@@ -10,7 +10,6 @@ say the same. A credential is a file in `$CREDENTIALS_DIRECTORY` named `broker_p
 
 from __future__ import annotations
 
-import json
 import os
 import re
 import socket
@@ -332,23 +331,3 @@ def _line_of(path: tuple[str, ...]) -> str:
         if (key and ".".join(filter(None, (section, key[1]))) == ".".join(path)) or section == ".".join(path):
             return f"{file}, line {number}"
     return str(file)
-
-
-def print_config(settings: Settings) -> str:
-    """The settings as an edge.toml with a comment for each key, secrets hidden."""
-    values = settings.model_dump(mode="json")
-    lines: list[str] = []
-    section = ""
-    for path, meaning in describe():
-        if len(path) == 2 and path[0] != section:
-            section = path[0]
-            lines += ["", f"[{section}]"]
-        value = values[path[0]][path[1]] if len(path) == 2 else values[path[0]]
-        setting = f"# {path[-1]} =" if value is None else f"{path[-1]} = {_toml(value)}"
-        lines.append(f"{setting}  # {meaning}")
-    return "\n".join(lines) + "\n"
-
-
-def _toml(value: Any) -> str:
-    """A value as TOML spells it, which for these is JSON's way."""
-    return json.dumps(value)

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import json
 import logging
 import signal
 import sys
+from typing import Any
 
 from edge.board.host import Board, Cpu, Memory, available_bytes
 from edge.board.source import Source
 from edge.board.thermal import Thermal
 from edge.bundle import Bundle, Manifest, open_bundle
-from edge.config import Settings, load_settings, print_config
+from edge.config import Settings, describe, load_settings
 from edge.mqtt.transport import MqttTransport
 from edge.service.announcements import status_message
 from edge.service.daemon import Daemon
@@ -75,3 +77,23 @@ def opened_journal(settings: Settings) -> JournalFile:
 def board_sources() -> list[Source]:
     """What every board can be asked."""
     return [Board(), Thermal(), Memory(), Cpu()]
+
+
+def print_config(settings: Settings) -> str:
+    """The settings as an edge.toml with a comment for each key, secrets hidden."""
+    values = settings.model_dump(mode="json")
+    lines: list[str] = []
+    section = ""
+    for path, meaning in describe():
+        if len(path) == 2 and path[0] != section:
+            section = path[0]
+            lines += ["", f"[{section}]"]
+        value = values[path[0]][path[1]] if len(path) == 2 else values[path[0]]
+        setting = f"# {path[-1]} =" if value is None else f"{path[-1]} = {_toml(value)}"
+        lines.append(f"{setting}  # {meaning}")
+    return "\n".join(lines) + "\n"
+
+
+def _toml(value: Any) -> str:
+    """A value as TOML spells it, which for these is JSON's way."""
+    return json.dumps(value)

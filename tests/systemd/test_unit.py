@@ -60,7 +60,8 @@ def test_the_sandbox_is_tight(tmp_path: Path):
 
 def test_the_example_settings_are_the_defaults(monkeypatch: pytest.MonkeyPatch):
     """systemd/edge.toml.example is what the program prints under the unit, so that no key of it is stale."""
-    from edge.config import Settings, print_config
+    from edge.commands.serve import print_config
+    from edge.config import Settings
 
     monkeypatch.setenv("STATE_DIRECTORY", "/var/lib/edge-slm")
     monkeypatch.setenv("CACHE_DIRECTORY", "/var/cache/edge-slm")
