@@ -10,7 +10,7 @@ from typing import Any
 from edge.errors import BadRequest
 from edge.wire.chat import ChatRequest
 from edge.wire.pictures import data_uri
-from edge.wire.text import check_strings, decoded
+from edge.wire.text import STRING, check_strings, decoded
 
 DEPTH_MAX = 32
 """How deep a request's JSON may nest: a schema is a few levels, a chat two."""
@@ -73,14 +73,14 @@ def _refuse_constant(name: str) -> None:
     raise ValueError(f"{name} is not JSON")
 
 
-STRING = re.compile(r'"[^"\\]*(?:\\.[^"\\]*)*"', re.DOTALL)
+STRINGS = re.compile(STRING, re.DOTALL)
 NO_BRACKETS = bytes(set(range(256)) - set(b"[]{}"))
 
 
 def _depth(text: str) -> int:
     """How deep brackets nest that are not in strings; one pass and no recursion."""
     depth = deepest = 0
-    for character in STRING.sub("", text).encode(errors="replace").translate(None, NO_BRACKETS):
+    for character in STRINGS.sub("", text).encode(errors="replace").translate(None, NO_BRACKETS):
         depth += 1 if character in b"[{" else -1
         deepest = max(deepest, depth)
     return deepest

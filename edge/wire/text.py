@@ -18,7 +18,9 @@ from edge.errors import BadRequest, Unsupported
 
 MARK = "\ufeff"
 GLIMPSE_BYTES, GLIMPSE_TOKENS = 8 << 20, 20_000
-TOKEN = re.compile(r'"[^"\\]*(?:\\.[^"\\]*)*"|[{}\[\]:,]', re.DOTALL)
+STRING = r'"[^"\\]*(?:\\.[^"\\]*)*"'
+"""A JSON string, as a pattern that looks at each character once."""
+TOKEN = re.compile(STRING + r"|[{}\[\]:,]", re.DOTALL)
 """A string, or what stands between strings, numbers and names."""
 MARKS = {
     codecs.BOM_UTF8: "utf-8-sig",
