@@ -14,10 +14,12 @@ import pytest
 
 from tests.clients import User
 from tests.conftest import ROOT, free_port, manager, running, wait_for_port, wait_until
+from tests.forging import ATTEMPTS
 
 pytestmark = pytest.mark.mosquitto
 NAMES = ("test", "me", "eve")
 NOT_AUTHORIZED = 0x87
+OF_ME = ("edge/test/reply/me", "answers/me/#", "reply/me/#", "response/me/#")
 DEBIAN = "persistence true\npersistence_location {folder}/\nlog_dest stderr\ninclude_dir {folder}/conf.d\n"
 """What Debian's own mosquitto.conf says around the shipped one; neither may say again what the other has said."""
 
@@ -29,7 +31,7 @@ def openssl(*arguments: str) -> None:
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory) -> Path:
-    """Certificates of a CA of our own, passwords, and the shipped files with this folder's paths."""
+    """Certificates of a CA of our own, passwords, and the shipped files, with the lines for a board at their end."""
     folder = tmp_path_factory.mktemp("broker")
     certificates = folder / "certs"
     certificates.mkdir()
@@ -45,7 +47,9 @@ def folder(tmp_path_factory) -> Path:
     program = shutil.which("mosquitto_passwd") or "/usr/bin/mosquitto_passwd"
     for name in NAMES:
         subprocess.run([program, "-b", str(folder / "edge.passwd"), name, f"{name}-secret"], check=True)
-    shutil.copy(ROOT / "deploy/mosquitto/acl.conf", folder / "edge.acl")
+    lists = (ROOT / "deploy/mosquitto/acl.conf").read_text()
+    lines = [line.removeprefix("# ") for line in lists.splitlines() if line.startswith(("# user", "# topic write"))]
+    (folder / "edge.acl").write_text("\n".join([lists, *lines]).replace("user board", "user test") + "\n")
     return folder
 
 
@@ -103,9 +107,24 @@ def test_an_asker_is_answered_and_another_hears_nothing(folder, port):
 def test_nobody_asks_in_anothers_name(folder, port):
     """Neither requests nor cancels nor answers under a name that is not one's own are taken."""
     with user(port, folder, "eve") as eve:
-        for topic in ("edge/test/request/me", "edge/test/cancel/me", "edge/test/reply/me", "edge/test/status"):
+        for topic in ("edge/test/request/me", "edge/test/cancel/me", "edge/test/reply/me", "answers/me/1"):
             mid = eve.publish(topic, {"prompt": "x"})
             assert eve.acks[mid].value == NOT_AUTHORIZED
+
+
+@pytest.mark.parametrize("attempt", ATTEMPTS, ids=[attempt.name for attempt in ATTEMPTS])
+def test_nobody_is_heard_as_another(folder, port, attempt):
+    """Whatever eve sends, `me` hears nothing that it did not ask for, and its own request is answered."""
+    with user(port, folder, "me", *OF_ME) as me, user(port, folder, "eve", "edge/test/reply/eve") as eve:
+        eve.wait_online()
+        seed = ATTEMPTS.index(attempt)  # so that no request is another's repeat
+        me.publish("edge/test/request/me", {"prompt": "slow", "id": "mine", "stream": False, "seed": seed})
+        eve.publish(attempt.topic, attempt.payload, retain=attempt.retain, **attempt.properties)
+        eve.publish("edge/test/request/eve", {"prompt": "x", "id": "after", "stream": False, "seed": seed})
+        while eve.answer(10)[1]["id"] != "after":
+            pass
+        assert (me.answer(10)[1]["code"], me.nothing()) == (200, True)
+        eve.publish("edge/test/request/eve", b"", retain=True)
 
 
 def test_a_laptop_asks_by_its_command_line_alone(folder, port, tmp_path):
