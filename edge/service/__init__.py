@@ -15,6 +15,7 @@ knows neither paho nor a runtime. Start reading in `daemon.py`.
     speed.py          how fast the board answers, lately
     answering.py      the queue through the engine
     worker.py         the engine's process: start, feed, watch, end
+    engine_events.py  what that process says
     replies.py        what an asker is told
     outbox.py         terminal messages until the broker has them
     journal.py        what is written down, from the event loop

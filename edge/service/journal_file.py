@@ -7,7 +7,9 @@ SQLite in WAL mode, each `write` one transaction with one fsync, so that what it
 from __future__ import annotations
 
 import logging
+import os
 import sqlite3
+import stat
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -268,21 +270,47 @@ def _message(text: bytes) -> Message:
 
 
 def _opened(path: Path | None, bounds: Bounds) -> sqlite3.Connection:
-    """The database, new where there is none; one that is damaged is put aside, since a board must come up by itself."""
+    """The database, new where there is none; one that is damaged is put aside, since a board must come up by itself.
+
+    ConfigError where it cannot be; it passes where a disk is full, failing or not writable, or another has the file.
+    """
     try:
         if path is not None:
-            path.parent.mkdir(parents=True, exist_ok=True)
+            _touch(path)
         return _connected(path, bounds)
-    except (sqlite3.OperationalError, OSError) as error:
-        raise ConfigError(f"the journal {path} cannot be opened: {error}; does another daemon use it?") from error
+    except OSError as error:
+        raise ConfigError(f"the journal {path} cannot be opened: {error.strerror}; is journal.folder right?") from error
+    except sqlite3.OperationalError as error:
+        text = f"the journal {path} cannot be opened: {error}; does another daemon use it, is its disk full?"
+        raise ConfigError(text, passes=True) from error
     except sqlite3.DatabaseError as error:
         assert path is not None
-        aside = path.with_name(f"{path.name}.damaged")
-        log.error("the journal %s is damaged (%s); it is kept as %s, and a new one begun", path, error, aside.name)
+        return _begun_anew(path, bounds, error)
+
+
+def _touch(path: Path) -> None:
+    """What SQLite would do, for the system's own word for what is wrong, and no waiting for a FIFO."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NONBLOCK | os.O_CLOEXEC, 0o644)
+    try:
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            raise ConfigError(f"the journal {path} cannot be opened: it is not a regular file; move it away")
+    finally:
+        os.close(descriptor)
+
+
+def _begun_anew(path: Path, bounds: Bounds, error: sqlite3.DatabaseError) -> sqlite3.Connection:
+    """A new journal; what is there is kept beside it."""
+    aside = path.with_name(f"{path.name}.damaged")
+    log.error("the journal %s is damaged (%s); it is kept as %s, and a new one begun", path, error, aside.name)
+    try:
         path.replace(aside)
         for rest in ("-wal", "-shm"):
             path.with_name(path.name + rest).unlink(missing_ok=True)
         return _connected(path, bounds)
+    except (OSError, sqlite3.Error) as again:
+        text = f"the journal {path} is damaged and cannot be begun anew: {again}; is its disk full or failing?"
+        raise ConfigError(text, passes=True) from again
 
 
 def _connected(path: Path | None, bounds: Bounds) -> sqlite3.Connection:
