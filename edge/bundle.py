@@ -27,6 +27,7 @@ GRAPH, WEIGHTS = "model.onnx", "model.onnx.data"
 VISION, EMBEDDING = "vision.onnx", "embedding.onnx"
 """Of a bundle that sees pictures: its tower, and what puts pictures among words."""
 MANIFEST_BYTES_MAX = 4 << 20
+COPY = "copy the bundle again"
 Progress = Callable[[str, int], None]
 """Called with a file's name and the bytes of it just checked."""
 
@@ -191,7 +192,8 @@ def open_bundle(
     if verify_hashes:
         check_hashes(path, manifest, progress)
     if manifest.provider != provider:
-        raise BundleError(f"{path} is a bundle for the provider {manifest.provider}, but {provider} is configured")
+        text = f"{path} is a bundle for the provider {manifest.provider}, but {provider} is configured"
+        raise BundleError(f"{text}: set engine.provider, or export another")
     if memory_bytes is not None and memory_bytes < manifest.memory_floor_bytes:
         raise _no_room(path, manifest.memory_floor_bytes, memory_bytes, board_bytes)
     return Bundle(path, manifest)
@@ -220,13 +222,14 @@ def read_manifest(path: Path) -> Manifest:
                 f"{path} is not a bundle: there is nothing; is its disk mounted, and is it the right folder?",
                 passes=True,
             ) from error
-        raise BundleError(f"{path} is not a bundle: {file.name} cannot be read ({error.strerror})") from error
+        raise BundleError(f"{path} is not a bundle: {file.name} {_why(error)}") from error
     except ValidationError as error:
         first = error.errors()[0]
         field = ".".join(str(part) for part in first["loc"]) or "the JSON text"
         if field == "schema_version":
-            raise BundleError(f"{file} has schema version {first['input']}, but this daemon reads {SCHEMA}") from error
-        raise BundleError(f"{file}: {field}: {first['msg']}") from error
+            text = f"{file} has schema version {first['input']}, but this daemon reads {SCHEMA}"
+            raise BundleError(f"{text}: export the bundle anew") from error
+        raise BundleError(f"{file}: {field}: {first['msg']}; {COPY}") from error
 
 
 def _is_not_there(path: Path) -> bool:
@@ -241,7 +244,7 @@ def _size_of(file: Path) -> int:
     """Of a regular file; anything else, as a FIFO, might be waited for for ever."""
     found = file.stat()
     if not stat.S_ISREG(found.st_mode):
-        raise BundleError(f"{file} is not a regular file; copy the bundle again")
+        raise BundleError(f"{file} is not a regular file; {COPY}")
     return found.st_size
 
 
@@ -253,18 +256,20 @@ def _check_files(path: Path, manifest: Manifest) -> None:
         try:
             size = _size_of(path / name)
         except FileNotFoundError as error:
-            raise BundleError(f"{path / name} is missing (expected {entry.size_bytes} bytes)") from error
+            raise BundleError(f"{path / name} is missing (expected {entry.size_bytes} bytes); {COPY}") from error
         except OSError as error:
-            raise _unreadable(path / name, error) from error
+            raise BundleError(f"{path / name} {_why(error)}") from error
         if size != entry.size_bytes:
-            raise BundleError(f"{path / name} has {size} bytes, but the manifest says {entry.size_bytes}")
+            raise BundleError(f"{path / name} has {size} bytes, but the manifest says {entry.size_bytes}; {COPY}")
     extra = sorted(set(_files_of(path)) - {*manifest.files, MANIFEST})
     if extra:
-        raise BundleError(f"{path / extra[0]} is not in the manifest ({len(extra)} files too many)")
+        raise BundleError(f"{path / extra[0]} is not in the manifest ({len(extra)} files too many): remove it")
 
 
-def _unreadable(file: Path, error: OSError) -> BundleError:
-    return BundleError(f"{file} cannot be read ({error.strerror})")
+def _why(error: OSError) -> str:
+    """Why a file cannot be read, and what to do."""
+    advice = {errno.ENOENT: COPY, errno.EACCES: "`chmod -R a+rX` lets the daemon read it"}
+    return f"cannot be read ({error.strerror}); {advice.get(error.errno or 0, 'look at its disk')}"
 
 
 def _files_of(path: Path) -> Iterator[str]:
@@ -285,7 +290,7 @@ def check_hashes(
         try:
             _check_hash(path / name, entry, told, verified)
         except OSError as error:
-            raise _unreadable(path / name, error) from error
+            raise BundleError(f"{path / name} {_why(error)}") from error
 
 
 def _check_hash(file: Path, entry: File, progress: Callable[[int], None] | None, verified: Verified | None) -> None:
@@ -298,7 +303,7 @@ def _check_hash(file: Path, entry: File, progress: Callable[[int], None] | None,
         found = _hash(opened, progress)
         after = os.fstat(opened.fileno())
     if found != entry.sha256:
-        raise BundleError(f"{file} has sha256 {found}, but the manifest says {entry.sha256}; copy the bundle again")
+        raise BundleError(f"{file} has sha256 {found}, but the manifest says {entry.sha256}; {COPY}")
     if verified is not None and (before.st_size, before.st_ctime_ns) == (after.st_size, after.st_ctime_ns):
         verified.note(before, found)
 

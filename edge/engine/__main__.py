@@ -33,6 +33,9 @@ COALESCE_ROWS_MAX = 3
 COUNTERS_SECONDS = 2.0
 SHORT = ("bad_alloc", "Failed to allocate", *map(os.strerror, (errno.ENOMEM, errno.ENOSPC, errno.EIO, errno.EMFILE)))
 """Words of the runtimes, whose errors have no numbers, for what may be otherwise the next time."""
+ADVICE = "stop what else runs, or take a smaller bundle"
+MESSAGE_CHARACTERS = 600
+"""A runtime's word for what is wrong has its own source's signatures in it."""
 
 
 class Write(Protocol):
@@ -129,7 +132,7 @@ def main() -> int:
         warm = answer(engine, Job(id=0, messages=[{"role": "user", "content": "Hello"}], max_tokens=2))
     except EdgeError as error:
         status = error.exit_status if error.exit_status in FINAL else MAY_PASS
-        write("failed", message=str(error), status=status)
+        write("failed", message=" ".join(str(error).split())[:MESSAGE_CHARACTERS], status=status)
         return status
     loaded.set()
     give_back()  # packing weights has left as much as a quarter gigabyte behind
@@ -144,18 +147,22 @@ def opened(bundle: Path, options: Options) -> TextEngine:
     """The engine for a bundle. Raises BundleError where it never will be, StartError where it may be another time."""
     try:
         return open_engine(bundle, options)
-    except BundleError as error:
-        if not any(word in str(error) for word in SHORT):
-            raise
-        raise StartError(f"{error}; stop what else runs, or take a smaller bundle") from error
-    except EdgeError:
+    except EdgeError as error:
+        if isinstance(error, BundleError) and _is_short(error):
+            raise StartError(f"{error}; {ADVICE}") from error
         raise
     except ValueError as error:  # a file that is not what it should be: its checksum was not looked at
         traceback.print_exc()
         raise BundleError(f"{bundle} cannot be understood: {error}; `edge bundle verify` names the file") from error
     except Exception as error:
         traceback.print_exc()
-        raise StartError(f"the engine cannot be opened: {error or type(error).__name__}") from error
+        advice = ADVICE if _is_short(error) else "the lines above say where"
+        raise StartError(f"the engine cannot be opened: {error or type(error).__name__}; {advice}") from error
+
+
+def _is_short(error: Exception) -> bool:
+    """Whether it is about what the board lacks now."""
+    return isinstance(error, MemoryError) or any(word in str(error) for word in SHORT)
 
 
 def leave_with_parent(descriptor: int, loaded: threading.Event) -> None:

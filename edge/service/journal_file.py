@@ -279,9 +279,10 @@ def _opened(path: Path | None, bounds: Bounds) -> sqlite3.Connection:
             _touch(path)
         return _connected(path, bounds)
     except OSError as error:
-        raise ConfigError(f"the journal {path} cannot be opened: {error.strerror}; is journal.folder right?") from error
+        text = f"the journal {path} cannot be opened: {error.strerror}; is journal.folder right, has its disk room?"
+        raise ConfigError(text) from error
     except sqlite3.OperationalError as error:
-        text = f"the journal {path} cannot be opened: {error}; does another daemon use it, is its disk full?"
+        text = f"the journal {path} cannot be opened: {error}; does another daemon use it, has its disk room?"
         raise ConfigError(text, passes=True) from error
     except sqlite3.DatabaseError as error:
         assert path is not None
@@ -309,7 +310,7 @@ def _begun_anew(path: Path, bounds: Bounds, error: sqlite3.DatabaseError) -> sql
             path.with_name(path.name + rest).unlink(missing_ok=True)
         return _connected(path, bounds)
     except (OSError, sqlite3.Error) as again:
-        text = f"the journal {path} is damaged and cannot be begun anew: {again}; is its disk full or failing?"
+        text = f"the journal {path} is damaged and cannot be begun anew: {again}; has its disk room?"
         raise ConfigError(text, passes=True) from again
 
 
