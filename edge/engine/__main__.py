@@ -166,7 +166,10 @@ def _is_short(error: Exception) -> bool:
 
 
 def leave_with_parent(descriptor: int, loaded: threading.Event) -> None:
-    """While a model loads nobody reads commands: where the parent ends meanwhile, nobody is left to load it for."""
+    """While a model loads nobody reads commands: where the parent ends meanwhile, nobody is left to load it for.
+
+    A runtime that holds Python's lock while it loads keeps us until it lets go.
+    """
     look = select.poll()
     look.register(descriptor, select.POLLRDHUP)
     look.poll()
