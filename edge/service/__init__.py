@@ -20,6 +20,7 @@ knows neither paho nor a runtime. Start reading in `daemon.py`.
     outbox.py         terminal messages until the broker has them
     journal.py        what is written down, from the event loop
     journal_file.py   the same on the disk
+    journal_opening.py  its file, opened
     journal_schema.py  its tables, and those of older versions
     announcements.py  status, info, telemetry
     inference.py      what the daemon did, as a source of telemetry
