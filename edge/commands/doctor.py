@@ -63,7 +63,7 @@ def memory(settings: Settings) -> str:
 
 def bundle(settings: Settings) -> str:
     """Whether the configured bundle may be loaded."""
-    found = checked_bundle(settings, settings.engine.verify_hashes)
+    found = checked_bundle(settings)
     need = found.manifest.memory_floor_bytes / 2**20
     return f"{found.manifest.name} at {found.path} is whole, and the {need:.0f} MiB of memory that it needs are free"
 

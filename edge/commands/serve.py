@@ -70,7 +70,7 @@ def run(settings: Settings) -> None:
         raise StartError(f"the system refuses what the daemon needs: {error or 'memory'}") from error
 
 
-def checked_bundle(settings: Settings, verify_hashes: bool) -> Bundle:
+def checked_bundle(settings: Settings, verify_hashes: bool = True) -> Bundle:
     """The configured bundle, if it is whole and fits this board."""
     engine, root = settings.engine, settings.telemetry.root
     free, board = available_bytes(root), total_bytes(root)

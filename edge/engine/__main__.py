@@ -31,7 +31,8 @@ COALESCE_ROWS_MAX = 3
 """Where several answers grow, each one's pieces wait longer, up to so many times."""
 
 COUNTERS_SECONDS = 2.0
-SHORT = ("bad_alloc", "Failed to allocate", *map(os.strerror, (errno.ENOMEM, errno.ENOSPC, errno.EIO, errno.EMFILE)))
+PASSING = (errno.ENOMEM, errno.ENOSPC, errno.EIO, errno.EMFILE, errno.EAGAIN)
+SHORT = ("bad_alloc", "Failed to allocate", *map(os.strerror, PASSING))
 """Words of the runtimes, whose errors have no numbers, for what may be otherwise the next time."""
 ADVICE = "stop what else runs, or take a smaller bundle"
 MESSAGE_CHARACTERS = 600

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import Annotated, Any, Literal
+from dataclasses import dataclass, fields
+from typing import Annotated, Literal
 
 from pydantic import Field, TypeAdapter
 
@@ -61,24 +61,16 @@ class Refused:
         return FAULTS.get(self.code, FAULTS[500])(self.message, self.param)
 
 
-@dataclass(frozen=True)
-class Ended:
-    """A job ended with an answer; the fields are those of `edge.engine.Finished`."""
+@dataclass(frozen=True, kw_only=True)
+class Ended(Finished):
+    """A job ended with an answer."""
 
     event: Literal["finished"]
     id: int
-    finish_reason: str
-    prompt_tokens: int
-    completion_tokens: int
-    prefill_seconds: float
-    decode_seconds: float
-    cached_tokens: int = 0
-    logprobs: list[dict[str, Any]] | None = None
-    picture_tokens: list[int] = field(default_factory=list)
 
     def finished(self) -> Finished:
         """Without the event's name and the job's number."""
-        return Finished(**{key: value for key, value in vars(self).items() if key not in ("event", "id")})
+        return Finished(**{each.name: getattr(self, each.name) for each in fields(Finished)})
 
 
 OfJob = Piece | Refused | Ended

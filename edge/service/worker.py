@@ -53,7 +53,7 @@ class Worker:
         self._process: Process | None = None
         self._heard = time.monotonic()
         self._doing = ""
-        self._nonsense = ""
+        self._stopped = ""  # why we ended the child, where we did
         self._jobs: dict[int, asyncio.Queue[OfJob | None]] = {}
         self._listening: asyncio.Task[None] | None = None
         self._counters: dict[str, int | float] = {}
@@ -120,7 +120,7 @@ class Worker:
         self._check = None
 
     async def _spawned(self) -> Process:
-        self._heard, self._nonsense = time.monotonic(), ""
+        self._heard, self._stopped = time.monotonic(), ""
         options = {name: getattr(self._settings, name) for name in OPTIONS}
         arguments = [str(self._settings.bundle), f"--options={json.dumps(options, default=str)}"]
         try:
@@ -145,14 +145,14 @@ class Worker:
             raise StartError(f"{text}; engine.load_seconds gives it more") from error
         if isinstance(said, Ready):
             return said
-        await _end(process)
+        await self._ended(process)
         if isinstance(said, Failed):
             raise LASTING.get(said.status, StartError)(said.message)
         kind = LASTING.get(process.returncode or 0, StartError)
         raise kind(f"the engine ended while loading ({self._death()}){self._advice(process)}")
 
     def _advice(self, process: Process) -> str:
-        if process.returncode == -signal.SIGKILL and not self._nonsense:
+        if process.returncode == -signal.SIGKILL and not self._stopped:
             return ": killed, most likely since memory was short; stop what else runs, or take a smaller bundle"
         return "; the lines above say why, if it could say it"
 
@@ -196,7 +196,7 @@ class Worker:
                     self._counters = said.counters
                 elif isinstance(said, OfJob) and (waiting := self._jobs.get(said.id)) is not None:
                     waiting.put_nowait(said)
-            await _end(process)
+            await self._ended(process)
         finally:
             with contextlib.suppress(ProcessLookupError):
                 process.kill()
@@ -267,22 +267,23 @@ class Worker:
             return understood(line) if line.endswith(b"\n") else None
         except ValueError:  # asyncio's word for a line over the limit, too, whose rest would be read as events
             log.error("the engine said what is no event, or more than %d bytes at once, and is stopped", LINE_BYTES_MAX)
-            self._nonsense = "stopped, since it said what is no event"
+            self._stopped = "stopped, since it said what is no event"
             process.kill()
             return None
 
+    async def _ended(self, process: Process) -> None:
+        """A child that says no more ends by itself, or we end it."""
+        with contextlib.suppress(TimeoutError):  # a kill's look at it would take its exit status from asyncio
+            await asyncio.wait_for(process.wait(), ENDING_SECONDS)
+        if process.returncode is None:
+            self._stopped = self._stopped or "stopped, since it said no more"
+            await _kill(process)
+
     def _death(self) -> str:
         code = self._process.returncode if self._process else None
-        if self._nonsense or code is None:
-            return self._nonsense or "no exit status"
+        if self._stopped or code is None:
+            return self._stopped or "no exit status"
         return f"signal {-code}" if code < 0 else f"exit status {code}"
-
-
-async def _end(process: Process) -> None:
-    """A child is ending by itself: let it, since a kill's look at it would take its exit status from asyncio."""
-    with contextlib.suppress(TimeoutError):
-        await asyncio.wait_for(process.wait(), ENDING_SECONDS)
-    await _kill(process)
 
 
 async def _kill(process: Process) -> None:

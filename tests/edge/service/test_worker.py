@@ -125,21 +125,24 @@ def test_what_is_an_event_is_understood(tmp_path):
         ("""print('{"event": "failed", "message": "harm", "status": 78}')""", ConfigError, 78, "harm"),
         ("""print('{"event": "failed", "message": "harm", "status": 75}')""", StartError, 75, "harm"),
         ("""print('{"event": "failed", "message": "harm"}')""", StartError, 75, "harm"),
-        ("""print('{"event": "counters", "counters": {}}', flush=True); input()""", StartError, 75, "ended while load"),
+        (
+            """print('{"event": "counters", "counters": {}}', flush=True); input()""",
+            StartError,
+            75,
+            "since it said no more",
+        ),
         ("print('hello', flush=True); input()", StartError, 75, "is no event"),
         ("print('half', end='')", StartError, 75, "exit status 0"),
-        ("import sys, os; os.close(1); input()", StartError, 75, "ended while loading"),
+        ("import sys, os; os.close(1); input()", StartError, 75, "stopped, since it said no more"),
         ("input()", StartError, 75, "not ready after 0.5 s.*engine.load_seconds"),
     ],
 )
 def test_a_start_that_fails_says_how_and_whether_it_may_pass(tmp_path, program, kind, status, says):
     """Killed, out of time, or with a word of its own; no child is left."""
+    noting = f"import os; open({str(tmp_path / 'pid')!r}, 'w').write(str(os.getpid()))\n{program}"
 
     async def work() -> None:
-        worker = worker_of(
-            f"import os; open({str(tmp_path / 'pid')!r}, 'w').write(str(os.getpid()))\n{program}", tmp_path
-        )
-        worker._settings = worker._settings.model_copy(update={"load_seconds": 0.5 if program == "input()" else 30})
+        worker = worker_of(noting, tmp_path, load_seconds=0.5 if program == "input()" else 30)
         with pytest.raises(EdgeError, match=says) as raised:
             await worker.start()
         assert (type(raised.value), raised.value.exit_status) == (kind, status)
