@@ -18,6 +18,7 @@ from edge.board.systemd import Notifier
 from edge.board.thermal import Thermal
 from edge.board.verified import VerifiedFiles
 from edge.bundle import Bundle, Manifest, check_hashes, open_bundle
+from edge.commands import logs
 from edge.config import Engine as EngineSettings
 from edge.config import Settings, describe, load_settings
 from edge.errors import EdgeError, StartError
@@ -44,23 +45,22 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def main(options: argparse.Namespace) -> int:
     """Serve until SIGTERM or SIGINT."""
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))  # until the loop listens for it
-    settings = load_settings()
-    if options.print_config:
-        print(print_config(settings), end="")
-        return 0
-    logging.basicConfig(level=settings.log_level.upper(), format="%(levelname)s %(message)s", stream=sys.stderr)
-    notifier = Notifier()
-    notifier.starting("looking at the bundle")
     try:
-        run(settings)
+        settings = load_settings()
+        if options.print_config:
+            print(print_config(settings), end="")
+        else:
+            run(settings)
     except EdgeError as error:
-        notifier.status(str(error))  # what `systemctl status` shows until the next start
+        Notifier().status(str(error))  # what `systemctl status` shows until the next start
         raise
     return 0
 
 
 def run(settings: Settings) -> None:
     """From the bundle to the end; StartError where the system has not what every process needs."""
+    logs.set_up(settings.log_level)
+    Notifier().starting("looking at the bundle")
     try:
         bundle = checked_bundle(settings, verify_hashes=False)
         engine = Worker(settings.engine, check=partial(check_hashes_of, bundle, settings.engine))

@@ -220,6 +220,7 @@ def test_what_must_be_put_right_is_not_started_again(machine: Machine):
     machine.run("sh", "-c", "echo 'colour = 1' > /etc/edge-slm/edge.toml")
     machine.run("systemctl", "start", "edge.service", check=False)
     assert (machine.show("ActiveState"), machine.show("ExecMainStatus")) == ("failed", "78")
+    assert "colour" in machine.show("StatusText")
     assert machine.show("NRestarts") == "0"
 
 
