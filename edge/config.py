@@ -123,7 +123,10 @@ class Engine(_Section):
         " by default",
     )
     drafts: bool = Field(default=True, description="guess ahead where an answer repeats what was said before")
-    verify_hashes: bool = Field(default=True, description="check every file's hash at start, not its size alone")
+    verify_hashes: bool = Field(
+        default=True,
+        description="check at start the hash of every file not checked as it is within 7 days, not sizes alone",
+    )
     prefill_slice_tokens: int = Field(
         default=128,
         ge=16,

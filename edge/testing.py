@@ -162,6 +162,7 @@ class ScriptedEngine:
         self.dies_of: str | None = None
         self.hold: asyncio.Event | None = None
         self.is_overgrown = False
+        self.progress = ""
         self.figures = (0.01, 0.01)
         self.jobs: list[Job] = []
         self.starts = 0

@@ -84,6 +84,6 @@ class Announcements:
         return retained(self._topics.info, body)
 
 
-def status_message(topics: Topics, state: str) -> Message:
-    """The retained status; with `offline` it is the Will."""
-    return retained(topics.status, {"state": state, "version": __version__})
+def status_message(topics: Topics, state: str, reason: str | None = None) -> Message:
+    """The retained status; with `offline` it is the Will. reason: why the daemon ended, where it was not asked to."""
+    return retained(topics.status, {"state": state, "version": __version__, **({"reason": reason} if reason else {})})

@@ -6,7 +6,6 @@ SQLite in WAL mode, each `write` one transaction with one fsync, so that what it
 
 from __future__ import annotations
 
-import logging
 import sqlite3
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -15,15 +14,10 @@ from pathlib import Path
 
 from pydantic import TypeAdapter
 
-from edge.errors import ConfigError, EdgeError
-from edge.service.journal_schema import SCHEMA_VERSION, upgrade
+from edge.errors import EdgeError
+from edge.service.journal_opening import opened
 from edge.wire.message import Message
 
-log = logging.getLogger(__name__)
-
-PAGE_BYTES = 4096
-CACHE_KIB = 512
-"""Of pages in memory: what is open is little, what was answered is looked up by its name."""
 REFUSED = b""
 """In place of a digest: nothing is a repeat of what was refused."""
 WORTH_SECONDS_MIN = 60.0
@@ -99,7 +93,7 @@ class JournalFile:
     def __init__(self, path: Path | None, bounds: Bounds = Bounds()) -> None:
         """path: None keeps everything in memory, for tests."""
         self._path, self._bounds = path, bounds
-        self._database = _opened(path, bounds)
+        self._database = opened(path, bounds.max_bytes)
         self._last = self._database.execute("select coalesce(max(number), 0) from request").fetchone()[0]
 
     def next_number(self) -> int:
@@ -285,39 +279,3 @@ def withdraw(number: int) -> Write:
 
 def _message(text: bytes) -> Message:
     return _MESSAGE.validate_json(text)
-
-
-def _opened(path: Path | None, bounds: Bounds) -> sqlite3.Connection:
-    """The database, new where there is none; one that is damaged is put aside, since a board must come up by itself."""
-    try:
-        if path is not None:
-            path.parent.mkdir(parents=True, exist_ok=True)
-        return _connected(path, bounds)
-    except (sqlite3.OperationalError, OSError) as error:
-        raise ConfigError(f"the journal {path} cannot be opened: {error}; does another daemon use it?") from error
-    except sqlite3.DatabaseError as error:
-        assert path is not None
-        aside = path.with_name(f"{path.name}.damaged")
-        log.error("the journal %s is damaged (%s); it is kept as %s, and a new one begun", path, error, aside.name)
-        path.replace(aside)
-        for rest in ("-wal", "-shm"):
-            path.with_name(path.name + rest).unlink(missing_ok=True)
-        return _connected(path, bounds)
-
-
-def _connected(path: Path | None, bounds: Bounds) -> sqlite3.Connection:
-    database = sqlite3.connect(path or ":memory:", timeout=1, check_same_thread=False)
-    database.execute("pragma locking_mode = exclusive")
-    database.execute("pragma journal_mode = wal")
-    database.execute("pragma synchronous = full")
-    database.execute(f"pragma cache_size = -{CACHE_KIB}")
-    database.execute(f"pragma max_page_count = {bounds.max_bytes // PAGE_BYTES}")
-    version = database.execute("pragma user_version").fetchone()[0]
-    if version > SCHEMA_VERSION:
-        raise ConfigError(f"the journal {path} has schema version {version}, but this daemon reads {SCHEMA_VERSION}")
-    if (state := database.execute("pragma quick_check(1)").fetchone()[0]) != "ok":
-        raise sqlite3.DatabaseError(state)
-    with database:
-        upgrade(database, version)
-        database.execute("delete from name where number not in (select number from request)")
-    return database

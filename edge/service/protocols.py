@@ -61,7 +61,7 @@ class Engine(Protocol):
     """Jobs that it works on at once; known once it has started."""
 
     async def start(self) -> None:
-        """Load the model; BundleError where it cannot be."""
+        """Load the model; BundleError or ConfigError where it never can be, StartError where it could not now."""
 
     def generate(self, job: Job) -> AsyncGenerator[str | Finished, None]:
         """Pieces of the answer, then how it finished; raises Fault."""
@@ -75,6 +75,11 @@ class Engine(Protocol):
 
     async def died(self) -> None:
         """Return when the engine has ended."""
+
+    @property
+    def progress(self) -> str:
+        """What it is at while it starts, in words that change as long as work goes on; empty where it says nothing."""
+        ...
 
     @property
     def alive(self) -> bool:
