@@ -54,7 +54,6 @@ class Core:
         if old and self.access.has_passwords and old.owner != user:
             raise Refused(Answer.CLIENT_ID_NOT_VALID, f"client id {shown(client_id)} is user {shown(old.owner)}'s")
         self._admit(packet, old)
-        taken_over = old.taken_over if old else []
         if old and old.link:
             self._take_over(old, link, now)
         session = self.sessions.get(client_id)
@@ -63,7 +62,8 @@ class Core:
             session = None
         present = session is not None
         if session is None:
-            session = self.sessions[client_id] = Session(client_id, self.limits, taken_over=taken_over)
+            session = self.sessions[client_id] = Session(client_id, self.limits)
+            session.taken_over = old.taken_over if old else []
         session.owner, session.rights = user, self.access.rights(user, client_id)
         return session, self._open(session, packet, link, present, assigned)
 
@@ -147,7 +147,7 @@ class Core:
         lost = len(session.waiting) + sum(1 for flight in session.in_flight.values() if flight.pending)
         if lost and session.expiry_seconds:
             self.telling.line("lost", f"the session of client {shown(session.client_id)} ended with {lost} messages")
-        self.telling.forget(shown(session.client_id))
+        self.telling.flush(shown(session.client_id))
         self._publish_will(session, now)
 
     def _take_over(self, session: Session, link: Link, now: float) -> None:

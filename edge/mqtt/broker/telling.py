@@ -84,11 +84,6 @@ class Telling:
                 self.line(what, f"client {who}: {count} more {what}", logging.WARNING)
                 self._counts[who][what] = 0
 
-    def forget(self, who: str) -> None:
-        """Say what was counted of a client; the next time is a first one again."""
-        self.flush(who)
-        self._counts.pop(who, None)
-
     def tick(self) -> None:
         """Say what was left out and, from time to time, what was counted."""
         now = self._clock()
