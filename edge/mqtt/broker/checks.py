@@ -11,7 +11,7 @@ from collections.abc import Callable
 
 from mqtt5 import DisconnectReasonCode as Reason
 
-from edge.mqtt.broker.limits import Refused
+from edge.mqtt.broker.limits import PROPERTY_BYTES_MAX, Refused
 
 CONNECT, CONNACK, PUBLISH, PUBACK, PUBREC, PUBREL, PUBCOMP, SUBSCRIBE, SUBACK = 1, 2, 3, 4, 5, 6, 7, 8, 9
 UNSUBSCRIBE, UNSUBACK, PINGREQ, PINGRESP, DISCONNECT, AUTH = 10, 11, 12, 13, 14, 15
@@ -89,7 +89,10 @@ class Walk:
 
     def properties(self) -> dict[int, int]:
         """A block of properties; those of a fixed size by their identifier."""
-        end = self.varint() + self.at
+        length = self.varint()
+        if length > PROPERTY_BYTES_MAX:
+            raise Refused(Reason.PACKET_TOO_LARGE, f"{length} bytes of properties, of {PROPERTY_BYTES_MAX} allowed")
+        end = length + self.at
         found: dict[int, int] = {}
         while self.at < end:
             name = self.number(1)

@@ -14,6 +14,10 @@ MESSAGE_BYTES, PAIR_BYTES, LEVEL_BYTES = 700, 150, 450
 """What Python adds to a message, to one of its user properties, and to a level of a subscription's filter."""
 
 
+PROPERTY_BYTES_MAX = 128 << 10
+"""A packet's block of properties: they take a hundred times as long to read as a payload of their size."""
+
+
 class Refused(Exception):
     """A packet or a connection that is not taken; the text is for the log.
 

@@ -72,7 +72,8 @@ class Subscriptions:
             self._telling.once(who, "subscriptions to what it may not read", text)
             return SubAckReasonCode.NOT_AUTHORIZED
         if pattern not in session.subscriptions and not self._has_room(session, pattern):
-            text = f"client {who} has {len(session.subscriptions)} subscriptions, one more is refused"
+            count = len(session.subscriptions)
+            text = f"client {who} has {count} subscriptions, all together take {self.bytes} bytes: one more is refused"
             self._telling.once(who, "subscriptions refused", text)
             return SubAckReasonCode.QUOTA_EXCEEDED
         return None
