@@ -43,41 +43,35 @@ class Delivering:
     def _make_room(self, session: Session, weight: int, now: float) -> bool:
         """Drop the oldest messages until one more fits; False where it is the one to be dropped."""
         while session.waiting and session.is_full(weight):
-            self._drop(session, now)
-        if session.is_full(weight) or not self._make_room_in_all(weight, now):
+            self._tell(session, session.drop(), now)
+        if session.is_full(weight):
             self._lost(session)
             return False
+        self._make_room_in_all(weight, now)
         return True
 
-    def _make_room_in_all(self, weight: int, now: float) -> bool:
-        """Whoever has most waiting for it loses the oldest until all together are within their bound."""
+    def _make_room_in_all(self, weight: int, now: float) -> None:
+        """Whoever holds most loses the oldest until all together are within their bound."""
         most = self._limits.queued_bytes
         if self._held_at_most + weight > most:
             self._held_at_most = sum(each.held for each in self._sessions.values())
-        while self._held_at_most + weight > most:
-            heaviest = max((each for each in self._sessions.values() if each.waiting), key=_held, default=None)
-            if heaviest is None:
-                return False
-            self._held_at_most -= self._drop(heaviest, now)
-        return True
+        while self._held_at_most + weight > most and self._held_at_most:
+            heaviest = max(self._sessions.values(), key=lambda each: each.held)
+            pending = heaviest.give_up()
+            self._held_at_most -= pending.stored.weight
+            self._tell(heaviest, pending, now)
 
-    def _drop(self, session: Session, now: float) -> int:
-        stored = session.drop().stored
-        if stored.alive(now):
+    def _tell(self, session: Session, dropped: Pending, now: float) -> None:
+        if dropped.stored.alive(now):
             self._lost(session)
-        return stored.weight
 
     def _lost(self, session: Session) -> None:
         who, count = shown(session.client_id), len(session.waiting) + len(session.in_flight)
         state = "takes its messages too slowly" if session.link else "is away"
-        text = f"client {who} {state} and {count} messages of {session.held} bytes wait for it: the oldest is dropped"
+        text = f"client {who} {state} and {count} messages of {session.held} bytes wait for it: one is dropped"
         self._telling.once(who, DROPPED, text)
 
 
 def _send(session: Session, pending: Pending, now: float) -> None:
     if session.link:
         session.link.send(delivery(pending.stored, pending.retain, now))
-
-
-def _held(session: Session) -> int:
-    return session.held

@@ -117,6 +117,14 @@ class Session:
         self.held -= pending.stored.weight
         return pending
 
+    def give_up(self) -> Pending:
+        """Take the oldest message that waits, or where none does, one that was sent and is not acknowledged."""
+        if self.waiting:
+            return self.drop()
+        packet_id, pending = next((number, each.pending) for number, each in self.in_flight.items() if each.pending)
+        self.landed(packet_id)
+        return pending
+
     def drain(self, now: float) -> None:
         """Send again what the last connection left open, then what waits, up to what the client takes at once."""
         window = min(self.receive_max, self.limits.in_flight)
