@@ -29,6 +29,7 @@ from edge.mqtt.broker.checks import (
     UNSUBSCRIBE,
     check,
     malformed,
+    protocol_error,
     varint,
 )
 from edge.mqtt.broker.limits import Limits, Refused
@@ -64,8 +65,9 @@ class Codec:
         self._buffer += data
         while (frame := self._frame()) is not None:
             kind, flags, body = frame
-            if not self.version:
-                self.version = _negotiate(body)
+            if self.version and kind == CONNECT:
+                raise protocol_error("a second CONNECT")
+            self.version = self.version or _negotiate(body)
             if self.version == V311:
                 body = _to_v5(kind, flags, body)
             check(kind, flags, body)

@@ -10,7 +10,7 @@ from typing import Protocol
 import mqtt5
 from mqtt5 import ConnAckReasonCode, DisconnectReasonCode, PubCompReasonCode, PubRecReasonCode, QoS
 
-from edge.mqtt.broker.checks import malformed, protocol_error
+from edge.mqtt.broker.checks import protocol_error
 from edge.mqtt.broker.codec import UNSUPPORTED_VERSION, V5, V311, Codec
 from edge.mqtt.broker.core import FAILED, Core
 from edge.mqtt.broker.limits import Refused
@@ -184,6 +184,11 @@ class Connection:
                 self._telling.line("refused", f"refused {self.address} ({self._pipe.carrier}): {why}", logging.WARNING)
         self._pipe.close()
 
+    @property
+    def is_ended(self) -> bool:
+        """Whether nothing more is taken, and only what was said last is on its way."""
+        return bool(self._ended)
+
     def abort(self, why: str) -> None:
         """End the connection at once."""
         self._ended = self._ended or why
@@ -198,11 +203,9 @@ class Connection:
         now = time.monotonic()
         session = self._session
         if isinstance(packet, mqtt5.ConnectPacket):
-            if session is not None:
-                raise protocol_error("a second CONNECT")
             await self._connect(packet)
         elif session is None:
-            raise malformed("the first packet is not CONNECT")
+            raise protocol_error("a packet before CONNECT")
         elif isinstance(packet, mqtt5.PublishPacket):
             self._publish(packet, session, now)
         elif isinstance(packet, mqtt5.SubscribePacket):

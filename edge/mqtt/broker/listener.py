@@ -41,7 +41,11 @@ class Doorkeeper:
         self._held_at_most = 0
 
     def came(self, stranger: object, address: str, abort: Callable[[], None]) -> None:
-        """Somebody is at the door; where too many are, the one who has waited longest goes."""
+        """Somebody is at the door; where too many are, the one who has waited longest goes, and who was leaving."""
+        if len(self.connections) > self._limits.connections + self._limits.strangers:
+            for each in self.connections:
+                if each.is_ended:
+                    each.abort("")
         while len(self._strangers) >= self._limits.strangers:
             oldest = next(iter(self._strangers))
             self._telling.line(

@@ -18,7 +18,9 @@ KEEPALIVE = ((socket.TCP_KEEPIDLE, 60), (socket.TCP_KEEPINTVL, 20), (socket.TCP_
 
 def address_of(peer: Any) -> str:
     """The other side, as a log has it."""
-    return f"{peer[0]}:{peer[1]}" if isinstance(peer, tuple) else "an unknown address"
+    if not isinstance(peer, tuple):
+        return "an unknown address"
+    return f"[{peer[0]}]:{peer[1]}" if ":" in peer[0] else f"{peer[0]}:{peer[1]}"
 
 
 def keep_alive(made: Any) -> None:

@@ -219,11 +219,60 @@ def test_all_half_packets_together():
             for each in large:
                 with contextlib.suppress(ConnectionError):
                     each.send(Pub("x", bytes(MIB - 100)).write()[: 900 << 10])
-            until(lambda: inside(broker, lambda: len(broker.doors.connections)) == 3)
+            until(lambda: inside(broker, lambda: len(broker.doors.connections)) <= 3)
             small.send(Pub("x", bytes(1000)).write()[500:])
             small.ping()
         for each in large:
             each.socket.close()
+
+
+def test_all_half_frames_together():
+    """The same over WebSocket, whose library keeps the half of a frame."""
+    with listening(limits=Limits(held_bytes=2 * MIB), websocket_port=0) as broker:
+        large = [websocket(broker.websocket_port) for number in range(5)]
+        for each in large:
+            with contextlib.suppress(ConnectionError):
+                each.sendall(b"\x82\xff" + MIB.to_bytes(8) + bytes(4) + bytes(900 << 10))
+        until(lambda: inside(broker, lambda: len(broker.doors.connections)) <= 2)
+        with User(broker.port, "x") as user:
+            user.publish("x", "served")
+            assert user.next().payload == b"served"
+        for each in large:
+            each.close()
+
+
+def test_a_page_that_does_not_read_fills_no_memory(tmp_path):
+    """Over WebSocket, too, unsent messages of QoS 0 are dropped beyond the bound, and the loss is told."""
+    port = free_port()
+    with embedded_broker(tmp_path, websocket_port=port) as tcp, User(tcp) as writer:
+        page = websocket(port)
+        packets = mqtt5.ConnectPacket("page").write() + mqtt5.SubscribePacket(1, [mqtt5.TopicFilter("big")]).write()
+        page.sendall(b"\x82" + bytes([128 | len(packets)]) + bytes(4) + packets)
+        while b"\x90\x04" not in page.recv(4096):
+            pass
+        before = resident(tmp_path)
+        for _ in range(60):
+            writer.publish("big", bytes(MIB - 100), qos=0)
+        writer.publish("big", "the last")
+        assert resident(tmp_path) - before < 60 * MIB
+        page.close()
+    assert "client 'page' reads too slowly" in log_of(tmp_path)
+
+
+def websocket(port: int) -> socket.socket:
+    """A WebSocket whose frames are the test's."""
+    made = socket.create_connection(("127.0.0.1", port), timeout=10)
+    lines = [
+        "GET / HTTP/1.1",
+        "Host: localhost",
+        "Upgrade: websocket",
+        "Connection: Upgrade",
+        "Sec-WebSocket-Version: 13",
+    ]
+    lines += [f"Sec-WebSocket-Key: {'A' * 22}==", "Sec-WebSocket-Protocol: mqtt"]
+    made.sendall("".join(f"{line}\r\n" for line in [*lines, ""]).encode())
+    assert b" 101 " in made.recv(4096)
+    return made
 
 
 def test_strangers_make_room():

@@ -6,11 +6,13 @@ import logging
 import random
 import socket
 import time
+from collections import Counter
 from collections.abc import Iterator
 
 import pytest
 
-from edge.mqtt.broker.limits import Limits, filter_weight, weight
+from edge.mqtt.broker.codec import Codec
+from edge.mqtt.broker.limits import Limits, Refused, filter_weight, weight
 from tests.clients import V5, V311, User
 from tests.edge.mqtt.raw import inside, listening
 
@@ -264,4 +266,22 @@ def test_a_bystander_is_served_throughout(seed, caplog, capfd):
         inside(broker, lambda: check_bounds(broker))
     assert not [each for each in caplog.messages if "fault" in each]
     assert not [each for each in caplog.records if each.exc_info or each.name == "asyncio"]
+    assert capfd.readouterr().err == ""
+
+
+def test_the_codec_refuses_and_does_nothing_else(capfd):
+    """Twenty thousand packets, most of them spoilt: each is read or Refused; the library never panics."""
+    chance, outcomes = random.Random(0), Counter()
+    for _ in range(20_000):
+        version = chance.choice([4, 5])
+        maker, codec = Maker(chance, version), Codec(LIMITS)
+        data = maker.connect() if chance.random() < 0.2 else maker.any()
+        data = maker.spoilt(data) if chance.random() < 0.7 else data
+        codec.version = 0 if data[:1] == b"\x10" else version
+        try:
+            for packet in codec.feed(data):
+                outcomes[type(packet).__name__] += 1
+        except Refused as error:
+            outcomes[error.reason] += 1
+    assert len(outcomes) > 12
     assert capfd.readouterr().err == ""
