@@ -150,15 +150,13 @@ class Connection:
 
     def send(self, packet: mqtt5.Packet) -> bool:
         """Write a packet unless its reader is too slow for one it can miss; False where it takes none that large."""
+        if isinstance(packet, mqtt5.PublishPacket) and packet.qos == QoS.AT_MOST_ONCE and self.is_busy():
+            text = f"{self._name()} reads too slowly: messages of QoS 0 for it are dropped"
+            self._telling.once(self._name().removeprefix("client "), "messages of QoS 0 dropped", text)
+            return True
         data = self._codec.encode(packet)
         if self._packet_bytes_max is not None and len(data) > self._packet_bytes_max:
             return False
-        if isinstance(packet, mqtt5.PublishPacket) and packet.qos == QoS.AT_MOST_ONCE and self.is_busy():
-            text = f"{self._name()} reads too slowly: messages of QoS 0 for it are dropped"
-            self._telling.once(
-                shown(self._session.client_id if self._session else None), "messages of QoS 0 dropped", text
-            )
-            return True
         self._pipe.write(data)
         self._doors.grown(len(data))
         return True

@@ -24,7 +24,7 @@ from edge.mqtt.broker.pipes import Pipe, TcpPipe, WebSocketPipe, address_of
 from edge.mqtt.broker.telling import Telling, shown, where
 
 EXPIRE_SECONDS = 1.0
-FRAMES_MAX = 2
+FRAMES_MAX = 1
 """WebSocket frames that may have arrived and wait to be handled."""
 
 Listen = Callable[[int, contextlib.AsyncExitStack], Awaitable[int]]
