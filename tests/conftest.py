@@ -9,7 +9,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -73,11 +73,13 @@ def free_port() -> int:
 
 
 @contextmanager
-def embedded_broker(folder: Path, port: int | None = None, websocket_port: int | None = None) -> Iterator[int]:
+def embedded_broker(
+    folder: Path, port: int | None = None, websocket_port: int | None = None, extra: Sequence[str] = ()
+) -> Iterator[int]:
     """`edge broker` as a process."""
     port = port or free_port()
-    extra = [f"--websocket-port={websocket_port}"] if websocket_port else []
-    with running([*EDGE, "broker", f"--port={port}", *extra], folder / "broker.log"):
+    websocket = [f"--websocket-port={websocket_port}"] if websocket_port else []
+    with running([*EDGE, "broker", f"--port={port}", *websocket, *extra], folder / "broker.log"):
         wait_for_port(port)
         yield port
 

@@ -21,8 +21,25 @@ from tests.edge.mqtt.packets import Maker, block, packet, string
 BATCH = 100
 """Packets, after which the tagged ones must have been answered."""
 ANSWER_SECONDS = 30.0
-TEXTS = ["", "a", "ünï/🎉", "\ufeff", "\ufeffx\ufeff", "\uffff", "\ufdd0", "\x01\x1f", "\x7f\x9f", "\u202e", "x" * 3000, "{}", "\n", "%s"]
+TEXTS = [
+    "",
+    "a",
+    "ünï/🎉",
+    "\ufeff",
+    "\ufeffx\ufeff",
+    "\uffff",
+    "\ufdd0",
+    "\x01\x1f",
+    "\x7f\x9f",
+    "\u202e",
+    "x" * 3000,
+    "{}",
+    "\n",
+    "%s",
+]
 """Strings that MQTT 5 allows, section 1.5.4."""
+PAYLOADS = [b"", b"x", b"{", b'{"id": 7}', b"\xef\xbb\xbf{}", b"[" * 99, b"\xff\xfe\x00\x80" * 9]
+OWN = ["a", "ü🎉", " ", "...", "x" * 90]
 TOPICS = ["edge/test/request/f", "edge/test/request", "edge/test/cancel/f", "edge/test/chunk/f", "edge/test/chunk"]
 JSON_TYPES = ["application/json", "application/json; charset=utf-8", None]
 
@@ -52,13 +69,15 @@ class Publisher:
         text = self.chance.choice([*TEXTS[1:-4], "x" * self.chance.randrange(1, 2000)])
         fields = {"prompt": f"q{text}", "id": name, "stream": self.chance.random() < 0.3, "max_tokens": 4}
         payload = json.dumps(fields, ensure_ascii=self.chance.random() < 0.5).encode()
-        named = "" if self.chance.random() < 0.5 else f"answers/f/{self.chance.choice(['a', 'ü🎉', ' ', '...', 'x' * 90])}"
+        named = "" if self.chance.random() < 0.5 else f"answers/f/{self.chance.choice(OWN)}"
         return self._publish("edge/test/request/f", 1, identifier, self._properties(JSON_TYPES, named), payload)
 
     def loose(self, identifier: int) -> bytes:
         """Anything on the daemon's topics, of any QoS."""
         qos = self.chance.choice([0, 0, 1, 1, 2])
-        payload = self.chance.choice([b"", b"x", b"{", b'{"id": 7}', self.chance.randbytes(60), b"\xef\xbb\xbf{}", b"[" * 99])
+        payload = self.chance.choice(
+            [b"", b"x", b"{", b'{"id": 7}', self.chance.randbytes(60), b"\xef\xbb\xbf{}", b"[" * 99]
+        )
         types = [*JSON_TYPES, "text/plain", "image/png", *TEXTS]
         named = self.chance.choice(["", "answers/f/a", "$SYS/x", "a//b", "answers/g", *TEXTS[2:9]])
         return self._publish(self.chance.choice(TOPICS), qos, identifier, self._properties(types, named), payload)
@@ -74,7 +93,9 @@ class Publisher:
         kind, chance = self.chance.choice(types), self.chance
         parts = [b"\x02" + chance.choice([60, 3600, 2**32 - 1]).to_bytes(4)]
         parts += [b"\x09" + string(chance.randbytes(chance.choice([0, 1, 16, 2000])))]
-        parts += [b"\x26" + string(chance.choice(TEXTS)) + string(chance.choice(TEXTS)) for _ in range(chance.randrange(4))]
+        parts += [
+            b"\x26" + string(chance.choice(TEXTS)) + string(chance.choice(TEXTS)) for _ in range(chance.randrange(4))
+        ]
         parts = [part for part in parts if chance.random() < 0.6]
         parts += [b"\x03" + string(kind)] if kind is not None else []
         parts += [b"\x08" + string(named)] if named else []

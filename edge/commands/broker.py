@@ -7,33 +7,73 @@ import asyncio
 import logging
 import signal
 import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from edge.mqtt.broker.access import Access
+
+LEVELS = ("debug", "info", "warning", "error")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Where to listen."""
+    """Where to listen, whom to let in."""
     parser.add_argument("--listen", default="127.0.0.1", metavar="ADDRESS", help="loopback unless told otherwise")
     parser.add_argument("--port", type=int, default=1883, help="TCP port; 0 takes a free one")
     parser.add_argument(
         "--websocket-port", type=int, default=None, metavar="PORT", help="also serve MQTT over WebSocket"
     )
     parser.add_argument("--or-free", action="store_true", help="take a free port where one is taken")
+    parser.add_argument(
+        "--password-file",
+        type=Path,
+        metavar="FILE",
+        help="users, as mosquitto_passwd writes them; nobody else comes in",
+    )
+    parser.add_argument(
+        "--acl-file", type=Path, metavar="FILE", help="who may read and write what, as Mosquitto has it"
+    )
+    parser.add_argument(
+        "--allow-anonymous", action="store_true", help="with passwords: also clients without a user name"
+    )
+    parser.add_argument(
+        "--origin",
+        action="append",
+        default=[],
+        metavar="URL",
+        help="let pages of this origin open a WebSocket, beside this machine's own; may be repeated; * is any",
+    )
+    parser.add_argument("--log-level", choices=LEVELS, default="info", help="warning leaves out who comes and goes")
 
 
 def main(options: argparse.Namespace) -> int:
-    """Serve until SIGTERM or SIGINT; BrokerError where a port cannot be had."""
-    logging.basicConfig(level=logging.INFO, format="%(levelname)s %(message)s", stream=sys.stderr)
-    logging.getLogger("websockets").setLevel(logging.WARNING)
-    asyncio.run(_serve(options))
+    """Serve until SIGTERM or SIGINT; BrokerError where a port cannot be had, ConfigError for a file that is wrong."""
+    level = getattr(logging, options.log_level.upper())
+    logging.basicConfig(level=level, format="%(levelname)s %(message)s", stream=sys.stderr)
+    asyncio.run(_serve(options, _access(options)))
     return 0
 
 
-async def _serve(options: argparse.Namespace) -> None:
+def _access(options: argparse.Namespace) -> Access:
+    """Passwords and access list, read before anything listens."""
+    from edge.mqtt.broker.access import Access
+    from edge.mqtt.broker.acl import read_acl
+    from edge.mqtt.broker.passwords import read_passwords
+
+    passwords = read_passwords(options.password_file) if options.password_file else None
+    acl = read_acl(options.acl_file) if options.acl_file else None
+    return Access(passwords, acl, options.allow_anonymous)
+
+
+async def _serve(options: argparse.Namespace, access: Access) -> None:
     from edge.mqtt.broker.listener import Listener
 
     stopping = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stopping.set)
-    async with Listener(options.listen, options.port, options.websocket_port, options.or_free) as listener:
+    async with Listener(
+        options.listen, options.port, options.websocket_port, options.or_free, access, options.origin
+    ) as listener:
         websocket = (
             "" if listener.websocket_port is None else f", WebSocket on {options.listen}:{listener.websocket_port}"
         )

@@ -74,7 +74,7 @@ async def demo(bundle: Path, wanted_port: int | None, once: bool, image: Path | 
 @contextlib.asynccontextmanager
 async def broker_process(wanted: int = 0, websocket: int = 0) -> AsyncIterator[tuple[int, int]]:
     """The embedded broker, listening: its port and its WebSocket's, free ones where the usual are taken."""
-    arguments = ["broker", f"--port={wanted}", f"--websocket-port={websocket}", "--or-free"]
+    arguments = ["broker", f"--port={wanted}", f"--websocket-port={websocket}", "--or-free", "--log-level=warning"]
     async with child(arguments, {}, asyncio.subprocess.PIPE) as it:
         assert it.stdout is not None
         line = (await it.stdout.readline()).decode()

@@ -1,146 +1,166 @@
-"""Sessions, subscriptions, retained messages and routing: the broker without its sockets and without its clock.
+"""Sessions and routing: the broker without its sockets and without its clock.
 
 Packets are the mqtt5 library's. Times are seconds on the clock that the caller passes in as `now`.
 """
 
 from __future__ import annotations
 
-import itertools
-from collections import deque
+import secrets
 from collections.abc import Iterator
-from dataclasses import dataclass, field
-from typing import Protocol
+from functools import partial
 
 import mqtt5
-from mqtt5 import PubAckReasonCode, QoS, RetainHandling, SubAckReasonCode, UnsubAckReasonCode
+from mqtt5 import ConnAckReasonCode as Answer
+from mqtt5 import DisconnectReasonCode, PubAckReasonCode, QoS
 
-PACKET_BYTES_MAX = 1 << 20
-QUEUE_MAX = 1000
-"""Messages kept for a client that is away; the oldest goes first."""
-RETAINED_MAX = 10_000
-FOR_EVER = 0xFFFFFFFF
-PACKET_IDS = 65535
+from edge.mqtt.broker.access import Access
+from edge.mqtt.broker.delivering import Delivering
+from edge.mqtt.broker.limits import Limits, Refused, weight
+from edge.mqtt.broker.retained import Retained, Stored, stored
+from edge.mqtt.broker.session import PACKET_IDS, Link, Pending, Session
+from edge.mqtt.broker.subscriptions import Subscriptions
+from edge.mqtt.broker.telling import Telling, shown
+from edge.mqtt.broker.topics import is_strange, valid_topic
 
-
-class Link(Protocol):
-    """A connection as the core sees it."""
-
-    def send(self, packet: mqtt5.Packet) -> bool:
-        """Write a packet; False where its reader takes none that large, for whom it counts as sent."""
-        ...
-
-    def close(self, reason: mqtt5.DisconnectReasonCode) -> None:
-        """Say why, and end."""
-
-
-@dataclass
-class Stored:
-    """A message with the time when it is no longer worth delivering."""
-
-    packet: mqtt5.PublishPacket
-    expires: float | None
-
-    def alive(self, now: float) -> bool:
-        """Whether it may still be delivered."""
-        return self.expires is None or now < self.expires
-
-
-@dataclass(frozen=True)
-class Pending:
-    """A message that a client must acknowledge."""
-
-    stored: Stored
-    retain: bool
-
-
-@dataclass
-class Session:
-    """What the broker keeps of a client, connected or not."""
-
-    client_id: str
-    link: Link | None = None
-    subscriptions: dict[str, mqtt5.TopicFilter] = field(default_factory=dict)
-    waiting: deque[Pending] = field(default_factory=lambda: deque(maxlen=QUEUE_MAX))
-    in_flight: dict[int, Pending] = field(default_factory=dict)
-    receive_max: int = PACKET_IDS
-    expiry_seconds: int = 0
-    expires: float | None = None
-    will: mqtt5.Will | None = None
-    will_due: float | None = None
-    ids: Iterator[int] = field(default_factory=lambda: itertools.cycle(range(1, PACKET_IDS + 1)))
-
-    def next_id(self) -> int:
-        """A packet identifier that is not in flight."""
-        return next(number for number in self.ids if number not in self.in_flight)
+FAILED = 0x80
+"""Reason codes from here on are failures."""
+CHASE_COUNT, CHASE_SECONDS = 5, 60.0
+"""So many take-overs of one client id within so long are two clients that share it."""
 
 
 class Core:
     """All sessions and all retained messages."""
 
-    def __init__(self) -> None:
+    def __init__(
+        self, limits: Limits | None = None, access: Access | None = None, telling: Telling | None = None
+    ) -> None:
+        self.limits = limits or Limits()
+        self.access = access or Access()
+        self.telling = telling or Telling()
         self.sessions: dict[str, Session] = {}
-        self._retained: dict[str, Stored] = {}
-        self._anonymous = itertools.count(1)
+        self.retained = Retained(self.limits)
+        self.subscriptions = Subscriptions(self.limits, self.telling)
+        self._delivering = Delivering(self.limits, self.telling, self.sessions)
 
     # --- connections ---
 
-    def connect(self, packet: mqtt5.ConnectPacket, link: Link, now: float) -> tuple[Session, mqtt5.ConnAckPacket]:
-        """A client's session, new or taken up again, and the answer to its CONNECT."""
-        assigned = None if packet.client_id else f"auto-{next(self._anonymous)}"
+    def connect(
+        self, packet: mqtt5.ConnectPacket, link: Link, user: str | None, now: float
+    ) -> tuple[Session, mqtt5.ConnAckPacket]:
+        """A client's session, new or taken up again, and the answer to its CONNECT; Refused where there is none."""
+        assigned = None if packet.client_id else f"auto-{secrets.token_hex(8)}"
         client_id = packet.client_id or str(assigned)
+        old = self.sessions.get(client_id)
+        if old and self.access.has_passwords and old.owner != user:
+            raise Refused(Answer.CLIENT_ID_NOT_VALID, f"client id {shown(client_id)} is user {shown(old.owner)}'s")
+        self._admit(packet, old)
+        if old and old.link:
+            self._take_over(old, link, now)
         session = self.sessions.get(client_id)
-        if session and session.link:
-            self._take_over(session, now)
-        present = session is not None and not packet.clean_start and self.sessions.get(client_id) is session
-        if session is None or not present:
-            session = self.sessions[client_id] = Session(client_id)
+        if session and packet.clean_start:
+            self._end(session, now)
+            session = None
+        present = session is not None
+        if session is None:
+            session = self.sessions[client_id] = Session(client_id, self.limits)
+            session.taken_over = old.taken_over if old else []
+        session.owner, session.rights = user, self.access.rights(user, client_id)
+        return session, self._open(session, packet, link, present, assigned)
+
+    def _open(
+        self, session: Session, packet: mqtt5.ConnectPacket, link: Link, present: bool, assigned: str | None
+    ) -> mqtt5.ConnAckPacket:
         session.link, session.will, session.will_due, session.expires = link, packet.will, None, None
         session.receive_max = packet.receive_max or PACKET_IDS
-        session.expiry_seconds = packet.session_expiry_interval
-        return session, mqtt5.ConnAckPacket(
+        session.expiry_seconds = min(packet.session_expiry_interval, self.limits.session_seconds)
+        if session.will and not session.rights.may_write(session.will.topic):
+            session.will = None
+            who = shown(session.client_id)
+            self.telling.once(who, "Wills not kept", f"client {who} may not publish its Will, which is not kept")
+        is_less = session.expiry_seconds != packet.session_expiry_interval
+        return mqtt5.ConnAckPacket(
             session_present=present,
             assigned_client_id=assigned,
-            max_qos=QoS.AT_LEAST_ONCE,
-            max_packet_size=PACKET_BYTES_MAX,
+            session_expiry_interval=session.expiry_seconds if is_less else None,
+            receive_max=self.limits.receive_max,
+            max_packet_size=self.limits.packet_bytes,
             shared_subscription_available=False,
             subscription_id_available=False,
         )
 
+    def _admit(self, packet: mqtt5.ConnectPacket, old: Session | None) -> None:
+        """Refused where there is no room, or a Will that cannot be kept."""
+        limits, others = self.limits, [each for each in self.sessions.values() if each is not old]
+        if sum(1 for each in others if each.link) >= limits.connections:
+            raise Refused(Answer.QUOTA_EXCEEDED, f"{limits.connections} clients are connected")
+        lasting = sum(1 for each in others if each.expiry_seconds)
+        if packet.session_expiry_interval and lasting >= limits.sessions:
+            raise Refused(Answer.QUOTA_EXCEEDED, f"{limits.sessions} sessions are kept")
+        will = packet.will
+        if will and (not valid_topic(will.topic) or is_strange(will.topic, limits)):
+            raise Refused(Answer.TOPIC_NAME_INVALID, "the topic of its Will")
+        if will and weight(will) > limits.will_bytes:
+            raise Refused(
+                Answer.PACKET_TOO_LARGE, f"a Will of {weight(will)} bytes, where {limits.will_bytes} are allowed"
+            )
+
     def resume(self, session: Session, now: float) -> None:
         """Send again what the client did not acknowledge, then what waited; after its CONNACK."""
-        for packet_id, pending in list(session.in_flight.items()):
-            again = _delivery(pending.stored, pending.retain, now, packet_id, duplicate=True)
-            if session.link and not session.link.send(again):
-                del session.in_flight[packet_id]
-        self._drain(session, now)
+        session.again.clear()
+        session.again.extend(session.in_flight)
+        session.drain(now)
 
-    def disconnect(self, session: Session, link: Link, now: float, with_will: bool) -> None:
+    def disconnect(
+        self, session: Session, link: Link, now: float, with_will: bool, expiry_seconds: int | None = None
+    ) -> None:
         """The connection is gone; the session stays as long as it asked to, its Will waits out its delay."""
         if session.link is not link:
             return
         session.link = None
+        if expiry_seconds is not None and session.expiry_seconds:
+            session.expiry_seconds = min(expiry_seconds, self.limits.session_seconds)
         if not with_will:
             session.will = None
         if session.will:
             session.will_due = now + min(session.will.will_delay_interval, session.expiry_seconds)
-        session.expires = None if session.expiry_seconds == FOR_EVER else now + session.expiry_seconds
-        self.expire(now)
+        session.expires = now + session.expiry_seconds
+        self._settle(session, now)
 
     def expire(self, now: float) -> None:
-        """Publish Wills that are due, forget sessions and retained messages whose time is over."""
+        """Publish Wills that are due, forget what is over, go on with whoever was too slow."""
         for session in list(self.sessions.values()):
-            if session.will and session.will_due is not None and now >= session.will_due:
-                self._publish_will(session, now)
-            if session.link is None and session.expires is not None and now >= session.expires:
-                del self.sessions[session.client_id]
-        self._retained = {topic: stored for topic, stored in self._retained.items() if stored.alive(now)}
+            self._settle(session, now)
+            self._delivering.guarded(session, partial(session.drain, now))
+        self.retained.expire(now)
 
-    def _take_over(self, session: Session, now: float) -> None:
+    def _settle(self, session: Session, now: float) -> None:
+        if session.will_due is not None and now >= session.will_due:
+            self._publish_will(session, now)
+        if session.link is None and session.expires is not None and now >= session.expires:
+            self._end(session, now)
+
+    def _end(self, session: Session, now: float) -> None:
+        """Forget a session; a Will that waits for its end is published (MQTT 5, 3.1.2.5)."""
+        if self.sessions.get(session.client_id) is session:
+            del self.sessions[session.client_id]
+        self.subscriptions.drop_all(session)
+        lost = len(session.waiting) + sum(1 for flight in session.in_flight.values() if flight.pending)
+        if lost and session.expiry_seconds:
+            self.telling.line("lost", f"the session of client {shown(session.client_id)} ended with {lost} messages")
+        self.telling.flush(shown(session.client_id))
+        self._publish_will(session, now)
+
+    def _take_over(self, session: Session, link: Link, now: float) -> None:
         """The same client connected again: the older connection ends."""
-        link = session.link
-        if link:
-            link.close(mqtt5.DisconnectReasonCode.SESSION_TAKEN_OVER)
-            self.disconnect(session, link, now, with_will=True)
+        old, who = session.link, shown(session.client_id)
+        assert old is not None
+        self.telling.line("taken over", f"client {who} at {link.address} takes over from {old.address}")
+        session.taken_over = [when for when in session.taken_over if now - when < CHASE_SECONDS] + [now]
+        if len(session.taken_over) >= CHASE_COUNT:
+            text = f"client {who}: two clients with this id take each other's place again and again"
+            self.telling.once(who, "take-overs in turn", f"{text} ({old.address}, {link.address})")
+        old.close(DisconnectReasonCode.SESSION_TAKEN_OVER, f"taken over by {link.address}")
+        self.disconnect(session, old, now, with_will=True)
 
     def _publish_will(self, session: Session, now: float) -> None:
         will, session.will, session.will_due = session.will, None, None
@@ -163,144 +183,62 @@ class Core:
     # --- messages ---
 
     def publish(self, packet: mqtt5.PublishPacket, sender: Session, now: float) -> PubAckReasonCode:
-        """Keep it where it is retained, hand it to whoever subscribed."""
-        expiry = packet.message_expiry_interval
-        stored = Stored(packet, None if expiry is None else now + expiry)
-        if packet.retain and not self._retain(stored):
-            return PubAckReasonCode.QUOTA_EXCEEDED
+        """Keep it where it is retained, hand it to whoever subscribed; or why not."""
+        message = stored(packet, now)
+        refusal = self._refusal(packet, sender) or self._retain(message, sender)
+        if refusal is not None:
+            return refusal
         matched = False
-        for session in self.sessions.values():
-            found = [each for name, each in session.subscriptions.items() if matches(name, packet.topic)]
-            found = [each for each in found if not (each.no_local and session is sender)]
-            if found:
+        for session, filters in self.subscriptions.find(packet.topic).items():
+            wanted = [each for each in filters if not (each.no_local and session is sender)]
+            if wanted and session.rights.may_read(packet.topic):
                 matched = True
-                retain = packet.retain and any(each.retain_as_published for each in found)
-                self._deliver(session, stored, _effective_qos(packet, found), retain, now)
+                retain = packet.retain and any(each.retain_as_published for each in wanted)
+                self._delivering.deliver(session, Pending(message, retain, _qos(packet, wanted)), now)
         return PubAckReasonCode.SUCCESS if matched else PubAckReasonCode.NO_MATCHING_SUBSCRIBERS
 
-    def acknowledge(self, session: Session, packet_id: int, now: float) -> None:
-        """The client has a message: the next may go out."""
-        session.in_flight.pop(packet_id, None)
-        self._drain(session, now)
+    def publish_once(
+        self, packet: mqtt5.PublishPacket, packet_id: int, sender: Session, now: float
+    ) -> PubAckReasonCode:
+        """Publish a message of QoS 2, but not one that was and that its sender has not released (MQTT 5, 4.3.3)."""
+        if packet_id in sender.received:
+            return PubAckReasonCode.SUCCESS
+        most = self.limits.receive_max
+        if len(sender.received) >= most:
+            raise Refused(DisconnectReasonCode.RECEIVE_MAX_EXCEEDED, f"over {most} messages of QoS 2 are not released")
+        code = self.publish(packet, sender, now)
+        if int(code) < FAILED:
+            sender.received.add(packet_id)
+        return code
 
-    def subscribe(self, session: Session, packet: mqtt5.SubscribePacket, now: float) -> mqtt5.SubAckPacket:
-        """Take the filters and send what is retained for them, after the acknowledgement is on its way."""
-        codes, fresh = [], []
-        for wanted in packet.topic_filters:
-            if wanted.pattern.startswith("$share/"):
-                codes.append(SubAckReasonCode.SHARED_SUBSCRIPTIONS_NOT_SUPPORTED)
-            elif not valid_filter(wanted.pattern):
-                codes.append(SubAckReasonCode.TOPIC_FILTER_INVALID)
-            else:
-                known = wanted.pattern in session.subscriptions
-                session.subscriptions[wanted.pattern] = wanted
-                codes.append(_granted(wanted))
-                handling = wanted.retain_handling
-                if handling == RetainHandling.SEND_ALWAYS or (
-                    handling == RetainHandling.SEND_IF_SUBSCRIPTION_NOT_EXISTS and not known
-                ):
-                    fresh.append(wanted)
-        acknowledgement = mqtt5.SubAckPacket(packet.packet_id, codes)
-        if session.link:
-            session.link.send(acknowledgement)
-        self._send_retained(session, fresh, now)
-        return acknowledgement
+    def _refusal(self, packet: mqtt5.PublishPacket, sender: Session) -> PubAckReasonCode | None:
+        who = shown(sender.client_id)
+        if is_strange(packet.topic, self.limits):
+            text = f"client {who} published on a topic too long or too deep: {shown(packet.topic)}"
+            self.telling.once(who, "messages on topics too long or too deep", text)
+            return PubAckReasonCode.TOPIC_NAME_INVALID
+        if not sender.rights.may_write(packet.topic):
+            text = f"client {who} may not publish on {shown(packet.topic)}"
+            self.telling.once(who, "messages that it may not publish", text)
+            return PubAckReasonCode.NOT_AUTHORIZED
+        return None
 
-    def unsubscribe(self, session: Session, packet: mqtt5.UnsubscribePacket) -> mqtt5.UnsubAckPacket:
-        """Drop the filters."""
-        known = [session.subscriptions.pop(pattern, None) is not None for pattern in packet.patterns]
-        codes = [UnsubAckReasonCode.SUCCESS if each else UnsubAckReasonCode.NO_SUBSCRIPTION_EXISTED for each in known]
-        return mqtt5.UnsubAckPacket(packet.packet_id, codes)
+    def _retain(self, message: Stored, sender: Session) -> PubAckReasonCode | None:
+        if not message.packet.retain or self.retained.put(message):
+            return None
+        who, kept = shown(sender.client_id), f"{len(self.retained)} retained messages of {self.retained.bytes} bytes"
+        text = f"client {who}: there are {kept} already; its own on {shown(message.packet.topic)} is refused"
+        self.telling.once(who, "retained messages refused", text)
+        return PubAckReasonCode.QUOTA_EXCEEDED
 
-    def _retain(self, stored: Stored) -> bool:
-        """Keep the last message of a topic; an empty one clears it. False where there are too many topics."""
-        topic = stored.packet.topic
-        if not stored.packet.payload:
-            self._retained.pop(topic, None)
-            return True
-        if topic not in self._retained and len(self._retained) >= RETAINED_MAX:
-            return False
-        self._retained[topic] = stored
-        return True
-
-    def _send_retained(self, session: Session, filters: list[mqtt5.TopicFilter], now: float) -> None:
-        for wanted in filters:
-            for topic, stored in list(self._retained.items()):
-                if stored.alive(now) and matches(wanted.pattern, topic):
-                    self._deliver(session, stored, _effective_qos(stored.packet, [wanted]), True, now)
-
-    def _deliver(self, session: Session, stored: Stored, qos: QoS, retain: bool, now: float) -> None:
-        """Send now, or keep for later where the client is away or has enough in flight."""
-        if qos == QoS.AT_MOST_ONCE:
-            if session.link:
-                session.link.send(_delivery(stored, retain, now))
-            return
-        session.waiting.append(Pending(stored, retain))
-        self._drain(session, now)
-
-    def _drain(self, session: Session, now: float) -> None:
-        """Send what waits, up to the client's Receive Maximum."""
-        while session.link and session.waiting and len(session.in_flight) < session.receive_max:
-            pending = session.waiting.popleft()
-            if pending.stored.alive(now):
-                packet_id = session.next_id()
-                if session.link.send(_delivery(pending.stored, pending.retain, now, packet_id)):
-                    session.in_flight[packet_id] = pending
+    def send_retained(self, session: Session, wanted: mqtt5.TopicFilter, now: float) -> Iterator[None]:
+        """Send what is retained for a filter, a look at one message at a time."""
+        for message in self.retained.find(wanted.pattern, now):
+            if message and session.rights.may_read(message.packet.topic):
+                self._delivering.deliver(session, Pending(message, True, _qos(message.packet, [wanted])), now)
+            yield
 
 
-def _effective_qos(packet: mqtt5.PublishPacket, filters: list[mqtt5.TopicFilter]) -> QoS:
-    """1 where both the message and a subscription want an acknowledgement, else 0 (the library's QoS has no order)."""
-    wanted = any(each.max_qos != QoS.AT_MOST_ONCE for each in filters)
-    return QoS.AT_LEAST_ONCE if wanted and packet.qos != QoS.AT_MOST_ONCE else QoS.AT_MOST_ONCE
-
-
-def _granted(wanted: mqtt5.TopicFilter) -> SubAckReasonCode:
-    if wanted.max_qos == QoS.AT_MOST_ONCE:
-        return SubAckReasonCode.GRANTED_QOS_AT_MOST_ONCE
-    return SubAckReasonCode.GRANTED_QOS_AT_LEAST_ONCE
-
-
-def _delivery(
-    stored: Stored, retain: bool, now: float, packet_id: int | None = None, duplicate: bool = False
-) -> mqtt5.PublishPacket:
-    """The packet for one client, its expiry lowered by the time it waited (MQTT 5, 3.3.2.3.3).
-
-    packet_id: of a message that the client must acknowledge; None for QoS 0.
-    """
-    packet = stored.packet
-    return mqtt5.PublishPacket(
-        packet.topic,
-        packet.payload,
-        qos=QoS.AT_MOST_ONCE if packet_id is None else QoS.AT_LEAST_ONCE,
-        retain=retain,
-        packet_id=packet_id,
-        duplicate=duplicate,
-        payload_format_indicator=packet.payload_format_indicator,
-        message_expiry_interval=None if stored.expires is None else max(1, round(stored.expires - now)),
-        content_type=packet.content_type,
-        response_topic=packet.response_topic,
-        correlation_data=packet.correlation_data,
-        user_properties=packet.user_properties,
-    )
-
-
-def valid_filter(pattern: str) -> bool:
-    """Whether + and # stand where they may (MQTT 5, 4.7.1)."""
-    levels = pattern.split("/")
-    whole = all(level in ("+", "#") or not set("+#") & set(level) for level in levels)
-    return bool(pattern) and whole and "#" not in levels[:-1]
-
-
-def matches(pattern: str, topic: str) -> bool:
-    """Whether a filter takes a topic; a wildcard at the front never takes a `$` topic (MQTT 5, 4.7.2)."""
-    if pattern == topic:
-        return True
-    wanted, found = pattern.split("/"), topic.split("/")
-    if topic.startswith("$") and wanted[0] in ("+", "#"):
-        return False
-    for index, level in enumerate(wanted):
-        if level == "#":
-            return True
-        if index >= len(found) or level not in ("+", found[index]):
-            return False
-    return len(wanted) == len(found)
+def _qos(packet: mqtt5.PublishPacket, filters: list[mqtt5.TopicFilter]) -> int:
+    """The lower of the message's and of what the subscriptions allow at most."""
+    return min(int(packet.qos), max(int(each.max_qos) for each in filters))
