@@ -131,6 +131,8 @@ class Maker:
 
     def spoilt(self, data: bytes) -> bytes:
         """Bytes turned, cut out or put in; mostly with a length that is right again."""
+        if len(data) < 3:
+            return data
         body = bytearray(data[2:] if data[1] < 128 else data[3:])
         for _ in range(self.chance.randrange(1, 4)):
             at = self.chance.randrange(len(body) + 1)
