@@ -11,7 +11,7 @@ from typing import Annotated, Any
 from pydantic import BeforeValidator, ConfigDict, StrictStr, ValidationError
 
 from edge.errors import BadRequest
-from edge.wire.chat import Tokens
+from edge.wire.chat import ChatRequest, Tokens
 from edge.wire.message import PREFIX
 from edge.wire.parts import Crops
 from edge.wire.pictures import Detail, data_uri
@@ -70,8 +70,8 @@ def picture_fields(
 def _with_picture(url: str, known: PictureProperties) -> dict[str, Any]:
     image = {"url": url, "detail": known.detail, "max_crops": known.max_crops}
     content = [{"type": "image_url", "image_url": image}, {"type": "text", "text": known.prompt}]
-    beside = known.model_dump(exclude={"prompt", "detail", "max_crops"}, exclude_none=True)
-    return {"messages": [{"role": "user", "content": content}], **beside}
+    beside = {name: getattr(known, name) for name in PictureProperties.model_fields if name in ChatRequest.model_fields}
+    return {**beside, "prompt": None, "messages": [{"role": "user", "content": content}]}
 
 
 def parse_fields(

@@ -109,15 +109,17 @@ def _type_names(schema: dict[str, Any]) -> list[str]:
 
 def literals(schema: dict[str, Any]) -> Iterator[Any]:
     """The values that its enum and const leave, of its type, length and size."""
-    given = [schema["const"]] if "const" in schema else schema["enum"]
+    given = schema.get("enum", ())
+    if "const" in schema:
+        const = schema["const"]
+        given = [const] if "enum" not in schema or any(_same(const, each) for each in given) else []
+    types, is_whole = types_of(schema), "number" not in _type_names(schema)
     for each in given:
-        if kind_of(each) not in types_of(schema) or not any(_same(each, other) for other in schema.get("enum", given)):
+        kind = kind_of(each)
+        if kind not in types or (isinstance(each, float) and is_whole and not each.is_integer()):
             continue
-        least, most = _bounds(schema, isinstance(each, str))
-        size = len(each) if isinstance(each, str) else each
-        is_measured = kind_of(each) in ("string", "number")
-        is_whole = not isinstance(each, float) or "number" in _type_names(schema) or each.is_integer()
-        if is_whole and (not is_measured or least <= size <= most):
+        least, most = _bounds(schema, kind == "string")
+        if kind not in ("string", "number") or least <= (len(each) if kind == "string" else each) <= most:
             yield each
 
 
