@@ -4,7 +4,16 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field, PrivateAttr, StrictBool, StrictStr, ValidationError, model_validator
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    Field,
+    PrivateAttr,
+    StrictBool,
+    StrictStr,
+    ValidationError,
+    model_validator,
+)
 
 from edge.wire import tools as functions
 from edge.wire.foreign import asks_nothing, refusals
@@ -87,6 +96,7 @@ class ResponseFormat(Shape):
 
 Priority = Literal["high", "normal", "low"]
 Tokens = Annotated[Integer, Field(ge=1, le=1_000_000)]
+Name = Annotated[StrictStr, Field(min_length=1, max_length=256)]
 Stop = Annotated[StrictStr, Field(min_length=1, max_length=256)]
 SEEDS = 2**31 - 1
 """How many seeds the engines tell apart: onnxruntime-genai takes 31 bits, and this is a prime, so that seeds which
@@ -94,7 +104,21 @@ differ by a power of two stay apart."""
 
 
 def _in_a_list(stop: Any) -> Any:
+    if not isinstance(stop, str | list):
+        raise wrong("should be a text or a list of texts")
     return [stop] if isinstance(stop, str) else stop
+
+
+def _of_64_bits(seed: int) -> int:
+    if not -(2**63) <= seed < 2**64:
+        raise wrong("should be an integer of 64 bits, with a sign or without")
+    return seed
+
+
+def check_lengths(one: int | None, other: int | None, *place: str) -> None:
+    """That a length which is given under two names is one. place: where the other is."""
+    if one is not None and other not in (None, one):
+        raise wrong(f"should be what max_tokens is ({one}), or left out", *place)
 
 
 class ChatRequest(Shape):
@@ -120,13 +144,13 @@ class ChatRequest(Shape):
     loop_guard: StrictBool = True
     logprobs: StrictBool = False
     top_logprobs: Annotated[Integer, Field(ge=0, le=20)] = 0
-    seed: Annotated[Integer, Field(ge=-(2**63), lt=2**64)] | None = None
+    seed: Annotated[Integer, AfterValidator(_of_64_bits)] | None = None
     stop: Annotated[list[Stop], BeforeValidator(_in_a_list)] = Field([], max_length=8)
     stream: StrictBool = True
     response_format: ResponseFormat = ResponseFormat(type="text", schema=None)
     tools: list[Tool] = Field([], max_length=32)
     tool_choice: ToolChoice = "auto"
-    id: Annotated[StrictStr, Field(min_length=1, max_length=256)] | None = None
+    id: Name | None = None
     response_topic: StrictStr | None = None
     deadline_ms: Annotated[Integer, Field(ge=1, le=10**9)] | None = None
     priority: Priority = "normal"
@@ -157,10 +181,8 @@ class ChatRequest(Shape):
 
     @model_validator(mode="after")
     def _fields_agree(self) -> ChatRequest:
-        if self.max_completion_tokens is not None:
-            if self.max_tokens not in (None, self.max_completion_tokens):
-                raise wrong(f"should be max_tokens ({self.max_tokens}), or left out", "max_completion_tokens")
-            self.max_tokens = self.max_completion_tokens
+        check_lengths(self.max_tokens, self.max_completion_tokens, "max_completion_tokens")
+        self.max_tokens = self.max_tokens or self.max_completion_tokens
         if isinstance(self.tool_choice, NamedTool) and not self.offered_tools():
             name = self.tool_choice.function.name
             raise wrong(f"should be one of tools, and {name!r} is none", "tool_choice", "function", "name")

@@ -8,10 +8,10 @@ import re
 from collections.abc import Mapping
 from typing import Annotated, Any
 
-from pydantic import BeforeValidator, ConfigDict, StrictStr, ValidationError
+from pydantic import BeforeValidator, ConfigDict, StrictStr, ValidationError, model_validator
 
 from edge.errors import BadRequest
-from edge.wire.chat import ChatRequest, Tokens
+from edge.wire.chat import ChatRequest, Name, Tokens, check_lengths
 from edge.wire.message import PREFIX
 from edge.wire.parts import Crops
 from edge.wire.pictures import Detail, data_uri
@@ -38,12 +38,17 @@ class PictureProperties(Shape):
 
     prompt: StrictStr
     system: StrictStr | None = None
-    id: StrictStr | None = None
+    id: Name | None = None
     model: StrictStr | None = None
     max_tokens: Annotated[Tokens | None, BeforeValidator(number_in)] = None
     max_completion_tokens: Annotated[Tokens | None, BeforeValidator(number_in)] = None
     detail: Detail | None = None
     max_crops: Annotated[Crops | None, BeforeValidator(number_in)] = None
+
+    @model_validator(mode="after")
+    def _has_one_length(self) -> PictureProperties:
+        check_lengths(self.max_tokens, self.max_completion_tokens, f"{PREFIX}max_completion_tokens")
+        return self
 
 
 def picture_fields(

@@ -78,6 +78,8 @@ class ImagePart(Part):
 
 
 def _as_parts(content: Any) -> Any:
+    if not isinstance(content, str | list):
+        raise wrong("should be a text or a list of parts")
     return [{"type": "text", "text": content}] if isinstance(content, str) else content
 
 

@@ -14,7 +14,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Discriminator, Fiel
 from pydantic import ValidationError as Invalid
 
 from edge.wire.schema import Schema, embedded
-from edge.wire.shape import INNER, Shape
+from edge.wire.shape import INNER, Shape, wrong
 
 FunctionName = Annotated[StrictStr, Field(pattern=r"^[A-Za-z0-9_-]{1,64}$")]
 
@@ -68,6 +68,8 @@ class Call(BaseModel):
 
 
 def _as_text(arguments: Any) -> Any:
+    if not isinstance(arguments, str | dict):
+        raise wrong("should be an object, or a text that says one")
     return json.dumps(arguments, ensure_ascii=False) if isinstance(arguments, dict) else arguments
 
 

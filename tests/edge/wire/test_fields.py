@@ -429,9 +429,23 @@ def test_user_properties_that_are_no_numbers_are_told_by_their_name(name, text):
 def test_user_properties_that_are_not_known_are_told():
     """As in JSON; one of another prefix is somebody else's."""
     assert with_picture(temperature="0.5").warnings == ("the field 'edge-temperature' is not known and was ignored",)
-    for name, value in (("detail", "lowest"), ("id", "")):
-        with pytest.raises(BadRequest, match=f"edge-{name}|^{name}"):
-            with_picture(**{name: value})
+
+
+@pytest.mark.parametrize(
+    "properties",
+    [
+        {"detail": "lowest"},
+        {"id": ""},
+        {"max_completion_tokens": "0"},
+        {"max_completion_tokens": "4", "max_tokens": "5"},
+    ],
+)
+def test_a_user_property_that_is_wrong_is_told_by_its_name(properties):
+    """Values, and what does not go together."""
+    with pytest.raises(BadRequest) as raised:
+        with_picture(**properties)
+    assert raised.value.param == f"edge-{next(iter(properties))}"
+    assert with_picture(max_completion_tokens="4", max_tokens="4.0").chat.max_tokens == 4
 
 
 def test_a_chunk_is_read_by_the_same_rule():
