@@ -175,7 +175,7 @@ class ChatRequest(Shape):
         turn = self.messages[last]
         if turn.role == "assistant" and turn.tool_calls:
             raise wrong("should be followed by a turn of role tool, with its result", "messages", last, "tool_calls")
-        if not turn.text().strip():
+        if not turn.turn()["content"].strip():
             raise wrong("is empty, and it is what should be answered", "messages", last, "content")
         return self
 

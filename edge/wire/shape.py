@@ -78,7 +78,7 @@ def warnings_of(shape: Shape) -> tuple[str, ...]:
     places = sorted(shape.ignored())
     lines = [f"the field {place!r} is not known and was ignored" for place in places[:WARNINGS_MAX]]
     more = len(places) - len(lines)
-    return (*lines, f"{more} more fields are not known and were ignored") if more else tuple(lines)
+    return (*lines, f"other fields that are not known and were ignored: {more}") if more else tuple(lines)
 
 
 def wrong(reason: str, *place: str | int) -> PydanticCustomError:

@@ -26,6 +26,12 @@ TRIMMING = (
     "{% if add_generation_prompt %}[assistant]{% endif %}"
 )
 CUTTING = "{% for turn in messages %}{{ turn.role + turn.content.split('</think>')[-1] + ';' }}{% endfor %}"
+SMOLLM2 = (
+    "{% for message in messages %}{% if loop.first and messages[0]['role'] != 'system' %}{{ '<|im_start|>system\n"
+    "You are a helpful AI assistant named SmolLM, trained by Hugging Face<|im_end|>\n' }}{% endif %}{{'<|im_start|>' +"
+    " message['role'] + '\n' + message['content'] + '<|im_end|>' + '\n'}}{% endfor %}{% if add_generation_prompt %}"
+    "{{ '<|im_start|>assistant\n' }}{% endif %}"
+)
 PHI = (DATA / "tokenizer/Phi-3.5-mini-instruct.chat_template.jinja").read_text()
 
 
@@ -60,12 +66,11 @@ def test_a_beginning_forges_nothing(family):
             assert [token for token in tokenizer.encode(begun(text)) if token in controls] == wanted, text
 
 
-def test_by_hand():
+def test_by_hand(bundle):
     """SmolLM2's form and Phi's, whose template puts its own end behind a conversation."""
-    smollm2 = (
-        "{% for turn in messages %}{{ '<|im_start|>' + turn.role + '\n' + turn.content + '<|im_end|>\n' }}{% endfor %}"
-    )
-    assert render(smollm2, begun("It is ")) == f"<|im_start|>user\n{PLAIN}<|im_end|>\n<|im_start|>assistant\nIt is "
+    assert read_manifest(bundle).chat_template == SMOLLM2
+    opening = "<|im_start|>system\nBe brief.<|im_end|>\n<|im_start|>assistant\n"
+    assert render(SMOLLM2, [{"role": "system", "content": "Be brief."}, *begun("It is ")[1:]]) == f"{opening}It is "
     special = {"eos_token": "<|endoftext|>"}
     assert render(PHI, begun("It is ")[1:], special) == "<|assistant|>\nIt is "
     assert render(TRIMMING, begun("It is \n")) == f"[user]{PLAIN}[end][assistant]It is"
@@ -80,24 +85,24 @@ def test_a_template_that_leaves_it_out_is_told(template):
     assert raised.value.param == "messages"
 
 
+@pytest.mark.trace
 @pytest.mark.skipif(importlib.util.find_spec("transformers") is None, reason="the trace extra is not installed")
-@pytest.mark.parametrize("template", ["bundle", PHI, TRIMMING, CUTTING], ids=["smollm2", "phi", "trims", "cuts"])
-def test_the_text_is_transformers_byte_for_byte(bundle, template):
+@pytest.mark.parametrize("template", [SMOLLM2, PHI, TRIMMING, CUTTING], ids=["smollm2", "phi", "trims", "cuts"])
+def test_the_text_is_transformers_byte_for_byte(template):
     """`continue_final_message`, and a refusal where it refuses."""
     from transformers.utils.chat_template_utils import render_jinja_template
 
     special = {"bos_token": "<s>", "eos_token": "</s>"}
-    text = read_manifest(bundle).chat_template if template == "bundle" else template
     for beginning in (*BEGINNINGS, "<think>Hm.</think>\n\nIt is"):
         try:
             (theirs,), _ = render_jinja_template(
-                [begun(beginning)], chat_template=text, continue_final_message=True, **special
+                [begun(beginning)], chat_template=template, continue_final_message=True, **special
             )
         except ValueError:
             with pytest.raises(BadRequest):
-                render(text, begun(beginning), special)
+                render(template, begun(beginning), special)
         else:
-            assert render(text, begun(beginning), special) == theirs
+            assert render(template, begun(beginning), special) == theirs
 
 
 @pytest.fixture(scope="module")

@@ -176,7 +176,7 @@ def test_what_is_ignored_is_told_within_bounds():
     warnings = parse({"messages": turns}).warnings
     assert len(warnings) == 17
     assert warnings[0].startswith("the field 'messages.0.zebra'")
-    assert warnings[-1] == "240 more fields are not known and were ignored"
+    assert warnings[-1] == "other fields that are not known and were ignored: 240"
     (warning,) = parse({"prompt": "x", "z" * 1000: 1}).warnings
     assert len(warning) < 120
 
@@ -352,6 +352,12 @@ def test_other_spellings_are_the_same():
         message = Message("edge/pi/request", b"x", content_type=kind, user_properties=(("edge-prompt", "y"),))
         (shown,) = parse_request(message, TOPICS, 9).chat.pictures()
         assert base64.b64decode(shown.data) == b"x"
+
+
+def test_a_result_may_be_empty():
+    """Many functions have nothing to say."""
+    turns = [TURN, CALL, {"role": "tool", "name": "look", "content": ""}]
+    assert parse({"messages": turns}).chat.conversation()[-1] == {"role": "user", "content": "Result of look: "}
 
 
 def test_null_content_beside_calls_is_what_the_api_sends():
