@@ -50,6 +50,7 @@ class Options:
 class Job:
     """What to answer, as plain values that cross the wall.
 
+    messages: where the last is the assistant's, the answer goes on with it.
     guidance: a JSON schema that the answer must match; may_be_text: free text would do as well, so that only an
     answer that begins with `{` must. top_logprobs: None for no logprobs, else how many others to name a token.
     loop_guard: end an answer that says the same over and over (text/loops.py). ignore_eos: go on past the tokens that

@@ -151,7 +151,7 @@ def job_of(waiting: Waiting, max_tokens: int, sampling: Sampling) -> Job:
         max_tokens=chat.max_tokens or max_tokens,
         **chosen,
         loop_guard=chat.loop_guard,
-        seed=chat.seed,
+        seed=chat.dice,
         stop=chat.stop,
         guidance=schema,
         may_be_text=may_be_text,

@@ -7,10 +7,14 @@ not, and the messages that answer them. Start reading in `message.py`, then `req
     topics.py     every topic's name
     text.py       a payload's bytes to text
     fields.py     a payload's text to JSON fields, bounded before it is parsed
+    shape.py      one rule for every field: null, unknown names, numbers, where something is wrong
     chat.py       fields to what is asked: turns, options, schema
+    foreign.py    the OpenAI API's fields that boards do not have
     parts.py      texts and pictures of a turn
     pictures.py   what a picture costs, and how it crosses to the engine
     tools.py      functions that a model may call
+    schema.py     JSON schemas that answers are held to, and what is wrong with one
+    inhabited.py  whether anything can match a schema
     request.py    a message to a request or a cancel, and where its answer goes
     chunks.py     requests too large for one message
     reply.py      what an asker is told: queued, a piece, the end

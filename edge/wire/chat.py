@@ -5,39 +5,41 @@ from __future__ import annotations
 from typing import Annotated, Any, Literal
 
 from pydantic import (
-    BaseModel,
-    ConfigDict,
+    AfterValidator,
+    BeforeValidator,
     Field,
+    PrivateAttr,
     StrictBool,
     StrictStr,
     ValidationError,
     model_validator,
 )
 
-from edge.errors import BadRequest
 from edge.wire import tools as functions
+from edge.wire.foreign import asks_nothing, refusals
 from edge.wire.parts import ImagePart, Parts
 from edge.wire.pictures import Picture
+from edge.wire.schema import Schema, Unfit, check
+from edge.wire.shape import Integer, Number, Shape, first_fault, warnings_of, wrong
 from edge.wire.tools import NamedTool, Tool, ToolCall, ToolChoice
 
 
-class ChatMessage(BaseModel):
-    """One turn of a conversation; `tool` is the result of a call."""
+class ChatMessage(Shape):
+    """One turn of a conversation; `tool` is the result of a call, `developer` is `system` by its newer name."""
 
-    model_config = ConfigDict(extra="forbid")
-
-    role: Literal["system", "user", "assistant", "tool"]
+    role: Literal["system", "developer", "user", "assistant", "tool"]
     content: Parts | None = None
-    tool_calls: Annotated[list[ToolCall], Field(max_length=8)] = []
+    tool_calls: list[ToolCall] = Field([], max_length=8)
     tool_call_id: StrictStr | None = None
     name: StrictStr | None = None
 
     @model_validator(mode="after")
     def _says_something(self) -> ChatMessage:
         if self.content is None and not (self.role == "assistant" and self.tool_calls):
-            raise ValueError("content is missing")
-        if self.role != "user" and any(isinstance(part, ImagePart) for part in self.content or ()):
-            raise ValueError("only the user's turns have pictures")
+            raise wrong("is missing", "content")
+        for number, part in enumerate(self.content or () if self.role != "user" else ()):
+            if isinstance(part, ImagePart):
+                raise wrong("should be a text: only the user's turns have pictures", "content", number)
         return self
 
     def text(self) -> str:
@@ -53,99 +55,176 @@ class ChatMessage(BaseModel):
         if self.role == "tool":
             return {"role": "user", "content": f"Result of {self.name or 'the call'}: {self.text()}"}
         said = [self.text()] if self.content else []
-        return {"role": self.role, "content": "\n".join([*said, *(call.function.text() for call in self.tool_calls)])}
+        calls = [call.function.text() for call in self.tool_calls]
+        return {"role": "system" if self.role == "developer" else self.role, "content": "\n".join([*said, *calls])}
 
 
-class JsonSchema(BaseModel):
+class JsonSchema(Shape):
     """The schema that an answer must match; `name` and `strict` are the OpenAI API's and change nothing here."""
 
-    model_config = ConfigDict(populate_by_name=True)
-
-    schema_: dict[str, Any] = Field(alias="schema")
-    name: str = ""
-    strict: bool = True
+    schema_: Schema = Field(alias="schema")
+    name: StrictStr = ""
+    strict: StrictBool = True
 
 
-class ResponseFormat(BaseModel):
-    """`text`, `json_object` (any JSON object) or `json_schema`."""
+class ResponseFormat(Shape):
+    """`text`, `json_object` (any JSON object, or what a schema says) or `json_schema`.
+
+    schema_: the other place where programs put a schema, llama.cpp's server among them.
+    """
 
     type: Literal["text", "json_object", "json_schema"]
     json_schema: JsonSchema | None = None
+    schema_: Schema | None = Field(None, alias="schema")
 
     @model_validator(mode="after")
-    def _has_its_schema(self) -> ResponseFormat:
-        if self.type == "json_schema" and self.json_schema is None:
-            raise ValueError("json_schema needs the field json_schema with a schema in it")
+    def _has_one_schema(self) -> ResponseFormat:
+        inner = None if self.json_schema is None else self.json_schema.schema_
+        if self.schema_ is not None and inner is not None and self.schema_ != inner:
+            raise wrong("is another schema than json_schema has", "schema")
+        self.schema_ = inner if self.schema_ is None else self.schema_
+        if self.type == "json_schema" and self.schema_ is None:
+            raise wrong("is missing: it should be an object with a schema in it", "json_schema")
+        if self.type == "text" and self.schema_ is not None:
+            raise wrong("should be 'json_schema' where there is a schema", "type")
         return self
 
     def schema_of_answer(self) -> dict[str, Any] | None:
         """What the engine is held to; None for free text."""
-        if self.type == "json_schema" and self.json_schema:
-            return self.json_schema.schema_
-        return {"type": "object"} if self.type == "json_object" else None
+        return {"type": "object"} if self.type == "json_object" and self.schema_ is None else self.schema_
 
 
 Priority = Literal["high", "normal", "low"]
-Tokens = Annotated[int, Field(strict=True, ge=1, le=1_000_000)]
+Tokens = Annotated[Integer, Field(ge=1, le=1_000_000)]
+Name = Annotated[StrictStr, Field(min_length=1, max_length=256)]
+Stop = Annotated[StrictStr, Field(min_length=1, max_length=256)]
+SEEDS = 2**31 - 1
+"""How many seeds the engines tell apart: onnxruntime-genai takes 31 bits, and this is a prime, so that seeds which
+differ by a power of two stay apart."""
 
 
-class ChatRequest(BaseModel):
+def _in_a_list(stop: Any) -> Any:
+    if not isinstance(stop, str | list):
+        raise wrong("should be a text or a list of texts")
+    return [stop] if isinstance(stop, str) else stop
+
+
+def _of_64_bits(seed: int) -> int:
+    if not -(2**63) <= seed < 2**64:
+        raise wrong("should be an integer of 64 bits, with a sign or without")
+    return seed
+
+
+def check_lengths(one: int | None, other: int | None, *place: str) -> None:
+    """That a length which is given under two names is one. place: where the other is."""
+    if one is not None and other not in (None, one):
+        raise wrong(f"should be what max_tokens is ({one}), or left out", *place)
+
+
+class ChatRequest(Shape):
     """A request's payload, with the OpenAI chat API's names.
 
     temperature: 0 to 2, 0 is greedy. top_p, min_p: 0 to 1. top_k: 1 up, 0 for off. repetition_penalty: 0.5 to 2.
     None takes the bundle's own. loop_guard: end an answer that says the same over and over.
-    logprobs: tell each token's, and those of as many others as top_logprobs says.
+    logprobs: tell each token's, and those of as many others as top_logprobs says. seed: of 64 bits, with a sign or not.
     max_tokens: None takes the daemon's default. deadline_ms: milliseconds from arrival. priority: whose turn is first.
     """
 
-    model_config = ConfigDict(extra="ignore")
-
-    messages: Annotated[list[ChatMessage], Field(min_length=1, max_length=256)] = []
+    messages: list[ChatMessage] = Field([], max_length=256)
     prompt: StrictStr | None = None
     system: StrictStr | None = None
     model: StrictStr | None = None
     max_tokens: Tokens | None = None
-    temperature: Annotated[float, Field(ge=0, le=2)] | None = None
-    top_p: Annotated[float, Field(gt=0, le=1)] | None = None
-    top_k: Annotated[int, Field(strict=True, ge=0, le=100_000)] | None = None
-    min_p: Annotated[float, Field(ge=0, le=1)] | None = None
-    repetition_penalty: Annotated[float, Field(ge=0.5, le=2)] | None = None
+    max_completion_tokens: Tokens | None = None
+    temperature: Annotated[Number, Field(ge=0, le=2)] | None = None
+    top_p: Annotated[Number, Field(gt=0, le=1)] | None = None
+    top_k: Annotated[Integer, Field(ge=0, le=100_000)] | None = None
+    min_p: Annotated[Number, Field(ge=0, le=1)] | None = None
+    repetition_penalty: Annotated[Number, Field(ge=0.5, le=2)] | None = None
     loop_guard: StrictBool = True
     logprobs: StrictBool = False
-    top_logprobs: Annotated[int, Field(strict=True, ge=0, le=20)] = 0
-    seed: Annotated[int, Field(strict=True, ge=0, lt=2**31)] | None = None
-    stop: Annotated[list[Annotated[StrictStr, Field(min_length=1, max_length=256)]], Field(max_length=8)] = []
+    top_logprobs: Annotated[Integer, Field(ge=0, le=20)] = 0
+    seed: Annotated[Integer, AfterValidator(_of_64_bits)] | None = None
+    stop: Annotated[list[Stop], BeforeValidator(_in_a_list)] = Field([], max_length=8)
     stream: StrictBool = True
-    response_format: ResponseFormat = ResponseFormat(type="text")
-    tools: Annotated[list[Tool], Field(max_length=32)] = []
+    response_format: ResponseFormat = ResponseFormat(type="text", schema=None)
+    tools: list[Tool] = Field([], max_length=32)
     tool_choice: ToolChoice = "auto"
-    id: Annotated[StrictStr, Field(min_length=1, max_length=256)] | None = None
+    id: Name | None = None
     response_topic: StrictStr | None = None
-    deadline_ms: Annotated[int, Field(strict=True, ge=1, le=10**9)] | None = None
+    deadline_ms: Annotated[Integer, Field(ge=1, le=10**9)] | None = None
     priority: Priority = "normal"
-
-    @model_validator(mode="before")
-    @classmethod
-    def _one_stop_is_a_list_of_one(cls, value: Any) -> Any:
-        if isinstance(value, dict) and isinstance(value.get("stop"), str):
-            return {**value, "stop": [value["stop"]]}
-        return value
+    _warnings: tuple[str, ...] = PrivateAttr(())
 
     @model_validator(mode="after")
     def _asks_something(self) -> ChatRequest:
-        if bool(self.messages) == (self.prompt is not None):
-            raise ValueError("give either prompt or messages")
-        asked = self.prompt if self.prompt is not None else self.messages[-1].turn()["content"]
-        if not asked.strip():
-            raise ValueError("the prompt is empty")
-        if isinstance(self.tool_choice, NamedTool) and not self.offered_tools():
-            raise ValueError(f"tool_choice names {self.tool_choice.function.name!r}, which is not in tools")
-        if self.tool_choice == "required" and not self.tools:
-            raise ValueError("tool_choice requires a call, but there are no tools")
+        if self.prompt is not None and self.messages:
+            raise wrong("is one too many beside messages: give either prompt or messages", "prompt")
+        if self.prompt is None and not self.messages:
+            raise wrong("is missing: give either prompt or messages", "messages")
+        if self.prompt is not None and not self.prompt.strip():
+            raise wrong("is empty", "prompt")
         return self
 
+    @model_validator(mode="after")
+    def _ends_with_what_can_be_answered(self) -> ChatRequest:
+        """A question, or the beginning of an answer."""
+        last = len(self.messages) - 1
+        if last < 0:
+            return self
+        turn = self.messages[last]
+        if turn.role == "assistant" and turn.tool_calls:
+            raise wrong("should be followed by a turn of role tool, with its result", "messages", last, "tool_calls")
+        if not turn.turn()["content"].strip():
+            raise wrong("is empty, and it is what should be answered", "messages", last, "content")
+        return self
+
+    @model_validator(mode="after")
+    def _fields_agree(self) -> ChatRequest:
+        check_lengths(self.max_tokens, self.max_completion_tokens, "max_completion_tokens")
+        self.max_tokens = self.max_tokens or self.max_completion_tokens
+        if isinstance(self.tool_choice, NamedTool) and not self.offered_tools():
+            name = self.tool_choice.function.name
+            raise wrong(f"should be one of tools, and {name!r} is none", "tool_choice", "function", "name")
+        if self.tool_choice == "required" and not self.tools:
+            raise wrong("requires a call of one of tools, but there are no tools", "tool_choice")
+        for name, refusal in refusals(self.model_extra or {}):
+            raise wrong(refusal, name)
+        return self
+
+    @model_validator(mode="after")
+    def _schemas_can_be_followed(self) -> ChatRequest:
+        if (schema := self.response_format.schema_of_answer()) is not None:
+            _check(schema, None, "response_format")
+        offered = self.offered_tools()
+        for number, tool in enumerate(self.tools):
+            if tool in offered:
+                _check(tool.function.parameters, "object", "tools", number, "function", "parameters")
+        return self
+
+    @model_validator(mode="after")
+    def _tells_what_it_ignores(self) -> ChatRequest:
+        unknown = self.model_extra or {}
+        for name in [name for name, value in unknown.items() if asks_nothing(name, value)]:
+            del unknown[name]
+        self._warnings = warnings_of(self)
+        return self
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What of the request was ignored."""
+        return self._warnings
+
+    @property
+    def dice(self) -> int | None:
+        """The seed as the engines take it, the same one for any below `SEEDS`."""
+        return None if self.seed is None else self.seed % SEEDS
+
     def conversation(self) -> list[dict[str, str]]:
-        """The turns, whichever way they were given, with what the model must know of its tools."""
+        """The turns, whichever way they were given, with what the model must know of its tools.
+
+        The last is the assistant's where the answer goes on with it.
+        """
         turns = [turn.turn() for turn in self.messages]
         if self.prompt is not None:
             turns = [{"role": "user", "content": self.prompt}]
@@ -171,24 +250,29 @@ class ChatRequest(BaseModel):
 
     def guidance(self) -> tuple[dict[str, Any], bool] | None:
         """The JSON schema of the answer, and whether free text would do as well; None where only that is asked."""
-        if tools := self.offered_tools():
-            return functions.schema(tools), self.tool_choice == "auto"
         schema = self.response_format.schema_of_answer()
+        if tools := self.offered_tools():
+            is_free = self.tool_choice == "auto"
+            return functions.schema(tools, schema if is_free else None), is_free and schema is None
         return None if schema is None else (schema, False)
 
 
-def validated(fields: dict[str, Any]) -> ChatRequest:
-    """The fields as a request, null being as good as not said; BadRequest naming the first that is wrong."""
+def _check(schema: dict[str, Any], kind: str | None, *place: str | int) -> None:
     try:
-        return ChatRequest.model_validate({name: value for name, value in fields.items() if value is not None})
+        check(schema, kind)
+    except Unfit as unfit:
+        reason = str(unfit)
+    else:
+        return
+    raise wrong(f"cannot be followed: {reason}", *place)
+
+
+def validated(fields: dict[str, Any]) -> ChatRequest:
+    """The fields as a request; BadRequest naming the first that is wrong."""
+    try:
+        chat = ChatRequest.model_validate(fields)
     except ValidationError as error:
-        fault = first_fault(error)
+        fault = first_fault(error, fields)
+    else:
+        return chat
     raise fault  # out here, so that it does not refer to pydantic's error, whose cycles Python cannot collect
-
-
-def first_fault(error: ValidationError) -> BadRequest:
-    """The first thing that pydantic found wrong, by its field's name."""
-    first = error.errors(include_url=False, include_input=False)[0]
-    param = ".".join(str(part) for part in first["loc"])
-    reason = first["msg"].removeprefix("Value error, ")
-    return BadRequest(f"{param}: {reason}" if param else reason, param or None)

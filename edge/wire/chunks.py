@@ -11,26 +11,26 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Annotated, Any
 
-from pydantic import BaseModel, Field, ValidationError
+from pydantic import Field, StrictStr, ValidationError
 
 from edge.errors import BadRequest, TooLarge
-from edge.wire.chat import first_fault
-from edge.wire.fields import parse_fields
+from edge.wire.fields import number_in, parse_fields
 from edge.wire.message import JSON, PREFIX, Message, dumps
+from edge.wire.shape import Integer, Shape, first_fault
 from edge.wire.topics import Topics
 
 CHUNK_BYTES = 96 << 10
 """Of a payload in one chunk: less than brokers commonly take, in base64 too."""
 
 
-class ChunkHead(BaseModel):
+class ChunkHead(Shape):
     """What a chunk says of itself and of the whole."""
 
-    upload: Annotated[str, Field(min_length=1, max_length=64)]
-    index: Annotated[int, Field(ge=0, lt=65536)]
-    count: Annotated[int, Field(ge=1, le=65536)]
-    total: Annotated[int, Field(ge=1)]
-    sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+    upload: Annotated[StrictStr, Field(min_length=1, max_length=64)]
+    index: Annotated[Integer, Field(ge=0, lt=65536)]
+    count: Annotated[Integer, Field(ge=1, le=65536)]
+    total: Annotated[Integer, Field(ge=1)]
+    sha256: Annotated[StrictStr, Field(pattern=r"^[0-9a-f]{64}$")]
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,20 +74,22 @@ def parse_chunk(message: Message, topics: Topics, bytes_max: int) -> Chunk:
         message, topic=place.request, payload=b"", packet_identifier=0, duplicate=False, user_properties=others
     )
     asker = replace(request, payload=dumps({"id": head.upload}), content_type=JSON, user_properties=())
-    return Chunk(place.client, **dict(head), data=data, request=request, asker=asker)
+    said = {name: getattr(head, name) for name in ChunkHead.model_fields}
+    return Chunk(place.client, **said, data=data, request=request, asker=asker)
 
 
 def _head_and_data(payload: bytes, properties: Mapping[str, str]) -> tuple[ChunkHead, bytes]:
     """A chunk's head and bytes: from user properties and the payload, or both from JSON; BadRequest where neither."""
     fields: dict[str, Any] = {name: properties[name] for name in ChunkHead.model_fields if name in properties}
-    data = payload
+    fields |= {name: number_in(fields[name]) for name in ("index", "count", "total") if name in fields}
+    data, prefix = payload, PREFIX if fields else ""
     if not fields:
-        fields, _ = parse_fields(payload, is_plain_text=False, says_json=True)
+        fields = parse_fields(payload, is_plain_text=False, says_json=True)
         data = _from_base64(fields.pop("data", None))
     try:
         return ChunkHead.model_validate(fields), data
     except ValidationError as error:
-        fault = first_fault(error)
+        fault = first_fault(error, fields, prefix)
     raise fault
 
 

@@ -10,6 +10,8 @@ from typing import Any, ClassVar
 
 from pydantic import ConfigDict
 
+from edge.wire.pictures import canonical
+
 JSON = "application/json"
 TEXT = "text/plain"
 PREFIX = "edge-"
@@ -57,7 +59,7 @@ class Message:
     @property
     def media_type(self) -> str:
         """The content type without its parameters, in small letters; JSON where there is none."""
-        return (self.content_type or JSON).partition(";")[0].strip().lower()
+        return canonical((self.content_type or JSON).partition(";")[0].strip())
 
 
 class Delivery(Enum):

@@ -4,44 +4,54 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, Field, PrivateAttr, StrictStr, field_validator
+from pydantic import BeforeValidator, Discriminator, Field, PrivateAttr, StrictStr, Tag, field_validator
 
-from edge.wire.pictures import CROPS, MEDIA_TYPES, Detail, Picture, data_uri, new_place
+from edge.wire.pictures import CROPS, MEDIA_TYPES, Detail, Picture, data_uri, kind_of_uri, new_place
+from edge.wire.shape import INNER, Integer, Shape, wrong
 
-DATA_URIS = tuple(data_uri(kind, b"") for kind in MEDIA_TYPES)
-"""How a picture begins that travels with its request (RFC 2397)."""
+Crops = Annotated[Integer, Field(ge=1, le=16)]
 FILE = "file:"
 """How the name of a picture begins that lies on the board."""
 
 
-class TextPart(BaseModel):
+class Part(Shape):
+    """A piece of a turn."""
+
+    type: Literal["text", "image_url"]
+
+    def words(self) -> str:
+        """As a chat template reads it."""
+        raise NotImplementedError
+
+
+class TextPart(Part):
     """A piece of a turn's text."""
 
     type: Literal["text"]
     text: StrictStr
 
     def words(self) -> str:
-        """As a chat template reads it."""
+        """As it was written."""
         return self.text
 
 
-class ImageUrl(BaseModel):
+class ImageUrl(Shape):
     """A picture, as a data URI or as the name of a file on the board. max_crops: in place of `detail`, 1 to 16."""
 
     url: StrictStr
     detail: Detail = "auto"
-    max_crops: Annotated[int, Field(strict=True, ge=1, le=16)] | None = None
+    max_crops: Crops | None = None
 
     @field_validator("url")
     @classmethod
     def _is_at_hand(cls, url: str) -> str:
-        if not url.startswith((*DATA_URIS, FILE)):
+        if not url.startswith(FILE) and kind_of_uri(url) not in MEDIA_TYPES:
             kinds = ", ".join(MEDIA_TYPES)
-            raise ValueError(f"a picture is a base64 data URI of {kinds}, or {FILE} and a name: nothing is fetched")
+            raise wrong(f"should be a base64 data URI of {kinds}, or {FILE} and a name: nothing is fetched")
         return url
 
 
-class ImagePart(BaseModel):
+class ImagePart(Part):
     """A picture in a turn."""
 
     type: Literal["image_url"]
@@ -68,9 +78,21 @@ class ImagePart(BaseModel):
 
 
 def _as_parts(content: Any) -> Any:
+    if not isinstance(content, str | list):
+        raise wrong("should be a text or a list of parts")
     return [{"type": "text", "text": content}] if isinstance(content, str) else content
 
 
-Part = Annotated[TextPart | ImagePart, Field(discriminator="type")]
-Parts = Annotated[list[Part], Field(max_length=64), BeforeValidator(_as_parts)]
+def _kind(part: Any) -> str:
+    kind = part.get("type") if isinstance(part, dict) else getattr(part, "type", None)
+    return f"{INNER}{kind}" if kind in ("text", "image_url") else f"{INNER}other"
+
+
+AnyPart = Annotated[
+    Annotated[TextPart, Tag(f"{INNER}text")]
+    | Annotated[ImagePart, Tag(f"{INNER}image_url")]
+    | Annotated[Part, Tag(f"{INNER}other")],  # which never fits, and says what would
+    Discriminator(_kind),
+]
+Parts = Annotated[list[AnyPart], Field(max_length=64), BeforeValidator(_as_parts)]
 """A text, or texts and pictures."""

@@ -16,6 +16,8 @@ Detail = Literal["low", "auto", "high"]
 CROPS: dict[Detail, int] = {"low": 1, "auto": 4, "high": 16}
 """Crops at most, beside the whole picture, by the OpenAI API's word for it."""
 MEDIA_TYPES = ("image/jpeg", "image/png", "image/webp")
+SAME_TYPES = {"image/jpg": "image/jpeg"}
+"""What some programs call them."""
 MAGIC = re.compile(rb"(?P<jpeg>\xff\xd8\xff)|(?P<png>\x89PNG\r\n\x1a\n)|(?P<webp>RIFF....WEBP)", re.DOTALL)
 """How the three begin."""
 
@@ -64,6 +66,20 @@ def media_type(data: bytes) -> str | None:
 def data_uri(kind: str, data: bytes) -> str:
     """A picture as it travels with its request (RFC 2397). kind: its media type."""
     return f"data:{kind};base64,{base64.b64encode(data).decode()}"
+
+
+def kind_of_uri(uri: str) -> str | None:
+    """The media type that a base64 data URI names, whatever its letters; None for any other text."""
+    head, comma, _ = uri[:256].partition(",")
+    kind, *parameters = head.lower().split(";")
+    if not comma or not kind.startswith("data:") or parameters[-1:] != ["base64"]:
+        return None
+    return canonical(kind.removeprefix("data:").strip())
+
+
+def canonical(kind: str) -> str:
+    """A media type in small letters, by its registered name."""
+    return SAME_TYPES.get(kind.lower(), kind.lower())
 
 
 def new_place() -> str:

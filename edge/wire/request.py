@@ -70,7 +70,7 @@ def parse_request(message: Message, topics: Topics, payload_bytes_max: int, with
         raise BadRequest(f"response_topic {refusal}", "response_topic")
     milliseconds = chat.deadline_ms
     deadline = milliseconds / 1000 if milliseconds is not None else message.message_expiry_interval
-    return Request(address, chat, deadline, warnings)
+    return Request(address, chat, deadline, (*warnings, *chat.warnings))
 
 
 def _check_envelope(message: Message, payload_bytes_max: int) -> None:
@@ -125,12 +125,12 @@ def _printable(data: bytes | None) -> str | None:
 
 
 def _fields(message: Message) -> tuple[dict[str, Any], tuple[str, ...]]:
-    """The payload as fields, with a warning for each that is not known."""
+    """The payload as fields, with a warning for each user property that is not known."""
     if message.media_type in MEDIA_TYPES:
-        return picture_fields(message.payload, message.media_type, message.own_properties), ()
+        return picture_fields(message.payload, message.media_type, message.own_properties)
     is_plain_text = message.media_type == TEXT
     says_json = bool(message.content_type) and not is_plain_text
-    return parse_fields(message.payload, is_plain_text, says_json, message.content_type)
+    return parse_fields(message.payload, is_plain_text, says_json, message.content_type), ()
 
 
 class Cancel(NamedTuple):

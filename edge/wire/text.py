@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import codecs
 import json
+import math
 import re
 from collections.abc import Iterator
 from email.message import Message as Headers
@@ -17,6 +18,8 @@ from typing import Any
 from edge.errors import BadRequest, Unsupported
 
 MARK = "\ufeff"
+NAME_MAX = 64
+"""Characters of a field's name that are told back."""
 GLIMPSE_BYTES, GLIMPSE_TOKENS = 8 << 20, 20_000
 STRING = r'"[^"\\]*(?:\\.[^"\\]*)*"'
 """A JSON string, as a pattern that looks at each character once."""
@@ -105,26 +108,36 @@ def _guessed(payload: bytes) -> str:
 
 def check_strings(value: Any) -> None:
     """Every string in a JSON value is text. BadRequest naming what is not: half a surrogate pair, a null character."""
-    for place, text in strings_in(value):
+    for place, text in scalars_in(value):
+        if not isinstance(text, str):
+            continue
+        told = place or "a field's name"
         if "\0" in text:
-            raise BadRequest(f"{place}: a null character, where texts end in C; send it without", place)
+            raise BadRequest(f"{told}: a null character, where texts end in C; send it without", place or None)
         try:
             text.encode()
         except UnicodeEncodeError:
-            raise BadRequest(f"{place}: half a surrogate pair, which is no character", place) from None
+            raise BadRequest(f"{told}: half a surrogate pair, which is no character", place or None) from None
 
 
-def strings_in(value: Any, place: str = "") -> Iterator[tuple[str, str]]:
-    """Every string and key of a JSON value, with where it is: `messages.0.content`."""
-    if isinstance(value, str):
-        yield place, value
-    elif isinstance(value, dict):
+def check_numbers(value: Any) -> None:
+    """Every number in a JSON value is one. BadRequest naming what is not: NaN, Infinity, what is too large a number."""
+    for place, number in scalars_in(value):
+        if isinstance(number, float) and not math.isfinite(number):
+            raise BadRequest(f"{place} should be a number that is finite: no NaN, no Infinity, not 1e999", place)
+
+
+def scalars_in(value: Any, place: str = "") -> Iterator[tuple[str, Any]]:
+    """Every value that holds no others and every key, with where it is: `messages.0.content`."""
+    if isinstance(value, dict):
         for key, each in value.items():
-            yield place or "a field's name", key
-            yield from strings_in(each, f"{place}.{key}" if place else key)
+            yield place, key
+            yield from scalars_in(each, f"{place}.{key[:NAME_MAX]}" if place else key[:NAME_MAX])
     elif isinstance(value, list):
         for number, each in enumerate(value):
-            yield from strings_in(each, f"{place}.{number}")
+            yield from scalars_in(each, f"{place}.{number}")
+    else:
+        yield place, value
 
 
 def glimpse(payload: bytes, content_type: str | None, names: tuple[str, ...]) -> dict[str, str]:
