@@ -2,8 +2,12 @@
 
 EdgeError
 ├── ConfigError          a wrong setting: names its file, line or variable           exit 78
+│   └── UsageError       a wrong option: names it                                    exit 2
 ├── BundleError          a bundle that must not be loaded: names file and figures    exit 65
 ├── BrokerError          the broker refused us for good: names the reason            exit 69
+├── ProtocolError        a board says what this version does not understand          exit 76
+├── OutputError          standard output takes no more                               exit 74, or 141
+├── Interrupted          a signal said to end                                        exit 128 and its number
 └── Fault                goes to whoever asked, with a code                          on the wire
     ├── BadRequest       400  cannot be understood: names the field
     ├── NotFound         404  no such model
@@ -27,7 +31,7 @@ log = logging.getLogger(__name__)
 
 
 class EdgeError(Exception):
-    """The root; `exit_status` is what the program ends with where nothing handles it."""
+    """The root; `exit_status` is what the program ends with where nothing handles it. Without words it is silent."""
 
     exit_status = 1
 
@@ -36,6 +40,12 @@ class ConfigError(EdgeError):
     """A setting that cannot be used."""
 
     exit_status = 78
+
+
+class UsageError(ConfigError):
+    """An option that cannot be; argparse's own exit status."""
+
+    exit_status = 2
 
 
 class BundleError(EdgeError):
@@ -48,6 +58,35 @@ class BrokerError(EdgeError):
     """The broker refused the connection in a way that trying again will not mend."""
 
     exit_status = 69
+
+
+class ProtocolError(EdgeError):
+    """What a board says cannot be understood: it speaks another version of the wire, or is no board."""
+
+    exit_status = 76
+
+
+class OutputError(EdgeError):
+    """Standard output takes no more: the disk is full, it is closed, or its reader has left.
+
+    A reader that has left knows: that is no news, and ends us as SIGPIPE would (128 and 13).
+    """
+
+    exit_status = 74
+
+    def __init__(self, error: OSError) -> None:
+        is_left = isinstance(error, BrokenPipeError)
+        super().__init__("" if is_left else f"standard output: {error.strerror}")
+        if is_left:
+            self.exit_status = 141
+
+
+class Interrupted(EdgeError):
+    """A signal said to end. number: the signal's; whoever sent it needs no words."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__("")
+        self.exit_status = 128 + number
 
 
 class Fault(EdgeError):

@@ -16,10 +16,12 @@ from pathlib import Path
 from typing import Any
 
 from edge.commands.ask import shown, summary
-from edge.commands.status import describe_telemetry
+from edge.commands.printing import Printing
+from edge.commands.running import Ending, run
+from edge.commands.status import describe_telemetry, readable
 from edge.config import Broker
-from edge.errors import BrokerError, BundleError, EdgeError
-from edge.mqtt.client import Client
+from edge.errors import BrokerError, BundleError, EdgeError, Interrupted
+from edge.mqtt.client import Client, json_object
 
 DEVICE = "demo"
 QUESTION = "What is the capital of France?"
@@ -46,13 +48,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def main(options: argparse.Namespace) -> int:
     """Run the demo; Ctrl-C ends it with exit status 0."""
-    with contextlib.suppress(KeyboardInterrupt, asyncio.CancelledError):
-        return asyncio.run(demo(options.bundle, options.port, options.once, options.image))
+    turn = None if options.image is None else shown([options.image], None, IMAGE_QUESTION)
+    ending = Ending()
+    try:
+        return run(demo(options.bundle, options.port, options.once, turn), ending)
+    except Interrupted:
+        if ending.first != signal.SIGINT:
+            raise
     return 0
 
 
-async def demo(bundle: Path, wanted_port: int | None, once: bool, image: Path | None) -> int:
-    """Start the parts, ask, tell how to go on, serve."""
+async def demo(bundle: Path, wanted_port: int | None, once: bool, turn: dict[str, Any] | None) -> int:
+    """Start the parts, ask, tell how to go on, serve. turn: about a picture, where there is one."""
     async with (
         broker_process(wanted_port or 1883, 9001) as (port, websocket_port),
         daemon_process(bundle, port) as daemon,
@@ -62,8 +69,8 @@ async def demo(bundle: Path, wanted_port: int | None, once: bool, image: Path | 
             await ask_streamed(client)
             await ask_bare(client)
             await ask_json(client)
-            if image is not None:
-                await ask_about(client, image)
+            if turn is not None:
+                await ask_about(client, turn)
             await show_telemetry(client)
         if not once:
             print(next_steps(port, websocket_port), flush=True)
@@ -151,7 +158,7 @@ async def wait_until_online(client: Client, daemon: asyncio.subprocess.Process) 
 async def status_is_online(client: Client) -> None:
     """Return when the daemon's status says so."""
     async for message in client.messages():
-        if message.topic == client.topics.status and json.loads(message.payload)["state"] == "online":
+        if message.topic == client.topics.status and client.state == "online":
             return
 
 
@@ -186,25 +193,26 @@ async def ask_json(client: Client) -> None:
 
 async def answer(client: Client, bodies: AsyncIterator[dict[str, Any]]) -> dict[str, Any]:
     """Print an answer piece by piece and its figures; EdgeError where it is none."""
+    printing = Printing()
     try:
         async with asyncio.timeout(ANSWER_SECONDS):
             async for body in bodies:
                 if body["type"] == "delta":
-                    print(body["text"], end="", flush=True)
+                    printing.piece(body["index"], body["text"])
                 elif body["type"] == "reply":
+                    printing.end(body["text"], body["index"], body["code"] == 200)
                     if body["code"] != 200:
                         raise EdgeError(f"{body['code']}: {body['error']['message']}")
-                    print(f"\n  {summary(body)}", flush=True)
+                    print(f"  {summary(body)}", flush=True)
                     return body
     except TimeoutError as error:
         raise EdgeError(f"no answer after {ANSWER_SECONDS} s on {client.topics.device}") from error
     raise EdgeError("the answers ended")
 
 
-async def ask_about(client: Client, image: Path) -> None:
+async def ask_about(client: Client, turn: dict[str, Any]) -> None:
     """A question about a picture."""
-    print(f"\n> {IMAGE_QUESTION}   ({image})", flush=True)
-    turn = shown([image], None, IMAGE_QUESTION)
+    print(f"\n> {IMAGE_QUESTION}   (and the picture)", flush=True)
     await answer(client, client.ask({"messages": [turn], "max_tokens": 96}))
 
 
@@ -212,7 +220,7 @@ async def show_telemetry(client: Client) -> None:
     """The next reading of the board."""
     async for message in client.messages():
         if message.topic == client.topics.telemetry:
-            print(f"\nboard     {describe_telemetry(json.loads(message.payload))}", flush=True)
+            print(f"\nboard     {readable(describe_telemetry, json_object(message.payload) or {})}", flush=True)
             return
 
 

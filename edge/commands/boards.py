@@ -1,0 +1,37 @@
+"""Which boards a broker knows, for whoever asked for one that it does not."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+
+from edge.config import Settings
+from edge.errors import EdgeError
+from edge.mqtt.client import Client, state_of
+from edge.wire.topics import LEVEL, Topics
+
+LOOK_SECONDS = 1.0
+"""Retained messages come as soon as one subscribes."""
+NAMES_MAX = 12
+
+
+async def unknown(settings: Settings) -> str:
+    """That the broker does not know the board, and those that it does."""
+    names = [f"{name} ({state})" for name, state in sorted((await boards(settings)).items()) if name != settings.device]
+    more = f" and {len(names) - NAMES_MAX} more" if len(names) > NAMES_MAX else ""
+    others = f"those on it are {', '.join(names[:NAMES_MAX])}{more}" if names else "it shows no other either"
+    return f"no board named {settings.device} is known to this broker; {others}"
+
+
+async def boards(settings: Settings) -> dict[str, str]:
+    """States by names; of a connection of its own, since some brokers end one that may not look around."""
+    found: dict[str, str] = {}
+    topics = Topics("+")
+    with contextlib.suppress(TimeoutError, EdgeError):
+        async with Client(settings.broker, settings.device, (topics.status,)) as client:
+            async with asyncio.timeout(LOOK_SECONDS):
+                async for message in client.messages():
+                    name, state = message.topic.split("/")[1], state_of(message.payload)
+                    if LEVEL.fullmatch(name) and state:
+                        found[name] = state
+    return found
