@@ -140,10 +140,13 @@ def seconds(text: str) -> float:
 
 
 def finite(text: str) -> float:
-    """A number; ValueError where it is none, or has no place in JSON."""
-    value = float(text)
+    """A number that JSON has a place for; ArgumentTypeError where it is none."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
     if not math.isfinite(value):
-        raise ValueError(text)
+        raise argparse.ArgumentTypeError(f"{text} is no number")
     return value
 
 

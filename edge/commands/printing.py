@@ -12,13 +12,10 @@ class Printing:
 
     def __init__(self) -> None:
         self.printed = ""
+        self.is_within_line = False
+        """Whether what was printed last did not end its line."""
         self._pieces: list[str] = []
         self._text = ""
-
-    @property
-    def is_within_line(self) -> bool:
-        """Whether what was printed last did not end its line."""
-        return bool(self.printed) and not self.printed.endswith("\n")
 
     def piece(self, index: int, text: str) -> None:
         """A piece; what is certain of the answer is printed."""
@@ -33,13 +30,11 @@ class Printing:
         self._text += text
         self._print_rest_of(self._text)
 
-    def _print_rest_of(self, text: str) -> bool:
-        """Whether a text goes on where the printed one ends; then it is printed."""
-        if not text.startswith(self.printed):
-            return self.printed.startswith(text)
-        print(text[len(self.printed) :], end="", flush=True)
-        self.printed = text
-        return True
+    def _print_rest_of(self, text: str) -> None:
+        """Print a text that goes on where the printed one ends."""
+        if text.startswith(self.printed):
+            print(text[len(self.printed) :], end="", flush=True)
+            self.printed, self.is_within_line = text, bool(text) and not text.endswith("\n")
 
     def end(self, text: str, pieces: int, is_answer: bool) -> str | None:
         """Print the rest of a terminal message's text; why standard output is not that text alone, or None.
@@ -58,4 +53,5 @@ class Printing:
         self._print_rest_of(text)
         if self.printed or is_answer:
             print(flush=True)
+            self.is_within_line = False
         return fault
