@@ -45,7 +45,8 @@ def main(arguments: list[str] | None = None) -> int:
     """
     words = sys.argv[1:] if arguments is None else arguments
     if arguments is None:
-        streams.take_over()
+        streams.take_over(is_output_needed=called(words) != "broker")  # which serves on, whoever reads that it does
+        _find_home()
         if called(words) not in SERVICES:
             signals.end_quietly()
     name = " ".join(filter(None, ("edge", called(words))))
@@ -54,6 +55,12 @@ def main(arguments: list[str] | None = None) -> int:
     if arguments is None and status >= INTERRUPTED:
         os._exit(status)
     return status
+
+
+def _find_home() -> None:
+    """Whom the system knows by a number alone, as in a container, has no home but the root, as Docker has it."""
+    if os.path.expanduser("~") == "~":  # noqa: PTH111 - pathlib raises there, and takes its time to be imported
+        os.environ["HOME"] = "/"
 
 
 def called(words: list[str]) -> str | None:

@@ -27,7 +27,7 @@ from edge.commands.boards import unknown
 from edge.commands.connection import add_connection, connected_settings, how_many
 from edge.commands.demo import ANSWER_SECONDS, DEVICE, broker_process, daemon_process, wait_until_online
 from edge.commands.running import run
-from edge.commands.streams import progress
+from edge.commands.streams import line, progress
 from edge.config import Broker, Settings
 from edge.engine import Finished, Job, Options, TextEngine, budget
 from edge.engine.opening import open_engine
@@ -166,8 +166,9 @@ async def served_by(client: Client, settings: Settings) -> dict[str, Any]:
 
 def checked(info: dict[str, Any]) -> dict[str, Any]:
     """A board's `info`; ProtocolError where it lacks what is needed of it here."""
-    for name, kind in (("model", str), ("provider", str), ("queue_length", int)):
-        if not isinstance(info.get(name), kind):
+    needed = {"model": str, "provider": str, "queue_length": int, "queue_per_client": int}
+    for name, kind in needed.items():
+        if not isinstance({"queue_per_client": 1, **info}.get(name), kind):
             raise ProtocolError(f"the board's info has no {name} that can be read; `edge status` says more")
     return info
 
@@ -329,7 +330,7 @@ first token, s    how long one waits for the first word; all ask at the same mom
 
 def table(figures: dict[str, Any]) -> str:
     """For people."""
-    lines = [figures["measured"], "", f"{'':12}" + "".join(f"{name:>18}" for name in COLUMNS.values())]
+    lines = [line(figures["measured"]), "", f"{'':12}" + "".join(f"{name:>18}" for name in COLUMNS.values())]
     for name, found in figures["rates"].items():
         way, count = name.split("_")
         lines.append(f"{way:7}{count:>4} " + "".join(f"{found[column]:18.2f}" for column in COLUMNS))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 
+from edge.commands.streams import line
 from edge.config import Settings
 from edge.errors import EdgeError
 from edge.mqtt.client import Client, state_of
@@ -16,8 +17,11 @@ NAMES_MAX = 12
 
 
 async def unknown(settings: Settings) -> str:
-    """That the broker does not know the board, and those that it does."""
-    names = [f"{name} ({state})" for name, state in sorted((await boards(settings)).items()) if name != settings.device]
+    """That the broker does not know the board, and those that it does; or that the board has not been heard in time."""
+    found = await boards(settings)
+    if settings.device in found:
+        return f"the board {settings.device} was not heard in time; it is {line(found[settings.device])}"
+    names = [f"{name} ({line(state)})" for name, state in sorted(found.items())]
     more = f" and {len(names) - NAMES_MAX} more" if len(names) > NAMES_MAX else ""
     others = f"those on it are {', '.join(names[:NAMES_MAX])}{more}" if names else "it shows no other either"
     return f"no board named {settings.device} is known to this broker; {others}"

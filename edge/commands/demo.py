@@ -143,8 +143,10 @@ async def wait_until_online(client: Client, daemon: asyncio.subprocess.Process) 
         async with asyncio.timeout(READY_SECONDS):
             dead = asyncio.create_task(daemon.wait())
             online = asyncio.create_task(status_is_online(client))
-            await asyncio.wait([dead, online], return_when=asyncio.FIRST_COMPLETED)
+            done, _ = await asyncio.wait([dead, online, shown], return_when=asyncio.FIRST_COMPLETED)
             online.cancel()
+            for task in done - {dead}:
+                task.result()
             if dead.done():
                 raise BundleError("the daemon ended; the line above says why")
             dead.cancel()

@@ -22,11 +22,14 @@ from tests.conftest import EDGE, ROOT, running
 SECONDS = 60
 
 
-def started(env: dict[str, str], *words: str, **options: Any) -> subprocess.Popen[bytes]:
-    """One command as a process with pipes, in the project's folder unless told otherwise."""
+def started(env: dict[str, str], *words: Any, bare: bool = False, **options: Any) -> subprocess.Popen[bytes]:
+    """One command as a process with pipes, in the project's folder unless told otherwise.
+
+    bare: with the variables of `env` alone, not with ours beneath them.
+    """
     pipe = subprocess.PIPE
     defaults = {"stdin": subprocess.DEVNULL, "stdout": pipe, "stderr": pipe, "cwd": ROOT}
-    environment = {"PYTHONPATH": str(ROOT), **os.environ, **env}
+    environment = {"PYTHONPATH": str(ROOT), **({} if bare else os.environ), **env}
     return subprocess.Popen([*EDGE, *words], **{"env": environment, **defaults, **options})
 
 
