@@ -64,6 +64,10 @@ class Broker(_Section):
     def _is_seen_whole(cls, host: str) -> str:
         if not host or not host.isprintable() or " " in host:
             raise ValueError(f"{host!r} is empty, or has a space or what is not seen")
+        try:
+            host.encode("idna")  # as the resolver will
+        except UnicodeError as error:
+            raise ValueError(f"{host!r} cannot be a host's name: {error}") from error
         return host
 
     @model_validator(mode="after")

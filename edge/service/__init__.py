@@ -19,6 +19,7 @@ knows neither paho nor a runtime. Start reading in `daemon.py`.
     outbox.py         terminal messages until the broker has them
     journal.py        what is written down, from the event loop
     journal_file.py   the same on the disk
+    journal_schema.py  its tables, and those of older versions
     announcements.py  status, info, telemetry
     inference.py      what the daemon did, as a source of telemetry
     clock.py          the loop's time, which tests may let run

@@ -43,7 +43,7 @@ class Announcements:
     def tell(self, state: str) -> None:
         """A change of state, and what is known of the engine by then; now and at every connect from now on."""
         self.at_connect(state)
-        for message in self._transport.birth:
+        for message in self._transport.birth if self._transport.is_connected else ():
             self._transport.publish(message)
         log.info("%s", state)
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-import time
 from collections.abc import Sequence
 
 from edge.board.heap import keep_giving_back
@@ -115,8 +114,8 @@ class Daemon:
 
     async def _recover(self) -> None:
         """What the last daemon left: requests to answer, answers to deliver."""
-        for number, message, expires in await self._journal.read(lambda file: list(file.undelivered())):
-            self._outbox.add(Answer(number, message, expires or time.time() + 60))
+        for number, left_seconds in await self._journal.read(lambda file: file.undelivered()):
+            self._outbox.add(Answer(number, None, now() + left_seconds))
         for entry in await self._journal.read(lambda file: list(file.open_requests())):
             self._admission.restore(entry)
         if len(self._queue) or len(self._outbox):
@@ -124,9 +123,14 @@ class Daemon:
 
     def _start_transport(self) -> None:
         self._announcements.at_connect("loading")
-        self._transport.at_connect = self._outbox.pump
+        self._transport.at_connect = self._connected
+        self._transport.at_trouble = self._notifier.status
         self._transport.start()
         self._notifier.status("loading the model")
+
+    def _connected(self) -> None:
+        self._notifier.status(f"{'serving' if self._admission.is_ready else 'loading'} {self._manifest.name}")
+        self._outbox.pump()
 
     async def _load_engine(self) -> None:
         self._notifier.extend_start(self._settings.engine.load_seconds + 5)

@@ -15,7 +15,6 @@ from edge.service.journal_file import JournalFile, Known
 from edge.service.queue import Queue
 from edge.service.replies import Replies
 from edge.wire.message import Message
-from edge.wire.reply import code_of
 from edge.wire.request import Request
 
 log = logging.getLogger(__name__)
@@ -48,8 +47,8 @@ class Repeats:
 
     def _answer_again(self, request: Request, known: Known) -> None:
         log.info("request %s came again; it is not answered twice", request.address.id)
-        if known.reply is not None:
-            self._replies.again(known.number, known.reply)
+        if known.code is not None:
+            self._replies.again(known.number)
 
 
 def names_of(request: Request) -> list[AskersName]:
@@ -71,4 +70,4 @@ def _find(file: JournalFile, message: Message, what: object) -> Known | None:
 
 def _may_be_tried_again(known: Known) -> bool:
     """Whether it ended otherwise than with an answer, and its asker may want to ask anew."""
-    return known.reply is not None and code_of(known.reply) != 200
+    return known.code not in (None, 200)

@@ -8,7 +8,6 @@ import dataclasses
 import gc
 import json
 import shutil
-import time
 from collections.abc import AsyncIterator, Sequence
 
 import pytest
@@ -20,7 +19,7 @@ from edge.service.daemon import Daemon
 from edge.service.journal_file import Entry, JournalError, JournalFile, Moment, Write, accept, begin
 from edge.service.outbox import Answer
 from edge.testing import MemoryTransport, ScriptedEngine, scripted_manifest
-from edge.wire.message import Message
+from edge.wire.message import Delivery, Message
 
 
 class Rig:
@@ -438,7 +437,7 @@ def test_an_answer_that_nobody_hears_is_stopped():
             it.ask()
             await it.transport.wait_for("delta", 3)
             assert it.transport.bodies("reply") == []
-            it.transport.is_heard = False
+            it.transport.delivery = Delivery.UNHEARD
             it.ask("next", seed=1)
             first, second = await it.replies(2)
             assert (first["code"], first["error"]["message"]) == (499, "nobody listens")
@@ -550,7 +549,7 @@ def test_an_answer_that_nobody_could_take_in_time_is_dropped_and_counted():
     async def work():
         it = Rig(ScriptedEngine(), journal=JournalFile(None))
         late = Message("edge/pi/reply", b'{"type": "reply", "id": "late"}')
-        it.service._outbox.add(Answer(1, late, time.time() - 1))
+        it.service._outbox.add(Answer(1, late, asyncio.get_running_loop().time() - 1))
         task = asyncio.create_task(it.service.run())
         it.ask("q")
         assert [each["id"] for each in await it.replies()] == ["q"]

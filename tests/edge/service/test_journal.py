@@ -58,9 +58,12 @@ def test_a_request_comes_back_as_it_arrived(tmp_path):
     assert (found.number, found.id, found.message, found.attempts) == (1, "q1", ASKED, 1)
     assert 5 <= Moment.now().since(found.accepted) < 60
     assert journal.next_number() == 2
-    journal.write([answer(1, ANSWERED, 99.5)])
+    journal.write([answer(1, ANSWERED, 200, 99.5)])
     assert list(journal.open_requests()) == []
-    assert list(journal.undelivered()) == [(1, ANSWERED, 99.5)]
+    ((number, left),) = journal.undelivered()
+    assert number == 1
+    assert 90 < left <= 99.5
+    assert journal.reply(1) == ANSWERED
     journal.write([deliver(1)])
     assert list(journal.undelivered()) == []
 
@@ -70,7 +73,7 @@ def test_repeats_are_found(tmp_path):
     journal = JournalFile(tmp_path / "journal")
     other = dataclasses.replace(ASKED, payload=b"other", packet_identifier=8)
     journal.write(
-        [accept(entry(1)), answer(1, ANSWERED, None), accept(entry(2, message=other)), accept(entry(3, b"r"))]
+        [accept(entry(1)), answer(1, ANSWERED, 200, 60), accept(entry(2, message=other)), accept(entry(3, b"r"))]
     )
     assert journal.find([("me", b"q")]).number == 2
     assert journal.find([("me", b"unknown"), ("me", b"r")]).number == 3
@@ -95,20 +98,21 @@ def test_old_and_many_answers_are_forgotten(tmp_path):
 
 def answered(number: int):
     """An answer to it."""
-    return answer(number, ANSWERED, None)
+    return answer(number, ANSWERED, 200, 60)
 
 
 def test_delivered_answers_give_way_where_there_is_no_room(tmp_path):
     """A file that is full of kept answers takes what is new, oldest first out; open and undelivered ones stay."""
     journal = JournalFile(tmp_path / "journal", Bounds(max_bytes=1 << 20))
     large = dataclasses.replace(ANSWERED, payload=b"x" * 50_000)
-    journal.write([accept(entry(1, b"open")), accept(entry(2, b"undelivered")), answer(2, ANSWERED, None)])
+    journal.write([accept(entry(1, b"open")), accept(entry(2, b"undelivered")), answer(2, ANSWERED, 200, 60)])
     for number in range(3, 103):
         journal.write([accept(entry(number, b"%d" % number))])
-        journal.write([answer(number, large, None), deliver(number)])
+        journal.write([answer(number, large, 200, 60), deliver(number)])
     assert [each.number for each in journal.open_requests()] == [1]
-    assert [number for number, _, _ in journal.undelivered()] == [2]
-    assert journal.find([("me", b"102")]).reply == large
+    assert [number for number, _ in journal.undelivered()] == [2]
+    assert journal.find([("me", b"102")]).code == 200
+    assert journal.reply(102) == large
     assert journal.find([("me", b"3")]) is None
 
 
