@@ -45,7 +45,7 @@ def main(arguments: list[str] | None = None) -> int:
     """
     words = sys.argv[1:] if arguments is None else arguments
     if arguments is None:
-        streams.take_over(is_output_needed=called(words) != "broker")  # which serves on, whoever reads that it does
+        streams.take_over()
         _find_home()
         if called(words) not in SERVICES:
             signals.end_quietly()
@@ -99,6 +99,8 @@ def _command(words: list[str]) -> int:
         options.parser.error(f"unrecognized arguments: {' '.join(unknown)}")
     if options.command not in SERVICES:
         streams.log_as(f"edge {options.command}")
+    if options.command == "broker":  # which serves on, whoever reads that it does
+        streams.let_output_go()
     return int(import_module(COMMANDS[options.command][0]).main(options))
 
 

@@ -12,11 +12,12 @@ from typing import Any
 from edge.commands.inputs import read_file
 from edge.config import Broker, Settings, load_settings
 from edge.errors import ConfigError, UsageError
-from edge.mqtt.client import PORT_TLS
 from edge.wire.topics import LEVEL
 
 SECONDS_MAX = 1_000_000
 """The longest deadline of a request."""
+PORT_TLS = 8883
+"""Where brokers listen for TLS (IANA, `secure-mqtt`)."""
 PASSWORD_BYTES_MAX = 65_535
 """MQTT's own bound (MQTT 5, section 1.5.6)."""
 

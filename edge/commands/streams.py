@@ -21,17 +21,22 @@ UNSEEN = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e
 """What steers a terminal, or turns texts around (Unicode's `Cc` and `Bidi_Control`), but newline and tab."""
 
 
-def take_over(is_output_needed: bool = True) -> None:
+def take_over() -> None:
     """Have what is printed from now on go out as this module sees to it; for a program's very beginning.
 
     On a terminal, what steers one is spelled out: names and answers come from models and from strangers. What the
-    encoding lacks is spelled out everywhere. Where standard output fails, OutputError is raised if it is needed; where
-    standard error does, nothing is, since there is nowhere to say so.
+    encoding lacks is spelled out everywhere. Where standard output fails, OutputError is raised; where standard error
+    does, nothing is, since there is nowhere to say so.
     """
     _close_no_gaps()
     sys.stdin = sys.stdin or open(INPUT, encoding="utf-8", closefd=False)  # noqa: SIM115 - a descriptor
-    sys.stdout = _text(OUTPUT, sys.stdout, _raise if is_output_needed else _pass_over)
+    sys.stdout = _text(OUTPUT, sys.stdout, _raise)
     sys.stderr = _text(ERRORS, sys.stderr, _pass_over)
+
+
+def let_output_go() -> None:
+    """From now on nothing is raised where standard output fails, either."""
+    sys.stdout = _text(OUTPUT, sys.stdout, _pass_over)
 
 
 def log_as(name: str) -> None:

@@ -13,12 +13,10 @@ from edge.config import Broker
 from edge.errors import BrokerError, ProtocolError
 from edge.mqtt.transport import MqttTransport
 from edge.wire.chunks import CHUNK_BYTES, chunks
-from edge.wire.message import JSON, WIRE_VERSION, Message, dumps
+from edge.wire.message import JSON, WIRE_VERSION, Delivery, Message, dumps
 from edge.wire.topics import LEVEL, Topics
 
 CONNECT_SECONDS = 10.0
-PORT_TLS = 8883
-"""Where brokers listen for TLS (IANA, `secure-mqtt`)."""
 
 UNREADABLE = (LookupError, TypeError, ValueError, ArithmeticError, AttributeError)
 """What a reader of somebody else's JSON may run into where it is not as docs/wire.md says."""
@@ -55,17 +53,12 @@ class Client:
             await asyncio.wait_for(self._transport.settled.wait(), CONNECT_SECONDS)
         except TimeoutError:
             await self._transport.close()
-            raise BrokerError(self._unanswered(self._transport.failure)) from None
+            raise BrokerError(f"{self._transport.failure}; name another with --broker HOST[:PORT]") from None
         if self._transport.refusal:
             await self._transport.close()
             raise self._transport.refusal
         self._transport.at_connect = self._back
         return self
-
-    def _unanswered(self, failure: str) -> str:
-        is_plain = self._broker.port == PORT_TLS and self._broker.tls_ca is None
-        hint = f"; port {PORT_TLS} is usual for TLS, which --tls-ca turns on" if is_plain else ""
-        return f"{failure}; name another with --broker HOST[:PORT]{hint}"
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None
@@ -115,21 +108,22 @@ class Client:
         assert self._transport is not None
         if len(payload) <= min(CHUNK_BYTES, self._transport.maximum_packet_size // 2):
             request = Message(self.topics.request(self.name), payload, 1, content_type=JSON)
-            return self._transport.publish(request, self._heard)
+            return self._transport.publish(request, self._delivered)
         topic, is_v5 = self.topics.chunk(self.name), self._broker.protocol == "5"
         for piece, properties in chunks(payload, name, is_v5):
             message = Message(topic, piece, 1, content_type=JSON, user_properties=properties)
-            self._transport.publish(message, self._heard)
+            self._transport.publish(message, self._delivered)
         return None
 
-    def _heard(self, is_heard: bool) -> None:
-        """The broker has a request; after a lost connection the board may be on its way back, too."""
-        if is_heard or self._was_away or self._transport is None:
-            return
+    def _delivered(self, delivery: Delivery) -> None:
+        """What became of a request. One that is lost is sent anew once the connection and the board are there."""
+        assert self._transport is not None
         where = self.topics.request(self.name)
-        self._transport.received.put_nowait(
-            BrokerError(f"no board named {self.topics.device!r} listens: the broker has nobody for {where}")
-        )
+        if delivery is Delivery.REFUSED:
+            self._transport.received.put_nowait(BrokerError(f"the broker does not take a message on {where}"))
+        elif delivery is Delivery.UNHEARD and not self._was_away:  # else the board may be on its way back, too
+            why = f"no board named {self.topics.device!r} listens: the broker has nobody for {where}"
+            self._transport.received.put_nowait(BrokerError(why))
 
     async def replies(self, name: str | None = None) -> AsyncIterator[dict[str, Any]]:
         """What arrives of a request of some id, or of any. ProtocolError where a reply cannot be understood.
