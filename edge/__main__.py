@@ -10,8 +10,6 @@ from functools import partial
 from importlib import import_module
 
 from edge import __version__
-from edge.commands import signals, streams
-from edge.errors import EdgeError
 
 COMMANDS = {
     "demo": ("edge.commands.demo", "try it: a broker, the daemon and three answers in this terminal"),
@@ -44,17 +42,26 @@ def main(arguments: list[str] | None = None) -> int:
     interrupted, whatever threads still wait for a network.
     """
     words = sys.argv[1:] if arguments is None else arguments
-    if arguments is None:
-        streams.take_over()
-        _find_home()
-        if called(words) not in SERVICES:
-            signals.end_quietly()
-    name = " ".join(filter(None, ("edge", called(words))))
-    status = _ended(name, partial(_command, words))
-    status = status or _ended(name, _flushed)
+    try:  # what is imported takes a while on a board
+        if arguments is None:
+            _prepare(words)
+        name = " ".join(filter(None, ("edge", called(words))))
+        status = _ended(name, partial(_command, words)) or _ended(name, _flushed)
+    except KeyboardInterrupt:
+        status = INTERRUPTED
     if arguments is None and status >= INTERRUPTED:
         os._exit(status)
     return status
+
+
+def _prepare(words: list[str]) -> None:
+    """What the program does to its surroundings before it begins."""
+    from edge.commands import signals, streams
+
+    streams.take_over()
+    _find_home()
+    if called(words) not in SERVICES:
+        signals.end_quietly()
 
 
 def _find_home() -> None:
@@ -70,6 +77,8 @@ def called(words: list[str]) -> str | None:
 
 def _ended(name: str, work: Callable[[], int]) -> int:
     """The exit status of some work, whatever becomes of it."""
+    from edge.errors import EdgeError
+
     try:
         return work()
     except SystemExit as end:  # argparse's, after --help or a wrong usage
@@ -94,6 +103,8 @@ def _flushed() -> int:
 
 
 def _command(words: list[str]) -> int:
+    from edge.commands import streams
+
     options, unknown = _parser(words).parse_known_args(words)
     if unknown:
         options.parser.error(f"unrecognized arguments: {' '.join(unknown)}")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import signal
 from collections.abc import Callable, Coroutine
 from typing import Any, TypeVar
 
@@ -45,6 +46,7 @@ async def _watched(work: Coroutine[Any, Any, T], ending: Ending) -> T:
     ending.end = task.cancel
     with contextlib.ExitStack() as stack:
         for number in heeded():
+            stack.callback(signal.signal, number, signal.getsignal(number))
             loop.add_signal_handler(number, ending.signalled, number)
             stack.callback(loop.remove_signal_handler, number)
         return await work
