@@ -10,7 +10,7 @@ import uuid
 from pathlib import Path
 from typing import Any
 
-from edge.commands.boards import unknown
+from edge.commands.boards import boards, unknown
 from edge.commands.connection import add_connection, connected_settings, finite, how_many, seconds
 from edge.commands.inputs import from_stdin, read_schema, said, uri_of
 from edge.commands.printing import Printing
@@ -112,7 +112,7 @@ async def ask(settings: Settings, options: argparse.Namespace, request: dict[str
     async with Client(settings.broker, settings.device) as client:
         shown = Shown(client, options)
         if not await is_there(client, settings, until):
-            shown.note(f"the board {settings.device!r} is {client.state}, and did not come back in time")
+            shown.note(f"the board {settings.device!r} is {client.state or 'not heard'}, and the time is over")
             return EXIT_STATUS[408]
         request["deadline_ms"] = max(1, int((until - loop.time()) * 1000))
         ending.gently = lambda: cancel(client, request["id"], ending, shown)
@@ -134,8 +134,8 @@ async def is_there(client: Client, settings: Settings, until: float) -> bool:
         async with asyncio.timeout_at(until):
             await wait_for_board(client, settings)
     except TimeoutError:
-        if client.state is None:
-            raise BrokerError(await unknown(settings)) from None
+        if client.state is None and settings.device not in (found := await boards(settings)):
+            raise BrokerError(unknown(settings.device, found)) from None
         return False
     return True
 
@@ -152,7 +152,7 @@ async def wait_for_board(client: Client, settings: Settings) -> None:
     listening = asyncio.create_task(board_listens(client))
     try:
         if not (await asyncio.wait({listening}, timeout=WAIT_SECONDS))[0]:
-            why = f"it is {client.state}" if client.state else await unknown(settings)
+            why = f"it is {client.state}" if client.state else unknown(settings.device, await boards(settings))
             print(f"edge ask: waiting for the board {client.topics.device!r} to come online: {why}", file=sys.stderr)
         await listening
     finally:

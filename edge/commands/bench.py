@@ -23,7 +23,7 @@ from typing import Any
 
 from edge.bundle import open_bundle
 from edge.commands import bench_memory
-from edge.commands.boards import unknown
+from edge.commands.boards import boards, unknown
 from edge.commands.connection import add_connection, connected_settings, how_many
 from edge.commands.demo import ANSWER_SECONDS, DEVICE, broker_process, daemon_process, wait_until_online
 from edge.commands.running import run
@@ -160,7 +160,9 @@ async def served_by(client: Client, settings: Settings) -> dict[str, Any]:
         pass
     here = "or measure here: edge bench --bundle DIR"
     if client.state is None:
-        raise BrokerError(f"the board {client.topics.device!r} is not known: {await unknown(settings)}; {here}")
+        raise BrokerError(
+            f"the board {client.topics.device!r} is not known: {unknown(settings.device, await boards(settings))}; {here}"
+        )
     raise BrokerError(f"the board {client.topics.device!r} is {client.state}; {here}")
 
 

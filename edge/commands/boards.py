@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+from collections.abc import Mapping
 
 from edge.commands.streams import line
 from edge.config import Settings
@@ -16,15 +17,14 @@ LOOK_SECONDS = 1.0
 NAMES_MAX = 12
 
 
-async def unknown(settings: Settings) -> str:
-    """That the broker does not know the board, and those that it does; or that the board has not been heard in time."""
-    found = await boards(settings)
-    if settings.device in found:
-        return f"the board {settings.device} was not heard in time; it is {line(found[settings.device])}"
+def unknown(device: str, found: Mapping[str, str]) -> str:
+    """That a broker does not know a board, and those that it does; or that the board was not heard in time."""
+    if device in found:
+        return f"the board {device} was not heard in time; it is {line(found[device])}"
     names = [f"{name} ({line(state)})" for name, state in sorted(found.items())]
     more = f" and {len(names) - NAMES_MAX} more" if len(names) > NAMES_MAX else ""
     others = f"those on it are {', '.join(names[:NAMES_MAX])}{more}" if names else "it shows no other either"
-    return f"no board named {settings.device} is known to this broker; {others}"
+    return f"no board named {device} is known to this broker; {others}"
 
 
 async def boards(settings: Settings) -> dict[str, str]:

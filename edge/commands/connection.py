@@ -67,9 +67,14 @@ def address(text: str) -> dict[str, Any]:
     is_wrong = not host or host.isdecimal() or not is_host(host) or (found and found["bracketed"] and not is_ipv6(host))
     if found is None or is_wrong:
         raise argparse.ArgumentTypeError(f"{text!r} is not HOST or HOST:PORT")
-    if found["port"] and not 0 < int(found["port"]) < 65536:
-        raise argparse.ArgumentTypeError(f"{found['port']} is no port; one is a number from 1 to 65535")
-    return {"host": host, **({"port": int(found["port"])} if found["port"] else {})}
+    return {"host": host, **({"port": port(found["port"])} if found["port"] else {})}
+
+
+def port(text: str) -> int:
+    """A TCP port; ArgumentTypeError where it is none."""
+    if not (text.isascii() and text.isdecimal() and len(text) < 10 and 0 < int(text) < 65536):
+        raise argparse.ArgumentTypeError(f"{text} is no port; one is a number from 1 to 65535")
+    return int(text)
 
 
 def is_ipv6(text: str) -> bool:

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from edge.commands.ask import shown, summary
+from edge.commands.connection import port
 from edge.commands.printing import Printing
 from edge.commands.running import Ending, run
 from edge.commands.status import describe_telemetry, readable
@@ -41,7 +42,7 @@ ANSWER_SECONDS = 600
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Which bundle, which port, and whether to go on serving."""
     parser.add_argument("--bundle", type=Path, required=True, help="the bundle to serve")
-    parser.add_argument("--port", type=int, help="the broker's port (default 1883); a free one where it is taken")
+    parser.add_argument("--port", type=port, help="the broker's port (default 1883); a free one where it is taken")
     parser.add_argument("--image", type=Path, help="a picture to ask about as well, where the bundle sees pictures")
     parser.add_argument("--once", action="store_true", help="end after the answers instead of serving on")
 
@@ -127,8 +128,9 @@ async def child(
     try:
         yield process
     finally:
-        with contextlib.suppress(ProcessLookupError):
-            process.send_signal(signal.SIGTERM)
+        if process.returncode is None:  # not by `send_signal`, which would take its status from asyncio
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(process.pid, signal.SIGTERM)
         try:
             await asyncio.wait_for(process.wait(), 30)
         except TimeoutError:

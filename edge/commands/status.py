@@ -9,7 +9,7 @@ import json
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from edge.commands.boards import unknown
+from edge.commands.boards import boards, unknown
 from edge.commands.connection import add_connection, connected_settings, seconds
 from edge.commands.running import run
 from edge.commands.streams import line
@@ -54,7 +54,7 @@ async def collect(settings: Settings, wait_seconds: float) -> dict[str, Any]:
                     if set(found) >= KINDS or (away and "info" in found):
                         break
     if not found.get("status"):
-        raise BrokerError(await unknown(settings))
+        raise BrokerError(unknown(device, await boards(settings)))
     return found
 
 

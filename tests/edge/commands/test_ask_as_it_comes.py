@@ -213,6 +213,12 @@ def test_a_board_that_nobody_knows(board, port):
     board.user.publish("edge/bad name/status", b"", retain=True)
 
 
+def test_a_time_that_is_over_at_once(board):
+    """A board that is there is not said to be unknown."""
+    status, _, said = ended(started(board.env, "ask", "--timeout", "0.0001", "hi"))
+    assert (status, "no board named" in said) == (4, False), said
+
+
 def test_a_board_that_stays_away(board):
     """The wait has an end, the asker's own."""
     board.state("offline")

@@ -413,25 +413,47 @@ def test_a_board_that_leaves_while_it_is_measured(board):
     assert (status, "went offline while it was measured" in said) == (69, True), said
 
 
-def test_a_demo_without_a_reader_leaves_nothing_behind(bundle):
-    """It ends as soon as it cannot say what it does, and so do its broker and its daemon."""
-    for options, status in (({}, 141), ({"preexec_fn": closing(1)}, 74)):
-        demo = started({}, "demo", "--bundle", str(bundle), "--once", **options)
-        assert demo.stdout is not None
-        if status == 141:
-            until(demo.stdout, "broker ")
-            demo.stdout.close()
-            demo.stdout = None
-        assert ended(demo)[0] == status
-
-
-def test_a_demo_that_is_ended_leaves_nothing_behind(bundle):
-    """SIGTERM while the model loads: the broker and the daemon end, too."""
-    demo = started({}, "demo", "--bundle", str(bundle), "--port", "0")
+def children_of(demo: subprocess.Popen[bytes]) -> list[str]:
+    """Its processes, once its broker listens."""
     assert demo.stdout is not None
     until(demo.stdout, "broker ")
     children = Path(f"/proc/{demo.pid}/task/{demo.pid}/children").read_text().split()
     assert children
+    return children
+
+
+def test_a_demo_without_a_reader_leaves_nothing_behind(bundle):
+    """It ends as soon as it cannot say what it does, and so do its broker and its daemon."""
+    demo = started({}, "demo", "--bundle", str(bundle), "--once")
+    children = children_of(demo)
+    assert demo.stdout is not None
+    demo.stdout.close()
+    demo.stdout = None
+    assert ended(demo)[0] == 141
+    assert not [pid for pid in children if Path(f"/proc/{pid}").exists()]
+    assert ended(started({}, "demo", "--bundle", str(bundle), "--once", preexec_fn=closing(1)))[0] == 74
+
+
+def test_a_demo_that_is_ended_leaves_nothing_behind(bundle):
+    """SIGTERM while the model loads: the broker and the daemon end, too."""
+    demo = started({}, "demo", "--bundle", str(bundle))
+    children = children_of(demo)
     demo.send_signal(signal.SIGTERM)
     assert ended(demo)[0] == 143
     assert not [pid for pid in children if Path(f"/proc/{pid}").exists()]
+
+
+@pytest.mark.parametrize("command", ["demo", "bundle", "bench", "serve", "doctor"])
+def test_a_bundle_that_is_none(board, command):
+    """Every command that opens one has one status for it; the doctor has it as a line."""
+    words = {"demo": ["--once", "--bundle", "/nowhere"], "bundle": ["verify", "/nowhere"]}
+    words |= {"bench": ["--bundle", "/nowhere"], "serve": [], "doctor": []}
+    status, out, said = ended(started({**board, "EDGE_ENGINE__BUNDLE": "/nowhere"}, command, *words[command]))
+    assert (status, "/nowhere is not a bundle" in out + said) == (1 if command == "doctor" else 65, True), said
+
+
+@pytest.mark.parametrize("port", ["0", "65536", "99999999999", "-1", "x", "²"])
+def test_a_port_that_is_none(port):
+    """Said before anything is started."""
+    status, _, said = ended(started({}, "demo", "--bundle", "x", f"--port={port}"))
+    assert (status, "--port" in said) == (2, True), said
