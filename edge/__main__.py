@@ -103,13 +103,13 @@ def _flushed() -> int:
 
 
 def _command(words: list[str]) -> int:
-    from edge.commands import streams
+    from edge.commands import logs, streams
 
     options, unknown = _parser(words).parse_known_args(words)
     if unknown:
         options.parser.error(f"unrecognized arguments: {' '.join(unknown)}")
     if options.command not in SERVICES:
-        streams.log_as(f"edge {options.command}")
+        logs.set_up_as(f"edge {options.command}")
     if options.command == "broker":  # which serves on, whoever reads that it does
         streams.let_output_go()
     return int(import_module(COMMANDS[options.command][0]).main(options))

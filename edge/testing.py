@@ -55,9 +55,13 @@ class MemoryTransport:
     def lose(self) -> None:
         """The connection is gone, with what the broker said nothing of; `start` brings it back."""
         self.is_connected = False
-        lost, self._open = self._open, []
-        for done in lost:
-            done(Delivery.LOST)
+        self.settle(Delivery.LOST)
+
+    def settle(self, delivery: Delivery) -> None:
+        """The broker says of all that it has left without a word what became of it."""
+        left, self._open = self._open, []
+        for done in left:
+            done(delivery)
 
     def publish(self, message: Message, done: Callable[[Delivery], None] | None = None) -> None:
         """Keep a message for the test to see."""
@@ -266,6 +270,7 @@ def write_tree(root: Path, files: Mapping[str, str]) -> Path:
 
 def main() -> int:
     """The daemon with a scripted engine, until SIGTERM; exit statuses are `edge serve`'s."""
+    from edge.commands import logs
     from edge.commands.serve import serve
 
     parser = argparse.ArgumentParser(prog="python -m edge.testing", description=main.__doc__, allow_abbrev=False)
@@ -275,7 +280,9 @@ def main() -> int:
     options = parser.parse_args()
     engine = ScriptedEngine(("word ",) * options.pieces, options.pause_seconds, options.log)
     try:
-        asyncio.run(serve(load_settings(), scripted_manifest(), engine))
+        settings = load_settings()
+        logs.set_up(settings.log_level)
+        asyncio.run(serve(settings, scripted_manifest(), engine))
     except EdgeError as error:
         print(f"edge.testing: {error}", file=sys.stderr)
         return error.exit_status

@@ -10,5 +10,6 @@ together. Beside the subcommands:
     running.py       work that they end, tidily
     printing.py      an answer as it comes, repaired where pieces are missing
     boards.py        which boards a broker knows
+    logs.py          one line a record, whatever is written into it
     bench_memory.py  `edge bench --memory`
 """

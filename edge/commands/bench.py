@@ -26,8 +26,9 @@ from edge.commands import bench_memory
 from edge.commands.boards import boards, unknown
 from edge.commands.connection import add_connection, connected_settings, how_many
 from edge.commands.demo import ANSWER_SECONDS, DEVICE, broker_process, daemon_process, wait_until_online
+from edge.commands.logs import visible
 from edge.commands.running import run
-from edge.commands.streams import line, progress
+from edge.commands.streams import progress
 from edge.config import Broker, Settings
 from edge.engine import Finished, Job, Options, TextEngine, budget
 from edge.engine.opening import open_engine
@@ -160,9 +161,8 @@ async def served_by(client: Client, settings: Settings) -> dict[str, Any]:
         pass
     here = "or measure here: edge bench --bundle DIR"
     if client.state is None:
-        raise BrokerError(
-            f"the board {client.topics.device!r} is not known: {unknown(settings.device, await boards(settings))}; {here}"
-        )
+        why = unknown(settings.device, await boards(settings))
+        raise BrokerError(f"the board {client.topics.device!r} is not known: {why}; {here}")
     raise BrokerError(f"the board {client.topics.device!r} is {client.state}; {here}")
 
 
@@ -332,7 +332,7 @@ first token, s    how long one waits for the first word; all ask at the same mom
 
 def table(figures: dict[str, Any]) -> str:
     """For people."""
-    lines = [line(figures["measured"]), "", f"{'':12}" + "".join(f"{name:>18}" for name in COLUMNS.values())]
+    lines = [visible(figures["measured"]), "", f"{'':12}" + "".join(f"{name:>18}" for name in COLUMNS.values())]
     for name, found in figures["rates"].items():
         way, count = name.split("_")
         lines.append(f"{way:7}{count:>4} " + "".join(f"{found[column]:18.2f}" for column in COLUMNS))

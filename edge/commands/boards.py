@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 from collections.abc import Mapping
 
-from edge.commands.streams import line
+from edge.commands.logs import visible
 from edge.config import Settings
 from edge.errors import EdgeError
 from edge.mqtt.client import Client, state_of
@@ -20,8 +20,8 @@ NAMES_MAX = 12
 def unknown(device: str, found: Mapping[str, str]) -> str:
     """That a broker does not know a board, and those that it does; or that the board was not heard in time."""
     if device in found:
-        return f"the board {device} was not heard in time; it is {line(found[device])}"
-    names = [f"{name} ({line(state)})" for name, state in sorted(found.items())]
+        return f"the board {device} was not heard in time; it is {visible(found[device])}"
+    names = [f"{name} ({visible(state)})" for name, state in sorted(found.items())]
     more = f" and {len(names) - NAMES_MAX} more" if len(names) > NAMES_MAX else ""
     others = f"those on it are {', '.join(names[:NAMES_MAX])}{more}" if names else "it shows no other either"
     return f"no board named {device} is known to this broker; {others}"

@@ -11,9 +11,9 @@ from collections.abc import Callable
 from edge.board.host import available_bytes
 from edge.board.source import sample
 from edge.commands.connection import add_connection, connected_settings
+from edge.commands.logs import visible
 from edge.commands.running import run
 from edge.commands.serve import board_sources, checked_bundle
-from edge.commands.streams import line
 from edge.config import Settings, config_file
 from edge.errors import ConfigError, EdgeError, Interrupted, OutputError
 from edge.mqtt.client import Client
@@ -47,7 +47,7 @@ def report(name: str, check: Check, settings: Settings) -> bool:
         raise
     except (EdgeError, OSError) as error:
         text, good = str(error), False
-    print(f"{'ok  ' if good else 'BAD '} {name:10} {line(text)}")
+    print(f"{'ok  ' if good else 'BAD '} {name:10} {visible(text)}")
     return good
 
 

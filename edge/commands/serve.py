@@ -5,15 +5,14 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
-import logging
 import signal
-import sys
 from typing import Any
 
 from edge.board.host import Board, Cpu, Memory, available_bytes
 from edge.board.source import Source
 from edge.board.thermal import Thermal
 from edge.bundle import Bundle, Manifest, open_bundle
+from edge.commands import logs
 from edge.config import Settings, describe, load_settings
 from edge.mqtt.transport import MqttTransport
 from edge.service.announcements import status_message
@@ -36,7 +35,7 @@ def main(options: argparse.Namespace) -> int:
     if options.print_config:
         print(print_config(settings), end="")
         return 0
-    logging.basicConfig(level=settings.log_level.upper(), format="%(levelname)s %(message)s", stream=sys.stderr)
+    logs.set_up(settings.log_level)
     bundle = checked_bundle(settings)
     asyncio.run(serve(settings, bundle.manifest, Worker(settings.engine)))
     return 0

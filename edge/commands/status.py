@@ -11,8 +11,8 @@ from typing import Any
 
 from edge.commands.boards import boards, unknown
 from edge.commands.connection import add_connection, connected_settings, seconds
+from edge.commands.logs import visible
 from edge.commands.running import run
-from edge.commands.streams import line
 from edge.config import Settings
 from edge.errors import BrokerError
 from edge.mqtt.client import UNREADABLE, Client, json_object
@@ -68,7 +68,7 @@ def describe(found: dict[str, Any]) -> str:
             parts.append(("wire", f"version {theirs}, but this program speaks {WIRE_VERSION}: one of the two is older"))
     if telemetry := found.get("telemetry"):
         parts += readings(telemetry, found.get("info", {}))
-    return "\n".join(f"{name:10} {line(text)}" for name, text in parts)
+    return "\n".join(f"{name:10} {visible(text)}" for name, text in parts)
 
 
 def readable(describing: Callable[..., str], *bodies: dict[str, Any]) -> str:

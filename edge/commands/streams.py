@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import io
-import logging
 import os
 import re
 import select
@@ -37,26 +36,6 @@ def take_over() -> None:
 def let_output_go() -> None:
     """From now on nothing is raised where standard output fails, either."""
     sys.stdout = _text(OUTPUT, sys.stdout, _pass_over)
-
-
-def log_as(name: str) -> None:
-    """Have warnings go to standard error under a command's name, each once: a broker is tried again and again."""
-    logging.basicConfig(level=logging.WARNING, format=f"{name}: %(message)s", stream=sys.stderr)
-    logging.getLogger().handlers[0].addFilter(_Once())
-
-
-class _Once(logging.Filter):
-    """Lets a text pass once."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self._passed: set[str] = set()
-
-    def filter(self, record: logging.LogRecord) -> bool:
-        """Whether it is new."""
-        is_new = record.getMessage() not in self._passed
-        self._passed.add(record.getMessage())
-        return is_new
 
 
 def _close_no_gaps() -> None:
@@ -122,11 +101,6 @@ class _Text(io.TextIOWrapper):
 def spelled_out(text: str) -> str:
     r"""What steers a terminal as `\u001b`, which means the same within JSON."""
     return UNSEEN.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
-
-
-def line(text: object) -> str:
-    """What should be one line and comes from elsewhere: without a break that could pass for our next line."""
-    return spelled_out(str(text)).replace("\n", "\\n").replace("\t", " ")
 
 
 def progress(text: str) -> None:

@@ -71,6 +71,8 @@ class Announcements:
             "capabilities": manifest.capabilities,
             "context_length": manifest.context_length,
             "max_tokens": limits.max_tokens,
+            "max_tokens_ceiling": limits.max_tokens_ceiling,
+            "priority_ceiling": limits.priority_ceiling,
             "sampling": manifest.sampling.model_dump(),
             "payload_bytes": limits.payload_bytes,
             "queue_length": limits.queue_length,

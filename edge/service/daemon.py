@@ -60,7 +60,7 @@ class Daemon:
         speed = Speed()
         self._queue = Queue(settings.limits, speed)
         inference = Inference(
-            lambda: len(self._queue), lambda: len(self._queue.running), lambda: self._outbox.expired, engine, speed
+            lambda: len(self._queue), lambda: len(self._queue.running), lambda: self._outbox.lost(), engine, speed
         )
         self._journal = Journal(journal_file)
         self._outbox = Outbox(transport, self._journal)

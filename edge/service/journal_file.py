@@ -168,8 +168,8 @@ class JournalFile:
 
     def find_delivery(self, packet_identifier: int, digest: bytes) -> Known | None:
         """The latest request that arrived in such a packet; for one that the broker marks as a duplicate."""
-        by_packet = "select max(number) from request where packet_identifier = ? and digest = ?"
-        (number,) = self._database.execute(by_packet, (packet_identifier, digest)).fetchone()
+        by_packet = "select max(number) from request where packet_identifier = ? and digest = ? and digest <> ?"
+        (number,) = self._database.execute(by_packet, (packet_identifier, digest, REFUSED)).fetchone()
         return None if number is None else self._known(number)
 
     def _known(self, number: int) -> Known | None:

@@ -136,7 +136,7 @@ class Outbox:
 
     def _try_later(self, answer: Answer) -> None:
         """What the broker refuses may pass: a quota, an access list that is being mended."""
-        wait = min(REFUSED_SECONDS * 2**answer.refused, REFUSED_SECONDS_MAX, max(0.0, answer.until - now()))
+        wait = min(REFUSED_SECONDS * 2 ** min(answer.refused, 6), REFUSED_SECONDS_MAX)
         answer.refused += 1
         self._refused.add(answer)
         asyncio.get_running_loop().call_later(wait, self._once_more, answer)
@@ -148,6 +148,10 @@ class Outbox:
     def _delivered(self, answer: Answer) -> None:
         if not answer.is_repeat:
             self._journal.write(journal_file.deliver(answer.number))
+
+    def lost(self) -> dict[str, int]:
+        """How many nobody got, as telemetry tells it."""
+        return {"answers_expired": self.expired, "answers_given_up": self.given_up}
 
     async def drained(self) -> None:
         """Return when the broker has taken everything."""

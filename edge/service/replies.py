@@ -61,6 +61,11 @@ class Replies:
         write = journal_file.refuse(answer.number, reply, fault.code, KEEP_SECONDS_MIN)
         return self._journal.write(write, lambda _error: self._outbox.add(answer))
 
+    @property
+    def is_backed_up(self) -> bool:
+        """Whether so many answers wait for the broker that it seems to take none."""
+        return self._outbox.is_full
+
     def queued(self, request: Request, place: int, seconds: float) -> None:
         """The request waits, with so many before it, for about so long; silent where no stream is wanted."""
         if request.chat.stream:
