@@ -82,7 +82,7 @@ def _ended(name: str, work: Callable[[], int]) -> int:
     try:
         return work()
     except SystemExit as end:  # argparse's, after --help or a wrong usage
-        return end.code if isinstance(end.code, int) else 0
+        return end.code if isinstance(end.code, int) else int(end.code is not None)
     except EdgeError as error:
         return _told(name, str(error), error.exit_status)
     except OSError as error:

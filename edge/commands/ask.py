@@ -13,6 +13,7 @@ from typing import Any
 from edge.commands.boards import boards, unknown
 from edge.commands.connection import add_connection, connected_settings, finite, how_many, seconds
 from edge.commands.inputs import from_stdin, read_schema, said, uri_of
+from edge.commands.logs import visible
 from edge.commands.printing import Printing
 from edge.commands.running import Ending, run
 from edge.config import Settings
@@ -152,7 +153,7 @@ async def wait_for_board(client: Client, settings: Settings) -> None:
     listening = asyncio.create_task(board_listens(client))
     try:
         if not (await asyncio.wait({listening}, timeout=WAIT_SECONDS))[0]:
-            why = f"it is {client.state}" if client.state else unknown(settings.device, await boards(settings))
+            why = f"it is {visible(client.state)}" if client.state else unknown(settings.device, await boards(settings))
             print(f"edge ask: waiting for the board {client.topics.device!r} to come online: {why}", file=sys.stderr)
         await listening
     finally:
@@ -182,7 +183,7 @@ class Shown:
             return
         self._noted.add(text)
         is_within = self._printing.is_within_line and sys.stdout.isatty() and sys.stderr.isatty()
-        print(f"{chr(10) if is_within else ''}edge ask: {text}", file=sys.stderr)
+        print(f"{chr(10) if is_within else ''}edge ask: {visible(text)}", file=sys.stderr)
 
     def state(self, state: str) -> None:
         """The board said how it is; an answer waits for one that is away."""

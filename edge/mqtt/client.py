@@ -144,7 +144,8 @@ class Client:
         kind = body.get("type")
         if kind == "reply":
             return completed(body)
-        if all(isinstance(body.get(name), of) and body[name] is not True for name, of in FIELDS.get(str(kind), FIELD)):
+        fields = FIELDS.get(kind) if isinstance(kind, str) else None
+        if fields and all(isinstance(body.get(name), of) for name, of in fields.items()):
             return body
         self.at_strange(f"a message of the type {str(kind)[:40]!r} cannot be understood and was passed over")
         return None
@@ -159,12 +160,8 @@ class Client:
         self._transport.publish(Message(topic, payload, 1, content_type=content_type))
 
 
-FIELD: list[tuple[str, type]] = [("type", int)]
-"""Of a type that is not known: nothing has it."""
-FIELDS: dict[str, list[tuple[str, type]]] = {
-    "delta": [("index", int), ("text", str)],
-    "queued": [("place", int)],
-}
+FIELDS: dict[str, dict[str, type]] = {"delta": {"index": int, "text": str}, "queued": {"place": int}}
+"""What is needed of each type but `reply`."""
 
 
 def json_object(payload: bytes) -> dict[str, Any] | None:

@@ -96,6 +96,8 @@ UNREADABLE = {
     "deep": b"[" * 100_000,
     "a type that is not known": {"type": "thought", "text": "x"},
     "no type": {"text": "x"},
+    "a type of another kind": {"type": 5, "text": "x"},
+    "a list for a type": {"type": ["reply"], "text": "x"},
     "a piece without an index": {"type": "delta", "text": "x"},
     "a piece without a text": {"type": "delta", "index": 0, "text": None},
     "a place that is none": {"type": "queued", "place": "first"},
