@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
+from collections.abc import Callable
+from functools import partial
 from importlib import import_module
 
 from edge import __version__
@@ -18,29 +21,98 @@ COMMANDS = {
     "broker": ("edge.commands.broker", "run the embedded broker alone"),
     "bench": ("edge.commands.bench", "measure the model on this board"),
 }
+SERVICES = ("serve", "broker")
+"""They end at signals in their own way, and a service manager is to know that SIGTERM ended one before it could."""
 EPILOG = """\
 Settings come from EDGE_ variables, edge.toml and systemd credentials; `edge serve --print-config` shows them.
-Exit statuses: 0 done, 1 refused or failed, 2 wrong usage, 65 bad bundle, 69 broker refuses, 75 not now: it may do
-another time, 78 wrong setting, 130 interrupted.
+Exit statuses, of every command:
+  0 done, 1 refused or failed, 2 wrong usage, 4 out of time, 65 bad bundle, 69 no broker or no such board,
+  71 the system refuses a file or the like, 74 standard output takes no more, 75 not now: it may do another time,
+  76 the board speaks another language, 78 a setting, file or question that cannot be used,
+  130, 141, 143 ended by Ctrl-C, by a pipe that nobody reads, by SIGTERM.
 """
+SYSTEM_ERROR, INTERRUPTED = 71, 130
+"""What is not ours to mend (sysexits' EX_OSERR); a shell's word for SIGINT."""
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run one command and return its exit status; an error that names itself is printed, not traced."""
+    """Run one command and return its exit status; an error that names itself is printed, not traced.
+
+    Without arguments it is the program itself: it takes over the standard streams, and ends at once where it was
+    interrupted, whatever threads still wait for a network.
+    """
     words = sys.argv[1:] if arguments is None else arguments
-    options, unknown = _parser(words).parse_known_args(words)
-    if unknown:
-        options.parser.error(f"unrecognized arguments: {' '.join(unknown)}")
-    module = import_module(COMMANDS[options.command][0])
+    try:  # what is imported takes a while on a board
+        if arguments is None:
+            _prepare(words)
+        name = " ".join(filter(None, ("edge", called(words))))
+        status = _ended(name, partial(_command, words)) or _ended(name, _flushed)
+    except KeyboardInterrupt:
+        status = INTERRUPTED
+    if arguments is None and status >= INTERRUPTED:
+        os._exit(status)
+    return status
+
+
+def _prepare(words: list[str]) -> None:
+    """What the program does to its surroundings before it begins."""
+    from edge.commands import signals, streams
+
+    streams.take_over()
+    _find_home()
+    if called(words) not in SERVICES:
+        signals.end_quietly()
+
+
+def _find_home() -> None:
+    """Whom the system knows by a number alone, as in a container, has no home but the root, as Docker has it."""
+    if os.path.expanduser("~") == "~":  # noqa: PTH111 - pathlib raises there, and takes its time to be imported
+        os.environ["HOME"] = "/"
+
+
+def called(words: list[str]) -> str | None:
+    """The command's name, where there is one."""
+    return next((word for word in words if not word.startswith("-")), None)
+
+
+def _ended(name: str, work: Callable[[], int]) -> int:
+    """The exit status of some work, whatever becomes of it."""
     from edge.errors import EdgeError
 
     try:
-        return int(module.main(options))
+        return work()
+    except SystemExit as end:  # argparse's, after --help or a wrong usage
+        return end.code if isinstance(end.code, int) else int(end.code is not None)
     except EdgeError as error:
-        print(f"edge {options.command}: {error}", file=sys.stderr)
-        return error.exit_status
+        return _told(name, str(error), error.exit_status)
+    except OSError as error:
+        return _told(name, str(error), SYSTEM_ERROR)
     except KeyboardInterrupt:
-        return 130
+        return INTERRUPTED
+
+
+def _told(name: str, why: str, status: int) -> int:
+    if why:
+        print(f"{name}: {why}", file=sys.stderr)
+    return status
+
+
+def _flushed() -> int:
+    sys.stdout.flush()
+    return 0
+
+
+def _command(words: list[str]) -> int:
+    from edge.commands import logs, streams
+
+    options, unknown = _parser(words).parse_known_args(words)
+    if unknown:
+        options.parser.error(f"unrecognized arguments: {' '.join(unknown)}")
+    if options.command not in SERVICES:
+        logs.set_up_as(f"edge {options.command}")
+    if options.command == "broker":  # which serves on, whoever reads that it does
+        streams.let_output_go()
+    return int(import_module(COMMANDS[options.command][0]).main(options))
 
 
 def _parser(words: list[str]) -> argparse.ArgumentParser:
@@ -54,11 +126,10 @@ def _parser(words: list[str]) -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"edge {__version__}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    called = next((word for word in words if not word.startswith("-")), None)
     for name, (module, text) in COMMANDS.items():
         command = commands.add_parser(name, help=text, description=text, allow_abbrev=False)
         command.set_defaults(parser=command)
-        if name == called:
+        if name == called(words):
             import_module(module).add_arguments(command)
     return parser
 

@@ -2,9 +2,13 @@
 
 EdgeError
 ├── ConfigError          a wrong setting: names its file, line or variable           exit 78
+│   └── UsageError       a wrong option: names it                                    exit 2
 ├── BundleError          a bundle that must not be loaded: names file and figures    exit 65
 ├── BrokerError          the broker refused us for good: names the reason            exit 69
 ├── StartError           what a start needs was not to be had: names what, and why   exit 75
+├── ProtocolError        a board says what this version does not understand          exit 76
+├── OutputError          standard output takes no more                               exit 74, or 141
+├── Interrupted          a signal said to end                                        exit 128 and its number
 └── Fault                goes to whoever asked, with a code                          on the wire
     ├── BadRequest       400  cannot be understood: names the field
     ├── NotFound         404  no such model
@@ -41,7 +45,9 @@ failing or not writable now, memory or descriptors that are used up."""
 
 
 class EdgeError(Exception):
-    """The root. passes: whether it may be otherwise the next time, though nobody does anything.
+    """The root; `exit_status` is what the program ends with where nothing handles it. Without words it is silent.
+
+    passes: whether it may be otherwise the next time, though nobody does anything.
 
     What the system says of the cause tells that, too, so that it need not be said where there is one.
     """
@@ -77,6 +83,12 @@ class ConfigError(EdgeError):
     status = 78
 
 
+class UsageError(ConfigError):
+    """An option that cannot be; argparse's own exit status."""
+
+    status = 2
+
+
 class BundleError(EdgeError):
     """A bundle that is damaged, foreign, or too large for this board."""
 
@@ -93,6 +105,35 @@ class StartError(EdgeError):
     """Something that a start needs was not to be had: time, memory, a process that lives."""
 
     status = MAY_PASS
+
+
+class ProtocolError(EdgeError):
+    """What a board says cannot be understood: it speaks another version of the wire, or is no board."""
+
+    status = 76
+
+
+class OutputError(EdgeError):
+    """Standard output takes no more: the disk is full, it is closed, or its reader has left.
+
+    A reader that has left knows: that is no news, and ends us as SIGPIPE would (128 and 13).
+    """
+
+    status = 74
+
+    def __init__(self, error: OSError) -> None:
+        is_left = isinstance(error, BrokenPipeError)
+        super().__init__("" if is_left else f"standard output: {error.strerror}")
+        if is_left:
+            self.status = 141
+
+
+class Interrupted(EdgeError):
+    """A signal said to end. number: the signal's; whoever sent it needs no words."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__("")
+        self.status = 128 + number
 
 
 class Fault(EdgeError):

@@ -4,6 +4,12 @@ In come words, out go an exit status and what it printed. Start reading in `serv
 together. Beside the subcommands:
 
     connection.py    options for a board and its broker, which several have
+    inputs.py        files, words and standard input, read as far as any board would
+    streams.py       standard output and error, whatever they are: closed, full, a terminal
+    signals.py       which signals end a command
+    running.py       work that they end, tidily
+    printing.py      an answer as it comes, repaired where pieces are missing
+    boards.py        which boards a broker knows
     logs.py          one line a record, whatever is written into it
     bench_memory.py  `edge bench --memory`
 """

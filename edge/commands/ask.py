@@ -5,42 +5,55 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
-import signal
 import sys
 import uuid
 from pathlib import Path
 from typing import Any
 
-from edge.commands.connection import add_connection, connected_settings, how_many, seconds
+from edge.commands.boards import boards, unknown
+from edge.commands.connection import add_connection, connected_settings, finite, how_many, seconds
+from edge.commands.inputs import from_stdin, read_schema, said, uri_of
+from edge.commands.logs import visible
+from edge.commands.printing import Printing
+from edge.commands.running import Ending, run
 from edge.config import Settings
-from edge.errors import ConfigError
-from edge.mqtt.client import Client
-from edge.wire.pictures import CROPS, MEDIA_TYPES, data_uri, media_type
-from edge.wire.topics import Topics
+from edge.errors import BrokerError, ConfigError, OutputError
+from edge.mqtt.client import UNREADABLE, Client
+from edge.wire.pictures import CROPS
 
 EXIT_STATUS = {200: 0, 408: 4, 499: 130, 503: 75}
 """By the reply's code; any other is 1. 75 is sysexits' "try again later"."""
+AGAIN = EXIT_STATUS[503]
+WAIT_SECONDS = 2.0
+"""Without a word, for a board's status."""
+REPLY_SECONDS = 10.0
+"""How much later than a request's deadline the board's word of it may come."""
+CANCEL_SECONDS = 5.0
+"""For the board to say that it cancelled."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The question and how it is to be answered."""
     parser.epilog = (
-        "Exit statuses: 0 answered, 4 out of time, 75 try again later, 130 cancelled, 69 no broker, 78 wrong setting,"
-        " 1 for the rest. Ctrl-C cancels the request on the board."
+        "Exit statuses: 0 answered, and standard output is the answer; 1 refused or failed, 2 wrong usage, 4 out of"
+        " time, 69 no broker or no such board, 74 standard output takes no more, 75 try again later, 76 the board"
+        " speaks another language, 78 a setting, file or question that cannot be used, 130 cancelled, 141 nobody reads"
+        " standard output any more, 143 ended by SIGTERM. Ctrl-C and SIGTERM cancel the request on the board; a second"
+        " one does not wait for its word."
     )
-    parser.add_argument("prompt", nargs="?", help="the question; - or nothing reads standard input")
+    parser.add_argument("prompt", nargs="?", type=said, help="the question; - or nothing reads standard input")
     parser.add_argument(
         "--stream", action=argparse.BooleanOptionalAction, default=True, help="print as it comes (default)"
     )
     parser.add_argument("--json", action="store_true", help="print the reply as one JSON object, once it is there")
-    parser.add_argument("--system", metavar="TEXT", help="a system prompt")
+    parser.add_argument("--system", metavar="TEXT", type=said, help="a system prompt")
     parser.add_argument(
         "--image", metavar="FILE", type=Path, action="append", default=[], help="a picture to ask about; again for more"
     )
     parser.add_argument("--detail", choices=list(CROPS), help="how closely to look at the pictures (default: auto)")
     parser.add_argument("--json-schema", metavar="FILE", type=Path, help="hold the answer to this JSON schema")
     parser.add_argument("--max-tokens", type=how_many, metavar="N", help="length of the answer")
-    parser.add_argument("--temperature", type=float, metavar="T", help="0 is greedy (default: the bundle's own)")
+    parser.add_argument("--temperature", type=finite, metavar="T", help="0 is greedy (default: the bundle's own)")
     parser.add_argument("--seed", type=int, metavar="N", help="makes sampling repeatable")
     parser.add_argument(
         "--loop-guard",
@@ -57,19 +70,21 @@ def main(options: argparse.Namespace) -> int:
     """Ask, print, and end with 0 for an answer, 4 out of time, 75 try later, 130 cancelled, 1 for the rest."""
     settings = connected_settings(options)
     request = build_request(options)
-    return asyncio.run(ask(settings, options, request))
+    ending = Ending()
+    status = run(ask(settings, options, request, ending), ending)
+    is_ours = ending.first is not None and status == EXIT_STATUS[499]
+    return 128 + (ending.first or 0) if is_ours else status
 
 
 def build_request(options: argparse.Namespace) -> dict[str, Any]:
-    """The payload; ConfigError where the schema cannot be read or there is no question."""
-    prompt = options.prompt if options.prompt not in (None, "-") else sys.stdin.read()
+    """The payload; ConfigError where a file or standard input cannot be read, or there is no question."""
+    prompt = options.prompt if options.prompt not in (None, "-") else from_stdin()
     if not prompt.strip():
         raise ConfigError("nothing was asked: give the question as an argument or pipe it in")
     request: dict[str, Any] = {"id": uuid.uuid4().hex[:12], "stream": options.stream and not options.json}
     request |= {"messages": [shown(options.image, options.detail, prompt)]} if options.image else {"prompt": prompt}
     if not options.loop_guard:
         request["loop_guard"] = False
-    request["deadline_ms"] = int(options.timeout * 1000)
     for name in ("system", "max_tokens", "temperature", "seed"):
         if getattr(options, name) is not None:
             request[name] = getattr(options, name)
@@ -88,111 +103,141 @@ def shown(files: list[Path], detail: str | None, prompt: str) -> dict[str, Any]:
     return {"role": "user", "content": [*images, {"type": "text", "text": prompt}]}
 
 
-def uri_of(file: Path) -> str:
-    """A picture's bytes as a URI; ConfigError where it is none that boards read."""
-    try:
-        data = file.read_bytes()
-    except OSError as error:
-        raise ConfigError(f"{file} cannot be read: {error.strerror}") from error
-    kind = media_type(data)
-    if kind is None:
-        raise ConfigError(f"{file} is none of {', '.join(MEDIA_TYPES)}")
-    return data_uri(kind, data)
+async def ask(settings: Settings, options: argparse.Namespace, request: dict[str, Any], ending: Ending) -> int:
+    """Send the request and print what comes; the first signal cancels it on the board.
 
-
-def read_schema(path: Path) -> dict[str, Any]:
-    """A JSON object from a file."""
-    try:
-        schema = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise ConfigError(f"{path} is not a JSON schema: {error}") from error
-    if not isinstance(schema, dict):
-        raise ConfigError(f"{path} is not a JSON schema: it should hold an object")
-    return schema
-
-
-async def ask(settings: Settings, options: argparse.Namespace, request: dict[str, Any]) -> int:
-    """Send the request and print what comes; Ctrl-C cancels it on the board."""
-    topics = Topics(settings.device)
-    async with Client(settings.broker, settings.device, (topics.status,)) as client:
-        try:
-            async with asyncio.timeout(options.timeout + 10):
-                await wait_for_board(client)
-                cancel_on_interrupt(client, request["id"])
-                return await show(client, request, options)
-        except TimeoutError:
-            topic = client.topics.request(client.name)
-            print(f"edge ask: no answer on {topic}; is `edge serve` running there?", file=sys.stderr)
-            return EXIT_STATUS[408]
-
-
-def cancel_on_interrupt(client: Client, name: str) -> None:
-    """The first Ctrl-C cancels the request on the board, which then says so; a second one ends us."""
+    Raises BrokerError where the board is not there, OutputError where nobody takes the answer any more.
+    """
     loop = asyncio.get_running_loop()
+    until = loop.time() + options.timeout
+    async with Client(settings.broker, settings.device) as client:
+        shown = Shown(client, options)
+        if not await is_there(client, settings, until):
+            shown.note(f"the board {settings.device!r} is {client.state or 'not heard'}, and the time is over")
+            return EXIT_STATUS[408]
+        request["deadline_ms"] = max(1, int((until - loop.time()) * 1000))
+        ending.gently = lambda: cancel(client, request["id"], ending, shown)
+        client.at_state = shown.state
+        try:
+            async with asyncio.timeout_at(until + REPLY_SECONDS):
+                return await shown.all(request)
+        except TimeoutError:
+            shown.note(f"no answer on {client.topics.request(client.name)}; the board is {client.state}")
+            return EXIT_STATUS[408]
+        except OutputError:
+            client.cancel(request["id"])
+            raise
 
-    def cancel() -> None:
-        client.cancel(name)
-        loop.remove_signal_handler(signal.SIGINT)
 
-    loop.add_signal_handler(signal.SIGINT, cancel)
+async def is_there(client: Client, settings: Settings, until: float) -> bool:
+    """Wait for the board; False where it is away for too long. BrokerError where the broker does not know it."""
+    try:
+        async with asyncio.timeout_at(until):
+            await wait_for_board(client, settings)
+    except TimeoutError:
+        if client.state is None and settings.device not in (found := await boards(settings)):
+            raise BrokerError(unknown(settings.device, found)) from None
+        return False
+    return True
 
 
-async def wait_for_board(client: Client) -> None:
+def cancel(client: Client, name: str, ending: Ending, shown: Shown) -> None:
+    """Cancel a request on its board, which then says so; where it does not soon, end without its word."""
+    client.cancel(name)
+    shown.note("cancelling; once more to end without waiting for the board")
+    asyncio.get_running_loop().call_later(CANCEL_SECONDS, ending.end)
+
+
+async def wait_for_board(client: Client, settings: Settings) -> None:
     """Return once the board's status says that it listens: what is published before that, the broker drops."""
     listening = asyncio.create_task(board_listens(client))
-    if not (await asyncio.wait({listening}, timeout=2))[0]:
-        print(f"edge ask: waiting for the board {client.topics.device!r} to come online", file=sys.stderr)
-    await listening
+    try:
+        if not (await asyncio.wait({listening}, timeout=WAIT_SECONDS))[0]:
+            why = f"it is {visible(client.state)}" if client.state else unknown(settings.device, await boards(settings))
+            print(f"edge ask: waiting for the board {client.topics.device!r} to come online: {why}", file=sys.stderr)
+        await listening
+    finally:
+        listening.cancel()
 
 
 async def board_listens(client: Client) -> None:
     """Return at the first status that is not `offline`."""
-    async for message in client.messages():
-        if message.topic == client.topics.status and json.loads(message.payload)["state"] != "offline":
+    async for _ in client.messages():
+        if client.state not in (None, "offline"):
             return
 
 
-async def show(client: Client, request: dict[str, Any], options: argparse.Namespace) -> int:
-    """Print pieces as they come and the terminal message's rest."""
-    printed = 0
-    async for body in client.ask(request):
-        if body["type"] == "queued":
-            print(f"waiting, {body['place']} before us", file=sys.stderr)
-        elif body["type"] == "delta":
-            print(body["text"], end="", flush=True)
-            printed += len(body["text"])
-        else:
-            return finish_json(body) if options.json else finish(body, printed, options.verbose)
-    return 1
+class Shown:
+    """What a person and a script see of a request: the answer on standard output, all else on standard error."""
+
+    def __init__(self, client: Client, options: argparse.Namespace) -> None:
+        self._client, self._options = client, options
+        self._printing = Printing()
+        self._is_away = False
+        self._noted: set[str] = set()
+        client.at_strange = self.note
+
+    def note(self, text: str) -> None:
+        """Say something beside the answer, on a line of its own, once."""
+        if text in self._noted:
+            return
+        self._noted.add(text)
+        is_within = self._printing.is_within_line and sys.stdout.isatty() and sys.stderr.isatty()
+        print(f"{chr(10) if is_within else ''}edge ask: {visible(text)}", file=sys.stderr)
+
+    def state(self, state: str) -> None:
+        """The board said how it is; an answer waits for one that is away."""
+        if (state == "offline") != self._is_away:
+            self._is_away = state == "offline"
+            self._noted -= {AWAY, BACK}
+            self.note(AWAY if self._is_away else BACK)
+
+    async def all(self, request: dict[str, Any]) -> int:
+        """Print pieces as they come and the terminal message's rest; the exit status."""
+        async for body in self._client.ask(request):
+            if body["type"] == "queued":
+                print(f"waiting, {body['place']} before us", file=sys.stderr)
+            elif body["type"] == "delta":
+                self._printing.piece(body["index"], body["text"])
+            else:
+                return finish_json(body) if self._options.json else self.finish(body)
+        return 1
+
+    def finish(self, reply: dict[str, Any]) -> int:
+        """What the terminal message adds: the text where none was streamed, the error, the times."""
+        is_answer = reply["code"] == 200
+        fault = self._printing.end(reply["text"], reply["index"], is_answer)
+        notes = [*reply["warnings"], *([fault] if fault else [])]
+        if reply.get("finish_reason") == "loop":
+            notes.append("the answer said the same over and over, so the board ended it")
+        if not is_answer:
+            notes.append(f"{reply['code']}: {reply['error']['message']}")
+        for text in notes:
+            self.note(text)
+        if self._options.verbose:
+            print(summary(reply), file=sys.stderr)
+        is_whole = not fault or sys.stdout.isatty()
+        return EXIT_STATUS.get(reply["code"], 1) if is_whole or not is_answer else AGAIN
+
+
+AWAY, BACK = "the board went offline; it answers when it is back", "the board is back"
 
 
 def finish_json(reply: dict[str, Any]) -> int:
     """The terminal message as it came, on a line."""
-    print(json.dumps(reply, ensure_ascii=False), flush=True)
-    return EXIT_STATUS.get(reply["code"], 1)
-
-
-def finish(reply: dict[str, Any], printed: int, verbose: bool) -> int:
-    """What the terminal message adds: the text where none was streamed, the error, the times."""
-    text = reply["text"]
-    print(text[printed:] if printed <= len(text) else "", flush=True)
-    for warning in reply["warnings"]:
-        print(f"edge ask: {warning}", file=sys.stderr)
-    if reply["finish_reason"] == "loop":
-        print("edge ask: the answer said the same over and over, so the board ended it", file=sys.stderr)
-    if verbose:
-        print(summary(reply), file=sys.stderr)
-    if reply["code"] != 200:
-        print(f"edge ask: {reply['code']}: {reply['error']['message']}", file=sys.stderr)
+    is_unicode = sys.stdout.encoding.lower().startswith("utf")
+    print(json.dumps(reply, ensure_ascii=not is_unicode), flush=True)
     return EXIT_STATUS.get(reply["code"], 1)
 
 
 def summary(reply: dict[str, Any]) -> str:
     """Tokens and times of a terminal message in a line."""
-    usage, times = reply["usage"], reply["timings"]
-    made, seconds = usage["completion_tokens"], times["decode_seconds"]
-    first = times["first_token_seconds"]
-    rate = f"{made / seconds:.1f} tokens/s" if seconds else "no tokens"
-    seen = f" ({sum(usage['picture_tokens'])} of pictures)" if "picture_tokens" in usage else ""
-    tokens = f"{usage['prompt_tokens']}{seen} + {made} tokens"
-    return f"{tokens}, first after {first or 0:.2f} s, {rate} ({reply['finish_reason']})"
+    try:
+        usage, times = reply["usage"], reply["timings"]
+        made, seconds = usage["completion_tokens"], times["decode_seconds"]
+        rate = f"{made / seconds:.1f} tokens/s" if seconds else "no tokens"
+        seen = f" ({sum(usage['picture_tokens'])} of pictures)" if "picture_tokens" in usage else ""
+        tokens = f"{usage['prompt_tokens']}{seen} + {made} tokens"
+        return f"{tokens}, first after {times['first_token_seconds'] or 0:.2f} s, {rate} ({reply['finish_reason']})"
+    except UNREADABLE:
+        return "its tokens and times cannot be read"

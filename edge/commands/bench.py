@@ -23,13 +23,17 @@ from typing import Any
 
 from edge.bundle import open_bundle
 from edge.commands import bench_memory
+from edge.commands.boards import boards, unknown
 from edge.commands.connection import add_connection, connected_settings, how_many
-from edge.commands.demo import DEVICE, broker_process, daemon_process, wait_until_online
+from edge.commands.demo import ANSWER_SECONDS, DEVICE, broker_process, daemon_process, wait_until_online
+from edge.commands.logs import visible
+from edge.commands.running import run
+from edge.commands.streams import progress
 from edge.config import Broker, Settings
 from edge.engine import Finished, Job, Options, TextEngine, budget
 from edge.engine.opening import open_engine
-from edge.errors import BrokerError, EdgeError
-from edge.mqtt.client import Client
+from edge.errors import BrokerError, EdgeError, ProtocolError
+from edge.mqtt.client import UNREADABLE, Client, json_object
 from edge.wire.topics import Topics
 
 ROUNDS = 5
@@ -62,7 +66,7 @@ def main(options: argparse.Namespace) -> int:
         options.parser.error("--bundle measures here, --broker and --device a board: name one of them")
     if options.memory:
         return bench_memory.main(options)
-    figures = asyncio.run(bench(options) if options.bundle else bench_board(connected_settings(options), options))
+    figures = run(bench(options) if options.bundle else bench_board(connected_settings(options), options))
     print(json.dumps(figures, indent=2) if options.json else table(figures))
     return 0
 
@@ -120,8 +124,8 @@ async def bench_board(settings: Settings, options: argparse.Namespace) -> dict[s
     """A board that serves already; it answers others meanwhile, too."""
     topics, device = Topics(settings.device), settings.device
     async with contextlib.AsyncExitStack() as stack:
-        first = await stack.enter_async_context(Client(settings.broker, device, (topics.status, topics.info)))
-        info = await served_by(first)
+        first = await stack.enter_async_context(Client(settings.broker, device, (topics.info,)))
+        info = await served_by(first, settings)
         counts = let_in(options.clients, info, first.name == settings.broker.username)
         others = [Client(settings.broker, device) for _ in range(max(counts) - 1)]
         clients = [first, *[await stack.enter_async_context(each) for each in others]]
@@ -143,20 +147,32 @@ def let_in(counts: Sequence[int], info: Mapping[str, Any], as_one_user: bool) ->
     return [count for count in counts if count <= bound]
 
 
-async def served_by(client: Client) -> dict[str, Any]:
+async def served_by(client: Client, settings: Settings) -> dict[str, Any]:
     """A board's `info`, once it is online; BrokerError where it is not there."""
-    found: dict[str, Any] = {}
+    info = None
     try:
         async with asyncio.timeout(BOARD_SECONDS):
             async for message in client.messages():
-                found[message.topic] = json.loads(message.payload)
-                is_online = found.get(client.topics.status, {}).get("state") == "online"
-                if is_online and client.topics.info in found:
-                    return dict(found[client.topics.info])
+                if message.topic == client.topics.info:
+                    info = json_object(message.payload)
+                if client.state == "online" and info is not None:
+                    return checked(info)
     except TimeoutError:
         pass
-    state = found.get(client.topics.status, {}).get("state", "not known to this broker")
-    raise BrokerError(f"the board {client.topics.device!r} is {state}; or measure here: edge bench --bundle DIR")
+    here = "or measure here: edge bench --bundle DIR"
+    if client.state is None:
+        why = unknown(settings.device, await boards(settings))
+        raise BrokerError(f"the board {client.topics.device!r} is not known: {why}; {here}")
+    raise BrokerError(f"the board {client.topics.device!r} is {client.state}; {here}")
+
+
+def checked(info: dict[str, Any]) -> dict[str, Any]:
+    """A board's `info`; ProtocolError where it lacks what is needed of it here."""
+    needed = {"model": str, "provider": str, "queue_length": int, "queue_per_client": int}
+    for name, kind in needed.items():
+        if not isinstance({"queue_per_client": 1, **info}.get(name), kind):
+            raise ProtocolError(f"the board's info has no {name} that can be read; `edge status` says more")
+    return info
 
 
 async def measured(ways: Mapping[str, Way], counts: Sequence[int], rounds: int, salt: str = "") -> Rates:
@@ -166,9 +182,9 @@ async def measured(ways: Mapping[str, Way], counts: Sequence[int], rounds: int, 
         for count in counts:
             prompts = [f"{salt} {prompt}".strip() for prompt in prompts_of(place, count)]
             for way in sorted(ways, reverse=place % 2 == 1):
-                show(f"round {place + 1} of {rounds}: {count} at once, {way}")
+                progress(f"round {place + 1} of {rounds}: {count} at once, {way}")
                 rates.setdefault((way, count), []).append(rates_of(await ways[way](prompts)))
-    show("")
+    progress("")
     return rates
 
 
@@ -227,8 +243,10 @@ async def served(bundle: Path, count: int, prefix_bytes: int | None = 0) -> Asyn
 
 
 async def through_mqtt(clients: Sequence[Client], prompts: Sequence[str], tokens: int) -> list[Ended]:
-    """As many clients as prompts, all at once, each reading its stream."""
+    """As many clients as prompts, all at once, each reading its stream. EdgeError where one gets no answer."""
     started = time.monotonic()
+    for client in clients:
+        client.at_state = ends_where_offline
 
     async def one(client: Client, prompt: str) -> Ended:
         first = None
@@ -237,13 +255,30 @@ async def through_mqtt(clients: Sequence[Client], prompts: Sequence[str], tokens
             if body["type"] == "reply":
                 if body["code"] != 200:
                     raise EdgeError(f"the board answers {body['code']}: {body['error']['message']}")
-                usage, timings = body["usage"], body["timings"]
-                counts = usage["completion_tokens"], usage["prompt_tokens"]
-                return Ended(*counts, first or seconds, seconds, timings["prefill_seconds"])
+                return ended(body, first or seconds, seconds)
             first = first or (seconds if body["type"] == "delta" else None)
         raise RuntimeError("the answer did not end")
 
-    return list(await asyncio.gather(*map(one, clients[: len(prompts)], prompts)))
+    try:
+        async with asyncio.timeout(ANSWER_SECONDS):
+            return list(await asyncio.gather(*map(one, clients[: len(prompts)], prompts)))
+    except TimeoutError as error:
+        raise EdgeError(f"no answer after {ANSWER_SECONDS} s") from error
+
+
+def ends_where_offline(state: str) -> None:
+    """A board that is gone while it is measured measures nothing."""
+    if state == "offline":
+        raise BrokerError("the board went offline while it was measured")
+
+
+def ended(reply: Mapping[str, Any], first_seconds: float, seconds: float) -> Ended:
+    """An answer's figures; ProtocolError where its terminal message has none."""
+    try:
+        usage, prefill = reply["usage"], float(reply["timings"]["prefill_seconds"])
+        return Ended(int(usage["completion_tokens"]), int(usage["prompt_tokens"]), first_seconds, seconds, prefill)
+    except UNREADABLE as error:
+        raise ProtocolError(f"the board's reply has no tokens and times that can be read ({error!r})") from error
 
 
 def summary(rates: Rates) -> dict[str, Any]:
@@ -279,12 +314,6 @@ def _microjoules(root: Path) -> int | None:
         return None
 
 
-def show(text: str) -> None:
-    """What is being done, on a terminal."""
-    if sys.stderr.isatty():
-        print(f"\r\x1b[K{text}", end="", file=sys.stderr, flush=True)
-
-
 COLUMNS = {
     "tokens_per_second": "tokens/s in all",
     "decode_tokens_per_second": "decode, one",
@@ -303,7 +332,7 @@ first token, s    how long one waits for the first word; all ask at the same mom
 
 def table(figures: dict[str, Any]) -> str:
     """For people."""
-    lines = [figures["measured"], "", f"{'':12}" + "".join(f"{name:>18}" for name in COLUMNS.values())]
+    lines = [visible(figures["measured"]), "", f"{'':12}" + "".join(f"{name:>18}" for name in COLUMNS.values())]
     for name, found in figures["rates"].items():
         way, count = name.split("_")
         lines.append(f"{way:7}{count:>4} " + "".join(f"{found[column]:18.2f}" for column in COLUMNS))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import asyncio
 import json
 import time
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import Any
 
 from edge.board.host import process_memory
 from edge.bundle import read_manifest
+from edge.commands.running import run
 from edge.config import Engine
 from edge.engine import Finished, Job, budget
 from edge.service.worker import Worker
@@ -24,7 +24,7 @@ def main(options: argparse.Namespace) -> int:
     """Measure and print; a wrong usage without a bundle."""
     if options.bundle is None:
         options.parser.error("--memory measures a bundle on this machine: name it with --bundle DIR")
-    figures = asyncio.run(measured(options.bundle))
+    figures = run(measured(options.bundle))
     print(json.dumps(figures, indent=2) if options.json else table(figures))
     return 0
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from pathlib import Path
 
 from edge.board.host import available_bytes, total_bytes
 from edge.bundle import Manifest, open_bundle, read_manifest
+from edge.commands.streams import progress
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -24,10 +24,11 @@ def main(options: argparse.Namespace) -> int:
     if options.action == "show":
         print(describe(read_manifest(options.path)))
         return 0
-    progress = _Progress()
     free, board = available_bytes(Path("/")), total_bytes(Path("/"))
-    bundle = open_bundle(options.path, options.provider, free, progress=progress, board_bytes=board)
-    progress.end()
+    try:
+        bundle = open_bundle(options.path, options.provider, free, progress=_Progress(), board_bytes=board)
+    finally:
+        progress("")
     print(f"{options.path}: {bundle.manifest.name} is whole ({len(bundle.manifest.files)} files, {bundle.digest[:12]})")
     return 0
 
@@ -55,9 +56,4 @@ class _Progress:
 
     def __call__(self, name: str, size: int) -> None:
         self._done += size
-        if sys.stderr.isatty():
-            print(f"\rchecking {name}: {self._done / 1e6:.0f} MB", end="", file=sys.stderr)
-
-    def end(self) -> None:
-        if sys.stderr.isatty():
-            print("\r\033[K", end="", file=sys.stderr)
+        progress(f"checking {name}: {self._done / 1e6:.0f} MB")

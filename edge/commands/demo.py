@@ -16,10 +16,13 @@ from pathlib import Path
 from typing import Any
 
 from edge.commands.ask import shown, summary
-from edge.commands.status import describe_telemetry
+from edge.commands.connection import port
+from edge.commands.printing import Printing
+from edge.commands.running import Ending, run
+from edge.commands.status import describe_telemetry, readable
 from edge.config import Broker
-from edge.errors import BrokerError, BundleError, EdgeError
-from edge.mqtt.client import Client
+from edge.errors import BrokerError, BundleError, EdgeError, Interrupted
+from edge.mqtt.client import Client, json_object
 
 DEVICE = "demo"
 QUESTION = "What is the capital of France?"
@@ -39,20 +42,25 @@ ANSWER_SECONDS = 600
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Which bundle, which port, and whether to go on serving."""
     parser.add_argument("--bundle", type=Path, required=True, help="the bundle to serve")
-    parser.add_argument("--port", type=int, help="the broker's port (default 1883); a free one where it is taken")
+    parser.add_argument("--port", type=port, help="the broker's port (default 1883); a free one where it is taken")
     parser.add_argument("--image", type=Path, help="a picture to ask about as well, where the bundle sees pictures")
     parser.add_argument("--once", action="store_true", help="end after the answers instead of serving on")
 
 
 def main(options: argparse.Namespace) -> int:
     """Run the demo; Ctrl-C ends it with exit status 0."""
-    with contextlib.suppress(KeyboardInterrupt, asyncio.CancelledError):
-        return asyncio.run(demo(options.bundle, options.port, options.once, options.image))
+    turn = None if options.image is None else shown([options.image], None, IMAGE_QUESTION)
+    ending = Ending()
+    try:
+        return run(demo(options.bundle, options.port, options.once, turn), ending)
+    except Interrupted:
+        if ending.first != signal.SIGINT:
+            raise
     return 0
 
 
-async def demo(bundle: Path, wanted_port: int | None, once: bool, image: Path | None) -> int:
-    """Start the parts, ask, tell how to go on, serve."""
+async def demo(bundle: Path, wanted_port: int | None, once: bool, turn: dict[str, Any] | None) -> int:
+    """Start the parts, ask, tell how to go on, serve. turn: about a picture, where there is one."""
     async with (
         broker_process(wanted_port or 1883, 9001) as (port, websocket_port),
         daemon_process(bundle, port) as daemon,
@@ -62,8 +70,8 @@ async def demo(bundle: Path, wanted_port: int | None, once: bool, image: Path | 
             await ask_streamed(client)
             await ask_bare(client)
             await ask_json(client)
-            if image is not None:
-                await ask_about(client, image)
+            if turn is not None:
+                await ask_about(client, turn)
             await show_telemetry(client)
         if not once:
             print(next_steps(port, websocket_port), flush=True)
@@ -120,8 +128,9 @@ async def child(
     try:
         yield process
     finally:
-        with contextlib.suppress(ProcessLookupError):
-            process.send_signal(signal.SIGTERM)
+        if process.returncode is None:  # not by `send_signal`, which would take its status from asyncio
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(process.pid, signal.SIGTERM)
         try:
             await asyncio.wait_for(process.wait(), 30)
         except TimeoutError:
@@ -136,8 +145,10 @@ async def wait_until_online(client: Client, daemon: asyncio.subprocess.Process) 
         async with asyncio.timeout(READY_SECONDS):
             dead = asyncio.create_task(daemon.wait())
             online = asyncio.create_task(status_is_online(client))
-            await asyncio.wait([dead, online], return_when=asyncio.FIRST_COMPLETED)
+            done, _ = await asyncio.wait([dead, online, shown], return_when=asyncio.FIRST_COMPLETED)
             online.cancel()
+            for task in done - {dead}:
+                task.result()
             if dead.done():
                 raise BundleError("the daemon ended; the line above says why")
             dead.cancel()
@@ -151,7 +162,7 @@ async def wait_until_online(client: Client, daemon: asyncio.subprocess.Process) 
 async def status_is_online(client: Client) -> None:
     """Return when the daemon's status says so."""
     async for message in client.messages():
-        if message.topic == client.topics.status and json.loads(message.payload)["state"] == "online":
+        if message.topic == client.topics.status and client.state == "online":
             return
 
 
@@ -186,25 +197,26 @@ async def ask_json(client: Client) -> None:
 
 async def answer(client: Client, bodies: AsyncIterator[dict[str, Any]]) -> dict[str, Any]:
     """Print an answer piece by piece and its figures; EdgeError where it is none."""
+    printing = Printing()
     try:
         async with asyncio.timeout(ANSWER_SECONDS):
             async for body in bodies:
                 if body["type"] == "delta":
-                    print(body["text"], end="", flush=True)
+                    printing.piece(body["index"], body["text"])
                 elif body["type"] == "reply":
+                    printing.end(body["text"], body["index"], body["code"] == 200)
                     if body["code"] != 200:
                         raise EdgeError(f"{body['code']}: {body['error']['message']}")
-                    print(f"\n  {summary(body)}", flush=True)
+                    print(f"  {summary(body)}", flush=True)
                     return body
     except TimeoutError as error:
         raise EdgeError(f"no answer after {ANSWER_SECONDS} s on {client.topics.device}") from error
     raise EdgeError("the answers ended")
 
 
-async def ask_about(client: Client, image: Path) -> None:
+async def ask_about(client: Client, turn: dict[str, Any]) -> None:
     """A question about a picture."""
-    print(f"\n> {IMAGE_QUESTION}   ({image})", flush=True)
-    turn = shown([image], None, IMAGE_QUESTION)
+    print(f"\n> {IMAGE_QUESTION}   (and the picture)", flush=True)
     await answer(client, client.ask({"messages": [turn], "max_tokens": 96}))
 
 
@@ -212,7 +224,7 @@ async def show_telemetry(client: Client) -> None:
     """The next reading of the board."""
     async for message in client.messages():
         if message.topic == client.topics.telemetry:
-            print(f"\nboard     {describe_telemetry(json.loads(message.payload))}", flush=True)
+            print(f"\nboard     {readable(describe_telemetry, json_object(message.payload) or {})}", flush=True)
             return
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import asyncio
 import platform
 import shutil
 import tempfile
@@ -12,9 +11,11 @@ from collections.abc import Callable
 from edge.board.host import available_bytes
 from edge.board.source import sample
 from edge.commands.connection import add_connection, connected_settings
+from edge.commands.logs import visible
+from edge.commands.running import run
 from edge.commands.serve import board_sources, checked_bundle
 from edge.config import Settings, config_file
-from edge.errors import EdgeError
+from edge.errors import ConfigError, EdgeError, Interrupted, OutputError
 from edge.mqtt.client import Client
 
 Check = Callable[[Settings], str]
@@ -26,8 +27,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def main(options: argparse.Namespace) -> int:
-    """Run every check; exit status 0 where all are well, else 1."""
-    settings = connected_settings(options)
+    """Run every check; exit status 0 where all are well, else 1. ConfigError where no setting can be read."""
+    try:
+        settings = connected_settings(options)
+    except ConfigError:
+        print("BAD  settings   nothing else can be looked at before they are mended:")
+        raise
     good = [report(name, check, settings) for name, check in CHECKS.items()]
     bad = good.count(False)
     print("all is well" if not bad else f"{bad} of {len(good)} need a look: their lines say what is wrong")
@@ -38,9 +43,11 @@ def report(name: str, check: Check, settings: Settings) -> bool:
     """One check, one line."""
     try:
         text, good = check(settings), True
+    except (Interrupted, OutputError):
+        raise
     except (EdgeError, OSError) as error:
         text, good = str(error), False
-    print(f"{'ok  ' if good else 'BAD '} {name:10} {text}")
+    print(f"{'ok  ' if good else 'BAD '} {name:10} {visible(text)}")
     return good
 
 
@@ -88,7 +95,7 @@ def sensors(settings: Settings) -> str:
 
 def broker(settings: Settings) -> str:
     """Whether a broker answers, and takes us."""
-    asyncio.run(_connect(settings))
+    run(_connect(settings))
     return f"{settings.broker.host}:{settings.broker.port} takes us with MQTT {settings.broker.protocol}"
 
 

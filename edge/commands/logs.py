@@ -1,4 +1,4 @@
-"""How programs that run by themselves log: one line a record, whatever strangers have written into it."""
+"""How programs log: one line a record, whatever strangers have written into it."""
 
 from __future__ import annotations
 
@@ -32,3 +32,26 @@ def set_up(level: str) -> None:
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(OneLine("%(levelname)s %(message)s"))
     logging.basicConfig(level=level.upper(), handlers=[handler])
+
+
+def set_up_as(name: str) -> None:
+    """Warnings to stderr under a command's name, for whoever waits there; each once, though it is tried again."""
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(OneLine(f"{name}: %(message)s"))
+    handler.addFilter(_Once())
+    logging.basicConfig(level=logging.WARNING, handlers=[handler])
+
+
+class _Once(logging.Filter):
+    """Lets a text pass once."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._passed: set[str] = set()
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Whether it is new."""
+        text = record.getMessage()
+        is_new = text not in self._passed
+        self._passed.add(text)
+        return is_new

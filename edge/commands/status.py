@@ -6,15 +6,22 @@ import argparse
 import asyncio
 import contextlib
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
+from edge.commands.boards import boards, unknown
 from edge.commands.connection import add_connection, connected_settings, seconds
+from edge.commands.logs import visible
+from edge.commands.running import run
+from edge.config import Settings
 from edge.errors import BrokerError
-from edge.mqtt.client import Client
+from edge.mqtt.client import UNREADABLE, Client, json_object
+from edge.wire.message import WIRE_VERSION
 
 WORDS = 0.75
 """English words a token, about."""
+KINDS = {"status", "info", "telemetry"}
+FOREIGN = f"cannot be read: it is not as version {WIRE_VERSION} of the wire has it"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -26,39 +33,60 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def main(options: argparse.Namespace) -> int:
     """Print the state; exit status 0 where the board is online, else 1."""
-    found = asyncio.run(collect(options))
-    if not found.get("status"):
-        raise BrokerError(f"no board named {found['device']} is known to this broker")
+    found = run(collect(connected_settings(options), options.wait))
     print(json.dumps(found, indent=2) if options.json else describe(found))
-    return 0 if found["status"]["state"] == "online" else 1
+    return 0 if found["status"].get("state") == "online" else 1
 
 
-async def collect(options: argparse.Namespace) -> dict[str, Any]:
-    """status, info and telemetry, as far as they come in time."""
-    settings = connected_settings(options)
+async def collect(settings: Settings, wait_seconds: float) -> dict[str, Any]:
+    """status, info and telemetry, as far as they come in time. BrokerError where the board is not known."""
     device = settings.device
     found: dict[str, Any] = {"device": device}
     topics = settings.topics
     async with Client(settings.broker, device, (topics.status, topics.info, topics.telemetry)) as client:
         with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(options.wait):
+            async with asyncio.timeout(wait_seconds):
                 async for message in client.messages():
-                    found[message.topic.rpartition("/")[2]] = json.loads(message.payload)
+                    kind = message.topic.rpartition("/")[2]
+                    if kind in KINDS and (body := json_object(message.payload)) is not None:
+                        found[kind] = body
                     away = found.get("status", {}).get("state") == "offline"
-                    if {"status", "info", "telemetry"} <= set(found) or (away and "info" in found):
+                    if set(found) >= KINDS or (away and "info" in found):
                         break
+    if not found.get("status"):
+        raise BrokerError(unknown(device, await boards(settings)))
     return found
 
 
 def describe(found: dict[str, Any]) -> str:
     """A line a thing for a person, with what its number means."""
-    reason = f": {found['status']['reason']}" if "reason" in found["status"] else ""
-    parts = [("board", f"{found['device']} is {found['status']['state']}{reason}")]
+    status = found["status"]
+    reason = f": {status['reason']}" if "reason" in status else ""
+    parts = [("board", f"{found['device']} is {status.get('state', 'in a state that it does not tell')}{reason}")]
     if info := found.get("info"):
-        parts.append(("model", describe_model(info)))
+        parts.append(("model", readable(describe_model, info)))
+        if info.get("wire_version") != WIRE_VERSION:
+            theirs = info.get("wire_version", "none")
+            parts.append(("wire", f"version {theirs}, but this program speaks {WIRE_VERSION}: one of the two is older"))
     if telemetry := found.get("telemetry"):
-        parts += describe_reading(telemetry, found.get("info", {}))
-    return "\n".join(f"{name:10} {text}" for name, text in parts)
+        parts += readings(telemetry, found.get("info", {}))
+    return "\n".join(f"{name:10} {visible(text)}" for name, text in parts)
+
+
+def readable(describing: Callable[..., str], *bodies: dict[str, Any]) -> str:
+    """A text of what a board says, or that it is not as it should be."""
+    try:
+        return describing(*bodies)
+    except UNREADABLE:
+        return FOREIGN
+
+
+def readings(reading: dict[str, Any], info: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    """What a board tells of itself, as far as it can be read."""
+    try:
+        yield from describe_reading(reading, info)
+    except UNREADABLE:
+        yield "telemetry", FOREIGN
 
 
 def describe_model(info: dict[str, Any]) -> str:

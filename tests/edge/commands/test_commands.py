@@ -142,7 +142,7 @@ def test_no_broker_is_said_with_its_address(tmp_path):
     """And what to set."""
     done = edge({"EDGE_BROKER__PORT": "1"}, "ask", "x")
     assert done.returncode == 69
-    assert "127.0.0.1:1 ([Errno 111] Connection refused)" in done.stderr
+    assert "127.0.0.1:1: nothing listens there (connection refused)" in done.stderr
 
 
 def test_a_taken_port_is_said_in_a_sentence(board):
