@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -15,6 +16,8 @@ from pathlib import Path
 
 SOURCE = Path(__file__).resolve().parent.parent
 UNITS = SOURCE / "systemd"
+DELAYS_SINCE = 254
+"""The first systemd that can wait longer before each start again (RestartSteps)."""
 
 
 def main() -> int:
@@ -55,12 +58,24 @@ def install_program(venv: Path) -> None:
 def install_unit(root: Path) -> None:
     """The unit and its folders are ours and replaced; edge.toml is the operator's and kept."""
     place(UNITS / "edge.service", root / "etc/systemd/system/edge.service")
+    if systemd_version() >= DELAYS_SINCE:
+        place(UNITS / "edge.restart.conf", root / "etc/systemd/system/edge.service.d/50-restart.conf")
     place(UNITS / "edge.tmpfiles.conf", root / "etc/tmpfiles.d/edge.conf")
     settings = root / "etc/edge-slm/edge.toml"
     if settings.exists():
         print(f"install: {settings} kept")
     else:
         place(UNITS / "edge.toml.example", settings)
+
+
+def systemd_version() -> int:
+    """Of this machine; 0 where there is none."""
+    try:
+        said = subprocess.run(["systemctl", "--version"], check=False, capture_output=True, text=True).stdout
+    except OSError:
+        return 0
+    found = re.match(r"systemd (\d+)", said)
+    return int(found[1]) if found else 0
 
 
 def place(source: Path, target: Path) -> None:

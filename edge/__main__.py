@@ -20,8 +20,8 @@ COMMANDS = {
 }
 EPILOG = """\
 Settings come from EDGE_ variables, edge.toml and systemd credentials; `edge serve --print-config` shows them.
-Exit statuses: 0 done, 1 refused or failed, 2 wrong usage, 65 bad bundle, 69 broker refuses, 78 wrong setting,
-130 interrupted.
+Exit statuses: 0 done, 1 refused or failed, 2 wrong usage, 65 bad bundle, 69 broker refuses, 75 not now: it may do
+another time, 78 wrong setting, 130 interrupted.
 """
 
 

@@ -6,13 +6,15 @@ between the export, which writes bundles, and the daemon, which reads them.
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
+import stat
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path, PurePosixPath
-from typing import Annotated, Literal
+from typing import Annotated, BinaryIO, Literal, Protocol
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -25,6 +27,7 @@ GRAPH, WEIGHTS = "model.onnx", "model.onnx.data"
 VISION, EMBEDDING = "vision.onnx", "embedding.onnx"
 """Of a bundle that sees pictures: its tower, and what puts pictures among words."""
 MANIFEST_BYTES_MAX = 4 << 20
+COPY = "copy the bundle again"
 Progress = Callable[[str, int], None]
 """Called with a file's name and the bytes of it just checked."""
 
@@ -158,46 +161,91 @@ class Bundle:
         return hashlib.sha256((self.path / MANIFEST).read_bytes()).hexdigest()
 
 
+class Verified(Protocol):
+    """Which files were found before to be what a manifest says; edge.board.verified.VerifiedFiles is the real one."""
+
+    def holds(self, status: os.stat_result, sha256: str) -> bool:
+        """Whether a file with this status had this hash, and cannot have changed since."""
+        ...
+
+    def note(self, status: os.stat_result, sha256: str) -> None:
+        """A file with this status has this hash."""
+
+
 def open_bundle(
     path: Path,
     provider: str = "cpu",
     memory_bytes: int | None = None,
     verify_hashes: bool = True,
     progress: Progress | None = None,
+    board_bytes: int | None = None,
 ) -> Bundle:
     """Open the bundle at a path after checking everything about it.
 
     provider: the execution provider it will run on. memory_bytes: what the board has free; None skips that check.
-    verify_hashes: False compares sizes alone, for a bundle that was verified when it was installed.
-    Raises BundleError naming the file and both figures, found and expected.
+    verify_hashes: False compares sizes alone; `check_hashes` does the rest later. board_bytes: its memory in all.
+    Raises BundleError naming the file and both figures, found and expected; it passes where the folder is not there
+    (yet), a file cannot be read now, or the memory is taken by others.
     """
     manifest = read_manifest(path)
     _check_files(path, manifest)
     if verify_hashes:
-        _check_hashes(path, manifest, progress)
+        check_hashes(path, manifest, progress)
     if manifest.provider != provider:
-        raise BundleError(f"{path} is a bundle for the provider {manifest.provider}, but {provider} is configured")
+        text = f"{path} is a bundle for the provider {manifest.provider}, but {provider} is configured"
+        raise BundleError(f"{text}: set engine.provider, or export another")
     if memory_bytes is not None and memory_bytes < manifest.memory_floor_bytes:
-        need, have = (f"{value / 2**20:.0f} MiB" for value in (manifest.memory_floor_bytes, memory_bytes))
-        raise BundleError(f"{path} needs {need} of free memory, but this board has {have}")
+        raise _no_room(path, manifest.memory_floor_bytes, memory_bytes, board_bytes)
     return Bundle(path, manifest)
+
+
+def _no_room(path: Path, floor: int, free: int, board: int | None) -> BundleError:
+    """Memory that others have taken may be free later; a board that is too small stays so."""
+    need, have = (f"{value / 2**20:.0f} MiB" for value in (floor, free))
+    text = f"{path} needs {need} of free memory, but this board has {have}"
+    if board is None or board >= floor:
+        return BundleError(f"{text} now: stop what else runs here, or take a smaller bundle", passes=True)
+    return BundleError(f"{text}, and {board / 2**20:.0f} MiB in all: take a smaller bundle")
 
 
 def read_manifest(path: Path) -> Manifest:
     """Parse a bundle's manifest; BundleError where it is missing, too large or not of this schema."""
     file = path / MANIFEST
     try:
-        if file.stat().st_size > MANIFEST_BYTES_MAX:
-            raise BundleError(f"{file} has {file.stat().st_size} bytes; a manifest has {MANIFEST_BYTES_MAX} at most")
+        size = _size_of(file)
+        if size > MANIFEST_BYTES_MAX:
+            raise BundleError(f"{file} has {size} bytes; a manifest has {MANIFEST_BYTES_MAX} at most")
         return Manifest.model_validate_json(file.read_bytes())
     except OSError as error:
-        raise BundleError(f"{path} is not a bundle: {file.name} cannot be read ({error.strerror})") from error
+        if _is_not_there(path):
+            raise BundleError(
+                f"{path} is not a bundle: there is nothing; is its disk mounted, and is it the right folder?",
+                passes=True,
+            ) from error
+        raise BundleError(f"{path} is not a bundle: {file.name} {_why(error)}") from error
     except ValidationError as error:
         first = error.errors()[0]
         field = ".".join(str(part) for part in first["loc"]) or "the JSON text"
         if field == "schema_version":
-            raise BundleError(f"{file} has schema version {first['input']}, but this daemon reads {SCHEMA}") from error
-        raise BundleError(f"{file}: {field}: {first['msg']}") from error
+            text = f"{file} has schema version {first['input']}, but this daemon reads {SCHEMA}"
+            raise BundleError(f"{text}: export the bundle anew") from error
+        raise BundleError(f"{file}: {field}: {first['msg']}; {COPY}") from error
+
+
+def _is_not_there(path: Path) -> bool:
+    """Whether there is no such folder, or an empty one, as where a disk is mounted later."""
+    try:
+        return not any(path.iterdir())
+    except OSError as error:
+        return error.errno == errno.ENOENT
+
+
+def _size_of(file: Path) -> int:
+    """Of a regular file; anything else, as a FIFO, might be waited for for ever."""
+    found = file.stat()
+    if not stat.S_ISREG(found.st_mode):
+        raise BundleError(f"{file} is not a regular file; {COPY}")
+    return found.st_size
 
 
 def _check_files(path: Path, manifest: Manifest) -> None:
@@ -206,14 +254,22 @@ def _check_files(path: Path, manifest: Manifest) -> None:
         if PurePosixPath(name).is_absolute() or ".." in PurePosixPath(name).parts:
             raise BundleError(f"{path / MANIFEST} names a file outside the bundle: {name}")
         try:
-            size = (path / name).stat().st_size
+            size = _size_of(path / name)
+        except FileNotFoundError as error:
+            raise BundleError(f"{path / name} is missing (expected {entry.size_bytes} bytes); {COPY}") from error
         except OSError as error:
-            raise BundleError(f"{path / name} is missing (expected {entry.size_bytes} bytes)") from error
+            raise BundleError(f"{path / name} {_why(error)}") from error
         if size != entry.size_bytes:
-            raise BundleError(f"{path / name} has {size} bytes, but the manifest says {entry.size_bytes}")
+            raise BundleError(f"{path / name} has {size} bytes, but the manifest says {entry.size_bytes}; {COPY}")
     extra = sorted(set(_files_of(path)) - {*manifest.files, MANIFEST})
     if extra:
-        raise BundleError(f"{path / extra[0]} is not in the manifest ({len(extra)} files too many)")
+        raise BundleError(f"{path / extra[0]} is not in the manifest ({len(extra)} files too many): remove it")
+
+
+def _why(error: OSError) -> str:
+    """Why a file cannot be read, and what to do."""
+    advice = {errno.ENOENT: COPY, errno.EACCES: "`chmod -R a+rX` lets the daemon read it"}
+    return f"cannot be read ({error.strerror}); {advice.get(error.errno or 0, 'look at its disk')}"
 
 
 def _files_of(path: Path) -> Iterator[str]:
@@ -222,19 +278,46 @@ def _files_of(path: Path) -> Iterator[str]:
             yield (Path(folder) / name).relative_to(path).as_posix()
 
 
-def _check_hashes(path: Path, manifest: Manifest, progress: Progress | None) -> None:
+def check_hashes(
+    path: Path, manifest: Manifest, progress: Progress | None = None, verified: Verified | None = None
+) -> None:
+    """Every file of a bundle has the hash that its manifest says; BundleError with both where one has not.
+
+    verified: whose files are not read again, and who is told of those that were.
+    """
     for name, entry in manifest.files.items():
-        found = hash_file(path / name, partial(progress, name) if progress else None)
-        if found != entry.sha256:
-            raise BundleError(f"{path / name} has sha256 {found}, but the manifest says {entry.sha256}")
+        told = partial(progress, name) if progress else None
+        try:
+            _check_hash(path / name, entry, told, verified)
+        except OSError as error:
+            raise BundleError(f"{path / name} {_why(error)}") from error
+
+
+def _check_hash(file: Path, entry: File, progress: Callable[[int], None] | None, verified: Verified | None) -> None:
+    with file.open("rb") as opened:
+        before = os.fstat(opened.fileno())
+        if verified is not None and verified.holds(before, entry.sha256):
+            if progress:
+                progress(entry.size_bytes)
+            return
+        found = _hash(opened, progress)
+        after = os.fstat(opened.fileno())
+    if found != entry.sha256:
+        raise BundleError(f"{file} has sha256 {found}, but the manifest says {entry.sha256}; {COPY}")
+    if verified is not None and (before.st_size, before.st_ctime_ns) == (after.st_size, after.st_ctime_ns):
+        verified.note(before, found)
 
 
 def hash_file(path: Path, progress: Callable[[int], None] | None = None) -> str:
     """A file's sha256 in hex, read in pieces."""
-    digest = hashlib.sha256()
     with path.open("rb") as file:
-        while piece := file.read(1 << 22):
-            digest.update(piece)
-            if progress:
-                progress(len(piece))
+        return _hash(file, progress)
+
+
+def _hash(file: BinaryIO, progress: Callable[[int], None] | None) -> str:
+    digest = hashlib.sha256()
+    while piece := file.read(1 << 20):  # a tenth of a second of a slow SD card, after which a start can be stopped
+        digest.update(piece)
+        if progress:
+            progress(len(piece))
     return digest.hexdigest()

@@ -29,6 +29,7 @@ from pydantic_settings import (
 
 from edge.bundle import Provider
 from edge.errors import ConfigError
+from edge.wire.chat import Priority
 from edge.wire.topics import LEVEL, RESPONSE_TOPICS, Topics
 
 CONFIG_VARIABLE = "EDGE_CONFIG"
@@ -64,6 +65,10 @@ class Broker(_Section):
     def _is_seen_whole(cls, host: str) -> str:
         if not host or not host.isprintable() or " " in host:
             raise ValueError(f"{host!r} is empty, or has a space or what is not seen")
+        try:
+            host.encode("idna")  # as the resolver will
+        except UnicodeError as error:
+            raise ValueError(f"{host!r} cannot be a host's name: {error}") from error
         return host
 
     @model_validator(mode="after")
@@ -118,7 +123,10 @@ class Engine(_Section):
         " by default",
     )
     drafts: bool = Field(default=True, description="guess ahead where an answer repeats what was said before")
-    verify_hashes: bool = Field(default=True, description="check every file's hash at start, not its size alone")
+    verify_hashes: bool = Field(
+        default=True,
+        description="check at start the hash of every file not checked as it is within 7 days, not sizes alone",
+    )
     prefill_slice_tokens: int = Field(
         default=128,
         ge=16,
@@ -146,7 +154,8 @@ class Limits(_Section):
     queue_length: int = Field(default=16, ge=1, le=10_000, description="requests that may wait")
     queue_per_client: int = Field(default=8, ge=1, le=10_000, description="requests of one client that may wait")
     response_topics: list[Annotated[str, Field(min_length=1)]] = Field(
-        default=list(RESPONSE_TOPICS), description="what a response topic may begin with"
+        default=list(RESPONSE_TOPICS),
+        description="what a response topic may begin with; {client} stands for the level of the asker's own topic",
     )
     payload_bytes: int = Field(default=262_144, ge=1024, description="largest payload that is read")
     picture_bytes: int = Field(
@@ -156,6 +165,10 @@ class Limits(_Section):
         default=None, description="folder of this board whose pictures may be asked about by name; none by default"
     )
     max_tokens: int = Field(default=512, ge=1, description="length of an answer whose asker sets none")
+    max_tokens_ceiling: int | None = Field(
+        default=None, ge=1, description="longest answer that may be asked for; what the context holds by default"
+    )
+    priority_ceiling: Priority = Field(default="high", description="highest priority that may be asked for")
     stop_unheard: bool = Field(
         default=True, description="stop a streamed answer when the broker says that nobody subscribes to its topic"
     )

@@ -4,6 +4,7 @@ EdgeError
 ├── ConfigError          a wrong setting: names its file, line or variable           exit 78
 ├── BundleError          a bundle that must not be loaded: names file and figures    exit 65
 ├── BrokerError          the broker refused us for good: names the reason            exit 69
+├── StartError           what a start needs was not to be had: names what, and why   exit 75
 └── Fault                goes to whoever asked, with a code                          on the wire
     ├── BadRequest       400  cannot be understood: names the field
     ├── NotFound         404  no such model
@@ -16,38 +17,82 @@ EdgeError
     ├── EngineFailed     500  the engine broke while answering
     └── Unavailable      503  the queue is full, or the daemon is stopping
 
-Exit statuses are those of sysexits.h, so that a unit can tell a wrong configuration from a crash.
+Exit statuses are those of sysexits.h, so that a unit can tell what somebody must put right from what may pass by
+itself: a ConfigError or BundleError that passes ends with 75. A class says what is wrong, its cause whether that lasts.
 """
 
 from __future__ import annotations
 
+import errno
 import logging
 
 log = logging.getLogger(__name__)
 
+MAY_PASS = 75
+"""EX_TEMPFAIL: worth trying again."""
+FINAL = frozenset({65, 78})
+"""Exit statuses after which systemd does not start the daemon again (systemd/edge.service)."""
+LASTING = frozenset(
+    {errno.EACCES, errno.EEXIST, errno.EINVAL, errno.EISDIR, errno.ELOOP}
+    | {errno.ENAMETOOLONG, errno.ENOENT, errno.ENOEXEC, errno.ENOTDIR, errno.EPERM}
+)
+"""What the system says where somebody must put a file or a right in order. All else may pass: a disk that is full,
+failing or not writable now, memory or descriptors that are used up."""
+
 
 class EdgeError(Exception):
-    """The root; `exit_status` is what the program ends with where nothing handles it."""
+    """The root. passes: whether it may be otherwise the next time, though nobody does anything.
 
-    exit_status = 1
+    What the system says of the cause tells that, too, so that it need not be said where there is one.
+    """
+
+    status = 1
+
+    def __init__(self, message: str = "", passes: bool = False) -> None:
+        super().__init__(message)
+        self._passes = passes
+
+    @property
+    def passes(self) -> bool:
+        """Whether it may pass by itself."""
+        return self._passes or _may_pass(self.__cause__)
+
+    @property
+    def exit_status(self) -> int:
+        """What the program ends with where nothing handles it."""
+        return MAY_PASS if self.status in FINAL and self.passes else self.status
+
+
+def _may_pass(cause: BaseException | None) -> bool:
+    if isinstance(cause, EdgeError):
+        return cause.passes
+    if isinstance(cause, OSError):  # OpenSSL's and the resolver's are among them, with numbers of their own
+        return (cause.errno or 0) > 0 and cause.errno not in LASTING and not hasattr(cause, "library")
+    return isinstance(cause, MemoryError)
 
 
 class ConfigError(EdgeError):
     """A setting that cannot be used."""
 
-    exit_status = 78
+    status = 78
 
 
 class BundleError(EdgeError):
     """A bundle that is damaged, foreign, or too large for this board."""
 
-    exit_status = 65
+    status = 65
 
 
 class BrokerError(EdgeError):
     """The broker refused the connection in a way that trying again will not mend."""
 
-    exit_status = 69
+    status = 69
+
+
+class StartError(EdgeError):
+    """Something that a start needs was not to be had: time, memory, a process that lives."""
+
+    status = MAY_PASS
 
 
 class Fault(EdgeError):

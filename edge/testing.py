@@ -22,7 +22,7 @@ from edge.bundle import Manifest
 from edge.config import load_settings
 from edge.engine import Finished, Job
 from edge.errors import BrokerError, EdgeError, EngineFailed, Fault
-from edge.wire.message import Message
+from edge.wire.message import Delivery, Message
 
 T = TypeVar("T")
 Ts = TypeVarTuple("Ts")
@@ -35,12 +35,15 @@ class MemoryTransport:
         self.received: asyncio.Queue[Message | BrokerError] = asyncio.Queue()
         self.birth: list[Message] = []
         self.at_connect: Callable[[], None] = lambda: None
-        self.is_connected = False
-        self.is_heard = True
+        self.at_trouble: Callable[[str], None] = lambda _why: None
+        self.is_connected = self.is_looping = False
+        self.delivery: Delivery | None = Delivery.TAKEN
+        """What the broker says of each message; None leaves them without a word until `lose`."""
         self.receive_maximum, self.maximum_packet_size = 65535, 268_435_460
         self.acknowledged: list[Message] = []
         self.published: list[Message] = []
         self.closed = False
+        self._open: list[Callable[[Delivery], None]] = []
         self._news = asyncio.Event()
 
     def start(self) -> None:
@@ -50,15 +53,24 @@ class MemoryTransport:
         self.at_connect()
 
     def lose(self) -> None:
-        """The connection is gone; `start` brings it back."""
+        """The connection is gone, with what the broker said nothing of; `start` brings it back."""
         self.is_connected = False
+        self.settle(Delivery.LOST)
 
-    def publish(self, message: Message, acknowledged: Callable[[bool], None] | None = None) -> None:
-        """Keep a message for the test to see; the broker takes it at once."""
+    def settle(self, delivery: Delivery) -> None:
+        """The broker says of all that it has left without a word what became of it."""
+        left, self._open = self._open, []
+        for done in left:
+            done(delivery)
+
+    def publish(self, message: Message, done: Callable[[Delivery], None] | None = None) -> None:
+        """Keep a message for the test to see."""
         self.published.append(message)
         self._news.set()
-        if acknowledged:
-            asyncio.get_running_loop().call_soon(acknowledged, self.is_heard)
+        if done and self.delivery:
+            asyncio.get_running_loop().call_soon(done, self.delivery)
+        elif done:
+            self._open.append(done)
 
     def acknowledge(self, message: Message) -> None:
         """Keep what was acknowledged, in order."""
@@ -150,6 +162,7 @@ class ScriptedEngine:
         self.dies_of: str | None = None
         self.hold: asyncio.Event | None = None
         self.is_overgrown = False
+        self.progress = ""
         self.figures = (0.01, 0.01)
         self.jobs: list[Job] = []
         self.starts = 0
@@ -258,6 +271,7 @@ def write_tree(root: Path, files: Mapping[str, str]) -> Path:
 
 def main() -> int:
     """The daemon with a scripted engine, until SIGTERM; exit statuses are `edge serve`'s."""
+    from edge.commands import logs
     from edge.commands.serve import serve
 
     parser = argparse.ArgumentParser(prog="python -m edge.testing", description=main.__doc__, allow_abbrev=False)
@@ -267,7 +281,9 @@ def main() -> int:
     options = parser.parse_args()
     engine = ScriptedEngine(("word ",) * options.pieces, options.pause_seconds, options.log)
     try:
-        asyncio.run(serve(load_settings(), scripted_manifest(), engine))
+        settings = load_settings()
+        logs.set_up(settings.log_level)
+        asyncio.run(serve(settings, scripted_manifest(), engine))
     except EdgeError as error:
         print(f"edge.testing: {error}", file=sys.stderr)
         return error.exit_status

@@ -9,8 +9,8 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -127,6 +127,32 @@ def wait_for_port(port: int, seconds: float = 20) -> None:
                 return
         time.sleep(0.05)
     raise TimeoutError(f"nothing listens on {port} after {seconds} s")
+
+
+def wait_until(what: Callable[[], bool], seconds: float = 30) -> None:
+    """Return once it is so; TimeoutError else."""
+    until = time.monotonic() + seconds
+    while not what():
+        if time.monotonic() > until:
+            raise TimeoutError
+        time.sleep(0.02)
+
+
+@contextmanager
+def manager(path: Path) -> Iterator[Callable[[], list[str]]]:
+    """A service manager's end of sd_notify(3) at a path: what it has heard so far."""
+    heard: list[str] = []
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as channel:
+        channel.bind(str(path))
+        channel.setblocking(False)
+
+        def so_far() -> list[str]:
+            with suppress(BlockingIOError):
+                while True:
+                    heard.append(channel.recv(4096).decode())
+            return heard
+
+        yield so_far
 
 
 @dataclass

@@ -13,7 +13,7 @@ pytestmark = pytest.mark.checkout
 ROOT = Path(__file__).resolve().parent.parent
 SOURCES = sorted(path for folder in ("edge", "export") for path in (ROOT / folder).rglob("*.py"))
 ONE_FILE = {  # the broker is a folder: the codec's packets are its vocabulary; so is genai: a model and a tokenizer
-    "paho": "edge/mqtt/transport.py",
+    "paho": "edge/mqtt/paho_client.py",
     "onnxruntime_genai": "edge/engine/genai/",
     "onnxruntime": ("edge/engine/graph/session.py", "export/runtime.py"),
     "llguidance": "edge/engine/text/guidance.py",

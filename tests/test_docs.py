@@ -11,7 +11,6 @@ import shlex
 import shutil
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -37,7 +36,7 @@ from edge.wire.tools import called
 from edge.wire.topics import Topics
 from export.command import parser as export_parser
 from tests.clients import User
-from tests.conftest import ROOT, embedded_broker, running
+from tests.conftest import ROOT, embedded_broker, running, wait_until
 from tests.edge.board.test_sources import PI
 
 PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")])
@@ -364,15 +363,6 @@ def at_port(port: int, folder: Path) -> dict[str, str]:
 def ends(text: bytes) -> list[str]:
     """The codes of the terminal messages in what clients printed."""
     return [code.decode() for code in re.findall(rb'"type":"reply","id":"[^"]*","code":(\d+)', text)]
-
-
-def wait_until(what: Callable[[], bool], seconds: float = 30) -> None:
-    """Return once it is so; TimeoutError else."""
-    until = time.monotonic() + seconds
-    while not what():
-        if time.monotonic() > until:
-            raise TimeoutError
-        time.sleep(0.02)
 
 
 def test_the_python_example_runs(demo: int):

@@ -58,6 +58,16 @@ def available_bytes(root: Path) -> int | None:
     return found if limit is None or used is None else min(found, max(0, limit - used))
 
 
+def total_bytes(root: Path) -> int | None:
+    """What there is in all, the cgroup's limit counted; None where the kernel does not say."""
+    try:
+        found = meminfo(root)["MemTotal"]
+    except (OSError, KeyError, ValueError):
+        return None
+    limit = _number(root / "sys/fs/cgroup/memory.max")
+    return found if limit is None else min(found, limit)
+
+
 class Cpu:
     """How busy the processor was since the reading before, and the load averages."""
 

@@ -2,8 +2,15 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import socket
+
+log = logging.getLogger(__name__)
+
+PATIENCE_SECONDS = 120.0
+"""Without a word for so long, a start has come to a halt."""
+STATUS_CHARACTERS = 1000
 
 
 class Notifier:
@@ -23,15 +30,15 @@ class Notifier:
 
     def ready(self, status: str) -> None:
         """Start-up is over."""
-        self._send(f"READY=1\nSTATUS={status}")
+        self._send(f"READY=1\nSTATUS={_line(status)}")
 
     def status(self, status: str) -> None:
         """A line for `systemctl status`."""
-        self._send(f"STATUS={status}")
+        self._send(f"STATUS={_line(status)}")
 
-    def extend_start(self, seconds: float) -> None:
-        """Loading takes its time: do not give up for so long."""
-        self._send(f"EXTEND_TIMEOUT_USEC={int(seconds * 1e6)}")
+    def starting(self, status: str) -> None:
+        """Work goes on: do not give up for PATIENCE_SECONDS from now; to be said again and again."""
+        self._send(f"EXTEND_TIMEOUT_USEC={int(PATIENCE_SECONDS * 1e6)}\nSTATUS={_line(status)}")
 
     def watchdog(self) -> None:
         """A sign of life."""
@@ -39,11 +46,19 @@ class Notifier:
 
     def stopping(self, status: str) -> None:
         """We are on the way out."""
-        self._send(f"STOPPING=1\nSTATUS={status}")
+        self._send(f"STOPPING=1\nSTATUS={_line(status)}")
 
     def _send(self, text: str) -> None:
         if not self._address:
             return
-        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as channel:
-            channel.connect(self._address)
-            channel.sendall(text.encode())
+        try:
+            with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as channel:
+                channel.connect(self._address)
+                channel.sendall(text.encode(errors="replace"))
+        except OSError as error:  # what the manager is not told is no reason to end
+            log.warning("systemd could not be told how we are: %s", error)
+
+
+def _line(status: str) -> str:
+    """A status without line ends, which would end it, and no longer than a datagram takes."""
+    return " ".join(status.split())[:STATUS_CHARACTERS]

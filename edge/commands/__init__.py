@@ -4,5 +4,6 @@ In come words, out go an exit status and what it printed. Start reading in `serv
 together. Beside the subcommands:
 
     connection.py    options for a board and its broker, which several have
+    logs.py          one line a record, whatever is written into it
     bench_memory.py  `edge bench --memory`
 """

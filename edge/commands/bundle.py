@@ -6,7 +6,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from edge.board.host import available_bytes
+from edge.board.host import available_bytes, total_bytes
 from edge.bundle import Manifest, open_bundle, read_manifest
 
 
@@ -20,12 +20,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def main(options: argparse.Namespace) -> int:
-    """Verify or show; BundleError, exit status 65, where it must not be loaded."""
+    """Verify or show; BundleError, exit status 65 or 75, where it must not be loaded, or not now."""
     if options.action == "show":
         print(describe(read_manifest(options.path)))
         return 0
     progress = _Progress()
-    bundle = open_bundle(options.path, options.provider, available_bytes(Path("/")), progress=progress)
+    free, board = available_bytes(Path("/")), total_bytes(Path("/"))
+    bundle = open_bundle(options.path, options.provider, free, progress=progress, board_bytes=board)
     progress.end()
     print(f"{options.path}: {bundle.manifest.name} is whole ({len(bundle.manifest.files)} files, {bundle.digest[:12]})")
     return 0

@@ -8,19 +8,31 @@ import json
 import logging
 import signal
 import sys
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
-from edge.board.host import Board, Cpu, Memory, available_bytes
+from edge.board.host import Board, Cpu, Memory, available_bytes, total_bytes
 from edge.board.source import Source
+from edge.board.systemd import Notifier
 from edge.board.thermal import Thermal
-from edge.bundle import Bundle, Manifest, open_bundle
+from edge.board.verified import VerifiedFiles
+from edge.bundle import Bundle, Manifest, check_hashes, open_bundle
+from edge.commands import logs
+from edge.config import Engine as EngineSettings
 from edge.config import Settings, describe, load_settings
+from edge.errors import EdgeError, StartError
 from edge.mqtt.transport import MqttTransport
 from edge.service.announcements import status_message
 from edge.service.daemon import Daemon
 from edge.service.journal_file import Bounds, JournalFile
 from edge.service.protocols import Engine
 from edge.service.worker import Worker
+
+log = logging.getLogger(__name__)
+
+VERIFIED = "verified.json"
+"""In the cache folder."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -32,21 +44,58 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def main(options: argparse.Namespace) -> int:
     """Serve until SIGTERM or SIGINT."""
-    settings = load_settings()
-    if options.print_config:
-        print(print_config(settings), end="")
-        return 0
-    logging.basicConfig(level=settings.log_level.upper(), format="%(levelname)s %(message)s", stream=sys.stderr)
-    bundle = checked_bundle(settings)
-    asyncio.run(serve(settings, bundle.manifest, Worker(settings.engine)))
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))  # until the loop listens for it
+    try:
+        settings = load_settings()
+        if options.print_config:
+            print(print_config(settings), end="")
+        else:
+            run(settings)
+    except EdgeError as error:
+        Notifier().status(str(error))  # what `systemctl status` shows until the next start
+        raise
     return 0
 
 
-def checked_bundle(settings: Settings) -> Bundle:
+def run(settings: Settings) -> None:
+    """From the bundle to the end; StartError where the system has not what every process needs."""
+    logs.set_up(settings.log_level)
+    Notifier().starting("looking at the bundle")
+    try:
+        bundle = checked_bundle(settings, verify_hashes=False)
+        engine = Worker(settings.engine, check=partial(check_hashes_of, bundle, settings.engine))
+        asyncio.run(serve(settings, bundle.manifest, engine))
+    except (OSError, MemoryError) as error:
+        log.error("this was not foreseen", exc_info=error)
+        raise StartError(f"the system refuses what the daemon needs: {error or 'memory'}") from error
+
+
+def checked_bundle(settings: Settings, verify_hashes: bool = True) -> Bundle:
     """The configured bundle, if it is whole and fits this board."""
-    engine = settings.engine
-    free = available_bytes(settings.telemetry.root)
-    return open_bundle(engine.bundle, engine.provider, free, engine.verify_hashes)
+    engine, root = settings.engine, settings.telemetry.root
+    free, board = available_bytes(root), total_bytes(root)
+    return open_bundle(engine.bundle, engine.provider, free, verify_hashes, board_bytes=board)
+
+
+def check_hashes_of(bundle: Bundle, settings: EngineSettings, tell: Callable[[str], None]) -> None:
+    """What sizes do not show. tell: how far it is.
+
+    Files that were verified before, and were not touched since, are not read again (edge/board/verified.py).
+    """
+    if not settings.verify_hashes:
+        return
+    total, done = sum(entry.size_bytes for entry in bundle.manifest.files.values()) or 1, 0
+
+    def progress(_name: str, size: int) -> None:
+        nonlocal done
+        done += size
+        tell(f"checking the bundle: {100 * done / total:.1f} % of {total / 1e9:.2f} GB")
+
+    verified = VerifiedFiles(settings.cache_folder / VERIFIED)
+    try:
+        check_hashes(bundle.path, bundle.manifest, progress, verified)
+    finally:
+        verified.save()
 
 
 async def serve(settings: Settings, manifest: Manifest, engine: Engine) -> None:

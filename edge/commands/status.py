@@ -52,7 +52,8 @@ async def collect(options: argparse.Namespace) -> dict[str, Any]:
 
 def describe(found: dict[str, Any]) -> str:
     """A line a thing for a person, with what its number means."""
-    parts = [("board", f"{found['device']} is {found['status']['state']}")]
+    reason = f": {found['status']['reason']}" if "reason" in found["status"] else ""
+    parts = [("board", f"{found['device']} is {found['status']['state']}{reason}")]
     if info := found.get("info"):
         parts.append(("model", describe_model(info)))
     if telemetry := found.get("telemetry"):

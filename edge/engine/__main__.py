@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import errno
 import json
 import os
+import select
 import signal
 import sys
 import threading
 import time
+import traceback
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Protocol
@@ -17,7 +20,7 @@ from typing import Any, Protocol
 from edge.board.heap import give_back
 from edge.engine import Event, Finished, Job, Options, TextEngine, answer
 from edge.engine.opening import open_engine
-from edge.errors import EdgeError
+from edge.errors import FINAL, MAY_PASS, BundleError, EdgeError, StartError
 
 NICENESS = 5
 """Below the daemon: on a busy board MQTT and telemetry go first, the model takes what is left."""
@@ -28,6 +31,12 @@ COALESCE_ROWS_MAX = 3
 """Where several answers grow, each one's pieces wait longer, up to so many times."""
 
 COUNTERS_SECONDS = 2.0
+PASSING = (errno.ENOMEM, errno.ENOSPC, errno.EIO, errno.EMFILE, errno.EAGAIN)
+SHORT = ("bad_alloc", "Failed to allocate", *map(os.strerror, PASSING))
+"""Words of the runtimes, whose errors have no numbers, for what may be otherwise the next time."""
+ADVICE = "stop what else runs, or take a smaller bundle"
+MESSAGE_CHARACTERS = 600
+"""A runtime's word for what is wrong has its own source's signatures in it."""
 
 
 class Write(Protocol):
@@ -116,19 +125,57 @@ def main() -> int:
     for number in (signal.SIGTERM, signal.SIGINT):  # sent to all of us they mean the daemon, which lets us end
         signal.signal(number, signal.SIG_IGN)
     os.nice(NICENESS)
+    loaded = threading.Event()
+    threading.Thread(target=leave_with_parent, args=(sys.stdin.fileno(), loaded), daemon=True).start()
     started = time.monotonic()
     try:
-        engine = open_engine(arguments.bundle, Options(**arguments.options))
+        engine = opened(arguments.bundle, Options(**arguments.options))
         warm = answer(engine, Job(id=0, messages=[{"role": "user", "content": "Hello"}], max_tokens=2))
     except EdgeError as error:
-        write("failed", message=str(error))
-        return error.exit_status
+        status = error.exit_status if error.exit_status in FINAL else MAY_PASS
+        write("failed", message=" ".join(str(error).split())[:MESSAGE_CHARACTERS], status=status)
+        return status
+    loaded.set()
     give_back()  # packing weights has left as much as a quarter gigabyte behind
-    write("ready", load_seconds=time.monotonic() - started, warm_up=asdict(warm), rows=engine.rows)
     with contextlib.suppress(BrokenPipeError):  # the parent is gone, and nobody is left to tell
+        write("ready", load_seconds=time.monotonic() - started, warm_up=asdict(warm), rows=engine.rows)
         serve(engine, Commands(sys.stdin.fileno(), engine), write)
     engine.close()
     return 0
+
+
+def opened(bundle: Path, options: Options) -> TextEngine:
+    """The engine for a bundle. Raises BundleError where it never will be, StartError where it may be another time."""
+    try:
+        return open_engine(bundle, options)
+    except EdgeError as error:
+        if isinstance(error, BundleError) and _is_short(error):
+            raise StartError(f"{error}; {ADVICE}") from error
+        raise
+    except ValueError as error:  # a file that is not what it should be: its checksum was not looked at
+        traceback.print_exc()
+        raise BundleError(f"{bundle} cannot be understood: {error}; `edge bundle verify` names the file") from error
+    except Exception as error:
+        traceback.print_exc()
+        advice = ADVICE if _is_short(error) else "the lines above say where"
+        raise StartError(f"the engine cannot be opened: {error or type(error).__name__}; {advice}") from error
+
+
+def _is_short(error: Exception) -> bool:
+    """Whether it is about what the board lacks now."""
+    return isinstance(error, MemoryError) or any(word in str(error) for word in SHORT)
+
+
+def leave_with_parent(descriptor: int, loaded: threading.Event) -> None:
+    """While a model loads nobody reads commands: where the parent ends meanwhile, nobody is left to load it for.
+
+    A runtime that holds Python's lock while it loads keeps us until it lets go.
+    """
+    look = select.poll()
+    look.register(descriptor, select.POLLRDHUP)
+    look.poll()
+    if not loaded.is_set():
+        os._exit(0)
 
 
 def serve(engine: TextEngine, commands: Commands, write: Write) -> None:

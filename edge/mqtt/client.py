@@ -35,7 +35,7 @@ class Client:
         self._transport: MqttTransport | None = None
 
     async def __aenter__(self) -> Client:
-        self._transport = MqttTransport(self._broker, self._client_id, self._subscriptions)
+        self._transport = MqttTransport(self._broker, self._client_id, self._subscriptions, gives_up=True)
         self._transport.start()
         try:
             await asyncio.wait_for(self._transport.settled.wait(), CONNECT_SECONDS)

@@ -1,4 +1,4 @@
-"""paho-mqtt as a transport, for the daemon and for the client. The only file that imports it.
+"""The connection to the broker, for the daemon and for the client: it comes back by itself, subscribed as before.
 
 paho runs in a thread of its own and hands over bytes, nothing else; everything else happens in the event loop.
 """
@@ -6,6 +6,7 @@ paho runs in a thread of its own and hands over bytes, nothing else; everything 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import socket
 import ssl
@@ -13,67 +14,34 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import Any
 
-import paho.mqtt.client as paho
-from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
-from paho.mqtt.packettypes import PacketTypes
-from paho.mqtt.properties import Properties
-from paho.mqtt.reasoncodes import ReasonCode
-
 from edge.config import Broker
 from edge.errors import BrokerError, ConfigError
-from edge.wire.message import Message
+from edge.mqtt import failures
+from edge.mqtt.aliases import Aliases
+from edge.mqtt.inbox import Inbox
+from edge.mqtt.paho_client import PahoClient, ReasonCode, received
+from edge.mqtt.unacknowledged import SILENT_SECONDS, Done, Unacknowledged
+from edge.wire.message import Delivery, Message, packet_bytes
 
 log = logging.getLogger(__name__)
 
 RECONNECT_SECONDS_MIN, RECONNECT_SECONDS_MAX = 1, 30
-QUEUED_MESSAGES_MAX = 1000
-PERMANENT = {
-    "Bad user name or password",
-    "Not authorized",
-    "Banned",
-    "Bad authentication method",
-    "Client identifier not valid",
-    "Unsupported protocol version",
-}
-"""Refusals that trying again does not mend (MQTT 5, section 3.2.2.2)."""
-SESSION_TAKEN_OVER = 0x8E
+SHORT_SECONDS = 10.0
+"""A connection that ends sooner may have ended of what it is there for, and the next one of the same."""
+SHORT_MAX = 3
+"""So many of them in a row are told, and where packets cannot be read, what the broker keeps for us is given up."""
+LAST_SECONDS = 2.0
+"""For the last message to be taken."""
+SUBSCRIBE_SECONDS = 30.0
+"""Before a refused subscription is asked for again."""
 RECEIVE_MAXIMUM = 65535
 """Where the broker names none (MQTT 5, section 3.2.2.3.3)."""
 MAXIMUM_PACKET_SIZE = 268_435_460
 """Likewise: the protocol's own limit (section 2.1.4 and the header)."""
 NO_MATCHING_SUBSCRIBERS = 0x10
 """Of a PUBACK (MQTT 5, section 3.4.2.1)."""
-
-
-def _wake_up_pair() -> tuple[socket.socket, socket.socket]:
-    """What paho's thread is woken with. Its own is a TCP connection to itself, for a moment open to any process."""
-    pair = socket.socketpair()
-    for end in pair:
-        end.setblocking(False)
-    return pair
-
-
-paho._socketpair_compat = _wake_up_pair
-
-
-class Aliases:
-    """Numbers for the topics that are published to again and again, on one connection (MQTT 5, section 3.3.2.3.4)."""
-
-    def __init__(self, maximum: int) -> None:
-        self._maximum = maximum
-        self._numbers: dict[str, int] = {}
-
-    def of(self, topic: str) -> tuple[str, int | None]:
-        """What to publish to, and the alias: a topic with its new number first, then the number alone."""
-        if topic in self._numbers:
-            return "", self._numbers[topic]
-        if not self._maximum:
-            return topic, None
-        number = len(self._numbers) + 1
-        if number > self._maximum:
-            number = self._numbers.pop(next(iter(self._numbers)))
-        self._numbers[topic] = number
-        return topic, number
+PROTOCOL_ERROR = 0x82
+"""paho's reason where it ended the connection over what it could not read."""
 
 
 class MqttTransport:
@@ -89,34 +57,40 @@ class MqttTransport:
         subscriptions: Sequence[str],
         will: Message | None = None,
         acknowledges: bool = False,
+        gives_up: bool = False,
     ) -> None:
-        """acknowledges: whether a PUBACK is sent by `acknowledge`, in the order of arrival, and not at once."""
-        self._settings = settings
+        """acknowledges: whether a PUBACK is sent by `acknowledge`, in the order of arrival, and not at once.
+
+        gives_up: whether a refusal is the end, as for a person who asks; a daemon tries again, since it may pass.
+        """
+        self._settings, self._client_id, self._gives_up = settings, client_id, gives_up
         self._subscriptions = list(subscriptions)
         self._loop = asyncio.get_running_loop()
-        self._v5 = settings.protocol == "5"
-        self.received: asyncio.Queue[Message | BrokerError] = asyncio.Queue()
+        self._inbox = Inbox()
+        self.received: asyncio.Queue[Message | BrokerError] = self._inbox
         self.connected = asyncio.Event()
         self.settled = asyncio.Event()
         """Set once the broker has taken us, or refused us for good."""
         self.refusal: BrokerError | None = None
-        self.failure = f"no MQTT broker answers at {settings.host}:{settings.port}"
+        self.failure = failures.of_error(None, settings)
         """Why there is no connection, by the last attempt."""
         self.birth: list[Message] = []
         """Published at every connect, before anything else."""
         self.at_connect: Callable[[], None] = lambda: None
+        self.at_trouble: Callable[[str], None] = lambda _why: None
         self.receive_maximum, self.maximum_packet_size = RECEIVE_MAXIMUM, MAXIMUM_PACKET_SIZE
-        self._connection = 0
+        self._connection = self._short = 0
+        self._answered = self._is_closing = self._gives_up_session = False
+        self._is_clean = settings.session_expiry_seconds == 0
+        self._up_since = 0.0
         self._aliases = Aliases(0)
-        self._unacknowledged: dict[int, Callable[[bool], None]] = {}
+        self._unacknowledged = Unacknowledged(self._silent)
+        self._subscribing: dict[int | None, list[str]] = {}
         self._client = self._configured(client_id, will)
         self._client.manual_ack_set(acknowledges)
 
-    def _configured(self, client_id: str, will: Message | None) -> paho.Client:
-        protocol = MQTTProtocolVersion.MQTTv5 if self._v5 else MQTTProtocolVersion.MQTTv311
-        clean = None if self._v5 else self._settings.session_expiry_seconds == 0
-        client = paho.Client(CallbackAPIVersion.VERSION2, client_id, clean, protocol=protocol)
-        client.max_queued_messages_set(QUEUED_MESSAGES_MAX)
+    def _configured(self, client_id: str, will: Message | None) -> PahoClient:
+        client = PahoClient(self._settings, client_id)
         client.reconnect_delay_set(RECONNECT_SECONDS_MIN, RECONNECT_SECONDS_MAX)
         if self._settings.username is not None:
             secret = self._settings.password
@@ -132,6 +106,7 @@ class MqttTransport:
         client.on_publish = self._on_publish
         client.on_subscribe = self._on_subscribe
         client.on_socket_open = _send_at_once
+        client.failed = self._on_failed
         return client
 
     def _tls(self) -> ssl.SSLContext:
@@ -146,35 +121,45 @@ class MqttTransport:
 
     def start(self) -> None:
         """Connect in the background, and again whenever the connection is lost."""
-        options: dict[str, Any] = {}
-        if self._v5:
-            options["clean_start"] = self._settings.session_expiry_seconds == 0
-            options["properties"] = _connect_properties(self._settings)
-        self._client.connect_async(
-            self._settings.host, self._settings.port, self._settings.keepalive_seconds, **options
-        )
-        self._client.loop_start()
+        self._client.connect_with(self._settings)
 
     @property
     def is_connected(self) -> bool:
         """Whether what is published now goes out now."""
         return self.connected.is_set()
 
-    def publish(self, message: Message, acknowledged: Callable[[bool], None] | None = None) -> None:
-        """Send a message, or keep it until the connection is back.
+    @property
+    def is_looping(self) -> bool:
+        """Whether connections end again and again soon after they stand, maybe of what is sent over them."""
+        return self._short >= SHORT_MAX
 
-        acknowledged: called in the event loop when the broker has a QoS 1 message, with False where it says that
-        nobody subscribes to it.
+    def publish(self, message: Message, done: Done | None = None) -> None:
+        """Send a message. done: called in the event loop with what became of one of QoS 1.
+
+        Who gives it sends a lost message anew; without it one is kept until the connection is back.
         """
-        properties = _publish_properties(message) if self._v5 else None
-        topic = message.topic
-        if properties and not message.qos and self.is_connected:  # a message of QoS 1 may go out on another connection
+        if message.qos and not self.is_connected:
+            self._loop.call_soon(self._unacknowledged.keep, message, done)
+            return
+        identifier = self._send(message)
+        if message.qos and identifier is not None:
+            self._unacknowledged.add(identifier, message, done)
+        elif done is not None:
+            self._loop.call_soon(done, Delivery.REFUSED)
+
+    def _send(self, message: Message) -> int | None:
+        """What a PUBACK will name it by; None where it cannot be sent, now or ever, and would end the connection."""
+        if packet_bytes(message) > self.maximum_packet_size:
+            log.warning("a message on %a is larger than the broker's %d bytes", message.topic, self.maximum_packet_size)
+            return None
+        topic, alias = message.topic, None
+        if not message.qos and self.is_connected:  # a message of QoS 1 may go out on another connection
             topic, alias = self._aliases.of(topic)
-            if alias:
-                properties.TopicAlias = alias
-        info = self._client.publish(topic, message.payload, message.qos, message.retain, properties)
-        if acknowledged:  # paho's thread cannot be told before this loop goes on
-            self._unacknowledged[info.mid] = acknowledged
+        try:
+            return self._client.send(message, topic, alias)
+        except (ValueError, TypeError) as error:
+            log.error("a message on %a cannot be sent: %s", message.topic, error)
+            return None
 
     def acknowledge(self, message: Message) -> None:
         """Send an arrived message's PUBACK, where it came on this connection: on another it would mean another one."""
@@ -183,138 +168,143 @@ class MqttTransport:
 
     async def close(self, last: Message | None = None) -> None:
         """Publish a last message, wait until it is out, disconnect."""
-        if last is not None and self._client.is_connected():
-            properties = _publish_properties(last) if self._v5 else None
-            info = self._client.publish(last.topic, last.payload, last.qos, last.retain, properties)
-            await asyncio.to_thread(info.wait_for_publish, 2)
+        if last is not None and self.is_connected:
+            gone = asyncio.Event()
+            self.publish(last, lambda _delivery: gone.set())
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(gone.wait(), LAST_SECONDS)
+        self._is_closing = True
         self._client.disconnect()
         await asyncio.to_thread(self._client.loop_stop)
 
-    def _on_connect(self, _client: paho.Client, _data: Any, _flags: Any, reason: ReasonCode, properties: Any) -> None:
+    # --- paho's thread: over to the event loop, no more ---
+
+    def _soon(self, call: Callable[..., object], *arguments: object) -> None:
+        self._loop.call_soon_threadsafe(call, *arguments)
+
+    def _on_connect(self, _c: Any, _data: Any, _flags: Any, reason: ReasonCode, properties: Any) -> None:
         if reason.is_failure:
-            return self._refused(reason)
-        self._connection += 1
+            return self._soon(self._refused, reason)
+        self._connection += 1  # here, so that what arrives from now on is of this one
+        return self._soon(self._is_up, properties)
+
+    def _on_disconnect(self, _c: Any, _data: Any, flags: Any, reason: ReasonCode, _properties: Any) -> None:
+        self._aliases = Aliases(0)
+        self._soon(self._is_down, reason, flags.is_disconnect_packet_from_server)
+
+    def _on_connect_fail(self, _c: Any, _data: Any) -> None:
+        self._soon(self._tell, failures.of_error(sys.exception(), self._settings))  # paho calls while it handles it
+
+    def _on_message(self, _c: Any, _data: Any, message: Any) -> None:
+        self._soon(self._inbox.arrive, received(message, self._connection))
+
+    def _on_publish(self, _c: Any, _data: Any, mid: int, reason: ReasonCode, _properties: Any) -> None:
+        self._soon(self._taken, mid, reason)
+
+    def _on_subscribe(self, _c: Any, _data: Any, mid: int, reasons: list[ReasonCode], _p: Any) -> None:
+        self._soon(self._subscribed, mid, reasons)
+
+    def _on_failed(self, error: Exception) -> None:
+        self._soon(self._end, f"the MQTT client failed ({type(error).__name__}: {error}); the log says where")
+
+    # --- the event loop ---
+
+    def _is_up(self, properties: Any) -> None:
+        self._answered, self._up_since = True, self._loop.time()
         self.receive_maximum = getattr(properties, "ReceiveMaximum", RECEIVE_MAXIMUM)
-        self._aliases = Aliases(getattr(properties, "TopicAliasMaximum", 0))
         self.maximum_packet_size = getattr(properties, "MaximumPacketSize", MAXIMUM_PACKET_SIZE)
-        if self._subscriptions:
-            self._client.subscribe([(topic, 1) for topic in self._subscriptions])
-        for message in self.birth:
+        self._aliases = Aliases(getattr(properties, "TopicAliasMaximum", 0))
+        self._subscribe(self._connection, self._subscriptions)
+        self.connected.set()
+        for message in [*self._unacknowledged.kept(), *self.birth]:
             self.publish(message)
         log.info("connected to %s:%d", self._settings.host, self._settings.port)
-        self._loop.call_soon_threadsafe(self._is_up)
-        return None
-
-    def _is_up(self) -> None:
-        self.connected.set()
         self.settled.set()
         self.at_connect()
 
-    def _on_publish(self, _client: paho.Client, _data: Any, mid: int, reason: ReasonCode, _properties: Any) -> None:
-        self._loop.call_soon_threadsafe(self._taken, mid, reason)
+    def _is_down(self, reason: ReasonCode, is_said: bool) -> None:
+        """The connection is gone, or never stood; is_said: by a DISCONNECT of the broker's."""
+        was_up, answered, self._answered = self.is_connected, self._answered, False
+        self.connected.clear()
+        self._client.forget()
+        if was_up:
+            self._count_short(not is_said and reason.value == PROTOCOL_ERROR)
+        self._unacknowledged.lose()
+        if is_said and reason.value == failures.SESSION_TAKEN_OVER:
+            self._refuse(failures.of_taken_over(self._client_id))
+        elif was_up and not self._is_closing:
+            self._lost(str(reason))
+        elif not (answered or self._is_closing):
+            self._tell(failures.of_silence(self._client.last_error, self._settings))
 
-    def _taken(self, mid: int, reason: ReasonCode) -> None:
-        acknowledged = self._unacknowledged.pop(mid, None)
-        if acknowledged:
-            if reason.is_failure:
-                log.warning("the broker refuses an answer: %s", reason)
-            acknowledged(reason.value != NO_MATCHING_SUBSCRIBERS)
+    def _count_short(self, is_unreadable: bool) -> None:
+        """Of connections that end of a message that comes again: the next one comes later, at last without it."""
+        is_short = self._loop.time() - self._up_since < SHORT_SECONDS
+        self._short = self._short + 1 if is_short else 0
+        delay = min(RECONNECT_SECONDS_MIN << min(self._short, 5), RECONNECT_SECONDS_MAX)
+        self._client.reconnect_delay_set(delay, RECONNECT_SECONDS_MAX)
+        self._gives_up_session = self.is_looping and is_unreadable
+        self._client.start_clean(self._is_clean or self._gives_up_session)
 
-    def _on_subscribe(self, _c: paho.Client, _data: Any, _mid: int, reasons: list[ReasonCode], _p: Any) -> None:
-        for topic, reason in zip(self._subscriptions, reasons, strict=False):
-            if reason.is_failure:
-                log.error("the broker refuses the subscription %s: %s", topic, reason)
+    def _lost(self, reason: str) -> None:
+        if not self.is_looping:
+            return log.warning("connection to the broker lost (%s); reconnecting", reason)
+        given_up = "; what waits for us there is given up" if self._gives_up_session else ""
+        return self._tell(f"{self._short} connections in a row ended soon after they stood ({reason}){given_up}")
 
     def _refused(self, reason: ReasonCode) -> None:
-        text = f"{self._settings.host}:{self._settings.port} refuses us: {reason}"
-        if str(reason) not in PERMANENT:
-            log.warning("%s; trying again", text)
-            return
+        self._answered = True
+        why = failures.of_refusal(reason.value, str(reason), self._settings)
+        if reason.value in failures.OF_REFUSALS:
+            return self._refuse(why)
+        return self._tell(why)
+
+    def _refuse(self, why: str) -> None:
+        """What trying again may not mend: the end for who gives up."""
+        return self._end(why) if self._gives_up else self._tell(why)
+
+    def _tell(self, why: str) -> None:
+        self.failure = why
+        log.warning("%s; trying again", why)
+        self.at_trouble(why)
+
+    def _end(self, why: str) -> None:
+        self.refusal = BrokerError(why)
+        self.received.put_nowait(self.refusal)
+        self.settled.set()
         self._client.disconnect()
-        self._end(BrokerError(f"{text}; check broker.username and its password"))
 
-    def _on_disconnect(self, _c: paho.Client, _data: Any, _flags: Any, reason: ReasonCode, _properties: Any) -> None:
-        self._aliases = Aliases(0)
-        self._loop.call_soon_threadsafe(self.connected.clear)
-        if reason.value == SESSION_TAKEN_OVER and reason.packetType == PacketTypes.DISCONNECT:
-            self._client.disconnect()
-            self._end(BrokerError("another client connected with our client id; is a second daemon running?"))
-        elif reason.is_failure:
-            log.warning("connection to the broker lost (%s); reconnecting", reason)
+    def _silent(self) -> None:
+        log.warning("the broker has acknowledged nothing for %d s; connecting anew", SILENT_SECONDS)
+        self._client.drop()
 
-    def _on_connect_fail(self, _client: paho.Client, _data: Any) -> None:
-        self.failure = (
-            f"no MQTT broker answers at {self._settings.host}:{self._settings.port}{_reason(sys.exception())}"
-        )
-        log.warning("%s; trying again", self.failure)
+    def _taken(self, mid: int, reason: ReasonCode) -> None:
+        delivery = _delivery(reason)
+        message = self._unacknowledged.settle(mid, delivery)
+        if message and delivery == Delivery.REFUSED:
+            log.warning("the broker refuses a message on %a: %s", message.topic, reason)
 
-    def _on_message(self, _client: paho.Client, _data: Any, message: paho.MQTTMessage) -> None:
-        self._put(_received(message, self._connection))
+    def _subscribe(self, connection: int, topics: list[str]) -> None:
+        if topics and connection == self._connection:
+            _, mid = self._client.subscribe([(topic, 1) for topic in topics])
+            self._subscribing[mid] = topics
 
-    def _end(self, error: BrokerError) -> None:
-        self.refusal = error
-        self._put(error)
-        self._loop.call_soon_threadsafe(self.settled.set)
-
-    def _put(self, item: Message | BrokerError) -> None:
-        self._loop.call_soon_threadsafe(self.received.put_nowait, item)
+    def _subscribed(self, mid: int, reasons: list[ReasonCode]) -> None:
+        topics = self._subscribing.pop(mid, [])
+        refused = {topic: reason for topic, reason in zip(topics, reasons, strict=False) if reason.is_failure}
+        if not refused:
+            return
+        topic, reason = next(iter(refused.items()))
+        self._refuse(f"the broker refuses the subscription {topic} ({reason}); check its access list")
+        self._loop.call_later(SUBSCRIBE_SECONDS, self._subscribe, self._connection, list(refused))
 
 
-def _reason(error: BaseException | None) -> str:
-    """What the system says of a connection that failed; paho calls back while it handles that error."""
-    return f" ({error})" if error else ""
+def _delivery(reason: ReasonCode) -> Delivery:
+    if reason.is_failure:
+        return Delivery.REFUSED
+    return Delivery.UNHEARD if reason.value == NO_MATCHING_SUBSCRIBERS else Delivery.TAKEN
 
 
-def _send_at_once(_client: paho.Client, _data: Any, opened: Any) -> None:
+def _send_at_once(_client: Any, _data: Any, opened: Any) -> None:
     """Small packets do not wait for the acknowledgement of the one before, which a kernel may hold back for 40 ms."""
     opened.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-
-
-def _connect_properties(settings: Broker) -> Properties:
-    properties = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]  # paho leaves it bare
-    properties.SessionExpiryInterval = settings.session_expiry_seconds
-    properties.ReceiveMaximum = settings.receive_maximum
-    return properties
-
-
-def _publish_properties(message: Message) -> Properties:
-    properties = Properties(PacketTypes.PUBLISH)  # type: ignore[no-untyped-call]  # paho leaves it bare
-    if message.content_type is not None:
-        properties.ContentType = message.content_type
-        properties.PayloadFormatIndicator = int(_is_text(message.payload))
-    if message.response_topic is not None:
-        properties.ResponseTopic = message.response_topic
-    if message.correlation_data is not None:
-        properties.CorrelationData = message.correlation_data
-    if message.message_expiry_interval is not None:
-        properties.MessageExpiryInterval = message.message_expiry_interval
-    if message.user_properties:
-        properties.UserProperty = list(message.user_properties)
-    return properties
-
-
-def _is_text(payload: bytes) -> bool:
-    """Whether a payload is UTF-8; a chunk of a text may be cut within a character (MQTT 5, section 3.3.2.3.2)."""
-    try:
-        payload.decode()
-    except UnicodeDecodeError:
-        return False
-    return True
-
-
-def _received(message: paho.MQTTMessage, connection: int) -> Message:
-    found = message.properties
-    return Message(
-        message.topic,
-        bytes(message.payload),
-        message.qos,
-        message.retain,
-        getattr(found, "ResponseTopic", None),
-        getattr(found, "CorrelationData", None),
-        getattr(found, "ContentType", None),
-        getattr(found, "MessageExpiryInterval", None),
-        tuple(getattr(found, "UserProperty", ())),
-        message.mid if message.qos else 0,
-        message.dup,
-        connection,
-    )

@@ -15,10 +15,13 @@ knows neither paho nor a runtime. Start reading in `daemon.py`.
     speed.py          how fast the board answers, lately
     answering.py      the queue through the engine
     worker.py         the engine's process: start, feed, watch, end
+    engine_events.py  what that process says
     replies.py        what an asker is told
     outbox.py         terminal messages until the broker has them
     journal.py        what is written down, from the event loop
     journal_file.py   the same on the disk
+    journal_opening.py  its file, opened
+    journal_schema.py  its tables, and those of older versions
     announcements.py  status, info, telemetry
     inference.py      what the daemon did, as a source of telemetry
     clock.py          the loop's time, which tests may let run

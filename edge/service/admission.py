@@ -6,7 +6,7 @@ import logging
 from dataclasses import replace
 
 from edge.bundle import Manifest
-from edge.config import Settings
+from edge.config import Limits, Settings
 from edge.errors import EngineFailed, Fault, NotFound, TooLarge, Unavailable, Unsupported
 from edge.service import journal_file
 from edge.service.answering import ATTEMPTS_MAX
@@ -14,7 +14,7 @@ from edge.service.clock import now
 from edge.service.journal import Journal
 from edge.service.journal_file import Entry, JournalError, Known, Moment
 from edge.service.picture_files import read_picture
-from edge.service.queue import Queue
+from edge.service.queue import URGENCY, Queue
 from edge.service.repeats import Repeats, names_of
 from edge.service.replies import Replies
 from edge.service.waiting import Waiting
@@ -48,6 +48,8 @@ class Admission:
         """Into the queue and the journal; a repeat gets the answer that there is. Raises Fault where it may not."""
         if self._repeats.has(message, request, known):
             return
+        if self._replies.is_backed_up:
+            raise Unavailable("the broker takes no answers", retry_after=60)
         self._check(request)
         self._queue.check(request)
         waiting = Waiting(self._journal.file.next_number(), request, now(), message.digest())
@@ -84,7 +86,8 @@ class Admission:
 
     def parse(self, message: Message) -> Request:
         """A message as a request, within this board's limits; raises Fault."""
-        return parse_request(message, self._topics, self._limits.payload_bytes, self._with_pictures)
+        request = parse_request(message, self._topics, self._limits.payload_bytes, self._with_pictures)
+        return lowered(request, self._limits)
 
     def _check(self, request: Request) -> None:
         wanted, served = request.chat.model, self._manifest.name
@@ -122,6 +125,19 @@ class Admission:
         elif self._queue.remove(waiting):
             full = Unavailable("the journal cannot be written; the board's disk may be full", retry_after=60)
             self._replies.refuse(message, full)
+
+
+def lowered(request: Request, limits: Limits) -> Request:
+    """A request without what is over the operator's ceilings, and a warning for each that was."""
+    chat, ceiling = request.chat, limits.max_tokens_ceiling
+    changes: dict[str, int | str] = {}
+    if ceiling is not None and (chat.max_tokens or limits.max_tokens) > ceiling:
+        changes["max_tokens"] = ceiling
+    if URGENCY[chat.priority] < URGENCY[limits.priority_ceiling]:
+        changes["priority"] = limits.priority_ceiling
+    asked = {name: value for name, value in changes.items() if name in chat.model_fields_set}
+    warnings = tuple(f"{name} was lowered to {value}, this board's ceiling" for name, value in asked.items())
+    return replace(request, chat=chat.model_copy(update=changes), warnings=request.warnings + warnings)
 
 
 def _entry(message: Message, waiting: Waiting) -> Entry:

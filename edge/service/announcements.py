@@ -43,7 +43,7 @@ class Announcements:
     def tell(self, state: str) -> None:
         """A change of state, and what is known of the engine by then; now and at every connect from now on."""
         self.at_connect(state)
-        for message in self._transport.birth:
+        for message in self._transport.birth if self._transport.is_connected else ():
             self._transport.publish(message)
         log.info("%s", state)
 
@@ -71,6 +71,8 @@ class Announcements:
             "capabilities": manifest.capabilities,
             "context_length": manifest.context_length,
             "max_tokens": limits.max_tokens,
+            "max_tokens_ceiling": limits.max_tokens_ceiling,
+            "priority_ceiling": limits.priority_ceiling,
             "sampling": manifest.sampling.model_dump(),
             "payload_bytes": limits.payload_bytes,
             "queue_length": limits.queue_length,
@@ -82,6 +84,6 @@ class Announcements:
         return retained(self._topics.info, body)
 
 
-def status_message(topics: Topics, state: str) -> Message:
-    """The retained status; with `offline` it is the Will."""
-    return retained(topics.status, {"state": state, "version": __version__})
+def status_message(topics: Topics, state: str, reason: str | None = None) -> Message:
+    """The retained status; with `offline` it is the Will. reason: why the daemon ended, where it was not asked to."""
+    return retained(topics.status, {"state": state, "version": __version__, **({"reason": reason} if reason else {})})

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-import time
 from collections.abc import Sequence
 
 from edge.board.heap import keep_giving_back
@@ -13,7 +12,7 @@ from edge.board.source import Source
 from edge.board.systemd import Notifier
 from edge.bundle import Manifest
 from edge.config import Settings
-from edge.errors import BadRequest, BrokerError, Cancelled, Fault
+from edge.errors import BadRequest, BrokerError, Cancelled, EdgeError, Fault
 from edge.service.admission import Admission
 from edge.service.announcements import Announcements, status_message
 from edge.service.answering import Answering
@@ -39,6 +38,8 @@ Understood = Request | Cancel | Chunk | Fault | None
 """What a message asks for: None where it is not for us."""
 BATCH_MAX = 64
 """Messages that share one write to the disk."""
+PROGRESS_SECONDS = 1.0
+"""Between two looks at how far the start is."""
 OUTBOX_SECONDS = 2.0
 """How long the broker has, at the end, to take the last answers; what is left goes out at the next start."""
 
@@ -61,7 +62,7 @@ class Daemon:
         speed = Speed()
         self._queue = Queue(settings.limits, speed)
         inference = Inference(
-            lambda: len(self._queue), lambda: len(self._queue.running), lambda: self._outbox.expired, engine, speed
+            lambda: len(self._queue), lambda: len(self._queue.running), lambda: self._outbox.lost(), engine, speed
         )
         self._journal = Journal(journal_file)
         self._outbox = Outbox(transport, self._journal)
@@ -88,6 +89,8 @@ class Daemon:
         self._uploads = Uploads(self._admission.bytes_max, self._replies.refuse)
         self._notifier = Notifier()
         self._stopping = asyncio.Event()
+        self._serving: asyncio.Task[None] | None = None
+        self._reason: str | None = None
 
     async def run(self) -> None:
         """Start, serve until `stop` is called, stop. Raises EdgeError where the daemon cannot go on."""
@@ -97,13 +100,15 @@ class Daemon:
             self._start_transport()
             always = (self._receive(), self._announcements.publish_telemetry(), keep_giving_back())
             tasks += [asyncio.create_task(work) for work in always]
-            await self._load_engine()
-            serving = (self._answering.run(), self._answering.watch(), self._feed_watchdog())
-            tasks += [asyncio.create_task(work) for work in serving]
+            self._serving = asyncio.create_task(self._serve())
+            tasks.append(self._serving)
             stop_asked = asyncio.create_task(self._stopping.wait())
             done, _ = await asyncio.wait([*tasks, stop_asked], return_when=asyncio.FIRST_COMPLETED)
             for task in done:
                 task.result()
+        except EdgeError as error:
+            self._reason = str(error)
+            raise
         finally:
             await self._finish(tasks)
 
@@ -115,8 +120,8 @@ class Daemon:
 
     async def _recover(self) -> None:
         """What the last daemon left: requests to answer, answers to deliver."""
-        for number, message, expires in await self._journal.read(lambda file: list(file.undelivered())):
-            self._outbox.add(Answer(number, message, expires or time.time() + 60))
+        for number, left_seconds in await self._journal.read(lambda file: file.undelivered()):
+            self._outbox.add(Answer(number, None, now() + left_seconds))
         for entry in await self._journal.read(lambda file: list(file.open_requests())):
             self._admission.restore(entry)
         if len(self._queue) or len(self._outbox):
@@ -124,24 +129,51 @@ class Daemon:
 
     def _start_transport(self) -> None:
         self._announcements.at_connect("loading")
-        self._transport.at_connect = self._outbox.pump
+        self._transport.at_connect = self._connected
+        self._transport.at_trouble = self._notifier.status
         self._transport.start()
-        self._notifier.status("loading the model")
+
+    async def _serve(self) -> None:
+        """A task beside the others, so that a stop, or the broker's refusal, ends loading as it ends answering."""
+        await self._load_engine()
+        await asyncio.gather(self._answering.run(), self._answering.watch(), self._feed_watchdog())
+
+    def _connected(self) -> None:
+        self._notifier.status(f"{'serving' if self._admission.is_ready else 'loading'} {self._manifest.name}")
+        self._outbox.pump()
 
     async def _load_engine(self) -> None:
-        self._notifier.extend_start(self._settings.engine.load_seconds + 5)
-        await self._engine.start()
+        telling = asyncio.create_task(self._tell_progress())
+        try:
+            await self._engine.start()
+        finally:
+            telling.cancel()
         self._admission.is_ready = True
         self._announcements.tell("online")
         self._notifier.ready(f"serving {self._manifest.name} as {self._topics.base}")
 
+    async def _tell_progress(self) -> None:
+        """How far the engine is, to systemd, which gives up a start that gets no further."""
+        told = None
+        while True:
+            if (doing := self._engine.progress) != told:
+                self._notifier.starting(doing or "loading the model")
+            told = doing
+            await asyncio.sleep(PROGRESS_SECONDS)
+
     async def _finish(self, tasks: list[asyncio.Task[None]]) -> None:
-        """Refuse the waiting ones, let the running answers end, say goodbye."""
+        """Refuse the waiting ones, let the running answers end, say goodbye.
+
+        A daemon that never was ready leaves the waiting ones in the journal for the next, which may be.
+        """
         self._notifier.stopping("finishing what is being answered")
         self._announcements.tell("stopping")
+        if self._serving is not None and not self._admission.is_ready:
+            self._serving.cancel()
         self._uploads.close()
         for waiting in self._queue.close():
-            self._replies.end(waiting, refusal(stopping()))
+            if self._admission.is_ready or self._stopping.is_set():
+                self._replies.end(waiting, refusal(stopping()))
         await self._let_running_end()
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(self._last_answers_out(), OUTBOX_SECONDS)
@@ -149,7 +181,7 @@ class Daemon:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
         await self._engine.stop()
-        await self._transport.close(status_message(self._topics, "offline"))
+        await self._transport.close(status_message(self._topics, "offline", self._reason))
         self._journal.close()
 
     async def _last_answers_out(self) -> None:

@@ -35,12 +35,12 @@ class Inference:
         self,
         queue_length: Callable[[], int],
         running: Callable[[], int],
-        expired: Callable[[], int],
+        lost: Callable[[], Mapping[str, int]],
         engine: Engine,
         speed: Speed,
     ) -> None:
-        """expired: how many answers nobody took before they were worth nothing."""
-        self._queue_length, self._running, self._expired, self._engine = queue_length, running, expired, engine
+        """lost: answers that the broker did not take, by what became of them."""
+        self._queue_length, self._running, self._lost, self._engine = queue_length, running, lost, engine
         self._codes: Counter[str] = Counter()
         self._speed = speed
         self.restarts = self.recycled = 0
@@ -57,7 +57,7 @@ class Inference:
             "prefill_tokens_per_second": self._speed.prefill_tokens_per_second,
             "decode_tokens_per_second": self._speed.decode_tokens_per_second,
             "running": self._running(),
-            "answers_expired": self._expired(),
+            **self._lost(),
             "engine_memory_bytes": self._engine.memory_bytes(),
             **shares(self._engine.counters()),
             "engine_restarts": self.restarts,

@@ -6,7 +6,6 @@ SQLite in WAL mode, each `write` one transaction with one fsync, so that what it
 
 from __future__ import annotations
 
-import logging
 import sqlite3
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -15,37 +14,13 @@ from pathlib import Path
 
 from pydantic import TypeAdapter
 
-from edge.errors import ConfigError, EdgeError
+from edge.errors import EdgeError
+from edge.service.journal_opening import opened
 from edge.wire.message import Message
 
-log = logging.getLogger(__name__)
-
-SCHEMA_VERSION = 1
-SCHEMA = """
-create table request (
-    number integer primary key,
-    id text not null,
-    digest blob not null,
-    packet_identifier integer not null,
-    boot_id text not null,
-    boot_seconds real not null,
-    wall_seconds real not null,
-    attempts integer not null default 0,
-    message blob,
-    reply blob,
-    reply_expires real,
-    delivered integer not null default 0
-) strict;
-create table name (asker text not null, name blob not null, number integer not null, primary key (asker, name))
-    strict, without rowid;
-create index name_number on name (number);
-create index unanswered on request (number) where reply is null;
-create index undelivered on request (number) where reply is not null and not delivered;
-create index delivered on request (number) where delivered;
-"""
-PAGE_BYTES = 4096
-CACHE_KIB = 512
-"""Of pages in memory: what is open is little, what was answered is looked up by its name."""
+REFUSED = b""
+"""In place of a digest: nothing is a repeat of what was refused."""
+WORTH_SECONDS_MIN = 60.0
 BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 _MESSAGE = TypeAdapter(Message)
 Write = Callable[[sqlite3.Connection], object]
@@ -96,11 +71,11 @@ class Entry:
 
 @dataclass(frozen=True)
 class Known:
-    """What the journal knows of a request that seems to come again. reply: None while it is open."""
+    """What the journal knows of a request that seems to come again. code: of its answer, None while it is open."""
 
     number: int
     digest: bytes
-    reply: Message | None
+    code: int | None
 
 
 @dataclass(frozen=True)
@@ -118,7 +93,7 @@ class JournalFile:
     def __init__(self, path: Path | None, bounds: Bounds = Bounds()) -> None:
         """path: None keeps everything in memory, for tests."""
         self._path, self._bounds = path, bounds
-        self._database = _opened(path, bounds)
+        self._database = opened(path, bounds.max_bytes)
         self._last = self._database.execute("select coalesce(max(number), 0) from request").fetchone()[0]
 
     def next_number(self) -> int:
@@ -167,12 +142,14 @@ class JournalFile:
 
     def _trim(self) -> None:
         """Forget delivered answers that are too old or too many."""
-        oldest = Moment.now().wall_seconds - self._bounds.keep_seconds
+        moment, keep = Moment.now(), self._bounds.keep_seconds
         forget = """delete from request where delivered and number in (
-            select number from request where delivered and wall_seconds < ?
+            select number from request where delivered and boot_id = ? and boot_seconds < ?
+            union select number from request where delivered and boot_id <> ? and wall_seconds < ?
             union select number from (select number from request where delivered order by number desc limit -1 offset ?)
         )"""
-        if self._database.execute(forget, (oldest, self._bounds.keep_count)).rowcount:
+        boot, since_boot, wall = moment.boot_id, moment.boot_seconds - keep, moment.wall_seconds - keep
+        if self._database.execute(forget, (boot, since_boot, boot, wall, self._bounds.keep_count)).rowcount:
             self._forget_names()
 
     # --- what is read ---
@@ -185,13 +162,18 @@ class JournalFile:
 
     def find_delivery(self, packet_identifier: int, digest: bytes) -> Known | None:
         """The latest request that arrived in such a packet; for one that the broker marks as a duplicate."""
-        by_packet = "select max(number) from request where packet_identifier = ? and digest = ?"
-        (number,) = self._database.execute(by_packet, (packet_identifier, digest)).fetchone()
+        by_packet = "select max(number) from request where packet_identifier = ? and digest = ? and digest <> ?"
+        (number,) = self._database.execute(by_packet, (packet_identifier, digest, REFUSED)).fetchone()
         return None if number is None else self._known(number)
 
     def _known(self, number: int) -> Known | None:
-        row = self._database.execute("select digest, reply from request where number = ?", (number,)).fetchone()
-        return Known(number, row[0], _message(row[1]) if row[1] is not None else None) if row else None
+        row = self._database.execute("select digest, code from request where number = ?", (number,)).fetchone()
+        return Known(number, *row) if row else None
+
+    def reply(self, number: int) -> Message | None:
+        """The answer of a request; None where it has none, or is forgotten."""
+        row = self._database.execute("select reply from request where number = ?", (number,)).fetchone()
+        return _message(row[0]) if row and row[0] is not None else None
 
     def open_requests(self) -> Iterator[Entry]:
         """Those without an answer, in the order of their arrival."""
@@ -203,13 +185,25 @@ class JournalFile:
             moment = Moment(boot, since, wall)
             yield Entry(number, name, digest, _message(message), moment, (), packet, attempts)
 
-    def undelivered(self) -> Iterator[tuple[int, Message, float | None]]:
-        """Answers that the broker has not acknowledged, in the order of their requests, with their expiry."""
+    def undelivered(self) -> list[tuple[int, float]]:
+        """Answers that the broker has not acknowledged, in the order of their requests: numbers, seconds that are left.
+
+        A clock that was set while the board was off makes none of them worthless at once.
+        """
         rows = self._database.execute(
-            "select number, reply, reply_expires from request where reply is not null and not delivered order by number"
+            """select number, reply_boot_id, reply_boot_seconds, reply_wall_seconds, worth_seconds
+            from request where reply is not null and not delivered order by number"""
         )
-        for number, reply, expires in rows.fetchall():
-            yield number, _message(reply), expires
+        moment = Moment.now()
+        return [(number, _left(moment, *kept)) for number, *kept in rows.fetchall()]
+
+
+def _left(moment: Moment, boot_id: str | None, boot: float, wall: float, worth_seconds: float) -> float:
+    """Seconds that an answer of some moment is still worth; of version 1's only that it is worth some."""
+    if boot_id is None:
+        return WORTH_SECONDS_MIN
+    left = worth_seconds - moment.since(Moment(boot_id, boot, wall))
+    return left if boot_id == moment.boot_id else max(left, WORTH_SECONDS_MIN)
 
 
 def accept(entry: Entry) -> Write:
@@ -245,17 +239,37 @@ def begin(number: int) -> Write:
     return lambda database: database.execute("update request set attempts = attempts + 1 where number = ?", (number,))
 
 
-def answer(number: int, reply: Message, expires: float | None) -> Write:
-    """Its terminal message, to be delivered until a time on the wall clock; the request itself is needed no more."""
-    values = (_MESSAGE.dump_json(reply), expires, number)
+def answer(number: int, reply: Message, code: int, worth_seconds: float) -> Write:
+    """Its terminal message, and how long from now that is worth delivering; the request itself is needed no more."""
+    moment = Moment.now()
+    told = (_MESSAGE.dump_json(reply), code, moment.boot_id, moment.boot_seconds, moment.wall_seconds)
     return lambda database: database.execute(
-        "update request set reply = ?, reply_expires = ?, message = null where number = ?", values
+        """update request set reply = ?, code = ?, reply_boot_id = ?, reply_boot_seconds = ?, reply_wall_seconds = ?,
+        worth_seconds = ?, message = null where number = ?""",
+        (*told, worth_seconds, number),
     )
 
 
+def refuse(number: int, reply: Message, code: int, worth_seconds: float) -> Write:
+    """The terminal message of what did not become a request; forgotten when the broker has it."""
+    row = Entry(number, "", REFUSED, reply, Moment.now())
+    writes = (accept(row), answer(number, reply, code, worth_seconds))
+
+    def run(database: sqlite3.Connection) -> None:
+        for write in writes:
+            write(database)
+
+    return run
+
+
 def deliver(number: int) -> Write:
-    """The broker has its answer, or nobody wants it any more."""
-    return lambda database: database.execute("update request set delivered = 1 where number = ?", (number,))
+    """The broker has its answer, or nobody wants it any more; of a refusal nothing is kept."""
+
+    def run(database: sqlite3.Connection) -> None:
+        database.execute("delete from request where number = ? and digest = ?", (number, REFUSED))
+        database.execute("update request set delivered = 1 where number = ?", (number,))
+
+    return run
 
 
 def withdraw(number: int) -> Write:
@@ -265,40 +279,3 @@ def withdraw(number: int) -> Write:
 
 def _message(text: bytes) -> Message:
     return _MESSAGE.validate_json(text)
-
-
-def _opened(path: Path | None, bounds: Bounds) -> sqlite3.Connection:
-    """The database, new where there is none; one that is damaged is put aside, since a board must come up by itself."""
-    try:
-        if path is not None:
-            path.parent.mkdir(parents=True, exist_ok=True)
-        return _connected(path, bounds)
-    except (sqlite3.OperationalError, OSError) as error:
-        raise ConfigError(f"the journal {path} cannot be opened: {error}; does another daemon use it?") from error
-    except sqlite3.DatabaseError as error:
-        assert path is not None
-        aside = path.with_name(f"{path.name}.damaged")
-        log.error("the journal %s is damaged (%s); it is kept as %s, and a new one begun", path, error, aside.name)
-        path.replace(aside)
-        for rest in ("-wal", "-shm"):
-            path.with_name(path.name + rest).unlink(missing_ok=True)
-        return _connected(path, bounds)
-
-
-def _connected(path: Path | None, bounds: Bounds) -> sqlite3.Connection:
-    database = sqlite3.connect(path or ":memory:", timeout=1, check_same_thread=False)
-    database.execute("pragma locking_mode = exclusive")
-    database.execute("pragma journal_mode = wal")
-    database.execute("pragma synchronous = full")
-    database.execute(f"pragma cache_size = -{CACHE_KIB}")
-    database.execute(f"pragma max_page_count = {bounds.max_bytes // PAGE_BYTES}")
-    version = database.execute("pragma user_version").fetchone()[0]
-    if version not in (0, SCHEMA_VERSION):
-        raise ConfigError(f"the journal {path} has schema version {version}, but this daemon reads {SCHEMA_VERSION}")
-    if (state := database.execute("pragma quick_check(1)").fetchone()[0]) != "ok":
-        raise sqlite3.DatabaseError(state)
-    with database:
-        if version == 0:
-            database.executescript(f"begin; {SCHEMA} pragma user_version = {SCHEMA_VERSION};")
-        database.execute("delete from name where number not in (select number from request)")
-    return database

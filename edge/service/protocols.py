@@ -8,10 +8,10 @@ from typing import Protocol
 
 from edge.engine import Finished, Job
 from edge.errors import BrokerError
-from edge.wire.message import Message
+from edge.wire.message import Delivery, Message
 
-Acknowledged = Callable[[bool], None]
-"""Called in the event loop when the broker has a QoS 1 message; False where it says that nobody subscribes to it."""
+Done = Callable[[Delivery], None]
+"""Called in the event loop with what became of a QoS 1 message."""
 
 
 class Transport(Protocol):
@@ -23,6 +23,8 @@ class Transport(Protocol):
     """Published at every connect, before anything else."""
     at_connect: Callable[[], None]
     """Called in the event loop at every connect, after that."""
+    at_trouble: Callable[[str], None]
+    """Called in the event loop with why there is no connection, or a deaf one."""
 
     receive_maximum: int
     """QoS 1 messages that the broker takes before it has acknowledged the first."""
@@ -34,11 +36,16 @@ class Transport(Protocol):
         """Whether what is published now goes out now."""
         ...
 
+    @property
+    def is_looping(self) -> bool:
+        """Whether connections end again and again soon after they stand, maybe of what is sent over them."""
+        ...
+
     def start(self) -> None:
         """Connect in the background, and again whenever the connection is lost."""
 
-    def publish(self, message: Message, acknowledged: Acknowledged | None = None) -> None:
-        """Send a message, or keep it until the connection is back."""
+    def publish(self, message: Message, done: Done | None = None) -> None:
+        """Send a message; who gives `done` sends a lost one anew, of the others QoS 1 is kept for the next connect."""
 
     def acknowledge(self, message: Message) -> None:
         """Tell the broker that an arrived message is in safe hands: its PUBACK."""
@@ -54,7 +61,7 @@ class Engine(Protocol):
     """Jobs that it works on at once; known once it has started."""
 
     async def start(self) -> None:
-        """Load the model; BundleError where it cannot be."""
+        """Load the model; BundleError or ConfigError where it never can be, StartError where it could not now."""
 
     def generate(self, job: Job) -> AsyncGenerator[str | Finished, None]:
         """Pieces of the answer, then how it finished; raises Fault."""
@@ -68,6 +75,11 @@ class Engine(Protocol):
 
     async def died(self) -> None:
         """Return when the engine has ended."""
+
+    @property
+    def progress(self) -> str:
+        """What it is at while it starts, in words that change as long as work goes on; empty where it says nothing."""
+        ...
 
     @property
     def alive(self) -> bool:

@@ -54,7 +54,7 @@ class Queue:
             raise stopping()
         if self.namesake(request):
             raise Conflict(f"a request with the id {request.address.id!r} is already waiting or running", "id")
-        own = self._waiting.of(request.address.asker)
+        own = self._waiting.of(request.address.share)
         if own >= self._limits.queue_per_client:
             raise TooMany(f"{own} requests of this client wait already", retry_after=self._retry_after())
         if len(self) >= self._limits.queue_length:
@@ -109,7 +109,7 @@ class Queue:
     def put(self, waiting: Waiting) -> None:
         """Take a request in."""
         self._by_name |= dict.fromkeys(waiting.request.address.names, waiting)
-        self._waiting.put(waiting, waiting.request.address.asker, URGENCY[waiting.request.chat.priority])
+        self._waiting.put(waiting, waiting.request.address.share, URGENCY[waiting.request.chat.priority])
 
     def written(self, waiting: Waiting) -> None:
         """It is on disk and may begin."""
@@ -128,7 +128,7 @@ class Queue:
         """A running one must be begun again, before all that wait."""
         waiting.restart()
         self.running.remove(waiting)
-        self._waiting.put_first(waiting, waiting.request.address.asker)
+        self._waiting.put_first(waiting, waiting.request.address.share)
         self.arrived.set()
 
     def find(self, client: str | None, name: bytes) -> Waiting | None:

@@ -10,16 +10,18 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 
+from edge.service.clock import now
 from edge.service.journal import Journal
 from edge.service.journal_file import JournalFile, Known
 from edge.service.queue import Queue
 from edge.service.replies import Replies
 from edge.wire.message import Message
-from edge.wire.reply import code_of
 from edge.wire.request import Request
 
 log = logging.getLogger(__name__)
 
+AGAIN_SECONDS = 5.0
+"""An answer goes out again no sooner: to ask again takes a few bytes, to answer it takes many."""
 AskersName = tuple[str, bytes]
 """An asker, and what it calls a request."""
 
@@ -29,6 +31,7 @@ class Repeats:
 
     def __init__(self, journal: Journal, queue: Queue, replies: Replies) -> None:
         self._journal, self._queue, self._replies = journal, queue, replies
+        self._told: dict[int, float] = {}
 
     async def known(self, batch: Sequence[tuple[Message, object]]) -> list[Known | None]:
         """What the journal has of each request of a batch; None for what is none."""
@@ -48,8 +51,11 @@ class Repeats:
 
     def _answer_again(self, request: Request, known: Known) -> None:
         log.info("request %s came again; it is not answered twice", request.address.id)
-        if known.reply is not None:
-            self._replies.again(known.number, known.reply)
+        lately = now() - AGAIN_SECONDS
+        self._told = {number: when for number, when in self._told.items() if when > lately}
+        if known.code is not None and known.number not in self._told:
+            self._told[known.number] = now()
+            self._replies.again(known.number)
 
 
 def names_of(request: Request) -> list[AskersName]:
@@ -71,4 +77,4 @@ def _find(file: JournalFile, message: Message, what: object) -> Known | None:
 
 def _may_be_tried_again(known: Known) -> bool:
     """Whether it ended otherwise than with an answer, and its asker may want to ask anew."""
-    return known.reply is not None and code_of(known.reply) != 200
+    return known.code not in (None, 200)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import time
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -18,7 +17,7 @@ from edge.service.outbox import Answer, Outbox
 from edge.service.protocols import Transport
 from edge.service.speed import Speed
 from edge.service.waiting import Waiting
-from edge.wire.message import Message
+from edge.wire.message import Delivery, Message
 from edge.wire.reply import Outcome, delta, queued, refusal, terminal
 from edge.wire.request import Request, address_of
 from edge.wire.topics import Topics
@@ -27,7 +26,7 @@ log = logging.getLogger(__name__)
 
 PROBE_SECONDS = 2.0
 """Between two deltas with QoS 1, whose PUBACK says whether anybody subscribes to the topic."""
-KEEP_SECONDS, KEEP_SECONDS_MIN = 3600.0, 60.0
+KEEP_SECONDS, KEEP_SECONDS_MIN = 3600.0, journal_file.WORTH_SECONDS_MIN
 RETRY_SECONDS = 5.0
 
 
@@ -49,11 +48,23 @@ class Replies:
         """Called where the broker says that nobody listens to an answer."""
 
     def refuse(self, message: Message, fault: Fault) -> None:
-        """A message that did not become a request."""
+        """A message that did not become a request; on disk before it is acknowledged, as an answer is."""
         log.info("refused with %d: %s", fault.code, fault.message)
         outcome = refusal(fault)
         self._inference.count(outcome)
-        self._transport.publish(terminal(address_of(message, self._topics), outcome))
+        reply = terminal(address_of(message, self._topics), outcome)
+        if self._outbox.is_full:
+            return self._transport.publish(replace(reply, qos=0))
+        answer = Answer(self._journal.file.next_number(), reply, now() + KEEP_SECONDS_MIN)
+        if not message.qos:
+            return self._outbox.add(answer)
+        write = journal_file.refuse(answer.number, reply, fault.code, KEEP_SECONDS_MIN)
+        return self._journal.write(write, lambda _error: self._outbox.add(answer))
+
+    @property
+    def is_backed_up(self) -> bool:
+        """Whether so many answers wait for the broker that it seems to take none."""
+        return self._outbox.is_full
 
     def queued(self, request: Request, place: int, seconds: float) -> None:
         """The request waits, with so many before it, for about so long; silent where no stream is wanted."""
@@ -66,35 +77,39 @@ class Replies:
             return None
         piece = delta(waiting.request.address, waiting.index, text)
         waiting.index += 1
-        moment = now()
-        if moment - waiting.probed < PROBE_SECONDS or not self._transport.is_connected:
+        if waiting.is_probing or now() - waiting.probed < PROBE_SECONDS or not self._transport.is_connected:
             return self._transport.publish(piece)
-        waiting.probed = moment
-        return self._transport.publish(replace(piece, qos=1), lambda heard: None if heard else self.unheard(waiting))
+        waiting.probed, waiting.is_probing = now(), True
+        return self._transport.publish(replace(piece, qos=1), lambda delivery: self._probed(waiting, delivery))
+
+    def _probed(self, waiting: Waiting, delivery: Delivery) -> None:
+        waiting.is_probing = False
+        if delivery is Delivery.UNHEARD:
+            self.unheard(waiting)
 
     def end(self, waiting: Waiting, outcome: Outcome) -> None:
         """The terminal message, once: into the journal, then out."""
         self._inference.count(outcome)
         self._speed.learn(waiting.request, outcome)
         reply = terminal(waiting.request.address, outcome)
-        answer = Answer(waiting.number, reply, time.time() + worth_seconds(waiting))
-        self._record(answer, lambda _error: self._outbox.add(answer))
+        answer = Answer(waiting.number, reply, now() + worth_seconds(waiting))
+        self._record(answer, reply, outcome.code, lambda _error: self._outbox.add(answer))
         log.info("request %s ended with %d (%s)", waiting.request.address.id, outcome.code, outcome.finish_reason)
 
-    def again(self, number: int, reply: Message) -> None:
+    def again(self, number: int) -> None:
         """The answer that a request had, for one who asks it again."""
-        self._outbox.add(Answer(number, reply, time.time() + KEEP_SECONDS_MIN))
+        self._outbox.add(Answer(number, None, now() + KEEP_SECONDS_MIN, is_repeat=True))
 
-    def _record(self, answer: Answer, then: Done | None) -> None:
+    def _record(self, answer: Answer, reply: Message, code: int, then: Done | None) -> None:
         """Write an answer down, again later where that fails: it goes out in any case, from memory."""
 
         def done(error: JournalError | None) -> None:
             if then:
                 then(error)
             if error:
-                asyncio.get_running_loop().call_later(RETRY_SECONDS, self._record, answer, None)
+                asyncio.get_running_loop().call_later(RETRY_SECONDS, self._record, answer, reply, code, None)
 
-        self._journal.write(journal_file.answer(answer.number, answer.message, answer.expires), done)
+        self._journal.write(journal_file.answer(answer.number, reply, code, answer.until - now()), done)
 
 
 def worth_seconds(waiting: Waiting) -> float:

@@ -10,14 +10,17 @@ import asyncio
 import hashlib
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from edge.errors import BadRequest, DeadlineExceeded, Fault, TooLarge, Unavailable
+from edge.service.clock import now
 from edge.wire.chunks import Chunk
 from edge.wire.message import Message
 
-SILENT_SECONDS = 30.0
-"""Without a further chunk an upload is given up."""
+SILENT_SECONDS, WHOLE_SECONDS = 30.0, 300.0
+"""Without a further chunk, or unfinished for so long, an upload is given up."""
+PER_CLIENT_MAX, OPEN_MAX = 2, 32
+"""Uploads on their way at once; those without a client's name are one client's."""
 REMEMBERED = 64
 """Uploads that ended lately, complete or refused, of which chunks may still come."""
 Key = tuple[str | None, str]
@@ -29,13 +32,14 @@ class Upload:
     """What there is of a request."""
 
     first: Chunk
-    data: bytearray
-    next_index: int
+    until: float
+    data: bytearray = field(default_factory=bytearray)
+    next_index: int = 0
     given_up: asyncio.TimerHandle | None = None
 
 
 class Uploads:
-    """Those that are on their way. bytes_max: of one of them; all together may have twice as many."""
+    """Those that are on their way. bytes_max: of one of them; what has arrived of all may be twice as much."""
 
     def __init__(self, bytes_max: int, refuse: Refuse) -> None:
         self._bytes_max, self._refuse = bytes_max, refuse
@@ -61,6 +65,7 @@ class Uploads:
         elif chunk.index < upload.next_index:
             return None
         self._check(upload, chunk)
+        self._make_room(chunk)
         upload.data += chunk.data
         upload.next_index += 1
         self._wait(chunk.key, upload)
@@ -69,11 +74,32 @@ class Uploads:
     def _begin(self, chunk: Chunk) -> Upload:
         if chunk.total > self._bytes_max:
             raise TooLarge(f"the upload has {chunk.total} bytes, but {self._bytes_max} are allowed", "total")
-        promised = sum(upload.first.total for upload in self._open.values())
-        if promised + chunk.total > 2 * self._bytes_max:
-            raise Unavailable(f"{len(self._open)} other uploads are on their way", retry_after=int(SILENT_SECONDS))
-        upload = self._open[chunk.key] = Upload(chunk, bytearray(), 0)
+        own = sum(upload.first.client == chunk.client for upload in self._open.values())
+        if own >= PER_CLIENT_MAX or len(self._open) >= OPEN_MAX:
+            others = f"{own} other uploads of this client" if own >= PER_CLIENT_MAX else f"{OPEN_MAX} other uploads"
+            raise Unavailable(f"{others} are on their way", retry_after=int(SILENT_SECONDS))
+        upload = self._open[chunk.key] = Upload(chunk, now() + WHOLE_SECONDS)
         return upload
+
+    def _make_room(self, chunk: Chunk) -> None:
+        """What arrives goes before what has more: the client whose uploads are largest loses one, maybe this one."""
+        while sum(len(upload.data) for upload in self._open.values()) + len(chunk.data) > 2 * self._bytes_max:
+            largest = max(self._open, key=lambda key: (self._of_client(key[0]), len(self._open[key].data)))
+            fault = Unavailable("other uploads need the room", retry_after=int(SILENT_SECONDS))
+            if largest == chunk.key:
+                raise fault
+            self._drop(largest, fault)
+
+    def _of_client(self, client: str | None) -> int:
+        """Bytes that have arrived of its uploads."""
+        return sum(len(upload.data) for upload in self._open.values() if upload.first.client == client)
+
+    def _drop(self, key: Key, fault: Fault) -> None:
+        """End an upload and tell its asker why."""
+        upload = self._end(key)
+        self._over.append(key)
+        if upload:
+            self._refuse(upload.first.asker, fault)
 
     @staticmethod
     def _check(upload: Upload, chunk: Chunk) -> None:
@@ -98,14 +124,14 @@ class Uploads:
     def _wait(self, key: Key, upload: Upload) -> None:
         if upload.given_up:
             upload.given_up.cancel()
-        upload.given_up = asyncio.get_running_loop().call_later(SILENT_SECONDS, self._give_up, key)
+        wait = min(SILENT_SECONDS, max(0.0, upload.until - now()))
+        upload.given_up = asyncio.get_running_loop().call_later(wait, self._give_up, key)
 
     def _give_up(self, key: Key) -> None:
-        upload = self._end(key)
-        self._over.append(key)
-        if upload:
-            missing = f"chunk {upload.next_index} of {upload.first.count} did not come within {SILENT_SECONDS:g} s"
-            self._refuse(upload.first.asker, DeadlineExceeded(missing))
+        upload = self._open[key]
+        within = WHOLE_SECONDS if now() >= upload.until else SILENT_SECONDS
+        missing = f"chunk {upload.next_index} of {upload.first.count} did not come within {within:g} s"
+        self._drop(key, DeadlineExceeded(missing))
 
     def _end(self, key: Key) -> Upload | None:
         upload = self._open.pop(key, None)

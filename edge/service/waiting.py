@@ -17,8 +17,8 @@ class Waiting:
     """A request from its arrival to its terminal message.
 
     number: the journal's. arrived: on the monotonic clock. digest: of its message. attempts: how often it was begun.
-    is_written: whether it is on disk, before which it is not begun. probed: when the broker was last asked whether
-    somebody listens.
+    is_written: whether it is on disk, before which it is not begun. probed, is_probing: when the broker was last
+    asked whether somebody listens, and whether it has yet to say so.
     """
 
     number: int
@@ -32,6 +32,7 @@ class Waiting:
     started: float | None = None
     first_token: float | None = None
     probed: float = -math.inf
+    is_probing: bool = False
     ended_by: Fault | None = None
 
     @property

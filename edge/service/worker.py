@@ -8,17 +8,20 @@ import dataclasses
 import json
 import logging
 import os
+import signal
 import sys
+import threading
 import time
 from asyncio.subprocess import Process
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 from edge.board.host import process_memory
 from edge.config import Engine as EngineSettings
 from edge.engine import Finished, Job, Options
-from edge.errors import FAULTS, BundleError, EngineFailed
+from edge.errors import BundleError, ConfigError, EdgeError, EngineFailed, StartError
+from edge.service.engine_events import Counted, Failed, OfJob, Piece, Ready, Refused, understood
 
 log = logging.getLogger(__name__)
 
@@ -26,7 +29,10 @@ LINE_BYTES_MAX = 1 << 24
 """Of one event; logprobs of a long answer are the most."""
 ENDING_SECONDS = 2
 TERMINATE_SECONDS = 5.0
-
+LASTING: dict[int, type[EdgeError]] = {kind.status: kind for kind in (ConfigError, BundleError)}
+"""What a child ends with where starting it again would not help."""
+Tell = Callable[[str], None]
+"""Says how far something is; raises InterruptedError where nobody wants it any more."""
 
 OPTIONS = [field.name for field in dataclasses.fields(Options)]
 """The settings that are the engine's own options, too."""
@@ -35,12 +41,20 @@ OPTIONS = [field.name for field in dataclasses.fields(Options)]
 class Worker:
     """One child and the jobs that it works on."""
 
-    def __init__(self, settings: EngineSettings, program: list[str] | None = None) -> None:
-        self._settings = settings
+    def __init__(
+        self,
+        settings: EngineSettings,
+        program: list[str] | None = None,
+        check: Callable[[Tell], None] | None = None,
+    ) -> None:
+        """check: what must be so before the first start; on a thread of its own, since it takes its time."""
+        self._settings, self._check = settings, check
         self._program = program or [sys.executable, "-m", "edge.engine"]
         self._process: Process | None = None
         self._heard = time.monotonic()
-        self._jobs: dict[int, asyncio.Queue[dict[str, Any] | None]] = {}
+        self._doing = ""
+        self._stopped = ""  # why we ended the child, where we did
+        self._jobs: dict[int, asyncio.Queue[OfJob | None]] = {}
         self._listening: asyncio.Task[None] | None = None
         self._counters: dict[str, int | float] = {}
         self._allowed_bytes: int | None = None
@@ -57,37 +71,90 @@ class Worker:
         return self._process.pid if self._process is not None and self.alive else None
 
     @property
+    def progress(self) -> str:
+        """What it is at while it starts, in words that change as long as work goes on."""
+        if not self.alive:
+            return self._doing
+        held, seconds = (self.memory_bytes() or 0) / 1e9, time.monotonic() - self._heard
+        return f"loading the model: {held:.2f} GB in memory after {seconds:.0f} s"
+
+    @property
     def silent_seconds(self) -> float:
         """How long ago the child last said something."""
         return time.monotonic() - self._heard
 
     async def start(self) -> None:
-        """Start the child and wait until its model has answered a warm-up; BundleError where it cannot."""
-        options = {name: getattr(self._settings, name) for name in OPTIONS}
-        arguments = [str(self._settings.bundle), f"--options={json.dumps(options, default=str)}"]
-        environment = {**os.environ, "ORT_DISABLE_TELEMETRY": "1"}
-        self._process = await asyncio.create_subprocess_exec(
-            *self._program,
-            *arguments,
-            stdin=asyncio.subprocess.PIPE,
-            stdout=asyncio.subprocess.PIPE,
-            env=environment,
-            limit=LINE_BYTES_MAX,
-            start_new_session=True,  # a terminal's Ctrl-C is for the daemon alone
-        )
+        """Start the child and wait until its model has answered a warm-up.
+
+        Raises BundleError or ConfigError where it never can, StartError where it could not this time; whatever ends
+        a start ends its child.
+        """
+        await self._checked()
+        process = self._process = await self._spawned()
         try:
-            event = await asyncio.wait_for(self._read(self._process), self._settings.load_seconds)
-        except TimeoutError as error:
-            await self.kill()
-            raise BundleError(f"the model was not ready after {self._settings.load_seconds:g} s") from error
-        if event is None or event["event"] != "ready":
-            await _end(self._process)
-            raise BundleError(event["message"] if event else f"the engine ended while loading ({self._death()})")
-        log.info("model ready after %.1f s, engine process %d", event["load_seconds"], self._process.pid)
-        self.rows = event.get("rows", 1)
+            ready = await self._ready(process)
+        except BaseException:
+            await _kill(process)
+            raise
+        log.info("model ready after %.1f s, engine process %d", ready.load_seconds, process.pid)
+        self.rows = ready.rows
         kept_on_purpose = self._settings.prefix_bytes or 0
         self._allowed_bytes = (self.anonymous_bytes() or 0) + self._settings.growth_bytes + kept_on_purpose
-        self._listening = asyncio.create_task(self._listen(self._process))
+        self._listening = asyncio.create_task(self._listen(process))
+
+    async def _checked(self) -> None:
+        """What must be so before the first start. Where that is cancelled, the thread soon ends, too."""
+        if self._check is None:
+            return
+        unwanted = threading.Event()
+
+        def tell(doing: str) -> None:
+            if unwanted.is_set():
+                raise InterruptedError
+            self._doing = doing
+
+        try:
+            await asyncio.to_thread(self._check, tell)
+        finally:
+            unwanted.set()
+        self._check = None
+
+    async def _spawned(self) -> Process:
+        self._heard, self._stopped = time.monotonic(), ""
+        options = {name: getattr(self._settings, name) for name in OPTIONS}
+        arguments = [str(self._settings.bundle), f"--options={json.dumps(options, default=str)}"]
+        try:
+            return await asyncio.create_subprocess_exec(
+                *self._program,
+                *arguments,
+                stdin=asyncio.subprocess.PIPE,
+                stdout=asyncio.subprocess.PIPE,
+                env={**os.environ, "ORT_DISABLE_TELEMETRY": "1"},
+                limit=LINE_BYTES_MAX,
+                start_new_session=True,  # a terminal's Ctrl-C is for the daemon alone
+            )
+        except (OSError, RuntimeError) as error:  # the second where there is no thread to be had
+            raise StartError(f"the engine's process {self._program[0]} cannot be started: {error}") from error
+
+    async def _ready(self, process: Process) -> Ready:
+        limit = self._settings.load_seconds
+        try:
+            said = await asyncio.wait_for(self._read(process), limit)
+        except TimeoutError as error:
+            text = f"the model was not ready after {limit:g} s: the board or its disk is slow or busy"
+            raise StartError(f"{text}; engine.load_seconds gives it more") from error
+        if isinstance(said, Ready):
+            return said
+        await self._ended(process)
+        if isinstance(said, Failed):
+            raise LASTING.get(said.status, StartError)(said.message)
+        kind = LASTING.get(process.returncode or 0, StartError)
+        raise kind(f"the engine ended while loading ({self._death()}){self._advice(process)}")
+
+    def _advice(self, process: Process) -> str:
+        if process.returncode == -signal.SIGKILL and not self._stopped:
+            return ": killed, most likely since memory was short; stop what else runs, or take a smaller bundle"
+        return "; the lines above say why, if it could say it"
 
     async def generate(self, job: Job) -> AsyncGenerator[str | Finished, None]:
         """Pieces of the answer, then how it finished. Raises Fault; EngineFailed where the child died or hung."""
@@ -96,43 +163,45 @@ class Worker:
         try:
             self._write({"op": "generate", "job": dataclasses.asdict(job)})
             while True:
-                event = await self._next_event(job.id)
-                if event["event"] == "progress":
-                    yield event["text"]
-                elif event["event"] == "fault":
-                    raise FAULTS[event["code"]](event["message"], event["param"])
-                elif event["event"] == "finished":
-                    yield Finished(**{key: value for key, value in event.items() if key not in ("event", "id")})
+                said = await self._next_of(job.id)
+                if isinstance(said, Piece):
+                    yield said.text
+                elif isinstance(said, Refused):
+                    raise said.fault()
+                else:
+                    yield said.finished()
                     return
         finally:
             del self._jobs[job.id]
 
-    async def _next_event(self, job_id: int) -> dict[str, Any]:
+    async def _next_of(self, job_id: int) -> OfJob:
         stall = self._settings.stall_seconds
         while True:
             try:
-                event = await asyncio.wait_for(self._jobs[job_id].get(), stall)
+                said = await asyncio.wait_for(self._jobs[job_id].get(), stall)
             except TimeoutError as error:
                 if self.silent_seconds < stall:  # it works on others, and this one waits
                     continue
                 await self.kill()
                 raise EngineFailed(f"the engine said nothing for {stall:g} s and was stopped") from error
-            if event is None:
+            if said is None:
                 raise EngineFailed(f"the engine process ended while it was answering ({self._death()})")
-            return event
+            return said
 
     async def _listen(self, process: Process) -> None:
-        """Everything the child says to whom it concerns, until it ends."""
+        """Everything the child says to whom it concerns, until it ends; it does not live on unheard."""
         try:
-            while (event := await self._read(process)) is not None:
-                if event["event"] == "counters":
-                    self._counters = event["counters"]
-                elif (events := self._jobs.get(event["id"])) is not None:
-                    events.put_nowait(event)
-            await _end(process)
+            while (said := await self._read(process)) is not None:
+                if isinstance(said, Counted):
+                    self._counters = said.counters
+                elif isinstance(said, OfJob) and (waiting := self._jobs.get(said.id)) is not None:
+                    waiting.put_nowait(said)
+            await self._ended(process)
         finally:
-            for events in self._jobs.values():
-                events.put_nowait(None)
+            with contextlib.suppress(ProcessLookupError):
+                process.kill()
+            for waiting in self._jobs.values():
+                waiting.put_nowait(None)
 
     def counters(self) -> Mapping[str, int | float]:
         """What the engine last told of what it did."""
@@ -189,30 +258,32 @@ class Worker:
             raise EngineFailed("the engine process is not running")
         self._process.stdin.write(json.dumps(command).encode() + b"\n")
 
-    async def _read(self, process: Process) -> dict[str, Any] | None:
-        """A child's next event; None at its end."""
+    async def _read(self, process: Process) -> Ready | Failed | Counted | OfJob | None:
+        """A child's next event; None at its end, or where it says what is none and is stopped for that."""
         assert process.stdout is not None
         try:
             line = await process.stdout.readline()
-        except ValueError:  # asyncio's word for a line over the limit, of which the rest would be read as events
-            log.error("the engine said more than %d bytes at once and is stopped", LINE_BYTES_MAX)
+            self._heard = time.monotonic()
+            return understood(line) if line.endswith(b"\n") else None
+        except ValueError:  # asyncio's word for a line over the limit, too, whose rest would be read as events
+            log.error("the engine said what is no event, or more than %d bytes at once, and is stopped", LINE_BYTES_MAX)
+            self._stopped = "stopped, since it said what is no event"
             process.kill()
             return None
-        self._heard = time.monotonic()
-        return json.loads(line) if line.endswith(b"\n") else None
+
+    async def _ended(self, process: Process) -> None:
+        """A child that says no more ends by itself, or we end it."""
+        with contextlib.suppress(TimeoutError):  # a kill's look at it would take its exit status from asyncio
+            await asyncio.wait_for(process.wait(), ENDING_SECONDS)
+        if process.returncode is None:
+            self._stopped = self._stopped or "stopped, since it said no more"
+            await _kill(process)
 
     def _death(self) -> str:
         code = self._process.returncode if self._process else None
-        if code is None:
-            return "no exit status"
+        if self._stopped or code is None:
+            return self._stopped or "no exit status"
         return f"signal {-code}" if code < 0 else f"exit status {code}"
-
-
-async def _end(process: Process) -> None:
-    """A child is ending by itself: let it, since a kill's look at it would take its exit status from asyncio."""
-    with contextlib.suppress(TimeoutError):
-        await asyncio.wait_for(process.wait(), ENDING_SECONDS)
-    await _kill(process)
 
 
 async def _kill(process: Process) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from dataclasses import dataclass
+from enum import Enum
 from typing import Any, ClassVar
 
 from pydantic import ConfigDict
@@ -59,6 +60,18 @@ class Message:
         return (self.content_type or JSON).partition(";")[0].strip().lower()
 
 
+class Delivery(Enum):
+    """What became of a QoS 1 message: the broker has it, has it and knows nobody who wants it, or does not take it.
+
+    lost: its connection ended before the broker said so.
+    """
+
+    TAKEN = "taken"
+    UNHEARD = "unheard"
+    REFUSED = "refused"
+    LOST = "lost"
+
+
 ENVELOPE_BYTES = 64
 """Of a PUBLISH beyond what it carries: the fixed header, lengths, property identifiers, expiry."""
 
@@ -66,7 +79,7 @@ ENVELOPE_BYTES = 64
 def packet_bytes(message: Message) -> int:
     """What a message takes as a PUBLISH packet, at most."""
     texts = [message.topic, message.content_type or "", *(part for pair in message.user_properties for part in pair)]
-    carried = sum(len(text.encode()) for text in texts) + len(message.correlation_data or b"")
+    carried = sum(len(text.encode(errors="replace")) for text in texts) + len(message.correlation_data or b"")
     return carried + len(message.payload) + ENVELOPE_BYTES
 
 

@@ -111,11 +111,6 @@ def fitted(reply: Message, maximum_packet_size: int) -> Message:
     return replace(reply, payload=dumps({**body, "text": "", "warnings": [*body["warnings"][:4], left_out]}))
 
 
-def code_of(reply: Message) -> int:
-    """The code of a terminal message that `terminal` made."""
-    return int(json.loads(reply.payload)["code"])
-
-
 def refusal(fault: Fault, warnings: tuple[str, ...] = ()) -> Outcome:
     """The outcome of a request that a fault ended."""
     reasons = {408: "deadline", 499: "cancelled"}

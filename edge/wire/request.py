@@ -30,8 +30,13 @@ class Address:
 
     @property
     def asker(self) -> str:
-        """Who a repeat must come from: the client, and where its answers go."""
-        return f"{self.client or ''} {self.topic}"
+        """Who a repeat must come from: the client; of one without a name, where its answers go."""
+        return self.client or f" {self.topic}"
+
+    @property
+    def share(self) -> str:
+        """Whose places it takes, and whose beginnings it may find: the client's; all without a name are one."""
+        return self.client or ""
 
     @property
     def names(self) -> set[tuple[str | None, bytes]]:
@@ -61,7 +66,7 @@ def parse_request(message: Message, topics: Topics, payload_bytes_max: int, with
     _check_text(message, chat, payload_bytes_max)
     address = address_of(message, topics, fields)
     named = message.response_topic or chat.response_topic
-    if named is not None and (refusal := topics.refusal(named)):
+    if named is not None and (refusal := topics.refusal(named, address.client)):
         raise BadRequest(f"response_topic {refusal}", "response_topic")
     milliseconds = chat.deadline_ms
     deadline = milliseconds / 1000 if milliseconds is not None else message.message_expiry_interval
@@ -94,7 +99,7 @@ def address_of(message: Message, topics: Topics, fields: dict[str, Any] | None =
     fields = _readable_fields(message) if fields is None else fields
     place = topics.parse(message.topic)
     named = message.response_topic or fields.get("response_topic")
-    usable = isinstance(named, str) and topics.refusal(named) is None
+    usable = isinstance(named, str) and topics.refusal(named, place.client) is None
     given = fields.get("id")
     known = given if isinstance(given, str) and 0 < len(given) <= 256 else _printable(message.correlation_data)
     topic = str(named) if usable else place.reply

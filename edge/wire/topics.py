@@ -24,9 +24,13 @@ ROOT = "edge"
 LEVEL = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 """What a device, fleet or client may be called: one topic level without surprises."""
 
-TOPIC_BYTES_MAX = 1024
-"""Far below MQTT's 65,535: a response topic is kept with its request."""
-RESPONSE_TOPICS = ("edge/", "answers", "reply", "response")
+TOPIC_BYTES_MAX, LEVELS_MAX = 1024, 32
+"""Far below MQTT's 65,535: a response topic is kept with its request. Brokers bound levels, too."""
+UNUSABLE = re.compile("[\0-\x1f\x7f-\x9f\ud800-\udfff\ufdd0-\ufdef\ufffe\uffff]")
+"""What some brokers end a connection over, which would be ours (MQTT 5, section 1.5.4)."""
+CLIENT, OWN = "{client}", "edge/"
+"""In place of the asker's level, and of the board's and its fleet's own reply topics."""
+RESPONSE_TOPICS = (OWN, f"answers/{CLIENT}", f"reply/{CLIENT}", f"response/{CLIENT}")
 """Where answers may go unless the operator says otherwise."""
 
 
@@ -52,7 +56,8 @@ class Place(NamedTuple):
 class Topics:
     """The topics of one device.
 
-    fleet: the name that several boards share requests under. response_topics: what a response topic may begin with.
+    fleet: the name that several boards share requests under. response_topics: what a response topic may begin with,
+    where `{client}` is the asker's level.
     """
 
     device: str
@@ -117,18 +122,38 @@ class Topics:
                 return Place(base, kind, client or None)
         raise ValueError(f"not a topic of {self.device}: {topic}")
 
-    def refusal(self, topic: str) -> str | None:
-        """Why answers may not go to a topic that an asker named; None where they may."""
-        if not topic or "\0" in topic or len(topic.encode(errors="replace")) > TOPIC_BYTES_MAX:
-            return f"must be 1 to {TOPIC_BYTES_MAX} bytes without a null character"
+    def refusal(self, topic: str, client: str | None) -> str | None:
+        """Why answers may not go to a topic that a client named; None where they may.
+
+        Nobody has a board publish what an access list keeps from the asker: where its own topic has a client level,
+        the topic of its answers has the same one.
+        """
+        if not 0 < len(topic.encode(errors="replace")) <= TOPIC_BYTES_MAX or topic.count("/") >= LEVELS_MAX:
+            return f"must be 1 to {TOPIC_BYTES_MAX} bytes and {LEVELS_MAX} levels at most"
+        if UNUSABLE.search(topic):
+            return "must be without null and other control characters, and without code points that are no characters"
         if "+" in topic or "#" in topic:
             return "must be a plain topic, without the wildcards + and #"
-        if not topic.startswith(self.response_topics):
-            return f"must begin with {' or '.join(self.response_topics)} (the board's limits.response_topics)"
-        levels = topic.split("/")
-        if levels[0] == ROOT and levels[2:3] != ["reply"]:
-            return f"must not be one of a board's own topics ({ROOT}/…) other than {ROOT}/<device>/reply"
-        return None
+        if topic.split("/")[0] == ROOT:
+            own = [Place(f"{ROOT}/{name}", "", client).reply for name in (self.device, self.fleet) if name]
+            is_allowed = topic in own and OWN in self.response_topics
+            return None if is_allowed else f"must not be one of a board's own topics other than {' or '.join(own)}"
+        allowed = [each for each in self.response_topics if each != OWN]
+        if any(_takes(each, topic, client) for each in allowed):
+            return None
+        begins = " or ".join(each.replace(CLIENT, client or CLIENT) for each in allowed)
+        return f"must begin with {begins} (the board's limits.response_topics)"
+
+
+def _takes(allowed: str, topic: str, client: str | None) -> bool:
+    """Whether a topic begins as the operator allows it; `{client}` is the asker's own level, of whom has none any."""
+    if CLIENT not in allowed:
+        return topic.startswith(allowed)
+    if client is None:
+        before = allowed.partition(CLIENT)[0].rstrip("/")
+        return topic == before or topic.startswith(f"{before}/")
+    begin = allowed.replace(CLIENT, client)
+    return topic == begin or topic.startswith(f"{begin}/")
 
 
 def _with_client(topic: str, client: str | None) -> str:

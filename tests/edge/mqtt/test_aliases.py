@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from edge.mqtt.transport import Aliases
+from edge.mqtt.aliases import Aliases
 from tests.clients import User
 from tests.conftest import mosquitto, running
 from tests.proxy import Proxy

@@ -13,11 +13,13 @@ from pathlib import Path
 import pytest
 
 from tests.clients import User
-from tests.conftest import ROOT, free_port, running, wait_for_port
+from tests.conftest import ROOT, free_port, manager, running, wait_for_port, wait_until
+from tests.forging import ATTEMPTS
 
 pytestmark = pytest.mark.mosquitto
 NAMES = ("test", "me", "eve")
 NOT_AUTHORIZED = 0x87
+OF_ME = ("edge/test/reply/me", "answers/me/#", "reply/me/#", "response/me/#")
 DEBIAN = "persistence true\npersistence_location {folder}/\nlog_dest stderr\ninclude_dir {folder}/conf.d\n"
 """What Debian's own mosquitto.conf says around the shipped one; neither may say again what the other has said."""
 
@@ -29,7 +31,7 @@ def openssl(*arguments: str) -> None:
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory) -> Path:
-    """Certificates of a CA of our own, passwords, and the shipped files with this folder's paths."""
+    """Certificates of a CA of our own, passwords, and the shipped files, with the lines for a board at their end."""
     folder = tmp_path_factory.mktemp("broker")
     certificates = folder / "certs"
     certificates.mkdir()
@@ -45,7 +47,9 @@ def folder(tmp_path_factory) -> Path:
     program = shutil.which("mosquitto_passwd") or "/usr/bin/mosquitto_passwd"
     for name in NAMES:
         subprocess.run([program, "-b", str(folder / "edge.passwd"), name, f"{name}-secret"], check=True)
-    shutil.copy(ROOT / "deploy/mosquitto/acl.conf", folder / "edge.acl")
+    lists = (ROOT / "deploy/mosquitto/acl.conf").read_text()
+    lines = [line.removeprefix("# ") for line in lists.splitlines() if line.startswith(("# user", "# topic write"))]
+    (folder / "edge.acl").write_text("\n".join([lists, *lines]).replace("user board", "user test") + "\n")
     return folder
 
 
@@ -103,9 +107,24 @@ def test_an_asker_is_answered_and_another_hears_nothing(folder, port):
 def test_nobody_asks_in_anothers_name(folder, port):
     """Neither requests nor cancels nor answers under a name that is not one's own are taken."""
     with user(port, folder, "eve") as eve:
-        for topic in ("edge/test/request/me", "edge/test/cancel/me", "edge/test/reply/me", "edge/test/status"):
+        for topic in ("edge/test/request/me", "edge/test/cancel/me", "edge/test/reply/me", "answers/me/1"):
             mid = eve.publish(topic, {"prompt": "x"})
             assert eve.acks[mid].value == NOT_AUTHORIZED
+
+
+@pytest.mark.parametrize("attempt", ATTEMPTS, ids=[attempt.name for attempt in ATTEMPTS])
+def test_nobody_is_heard_as_another(folder, port, attempt):
+    """Whatever eve sends, `me` hears nothing that it did not ask for, and its own request is answered."""
+    with user(port, folder, "me", *OF_ME) as me, user(port, folder, "eve", "edge/test/reply/eve") as eve:
+        eve.wait_online()
+        seed = ATTEMPTS.index(attempt)  # so that no request is another's repeat
+        me.publish("edge/test/request/me", {"prompt": "slow", "id": "mine", "stream": False, "seed": seed})
+        eve.publish(attempt.topic, attempt.payload, retain=attempt.retain, **attempt.properties)
+        eve.publish("edge/test/request/eve", {"prompt": "x", "id": "after", "stream": False, "seed": seed})
+        while eve.answer(10)[1]["id"] != "after":
+            pass
+        assert (me.answer(10)[1]["code"], me.nothing()) == (200, True)
+        eve.publish("edge/test/request/eve", b"", retain=True)
 
 
 def test_a_laptop_asks_by_its_command_line_alone(folder, port, tmp_path):
@@ -127,7 +146,7 @@ def test_a_laptop_asks_by_its_command_line_alone(folder, port, tmp_path):
     assert (refused.returncode, "refuses us" in refused.stderr) == (69, True), refused.stderr
     other = [each for each in options if "tls-ca" not in each] + ["--tls-ca=/etc/ssl/certs/ca-certificates.crt"]
     distrusted = subprocess.run([*edge, "ask", *other, f"--password-file={secret}", "x"], **run)
-    assert (distrusted.returncode, "certificate verify failed" in distrusted.stderr) == (69, True), distrusted.stderr
+    assert (distrusted.returncode, "is not trusted" in distrusted.stderr) == (69, True), distrusted.stderr
     missing = subprocess.run([*edge, "ask", *options, "--password-file=/nowhere", "x"], **run)
     assert (missing.returncode, "/nowhere cannot be read" in missing.stderr) == (78, True)
 
@@ -144,9 +163,9 @@ def test_without_its_certificate_the_broker_is_not_trusted(folder, port, tmp_pat
         assert wrong.connack.is_failure
 
 
-def test_the_daemon_says_what_is_wrong(folder, port, tmp_path):
-    """A wrong password ends it with status 69 and the setting's name; a CA that is no file with 78."""
-    settings = {
+def daemon_settings(port: int, folder: Path, tmp_path: Path) -> dict[str, str]:
+    """Of a second daemon, with a wrong password."""
+    return {
         "EDGE_DEVICE": "test2",
         "EDGE_BROKER__PORT": str(port),
         "EDGE_BROKER__USERNAME": "test",
@@ -154,13 +173,40 @@ def test_the_daemon_says_what_is_wrong(folder, port, tmp_path):
         "EDGE_BROKER__TLS_CA": str(folder / "certs/ca.crt"),
         "EDGE_JOURNAL__FOLDER": str(tmp_path),
     }
-    for changed, status, says in (
-        ({}, 69, "broker.username"),
-        ({"EDGE_BROKER__TLS_CA": "/nowhere.crt"}, 78, "broker.tls_ca"),
-    ):
-        with running([sys.executable, "-m", "edge.testing"], tmp_path / "log", {**settings, **changed}) as daemon:
-            assert daemon.wait(20) == status
-        assert says in (tmp_path / "log").read_text()
+
+
+def test_a_daemon_with_a_ca_that_is_no_file_ends(folder, port, tmp_path):
+    """With 78 and the setting's name."""
+    settings = {**daemon_settings(port, folder, tmp_path), "EDGE_BROKER__TLS_CA": "/nowhere.crt"}
+    with running([sys.executable, "-m", "edge.testing"], tmp_path / "log", settings) as daemon:
+        assert daemon.wait(20) == 78
+    assert "broker.tls_ca" in (tmp_path / "log").read_text()
+
+
+PASSING = {
+    "a wrong password": ({}, "refuses us: Not authorized; check broker.username"),
+    "a name that is not known": ({"EDGE_BROKER__HOST": "nowhere.invalid"}, "the name nowhere.invalid is not known"),
+    "nothing that listens": ({"EDGE_BROKER__PORT": "1"}, "nothing listens there"),
+    "plain words to a TLS port": ({"EDGE_BROKER__TLS_CA": ""}, "does it want TLS (broker.tls_ca)"),
+    "another authority": ({"EDGE_BROKER__TLS_CA": "/etc/ssl/certs/ca-certificates.crt"}, "broker.tls_ca the authority"),
+    "another host's certificate": ({"EDGE_BROKER__HOST": "localhost"}, "is not valid for 'localhost'"),
+}
+
+
+@pytest.mark.parametrize("case", PASSING)
+def test_a_daemon_tells_why_the_broker_is_not_reached_and_goes_on(folder, port, tmp_path, case):
+    """What a broker or a network may mend does not end it; log and service manager name what to look at."""
+    changed, says = PASSING[case]
+    settings = {**daemon_settings(port, folder, tmp_path), **changed}
+    settings = {name: value for name, value in settings.items() if value}
+    with manager(tmp_path / "notify") as heard:
+        settings["NOTIFY_SOCKET"] = str(tmp_path / "notify")
+        with running([sys.executable, "-m", "edge.testing"], tmp_path / "log", settings) as daemon:
+            wait_until(lambda: says in (tmp_path / "log").read_text())
+            wait_until(lambda: any(says in each for each in heard()))
+            assert daemon.poll() is None
+            daemon.terminate()
+            assert daemon.wait(20) == 0
 
 
 def test_a_password_in_a_file_for_everyone_is_refused(tmp_path):

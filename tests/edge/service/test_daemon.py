@@ -8,7 +8,6 @@ import dataclasses
 import gc
 import json
 import shutil
-import time
 from collections.abc import AsyncIterator, Sequence
 
 import pytest
@@ -20,7 +19,7 @@ from edge.service.daemon import Daemon
 from edge.service.journal_file import Entry, JournalError, JournalFile, Moment, Write, accept, begin
 from edge.service.outbox import Answer
 from edge.testing import MemoryTransport, ScriptedEngine, scripted_manifest
-from edge.wire.message import Message
+from edge.wire.message import Delivery, Message
 
 
 class Rig:
@@ -438,7 +437,7 @@ def test_an_answer_that_nobody_hears_is_stopped():
             it.ask()
             await it.transport.wait_for("delta", 3)
             assert it.transport.bodies("reply") == []
-            it.transport.is_heard = False
+            it.transport.delivery = Delivery.UNHEARD
             it.ask("next", seed=1)
             first, second = await it.replies(2)
             assert (first["code"], first["error"]["message"]) == (499, "nobody listens")
@@ -550,7 +549,7 @@ def test_an_answer_that_nobody_could_take_in_time_is_dropped_and_counted():
     async def work():
         it = Rig(ScriptedEngine(), journal=JournalFile(None))
         late = Message("edge/pi/reply", b'{"type": "reply", "id": "late"}')
-        it.service._outbox.add(Answer(1, late, time.time() - 1))
+        it.service._outbox.add(Answer(1, late, asyncio.get_running_loop().time() - 1))
         task = asyncio.create_task(it.service.run())
         it.ask("q")
         assert [each["id"] for each in await it.replies()] == ["q"]
@@ -560,3 +559,77 @@ def test_an_answer_that_nobody_could_take_in_time_is_dropped_and_counted():
         await asyncio.wait_for(task, 10)
 
     run(work)
+
+
+def test_a_clients_share_does_not_grow_with_its_topics():
+    """Another response topic for each request takes no more places; those who give no name are one client."""
+
+    async def work():
+        engine = ScriptedEngine()
+        engine.hold = asyncio.Event()
+        async with rig(engine, queue_length=16) as it:
+            for number in range(8):
+                it.ask(f"m{number}", "edge/pi/request/me", response_topic=f"answers/me/{number}", seed=number)
+                it.ask(f"a{number}", response_topic=f"answers/a{number}", seed=number)
+            it.ask("you", "edge/pi/request/you")
+            refused = await it.replies(7)
+            assert {each["code"] for each in refused} == {429}
+            assert "you" not in {each["id"] for each in refused}
+            engine.hold.set()
+
+    run(work)
+
+
+def test_an_operators_ceilings():
+    """What is over them is lowered, and the answer says so; what is not asked for is lowered without a word."""
+
+    async def work():
+        async with rig(queue_length=16, max_tokens_ceiling=10, priority_ceiling="normal") as it:
+            it.ask("over", max_tokens=1000, priority="high")
+            it.ask("silent")
+            it.ask("under", max_tokens=5, priority="low")
+            over, silent, under = sorted(
+                await it.replies(3), key=lambda each: ["over", "silent", "under"].index(each["id"])
+            )
+            assert [job.max_tokens for job in it.engine.jobs] == [10, 10, 5]
+            assert [name.split()[0] for name in over["warnings"]] == ["max_tokens", "priority"]
+            assert (silent["warnings"], under["warnings"]) == ([], [])
+
+    run(work)
+
+
+def test_a_repeat_is_answered_now_and_then():
+    """Asked again a thousand times, an answer goes out once more, not a thousand times."""
+
+    async def work():
+        async with rig(ScriptedEngine(("x" * 100_000,))) as it:
+            it.ask("q")
+            await it.replies()
+            for _ in range(1000):
+                it.ask("q")
+            it.ask("other")
+            assert [each["id"] for each in await it.replies(3)] == ["q", "q", "other"]
+
+    run(work)
+
+
+def test_a_refusal_is_on_disk_before_it_is_acknowledged(tmp_path):
+    """The daemon dies before the broker has it: the next one delivers it, since the request comes no more."""
+
+    async def refused():
+        it = Rig(ScriptedEngine(), journal=JournalFile(tmp_path / "journal"))
+        it.transport.delivery = None
+        task = asyncio.create_task(it.service.run())
+        it.transport.arrive(Message("edge/pi/request", b'{"prompt": 7, "id": "bad"}', 1, packet_identifier=3))
+        await it.replies()
+        while not it.transport.acknowledged:
+            await asyncio.sleep(0.01)
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+    async def again():
+        async with rig(journal=JournalFile(tmp_path / "journal")) as it:
+            assert [(each["id"], each["code"]) for each in await it.replies()] == [("bad", 400)]
+
+    run(refused)
+    run(again)

@@ -10,6 +10,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
+from pydantic import TypeAdapter
 
 from edge.errors import ConfigError
 from edge.service.journal_file import (
@@ -22,6 +23,7 @@ from edge.service.journal_file import (
     answer,
     begin,
     deliver,
+    refuse,
     withdraw,
 )
 from edge.wire.message import Message
@@ -58,9 +60,12 @@ def test_a_request_comes_back_as_it_arrived(tmp_path):
     assert (found.number, found.id, found.message, found.attempts) == (1, "q1", ASKED, 1)
     assert 5 <= Moment.now().since(found.accepted) < 60
     assert journal.next_number() == 2
-    journal.write([answer(1, ANSWERED, 99.5)])
+    journal.write([answer(1, ANSWERED, 200, 99.5)])
     assert list(journal.open_requests()) == []
-    assert list(journal.undelivered()) == [(1, ANSWERED, 99.5)]
+    ((number, left),) = journal.undelivered()
+    assert number == 1
+    assert 90 < left <= 99.5
+    assert journal.reply(1) == ANSWERED
     journal.write([deliver(1)])
     assert list(journal.undelivered()) == []
 
@@ -70,7 +75,7 @@ def test_repeats_are_found(tmp_path):
     journal = JournalFile(tmp_path / "journal")
     other = dataclasses.replace(ASKED, payload=b"other", packet_identifier=8)
     journal.write(
-        [accept(entry(1)), answer(1, ANSWERED, None), accept(entry(2, message=other)), accept(entry(3, b"r"))]
+        [accept(entry(1)), answer(1, ANSWERED, 200, 60), accept(entry(2, message=other)), accept(entry(3, b"r"))]
     )
     assert journal.find([("me", b"q")]).number == 2
     assert journal.find([("me", b"unknown"), ("me", b"r")]).number == 3
@@ -95,20 +100,21 @@ def test_old_and_many_answers_are_forgotten(tmp_path):
 
 def answered(number: int):
     """An answer to it."""
-    return answer(number, ANSWERED, None)
+    return answer(number, ANSWERED, 200, 60)
 
 
 def test_delivered_answers_give_way_where_there_is_no_room(tmp_path):
     """A file that is full of kept answers takes what is new, oldest first out; open and undelivered ones stay."""
     journal = JournalFile(tmp_path / "journal", Bounds(max_bytes=1 << 20))
     large = dataclasses.replace(ANSWERED, payload=b"x" * 50_000)
-    journal.write([accept(entry(1, b"open")), accept(entry(2, b"undelivered")), answer(2, ANSWERED, None)])
+    journal.write([accept(entry(1, b"open")), accept(entry(2, b"undelivered")), answer(2, ANSWERED, 200, 60)])
     for number in range(3, 103):
         journal.write([accept(entry(number, b"%d" % number))])
-        journal.write([answer(number, large, None), deliver(number)])
+        journal.write([answer(number, large, 200, 60), deliver(number)])
     assert [each.number for each in journal.open_requests()] == [1]
-    assert [number for number, _, _ in journal.undelivered()] == [2]
-    assert journal.find([("me", b"102")]).reply == large
+    assert [number for number, _ in journal.undelivered()] == [2]
+    assert journal.find([("me", b"102")]).code == 200
+    assert journal.reply(102) == large
     assert journal.find([("me", b"3")]) is None
 
 
@@ -214,3 +220,59 @@ def test_a_kill_in_the_middle_of_a_write_leaves_whole_transactions(tmp_path):
 def reopened(path: Path) -> JournalFile:
     """A copy of a journal, as a next daemon opens it."""
     return JournalFile(path)
+
+
+VERSION_1 = """
+create table request (number integer primary key, id text not null, digest blob not null,
+    packet_identifier integer not null, boot_id text not null, boot_seconds real not null, wall_seconds real not null,
+    attempts integer not null default 0, message blob, reply blob, reply_expires real,
+    delivered integer not null default 0) strict;
+create table name (asker text not null, name blob not null, number integer not null, primary key (asker, name))
+    strict, without rowid;
+create index name_number on name (number);
+create index unanswered on request (number) where reply is null;
+create index undelivered on request (number) where reply is not null and not delivered;
+create index delivered on request (number) where delivered;
+pragma user_version = 1;
+"""
+
+
+def test_a_journal_of_an_older_daemon_is_read(tmp_path):
+    """What it had accepted is answered, what it had answered is delivered and found again, after an update."""
+    old = sqlite3.connect(tmp_path / "journal")
+    old.executescript(VERSION_1)
+    told = dataclasses.replace(ANSWERED, payload='{"type":"reply","code":503,"text":"é>?"}'.encode())
+    as_text = TypeAdapter(Message).dump_json
+    with old:
+        row = "insert into request values (?, 'q', ?, 0, 'boot', 1.0, 1.0, 0, ?, ?, null, ?)"
+        old.execute(row, (1, b"d1", as_text(ASKED), None, 0))
+        old.execute(row, (2, b"d2", None, as_text(told), 0))
+        old.execute("insert into name values ('me', ?, 2)", (b"q",))
+    old.close()
+    journal = JournalFile(tmp_path / "journal")
+    assert [entry.message for entry in journal.open_requests()] == [ASKED]
+    assert journal.undelivered() == [(2, 60)]
+    assert (journal.find([("me", b"q")]).code, journal.reply(2)) == (503, told)
+    journal.close()
+    JournalFile(tmp_path / "journal").close()
+
+
+def test_a_refusal_is_kept_until_it_is_delivered(tmp_path):
+    """It survives a restart; nothing is taken for its repeat, and nothing of it stays."""
+    journal = JournalFile(tmp_path / "journal")
+    journal.write([refuse(journal.next_number(), ANSWERED, 400, 60)])
+    journal.close()
+    journal = JournalFile(tmp_path / "journal")
+    ((number, _),) = journal.undelivered()
+    assert (number, journal.reply(1), list(journal.open_requests())) == (1, ANSWERED, [])
+    assert journal.find_delivery(0, b"") is None
+    journal.write([deliver(1)])
+    assert (journal.undelivered(), journal.reply(1)) == ([], None)
+
+
+def test_a_clock_that_is_set_forgets_no_answer(tmp_path):
+    """A board without a clock of its own is set by 50 years at its first contact; what it kept counts by its boot."""
+    journal = JournalFile(tmp_path / "journal", Bounds(keep_seconds=100))
+    journal.write([accept(dataclasses.replace(entry(1), accepted=dataclasses.replace(Moment.now(), wall_seconds=0.0)))])
+    journal.write([answered(1), deliver(1)])
+    assert journal.find([("me", b"q")])

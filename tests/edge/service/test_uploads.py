@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import hashlib
 from collections.abc import Callable
 
@@ -11,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as some
 
 from edge.errors import BadRequest, DeadlineExceeded, Fault, TooLarge, Unavailable
-from edge.service.uploads import SILENT_SECONDS, Uploads
+from edge.service.uploads import SILENT_SECONDS, WHOLE_SECONDS, Uploads
 from edge.testing import SimulatedLoop
 from edge.wire import chunks
 from edge.wire.chunks import Chunk
@@ -167,6 +168,50 @@ def test_uploads_of_two_clients_do_not_meet():
         assert [each.topic.rpartition("/")[2] for each in whole] == ["me", "you"]
 
     taking(work)
+
+
+def test_nobody_holds_the_places_of_others():
+    """A client that begins uploads and sends next to nothing of them takes up its own two places, and no more."""
+    small = len(DATA)
+
+    def work(it: Taken) -> None:
+        for number in range(20):
+            (first, *_) = parsed(upload=f"u{number}", client="eve")
+            it.add(dataclasses.replace(first, data=b"x"))
+        assert it.kinds == [Unavailable] * 18
+        for number in range(10):
+            assert len(it.add(*parsed(upload="mine", client=f"c{number}"))) == 1
+
+    taking(work, small)
+
+
+def test_who_has_the_most_gives_way():
+    """Where memory is short, the client with the most bytes loses an upload and is told; the others go on."""
+    small = len(DATA)
+
+    def work(it: Taken) -> None:
+        it.add(*parsed(upload="a", client="eve")[:-1], *parsed(upload="b", client="eve")[:-1])
+        assert len(it.add(*parsed(client="me"))) == 1
+        assert it.kinds == [Unavailable]
+        assert b'"a"' in it.faults[0][0].payload or b'"b"' in it.faults[0][0].payload
+
+    taking(work, small)
+
+
+def test_an_upload_that_drips_is_ended():
+    """A chunk just before every deadline does not hold a place for ever."""
+
+    async def work() -> None:
+        it = Taken()
+        chunk = parsed()[0]
+        for number in range(12):
+            it.add(dataclasses.replace(chunk, index=number, count=20, total=20, data=b"x"))
+            await asyncio.sleep(SILENT_SECONDS - 1)
+        assert it.kinds == [DeadlineExceeded]
+        assert f"within {WHOLE_SECONDS:g} s" in it.faults[0][1].message
+
+    with asyncio.Runner(loop_factory=SimulatedLoop) as runner:
+        runner.run(work())
 
 
 def test_silence_ends_an_upload():

@@ -38,9 +38,13 @@ def test_a_bare_text_is_a_prompt():
 
 def test_properties_and_payload_say_the_same():
     """MQTT 5's response topic and expiry are the payload's response_topic and deadline_ms."""
-    five = parse({"prompt": "x"}, response_topic="answers/b", message_expiry_interval=3, correlation_data=b"\xff\x01")
-    old = parse({"prompt": "x", "response_topic": "answers/b", "deadline_ms": 3000})
-    assert (five.address.topic, five.deadline_seconds) == (old.address.topic, old.deadline_seconds) == ("answers/b", 3)
+    five = parse(
+        {"prompt": "x"}, response_topic="answers/me/b", message_expiry_interval=3, correlation_data=b"\xff\x01"
+    )
+    old = parse({"prompt": "x", "response_topic": "answers/me/b", "deadline_ms": 3000})
+    assert (
+        (five.address.topic, five.deadline_seconds) == (old.address.topic, old.deadline_seconds) == ("answers/me/b", 3)
+    )
     assert five.address.id == "ff01"
 
 
