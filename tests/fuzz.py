@@ -38,6 +38,8 @@ TEXTS = [
     "%s",
 ]
 """Strings that MQTT 5 allows, section 1.5.4."""
+PAYLOADS = [b"", b"x", b"{", b'{"id": 7}', b"\xef\xbb\xbf{}", b"[" * 99, b"\xff\xfe\x00\x80" * 9]
+OWN = ["a", "ü🎉", " ", "...", "x" * 90]
 TOPICS = ["edge/test/request/f", "edge/test/request", "edge/test/cancel/f", "edge/test/chunk/f", "edge/test/chunk"]
 JSON_TYPES = ["application/json", "application/json; charset=utf-8", None]
 
@@ -67,9 +69,7 @@ class Publisher:
         text = self.chance.choice([*TEXTS[1:-4], "x" * self.chance.randrange(1, 2000)])
         fields = {"prompt": f"q{text}", "id": name, "stream": self.chance.random() < 0.3, "max_tokens": 4}
         payload = json.dumps(fields, ensure_ascii=self.chance.random() < 0.5).encode()
-        named = (
-            "" if self.chance.random() < 0.5 else f"answers/f/{self.chance.choice(['a', 'ü🎉', ' ', '...', 'x' * 90])}"
-        )
+        named = "" if self.chance.random() < 0.5 else f"answers/f/{self.chance.choice(OWN)}"
         return self._publish("edge/test/request/f", 1, identifier, self._properties(JSON_TYPES, named), payload)
 
     def loose(self, identifier: int) -> bytes:

@@ -15,19 +15,9 @@ from edge.mqtt.transport import MqttTransport
 from edge.mqtt.unacknowledged import KEPT_MAX, SILENT_SECONDS, Unacknowledged
 from edge.testing import SimulatedLoop
 from edge.wire.message import Delivery, Message
+from tests.edge.mqtt.packets import packet, string
 
 CONNECT, CONNACK, PUBLISH, PUBACK, SUBSCRIBE, SUBACK = 1, 2, 3, 4, 8, 9
-
-
-def packet(first: int, body: bytes) -> bytes:
-    """A control packet with one or two bytes of length."""
-    length = len(body)
-    return bytes([first, length] if length < 128 else [first, length % 128 | 128, length // 128]) + body
-
-
-def string(text: bytes) -> bytes:
-    """Two bytes of length, and it."""
-    return len(text).to_bytes(2) + text
 
 
 def publish(properties: bytes, topic: bytes = b"edge/pi/request", identifier: int = 7, payload: bytes = b"x") -> bytes:
