@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import logging
 import signal
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from edge.commands.logs import set_up
 
 if TYPE_CHECKING:
     from edge.mqtt.broker.access import Access
@@ -48,8 +48,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def main(options: argparse.Namespace) -> int:
     """Serve until SIGTERM or SIGINT; BrokerError where a port cannot be had, ConfigError for a file that is wrong."""
-    level = getattr(logging, options.log_level.upper())
-    logging.basicConfig(level=level, format="%(levelname)s %(message)s", stream=sys.stderr)
+    set_up(options.log_level)
     asyncio.run(_serve(options, _access(options)))
     return 0
 

@@ -31,7 +31,7 @@ class Refused(Exception):
 
 @dataclass(frozen=True)
 class Limits:
-    """Upper bounds; together they come to about 250 MiB, of which a stranger alone can fill what is not a session's.
+    """Upper bounds; whoever fills them all has the broker hold about 250 MiB.
 
     connections: that have connected. strangers: that have not yet, the oldest makes room. websockets: of both.
     held_bytes: half packets and unsent bytes of all connections; whoever holds most is ended first.
