@@ -20,6 +20,7 @@ import numpy as np
 
 from edge.bundle import Bundle, read_manifest
 from edge.engine import Event, Finished, Job, Options, budget
+from edge.engine.batch.intake import Intake
 from edge.engine.batch.row import Row
 from edge.engine.batch.slots import Slots
 from edge.engine.batch.tempo import Tempo
@@ -53,7 +54,7 @@ class BatchedEngine:
         self._vision = self._opened_vision()
         self._slots = Slots(self._graph.caches, options.rows)
         self._tempo = Tempo(options.prefill_slice_tokens)
-        self._jobs: deque[tuple[Job, list[int] | None]] = deque()
+        self._intake = Intake(self._row)
         self._waiting: deque[Row] = deque()
         self._lock = threading.Lock()
         self._cancelled: set[int] = set()
@@ -74,7 +75,7 @@ class BatchedEngine:
 
     def submit(self, job: Job, tokens: list[int] | None = None) -> None:
         """Take a job, to be begun as soon as there is a row and room in the cache. tokens: in place of its messages."""
-        self._jobs.append((job, tokens))
+        self._intake.submit(job, tokens)
 
     def cancel(self, job_id: int) -> None:
         """Have a job end; the reading of its prompt stops in its middle. From any thread."""
@@ -86,7 +87,7 @@ class BatchedEngine:
     @property
     def is_idle(self) -> bool:
         """Whether there is nothing to work on."""
-        return not (self._jobs or self._waiting or len(self._slots))
+        return not (len(self._intake) or self._waiting or len(self._slots))
 
     def counters(self) -> Mapping[str, int | float]:
         """Tokens read and found, runs and their rows, guesses and those that were right; bytes of kept beginnings.
@@ -116,18 +117,19 @@ class BatchedEngine:
     # --- jobs come and go ---
 
     def _take_in(self) -> Iterator[Event]:
-        """New jobs as rows; those that were cancelled out."""
-        with self._lock:  # taken before the jobs, so that none of these belongs to a job that is not seen yet
+        """New rows; those that were cancelled out. Where nobody else is answered, what comes in is waited for."""
+        with self._lock:  # taken before the rows, so that none of these belongs to a job that is not seen yet
             cancelled, self._cancelled = self._cancelled, set()
-        while self._jobs:
-            job, tokens = self._jobs.popleft()
-            try:
-                self._waiting.append(self._row(job, tokens))
-            except Exception as error:  # one job's matter alone, whatever it is
-                yield Event(job.id, as_fault(error))
+        for made in self._intake.made(waits=not (self._waiting or len(self._slots))):
+            if isinstance(made, Event):
+                yield made
+            else:
+                self._waiting.append(made)
         for row in [*self._waiting, *self._slots]:
             if row.job.id in cancelled:
                 yield self._end(row, row.finished("cancelled"))
+        with self._lock:
+            self._cancelled |= {job_id for job_id in cancelled if job_id in self._intake}
 
     def _row(self, job: Job, given: list[int] | None) -> Row:
         """A job with its prompt's tokens; TooLarge where there is no room for an answer."""
