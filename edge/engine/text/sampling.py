@@ -65,7 +65,7 @@ def _penalise(logits: Row, said: NDArray[np.bool_], penalty: float) -> None:
     logits[said] = np.where(found < 0, found * penalty, found / penalty)
 
 
-def _highest(logits: Row, count: int) -> NDArray[np.int64]:
+def _highest(logits: NDArray[np.floating[Any]], count: int) -> NDArray[np.int64]:
     """The tokens of the highest logits; those that tie with the last of them stay, too. All for a count of 0."""
     if not 0 < count < len(logits):
         return np.flatnonzero(np.isfinite(logits))
@@ -99,7 +99,8 @@ def log_probabilities(logits: Row) -> NDArray[np.float64]:
 def described(text: Callable[[int], str], logits: Row, token: int, count: int) -> dict[str, Any]:
     """A token's logprob and those of the likeliest others, with the OpenAI API's names. text: of a token's id."""
     known = log_probabilities(logits)
-    others = np.argsort(-known, kind="stable")[:count]
+    likely = _highest(known, count) if count else np.empty(0, np.int64)  # all of a vocabulary takes long to sort
+    others = likely[np.argsort(-known[likely], kind="stable")][:count]
     return {
         **_named(text, token, known),
         "top_logprobs": [_named(text, int(other), known) for other in others],
