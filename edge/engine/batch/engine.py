@@ -38,6 +38,8 @@ if TYPE_CHECKING:
 
 EASE_SECONDS = 2.0
 """Between two looks at how much memory the board has left."""
+DECODING_SECONDS = 0.01
+"""A step waits so long for a picture to be decoded where there are others to be answered."""
 
 
 class BatchedEngine:
@@ -211,11 +213,12 @@ class BatchedEngine:
             yield from self._take(row, logits[0])
 
     def _look(self, row: Row, picture: Seen) -> Iterator[Event]:
-        """One crop of a picture that a row is about to read."""
+        """One crop of a picture that a row is about to read, once it is decoded."""
         assert self._vision
         try:
-            with self._halting(row) as halt:
-                self._vision.look(picture, halt)
+            if self._vision.is_decoded(picture, DECODING_SECONDS if len(self._slots) > 1 else None):
+                with self._halting(row) as halt:
+                    self._vision.look(picture, halt)
         except Stopped:
             return
         except Exception as error:  # one row's matter alone, whatever it is
