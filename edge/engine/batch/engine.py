@@ -24,8 +24,8 @@ from edge.engine.batch.intake import Intake
 from edge.engine.batch.row import Row
 from edge.engine.batch.slots import Slots
 from edge.engine.batch.tempo import Tempo
-from edge.engine.cache.prefix_files import SHIPPED, PrefixFiles
-from edge.engine.cache.prefixes import BLOCK_TOKENS, Prefixes
+from edge.engine.cache.prefix_files import opened_prefixes
+from edge.engine.cache.prefixes import BLOCK_TOKENS
 from edge.engine.genai.tokenizer import Tokenizer
 from edge.engine.graph.io_binding import Logits
 from edge.engine.graph.session import Graph, Stopped
@@ -52,7 +52,7 @@ class BatchedEngine:
         self._vocabulary: Vocabulary | None = None
         self._graph = Graph(self._bundle, options.threads, options.rows + 1, budget.packed_folder(options))
         self._budget_tokens = budget.kv_tokens(self._manifest, options.rows, options.kv_bytes)
-        self._prefixes = opened_prefixes(self._bundle, options, self._graph)
+        self._prefixes = opened_prefixes(self._bundle, options, self._graph.caches, self._graph.version)
         self._vision = self._opened_vision()
         self._slots = Slots(self._graph.caches, options.rows)
         self._tempo = Tempo(options.prefill_slice_tokens)
@@ -167,9 +167,13 @@ class BatchedEngine:
         """Into a slot, with what is known of its tokens already."""
         self._slots.enter(row)
         row.seen, row.is_long = 0, self._graph.is_long(len(row.tokens))
-        for block in self._prefixes.find(row.tokens, row.is_long):
+        blocks = self._prefixes.find(row.tokens, row.is_long)
+        row.read = len(blocks) * BLOCK_TOKENS
+        if row.job.seed is None:  # else the answer is to be what it would be if nothing were known
+            blocks += self._prefixes.find_said(row.tokens, row.is_long, len(blocks))
+        for block in blocks:
             self._graph.caches.write(row.slot, row.seen, block)
-            row.seen += block.shape[3]
+            row.seen += BLOCK_TOKENS
         if not row.completion_tokens:
             row.cached_tokens = row.seen
             self._counters.update(prompt_tokens=len(row.tokens), cached_tokens=row.seen)
@@ -185,8 +189,8 @@ class BatchedEngine:
         return Event(row.job.id, what)
 
     def _keep(self, row: Row) -> None:
-        caches = self._graph.caches
-        self._prefixes.keep(row.tokens[: row.seen], row.is_long, lambda start, stop: caches.read(row.slot, start, stop))
+        tokens, read = row.tokens[: row.seen], self._graph.caches.read
+        self._prefixes.keep(tokens, row.is_long, lambda start, stop: read(row.slot, start, stop), row.read)
 
     # --- prompts ---
 
@@ -232,6 +236,8 @@ class BatchedEngine:
         with self._halting(row) as halt:
             features = row.features(len(tokens))
             logits: Logits = self._graph.run(row.slot, ids, seen, positions, row.is_long, halt, features, is_prefill)[0]
+        if is_prefill and row.read >= row.seen:
+            row.read = row.seen + len(tokens)
         row.seen += len(tokens)
         return logits
 
@@ -327,19 +333,3 @@ class BatchedEngine:
                 self._prefixes.shrink(self._prefixes.bytes // 2)
                 if self._vision:
                     self._vision.forget()
-
-
-def opened_prefixes(bundle: Bundle, options: Options, graph: Graph) -> Prefixes:
-    """Known beginnings of texts: in memory, over what the bundle ships and what earlier processes left."""
-    limit = budget.prefix_bytes(options.prefix_bytes)
-    if not limit:
-        return Prefixes(0)
-    layers, parts, _, heads, _, head_size = graph.caches.array.shape
-    form = (layers, parts, heads, BLOCK_TOKENS, head_size), graph.caches.array.dtype
-    shipped = PrefixFiles(bundle.path, SHIPPED, *form, 0)
-    if not options.cache_folder:
-        return Prefixes(limit, shipped=shipped)
-    folder = Path(options.cache_folder) / SHIPPED
-    name = f"{bundle.digest[:16]}-{graph.version}"
-    store = PrefixFiles(folder, name, *form, budget.prefix_disk_bytes(folder, options.prefix_disk_bytes))
-    return Prefixes(limit, store, shipped)

@@ -34,6 +34,7 @@ SESSION_OPTIONS: dict[str, dict[str, Any]] = {
 }
 """What genai_config.json is overlaid with, an execution provider a row."""
 
+Decoded = Generator[str, None, tuple[int, str]]
 Answer = Generator[str, None, Finished]
 """Pieces of text, an empty one where there is progress without any; at last how it ended."""
 
@@ -47,7 +48,8 @@ class GenaiEngine:
         self._manifest = read_manifest(bundle)
         self._slice = options.prefill_slice_tokens
         self._tokenizer = Tokenizer(bundle, self._manifest)
-        self._bundle, self._vocabulary = bundle, None
+        self._bundle = bundle
+        self._vocabulary: Vocabulary | None = None
         self._jobs: deque[tuple[Job, list[int] | None]] = deque()
         self._current: tuple[Job, Answer] | None = None
         self._cancelled: set[int] = set()
@@ -172,7 +174,9 @@ class GenaiEngine:
             yield ""
         return True
 
-    def _decode(self, job: Job, generator: Any, room: int, guide: Guide | None) -> Generator[str, None, tuple[int, str]]:
+    def _decode(
+        self, job: Job, generator: Any, room: int, guide: Guide | None
+    ) -> Generator[str, None, tuple[int, str]]:
         """Generate until the model, a stop string, the length or a cancel ends it: tokens made and the reason."""
         stream, stop = self._tokenizer.stream(), StopText(job.stop)
         loop = LoopGuard(self._tokenizer.text, job.must_match) if job.loop_guard else None

@@ -20,8 +20,8 @@ Ids = list[int]
 MARK = re.compile(r"<.*>|\[.*\]", re.DOTALL)
 """What a token that is added to a vocabulary looks like where it is a mark; runs of spaces are added, too."""
 ANCHOR, ANCHOR_OF_SPACE = "\n", "a"
-"""Before a piece that goes on: some tokenizers put a space before whatever a text begins with. It must not grow together
-with the piece, as white space would with white space."""
+"""Before a piece that goes on: some tokenizers put a space before whatever a text begins with. White space must not be
+before white space, with which it would be one token."""
 SLICE_CHARACTERS = 1024
 """A tokenizer takes a time that grows with the square of a word: a quarter minute for a quarter million letters."""
 CUT = re.compile(r".*[^\W_](?=\s)", re.DOTALL)

@@ -4,15 +4,22 @@ from __future__ import annotations
 
 import base64
 import random
+import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from edge.bundle import read_manifest
+from edge.engine import Finished, Job, Options
+from edge.engine.batch.engine import BatchedEngine
 from edge.engine.genai.tokenizer import Tokenizer
 from edge.engine.text.chat_template import render
 from edge.engine.text.marks import SLICE_CHARACTERS
+from edge.engine.text.sampling import described, log_probabilities
+from edge.engine.text.stop_text import StopText
 from edge.errors import TooLarge
 from tests.export.test_phi_tokenizer import bundle as phi_bundle
 from tests.export.test_phi_tokenizer import phi
@@ -100,7 +107,23 @@ def test_what_cannot_fit_is_not_encoded_at_all(tokenizer):
     assert tokenizer.lengths == []
 
 
-PIECES = ("lamp", "the", "  ", "\n", "\n\n", "\t", "é", "日本語", "1234", "3.14", ", ", ". ", "don't", " 'quoted' ", "{")
+PIECES = (
+    "lamp",
+    "the",
+    "  ",
+    "\n",
+    "\n\n",
+    "\t",
+    "é",
+    "日本語",
+    "1234",
+    "3.14",
+    ", ",
+    ". ",
+    "don't",
+    " 'quoted' ",
+    "{",
+)
 MORE_PIECES = ("}", "  indent", "🌱", "a_b", "==", "x\u0301", "Ⅷ", "½", " ", "<|", "a < b")
 
 
@@ -118,3 +141,80 @@ def test_slices_change_no_token(tokenizer, seed):
     finally:
         tokenizer._context = before
     assert len(texts[0]) > SLICE_CHARACTERS / 2
+
+
+@pytest.fixture(scope="module")
+def engine(bundle) -> BatchedEngine:
+    """The real model, without what would make an answer depend on those before it."""
+    return BatchedEngine(bundle, Options(prefix_bytes=0, drafts=False))
+
+
+def asked(number: int, length: int, **options: object) -> Job:
+    """A question."""
+    return Job(number, [{"role": "user", "content": "What is the capital of France?"}], length, **options)
+
+
+class Held:
+    """Makes rows as the engine does, but one job's only when it is let go of."""
+
+    def __init__(self, engine: BatchedEngine, number: int) -> None:
+        self._make, self._number, self.go = engine._intake._row, number, threading.Event()
+        engine._intake._row = self
+
+    def __call__(self, job: Job, tokens: list[int] | None) -> object:
+        if job.id == self._number:
+            self.go.wait(60)
+        return self._make(job, tokens)
+
+
+def test_others_are_answered_while_a_job_comes_in(bundle):
+    """However long that takes: one answer is finished meanwhile, and one that was cancelled is never begun."""
+    engine = BatchedEngine(bundle, Options(prefix_bytes=0))
+    engine.submit(asked(1, 12, ignore_eos=True))
+    list(engine.step())
+    held = Held(engine, 2)
+    for number in (2, 3):
+        engine.submit(asked(number, 4))
+    engine.cancel(3)
+    ends: dict[int, str] = {}
+    for _ in range(60):
+        ends |= ended(engine)
+        if ends:
+            break
+    assert ends == {1: "length"}
+    assert not engine.is_idle
+    held.go.set()
+    while not engine.is_idle:
+        ends |= ended(engine)
+    assert ends == {1: "length", 2: "length", 3: "cancelled"}
+
+
+def ended(engine: BatchedEngine) -> dict[int, str]:
+    """How jobs ended in one step."""
+    return {event.job_id: event.what.finish_reason for event in engine.step() if isinstance(event.what, Finished)}
+
+
+@pytest.mark.parametrize("kind", ["a", "ab", "abc"])
+def test_the_work_of_stop_strings_grows_with_the_answer_alone(kind):
+    """Eight long ones that are always about to be met: twice the text takes twice as long, not four times."""
+    stops = [(kind * 300)[:255] + end for end in "stuvwxyz"]
+
+    def seconds(count: int) -> float:
+        started = time.perf_counter()
+        search = StopText(stops)
+        for _ in range(count):
+            search.push(kind * 4)
+        return time.perf_counter() - started
+
+    ratios = [seconds(2000) / seconds(1000) for _ in range(7)]
+    assert sorted(ratios)[3] < 3
+
+
+def test_logprobs_sort_no_vocabulary():
+    """The likeliest in their order, ties by their number, as sorting all of them gives."""
+    chance = np.random.default_rng(0)
+    for count in (0, 1, 5, 20):
+        logits = chance.integers(0, 40, 1000).astype(np.float32)
+        told = described(str, logits, 7, count)
+        order = np.argsort(-log_probabilities(logits), kind="stable")[:count]
+        assert [each["token"] for each in told["top_logprobs"]] == [str(each) for each in order]
