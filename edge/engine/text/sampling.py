@@ -2,7 +2,8 @@
 
 In the order of Transformers' `LogitsProcessor`s: repetition penalty (arXiv:1909.05858), what a grammar allows,
 temperature, top-k, top-p (arXiv:1904.09751), min-p (arXiv:2407.01082). A temperature of 0 takes the likeliest token.
-A row throws one die a token and nothing else throws it, so that a seed gives the same answer whatever is beside it.
+A row throws one die a token and nothing else throws it, so that a seed gives the same answer whatever is beside it
+(and behind whatever is remembered: decision 30).
 """
 
 from __future__ import annotations
