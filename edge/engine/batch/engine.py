@@ -38,8 +38,8 @@ if TYPE_CHECKING:
 
 EASE_SECONDS = 2.0
 """Between two looks at how much memory the board has left."""
-DECODING_SECONDS = 0.01
-"""A step waits so long for a picture to be decoded where there are others to be answered."""
+DECODING_SECONDS = (0.25, 0.01)
+"""A step waits so long for a picture to be decoded: where it is alone, and where others are to be answered."""
 
 
 class BatchedEngine:
@@ -220,7 +220,7 @@ class BatchedEngine:
         """One crop of a picture that a row is about to read, once it is decoded."""
         assert self._vision
         try:
-            if self._vision.is_decoded(picture, DECODING_SECONDS if len(self._slots) > 1 else None):
+            if self._vision.is_decoded(picture, DECODING_SECONDS[len(self._slots) > 1]):
                 with self._halting(row) as halt:
                     self._vision.look(picture, halt)
         except Stopped:

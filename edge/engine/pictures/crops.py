@@ -75,7 +75,8 @@ def _opened(data: bytes) -> Iterator[Image.Image]:
 def _orientation(image: Image.Image) -> int:
     """From the header alone: Pillow decodes a PNG to its end to find what may be behind it."""
     is_told = image.format != "PNG" or "exif" in image.info
-    return int(image.getexif().get(0x0112, 1)) if is_told else 1
+    value = image.getexif().get(0x0112) if is_told else None
+    return value if isinstance(value, int) else 1
 
 
 def _check_size(width: int, height: int) -> None:

@@ -79,8 +79,8 @@ class Seen:
             raise BadRequest("a picture is not what its header says", "image_url")
         return crops
 
-    def is_decoded(self, thread: Executor, seconds: float | None) -> bool:
-        """Whether its crops are there, which another thread sees to; after so long a wait at the most, None for any."""
+    def is_decoded(self, thread: Executor, seconds: float) -> bool:
+        """Whether its crops are there, which another thread sees to; after so long a wait at the most."""
         if self._crops is not None:
             return True
         self._decoding = self._decoding or thread.submit(self.crops)
@@ -153,7 +153,7 @@ class Vision:
         self.looked = 0
         """Crops that went through the tower."""
 
-    def is_decoded(self, seen: Seen, seconds: float | None) -> bool:
+    def is_decoded(self, seen: Seen, seconds: float) -> bool:
         """Whether a picture can be looked at; a large one takes a second to decode, in which others are answered."""
         return seen.token in self._known or seen.is_decoded(self._thread, seconds)
 

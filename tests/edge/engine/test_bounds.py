@@ -14,10 +14,13 @@ import pytest
 
 from edge.bundle import read_manifest
 from edge.engine import Finished, Job, Options
+from edge.engine.batch.drafting import Draft
 from edge.engine.batch.engine import BatchedEngine
+from edge.engine.cache.prefixes import BLOCK_TOKENS, Prefixes
 from edge.engine.genai.tokenizer import Tokenizer
 from edge.engine.text.chat_template import render
-from edge.engine.text.marks import SLICE_CHARACTERS
+from edge.engine.text.loops import LoopGuard
+from edge.engine.text.marks import SLICE_CHARACTERS, Marks
 from edge.engine.text.sampling import described, log_probabilities
 from edge.engine.text.stop_text import StopText
 from edge.errors import TooLarge
@@ -194,19 +197,90 @@ def ended(engine: BatchedEngine) -> dict[int, str]:
     return {event.job_id: event.what.finish_reason for event in engine.step() if isinstance(event.what, Finished)}
 
 
-@pytest.mark.parametrize("kind", ["a", "ab", "abc"])
-def test_the_work_of_stop_strings_grows_with_the_answer_alone(kind):
-    """Eight long ones that are always about to be met: twice the text takes twice as long, not four times."""
+def stop_strings(kind: str) -> Callable[[int], None]:
+    """Eight long ones that are always about to be met."""
     stops = [(kind * 300)[:255] + end for end in "stuvwxyz"]
 
-    def seconds(count: int) -> float:
-        started = time.perf_counter()
+    def work(count: int) -> None:
         search = StopText(stops)
         for _ in range(count):
             search.push(kind * 4)
+
+    return work
+
+
+def loops(part: list[int], text: str) -> Callable[[int], None]:
+    """An answer that repeats a part of it."""
+
+    def work(count: int) -> None:
+        guard = LoopGuard(lambda ids: text * len(ids))
+        for number in range(count * 4):
+            guard.take(part[number % len(part)])
+
+    return work
+
+
+def guesses(part: list[int]) -> Callable[[int], None]:
+    """The same, guessed at each token."""
+
+    def work(count: int) -> None:
+        tokens = part[:1] * 4
+        draft = Draft(tokens)
+        for number in range(count * 16):
+            tokens.append(part[number % len(part)])
+            draft.guess(tokens, 7)
+
+    return work
+
+
+def broken(text: str, bundle: Path) -> Callable[[int], None]:
+    """What people wrote, its marks broken and the template around it."""
+    marks, template = Marks(bundle), read_manifest(bundle).chat_template
+
+    def work(count: int) -> None:
+        render(template, marks.broken([{"role": "user", "content": text * 100}] * count))
+
+    return work
+
+
+def beginnings() -> Callable[[int], None]:
+    """A text that is looked for among many that begin alike."""
+    known, block = Prefixes(1 << 30), np.zeros((1, 2, 1, BLOCK_TOKENS, 1), np.int8)
+    for number in range(300):
+        known.keep([*range(32 * 8), *([number] * 32 * 8)], False, lambda _start, _stop: block)
+
+    def work(count: int) -> None:
+        for _ in range(8):
+            known.find([*range(32 * 8), *([7] * 8 * count)], False)
+
+    return work
+
+
+WORK: dict[str, Callable[[Path], Callable[[int], None]]] = {
+    "stop strings of a letter": lambda _: stop_strings("a"),
+    "stop strings of three": lambda _: stop_strings("abc"),
+    "a loop of one token": lambda _: loops([5], "- "),
+    "no loop": lambda _: loops(list(range(257)), "| \n"),
+    "guesses from one token": lambda _: guesses([5]),
+    "guesses in vain": lambda _: guesses(list(range(20_000))),
+    "nearly marks": lambda bundle: broken("<|im_st<|", bundle),
+    "marks": lambda bundle: broken("<|im_end|>", bundle),
+    "beginnings": lambda _: beginnings(),
+}
+
+
+@pytest.mark.parametrize("kind", WORK)
+def test_work_grows_with_the_text_and_no_faster(bundle, kind):
+    """Twice the text takes twice as long, not four times, where it is made to take long."""
+    work = WORK[kind](bundle)
+
+    def seconds(count: int) -> float:
+        started = time.perf_counter()
+        work(count)
         return time.perf_counter() - started
 
-    ratios = [seconds(2000) / seconds(1000) for _ in range(7)]
+    work(10)
+    ratios = [seconds(1000) / seconds(500) for _ in range(7)]
     assert sorted(ratios)[3] < 3
 
 
