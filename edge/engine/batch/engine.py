@@ -20,11 +20,12 @@ import numpy as np
 
 from edge.bundle import Bundle, read_manifest
 from edge.engine import Event, Finished, Job, Options, budget
+from edge.engine.batch.intake import Intake
 from edge.engine.batch.row import Row
 from edge.engine.batch.slots import Slots
 from edge.engine.batch.tempo import Tempo
-from edge.engine.cache.prefix_files import SHIPPED, PrefixFiles
-from edge.engine.cache.prefixes import BLOCK_TOKENS, Prefixes
+from edge.engine.cache.prefix_files import opened_prefixes
+from edge.engine.cache.prefixes import BLOCK_TOKENS
 from edge.engine.genai.tokenizer import Tokenizer
 from edge.engine.graph.io_binding import Logits
 from edge.engine.graph.session import Graph, Stopped
@@ -37,6 +38,8 @@ if TYPE_CHECKING:
 
 EASE_SECONDS = 2.0
 """Between two looks at how much memory the board has left."""
+DECODING_SECONDS = (0.25, 0.01)
+"""A step waits so long for a picture to be decoded: where it is alone, and where others are to be answered."""
 
 
 class BatchedEngine:
@@ -49,11 +52,11 @@ class BatchedEngine:
         self._vocabulary: Vocabulary | None = None
         self._graph = Graph(self._bundle, options.threads, options.rows + 1, budget.packed_folder(options))
         self._budget_tokens = budget.kv_tokens(self._manifest, options.rows, options.kv_bytes)
-        self._prefixes = opened_prefixes(self._bundle, options, self._graph)
+        self._prefixes = opened_prefixes(self._bundle, options, self._graph.caches, self._graph.version)
         self._vision = self._opened_vision()
         self._slots = Slots(self._graph.caches, options.rows)
         self._tempo = Tempo(options.prefill_slice_tokens)
-        self._jobs: deque[tuple[Job, list[int] | None]] = deque()
+        self._intake = Intake(self._row)
         self._waiting: deque[Row] = deque()
         self._lock = threading.Lock()
         self._cancelled: set[int] = set()
@@ -74,7 +77,7 @@ class BatchedEngine:
 
     def submit(self, job: Job, tokens: list[int] | None = None) -> None:
         """Take a job, to be begun as soon as there is a row and room in the cache. tokens: in place of its messages."""
-        self._jobs.append((job, tokens))
+        self._intake.submit(job, tokens)
 
     def cancel(self, job_id: int) -> None:
         """Have a job end; the reading of its prompt stops in its middle. From any thread."""
@@ -86,7 +89,7 @@ class BatchedEngine:
     @property
     def is_idle(self) -> bool:
         """Whether there is nothing to work on."""
-        return not (self._jobs or self._waiting or len(self._slots))
+        return not (len(self._intake) or self._waiting or len(self._slots))
 
     def counters(self) -> Mapping[str, int | float]:
         """Tokens read and found, runs and their rows, guesses and those that were right; bytes of kept beginnings.
@@ -116,18 +119,19 @@ class BatchedEngine:
     # --- jobs come and go ---
 
     def _take_in(self) -> Iterator[Event]:
-        """New jobs as rows; those that were cancelled out."""
-        with self._lock:  # taken before the jobs, so that none of these belongs to a job that is not seen yet
+        """New rows; those that were cancelled out. Where nobody else is answered, what comes in is waited for."""
+        with self._lock:  # taken before the rows, so that none of these belongs to a job that is not seen yet
             cancelled, self._cancelled = self._cancelled, set()
-        while self._jobs:
-            job, tokens = self._jobs.popleft()
-            try:
-                self._waiting.append(self._row(job, tokens))
-            except Exception as error:  # one job's matter alone, whatever it is
-                yield Event(job.id, as_fault(error))
+        for made in self._intake.made(waits=not (self._waiting or len(self._slots))):
+            if isinstance(made, Event):
+                yield made
+            else:
+                self._waiting.append(made)
         for row in [*self._waiting, *self._slots]:
             if row.job.id in cancelled:
                 yield self._end(row, row.finished("cancelled"))
+        with self._lock:
+            self._cancelled |= {job_id for job_id in cancelled if job_id in self._intake}
 
     def _row(self, job: Job, given: list[int] | None) -> Row:
         """A job with its prompt's tokens; TooLarge where there is no room for an answer."""
@@ -163,9 +167,13 @@ class BatchedEngine:
         """Into a slot, with what is known of its tokens already."""
         self._slots.enter(row)
         row.seen, row.is_long = 0, self._graph.is_long(len(row.tokens))
-        for block in self._prefixes.find(row.tokens, row.is_long):
+        blocks = self._prefixes.find(row.tokens, row.is_long)
+        row.read = len(blocks) * BLOCK_TOKENS
+        if row.job.seed is None:  # else the answer is to be what it would be if nothing were known
+            blocks += self._prefixes.find_said(row.tokens, row.is_long, len(blocks))
+        for block in blocks:
             self._graph.caches.write(row.slot, row.seen, block)
-            row.seen += block.shape[3]
+            row.seen += BLOCK_TOKENS
         if not row.completion_tokens:
             row.cached_tokens = row.seen
             self._counters.update(prompt_tokens=len(row.tokens), cached_tokens=row.seen)
@@ -181,8 +189,8 @@ class BatchedEngine:
         return Event(row.job.id, what)
 
     def _keep(self, row: Row) -> None:
-        caches = self._graph.caches
-        self._prefixes.keep(row.tokens[: row.seen], row.is_long, lambda start, stop: caches.read(row.slot, start, stop))
+        tokens, read = row.tokens[: row.seen], self._graph.caches.read
+        self._prefixes.keep(tokens, row.is_long, lambda start, stop: read(row.slot, start, stop), row.read)
 
     # --- prompts ---
 
@@ -209,11 +217,12 @@ class BatchedEngine:
             yield from self._take(row, logits[0])
 
     def _look(self, row: Row, picture: Seen) -> Iterator[Event]:
-        """One crop of a picture that a row is about to read."""
+        """One crop of a picture that a row is about to read, once it is decoded."""
         assert self._vision
         try:
-            with self._halting(row) as halt:
-                self._vision.look(picture, halt)
+            if self._vision.is_decoded(picture, DECODING_SECONDS[len(self._slots) > 1]):
+                with self._halting(row) as halt:
+                    self._vision.look(picture, halt)
         except Stopped:
             return
         except Exception as error:  # one row's matter alone, whatever it is
@@ -227,6 +236,8 @@ class BatchedEngine:
         with self._halting(row) as halt:
             features = row.features(len(tokens))
             logits: Logits = self._graph.run(row.slot, ids, seen, positions, row.is_long, halt, features, is_prefill)[0]
+        if is_prefill and row.read >= row.seen:
+            row.read = row.seen + len(tokens)
         row.seen += len(tokens)
         return logits
 
@@ -322,19 +333,3 @@ class BatchedEngine:
                 self._prefixes.shrink(self._prefixes.bytes // 2)
                 if self._vision:
                     self._vision.forget()
-
-
-def opened_prefixes(bundle: Bundle, options: Options, graph: Graph) -> Prefixes:
-    """Known beginnings of texts: in memory, over what the bundle ships and what earlier processes left."""
-    limit = budget.prefix_bytes(options.prefix_bytes)
-    if not limit:
-        return Prefixes(0)
-    layers, parts, _, heads, _, head_size = graph.caches.array.shape
-    form = (layers, parts, heads, BLOCK_TOKENS, head_size), graph.caches.array.dtype
-    shipped = PrefixFiles(bundle.path, SHIPPED, *form, 0)
-    if not options.cache_folder:
-        return Prefixes(limit, shipped=shipped)
-    folder = Path(options.cache_folder) / SHIPPED
-    name = f"{bundle.digest[:16]}-{graph.version}"
-    store = PrefixFiles(folder, name, *form, budget.prefix_disk_bytes(folder, options.prefix_disk_bytes))
-    return Prefixes(limit, store, shipped)

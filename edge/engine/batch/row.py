@@ -47,8 +47,8 @@ class Guide(Protocol):
 class Row:
     """A job and how far it is.
 
-    tokens: of the prompt and the answer so far; seen: how many of them are in the cache. is_long: whether these have
-    the long rotary factors.
+    tokens: of the prompt and the answer so far; seen: how many of them are in the cache; read: how many of these, from
+    the first on, are there as reading leaves them. is_long: whether these have the long rotary factors.
     """
 
     def __init__(
@@ -64,7 +64,7 @@ class Row:
         self.job, self.tokens, self.prompt_tokens, self.room = job, prompt, len(prompt), room
         self.tokens_at_most = len(prompt) + room
         self.slot = -1
-        self.seen = 0
+        self.seen = self.read = 0
         self.cached_tokens = 0
         self.is_long = False
         self.finish_reason: str | None = None

@@ -21,7 +21,11 @@ from typing import Any
 import numpy as np
 
 from edge.board.disk import free_bytes
-from edge.engine.cache.prefixes import Block, Key
+from edge.bundle import Bundle
+from edge.engine import Options, budget
+from edge.engine.cache.caches import Caches
+from edge.engine.cache.prefixes import BLOCK_TOKENS, Block, Key, Prefixes
+from edge.engine.graph.packed import name_of
 
 log = logging.getLogger(__name__)
 
@@ -158,3 +162,19 @@ class PrefixFiles:
 def checksum(key: Key, contents: memoryview) -> bytes:
     """Of a block under its key, so that no file can stand for another."""
     return hashlib.blake2b(contents, key=key, digest_size=CHECKSUM_BYTES).digest()
+
+
+def opened_prefixes(bundle: Bundle, options: Options, caches: Caches, runtime_version: str) -> Prefixes:
+    """Known beginnings of texts: in memory, over what the bundle ships and what earlier processes left."""
+    limit = budget.prefix_bytes(options.prefix_bytes)
+    if not limit:
+        return Prefixes(0)
+    layers, parts, _, heads, _, head_size = caches.array.shape
+    form = (layers, parts, heads, BLOCK_TOKENS, head_size), caches.array.dtype
+    shipped = PrefixFiles(bundle.path, SHIPPED, *form, 0)
+    if not options.cache_folder:
+        return Prefixes(limit, shipped=shipped)
+    folder = Path(options.cache_folder) / SHIPPED
+    name = name_of(bundle.digest, runtime_version)  # sums come out otherwise on another processor
+    store = PrefixFiles(folder, name, *form, budget.prefix_disk_bytes(folder, options.prefix_disk_bytes))
+    return Prefixes(limit, store, shipped)

@@ -3,6 +3,10 @@
 A text is cut into blocks of tokens; a block is known by the hash of itself and of all before it, so that texts
 share what they have in common and nothing else. Blocks lie in memory, least recently used ones going first, and
 those that were of use once lie on disk, too, for the next start.
+
+Keys and values of what was *read* are the same to the bit whoever reads it, in whatever slices. Those of what was
+*said*, a token at a time, are not those of reading it (decision 30). They are kept under names of their own, in memory,
+for who does not ask for the same answer again.
 """
 
 from __future__ import annotations
@@ -21,6 +25,8 @@ BLOCK_TOKENS = 32
 Block = NDArray[Any]
 """Keys and values of a block's tokens, `[layers, 2, kv_heads, BLOCK_TOKENS, head_size]`."""
 Key = bytes
+SAID = b"said"
+"""Before the name of a block that was said, or read behind one that was."""
 
 
 class Store(Protocol):
@@ -73,17 +79,34 @@ class Prefixes:
         self.bytes = 0
 
     def find(self, tokens: Sequence[int], is_long: bool) -> list[Block]:
-        """The blocks that a text begins with; its last token is never among them, since its logits are wanted."""
-        found: list[tuple[Key, Block]] = []
-        for key in keys_of(tokens[:-1], is_long) if self._limit else ():
-            block = self._known(key)
+        """The blocks that a text begins with, as reading leaves them.
+
+        Its last token is never among them, since its logits are wanted.
+        """
+        return self._found(list(keys_of(tokens[:-1], is_long)), self._known)
+
+    def find_said(self, tokens: Sequence[int], is_long: bool, count: int) -> list[Block]:
+        """Those that come after the first so many, some of which were said."""
+        keys = list(keys_of(tokens[:-1], is_long))
+        return self._found(keys[count:], self._known_or_said)
+
+    def _found(self, keys: Sequence[Key], known: Callable[[Key], Block | None]) -> list[Block]:
+        """As far as one is there behind the other."""
+        blocks: list[Block] = []
+        for key in keys if self._limit else ():
+            block = known(key)
             if block is None:
                 break
-            found.append((key, block))
-        for key, _ in reversed(found):  # the first block last, so that a text's end goes before its beginning
-            if key in self._blocks:
-                self._blocks.move_to_end(key)
-        return [block for _, block in found]
+            blocks.append(block)
+        self._freshen(keys[: len(blocks)])
+        return blocks
+
+    def _freshen(self, keys: Sequence[Key]) -> None:
+        """The first block last, so that a text's end goes before its beginning."""
+        for key in reversed(keys):
+            for name in (key, SAID + key):
+                if name in self._blocks:
+                    self._blocks.move_to_end(name)
 
     def _known(self, key: Key) -> Block | None:
         block = self._blocks.get(key)
@@ -97,24 +120,42 @@ class Prefixes:
                 return block
         return None
 
+    def _known_or_said(self, key: Key) -> Block | None:
+        said = self._blocks.get(SAID + key)
+        return self._known(key) if said is None else said
+
     @property
     def damaged(self) -> int:
         """Blocks on disk that could not be used."""
         return sum(store.damaged for store in self._stores)
 
-    def keep(self, tokens: Sequence[int], is_long: bool, read: Callable[[int, int], Block]) -> None:
-        """Take in the whole blocks of a text. read: keys and values of its tokens from one to another."""
+    def keep(
+        self, tokens: Sequence[int], is_long: bool, read: Callable[[int, int], Block], count: int | None = None
+    ) -> None:
+        """Take in the whole blocks of a text. read: keys and values of its tokens from one to another.
+
+        count: how many of the tokens were read, all of them where it is None; what comes after them was said.
+        """
         if not self._limit:
             return
         keys = list(keys_of(tokens, is_long))
         for number, key in enumerate(keys):
-            if key not in self._blocks:
-                self._put(key, read(number * BLOCK_TOKENS, (number + 1) * BLOCK_TOKENS))
-                if self._store is not None and self._store.wants(key):
-                    self._store.save(key, self._blocks[key])
-        for key in reversed(keys):
+            start, stop = number * BLOCK_TOKENS, (number + 1) * BLOCK_TOKENS
             if key in self._blocks:
-                self._blocks.move_to_end(key)
+                continue
+            if count is not None and stop > count:
+                if SAID + key not in self._blocks:
+                    self._put(SAID + key, read(start, stop))
+                continue
+            self._drop(SAID + key)
+            self._put(key, read(start, stop))
+            if self._store is not None and self._store.wants(key):
+                self._store.save(key, self._blocks[key])
+        self._freshen(keys)
+
+    def _drop(self, key: Key) -> None:
+        if (block := self._blocks.pop(key, None)) is not None:
+            self.bytes -= block.nbytes
 
     def _put(self, key: Key, block: Block) -> None:
         self._blocks[key] = block

@@ -19,11 +19,11 @@ import onnxruntime_genai as og
 from edge.bundle import read_manifest
 from edge.engine import Event, Finished, Job, Options, budget
 from edge.engine.genai.tokenizer import Tokenizer
-from edge.engine.text.guidance import grammar
+from edge.engine.text.guidance import Guide, Vocabulary, grammar
 from edge.engine.text.loops import LoopGuard
 from edge.engine.text.prompt import prompt_of
 from edge.engine.text.stop_text import StopText
-from edge.errors import BadRequest, BundleError, EngineFailed, Fault, TooLarge, Unsupported, as_fault
+from edge.errors import BundleError, EngineFailed, Fault, TooLarge, Unsupported, as_fault
 
 if TYPE_CHECKING:
     from edge.engine.pictures.vision import Seen
@@ -34,6 +34,7 @@ SESSION_OPTIONS: dict[str, dict[str, Any]] = {
 }
 """What genai_config.json is overlaid with, an execution provider a row."""
 
+Decoded = Generator[str, None, tuple[int, str]]
 Answer = Generator[str, None, Finished]
 """Pieces of text, an empty one where there is progress without any; at last how it ended."""
 
@@ -47,6 +48,8 @@ class GenaiEngine:
         self._manifest = read_manifest(bundle)
         self._slice = options.prefill_slice_tokens
         self._tokenizer = Tokenizer(bundle, self._manifest)
+        self._bundle = bundle
+        self._vocabulary: Vocabulary | None = None
         self._jobs: deque[tuple[Job, list[int] | None]] = deque()
         self._current: tuple[Job, Answer] | None = None
         self._cancelled: set[int] = set()
@@ -101,6 +104,7 @@ class GenaiEngine:
         started = time.monotonic()
         tokens, pictures = prompt_of(job, tokens, self._tokenizer, self._manifest)
         room = self._room(tokens, job.max_tokens)
+        guide = self._guide(job)
         generator = self._generator(job, len(tokens) + room)
         if pictures:
             generator.set_inputs(self._inputs(tokens, pictures))
@@ -108,7 +112,7 @@ class GenaiEngine:
         else:
             whole = yield from self._prefill(job, generator, tokens)
         prefilled = time.monotonic()
-        count, reason = (yield from self._decode(job, generator, room)) if whole else (0, "cancelled")
+        count, reason = (yield from self._decode(job, generator, room, guide)) if whole else (0, "cancelled")
         times = prefilled - started, time.monotonic() - prefilled
         return Finished(reason, len(tokens), count, *times, picture_tokens=[each.tokens for each in pictures])
 
@@ -138,6 +142,15 @@ class GenaiEngine:
             raise TooLarge(f"the prompt has {len(tokens)} tokens, but the context holds {limit} with the answer")
         return min(max_tokens, limit - len(tokens))
 
+    def _guide(self, job: Job) -> Guide | None:
+        """The grammar once more: genai does not say why it follows one no further."""
+        if job.guidance is None:
+            return None
+        if self._vocabulary is None:
+            manifest = self._manifest
+            self._vocabulary = Vocabulary(self._bundle, manifest.vocab_size, manifest.stop_token_ids)
+        return self._vocabulary.guide(job.guidance, job.may_be_text)
+
     def _generator(self, job: Job, length: int) -> Any:
         if job.min_p not in (0, self._manifest.sampling.min_p) or job.top_logprobs is not None:
             raise Unsupported("min_p and logprobs need the batched engine, which this bundle does not run on")
@@ -148,8 +161,6 @@ class GenaiEngine:
                 params.set_guidance("lark_grammar", grammar(job.guidance, job.may_be_text))
             return og.Generator(self._model, params)
         except Exception as error:
-            if job.guidance is not None:
-                raise BadRequest(f"the JSON schema cannot be followed: {error}", "response_format") from error
             raise EngineFailed(f"onnxruntime-genai refused the request: {error}") from error
 
     def _prefill(self, job: Job, generator: Any, tokens: list[int]) -> Generator[str, None, bool]:
@@ -163,27 +174,41 @@ class GenaiEngine:
             yield ""
         return True
 
-    def _decode(self, job: Job, generator: Any, room: int) -> Generator[str, None, tuple[int, str]]:
+    def _decode(
+        self, job: Job, generator: Any, room: int, guide: Guide | None
+    ) -> Generator[str, None, tuple[int, str]]:
         """Generate until the model, a stop string, the length or a cancel ends it: tokens made and the reason."""
         stream, stop = self._tokenizer.stream(), StopText(job.stop)
         loop = LoopGuard(self._tokenizer.text, job.must_match) if job.loop_guard else None
         stops = set(self._manifest.stop_token_ids)
-        count = 0
-        while not generator.is_done() and not stop.stopped:
+        count, is_complete = 0, False
+        while not (is_complete or stop.stopped or generator.is_done()):
             if job.id in self._cancelled:
                 return count, "cancelled"
-            generator.generate_next_token()
-            token = int(generator.get_next_tokens()[0])
+            token = _next_token(generator)
             count += 1
             if token in stops:
+                is_complete = True
                 break
             yield stop.push(stream.decode(token))
-            if loop and loop.take(token) and not stop.stopped:
+            is_complete = guide is not None and guide.take(token)
+            if loop and loop.take(token) and not (is_complete or stop.stopped):
                 yield stop.flush()
                 return count, "loop"
         yield stop.flush()
-        ended = stop.stopped or (count and token in stops)
-        return count, "length" if count >= room and not ended else "stop"
+        if is_complete or stop.stopped or count < room:
+            return count, "stop"
+        return count, "length"
+
+
+def _next_token(generator: Any) -> int:
+    """Raises EngineFailed where a grammar cannot be followed further."""
+    try:
+        generator.generate_next_token()
+    except RuntimeError as error:
+        first = str(error).partition("\n")[0]
+        raise EngineFailed(f"onnxruntime-genai went no further: {first}") from error
+    return int(generator.get_next_tokens()[0])
 
 
 def _options(provider: str, threads: int) -> dict[str, Any]:

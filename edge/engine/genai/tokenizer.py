@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -17,11 +17,6 @@ from edge.bundle import Manifest
 from edge.engine.text.chat_template import render
 from edge.engine.text.marks import Marks
 from edge.errors import BadRequest, BundleError, TooLarge
-
-GAUGE_CHARACTERS = 256
-"""A long text is gauged so many at a time: a word of a quarter million letters takes a tokenizer a quarter minute."""
-GAUGE_SLACK = 4
-"""Tokens that such a piece may have more than it has within its text."""
 
 
 class Tokenizer:
@@ -49,25 +44,27 @@ class Tokenizer:
         Raises TooLarge where it is surely longer than the context, BadRequest where the template refuses it.
         """
         text = render(self._template, self._marks.broken(messages), self._special)
-        self._check_length(text)
-        if not places:
-            return self._marks.encoded(text, self.ids)
-        pieces = re.split("(" + "|".join(map(re.escape, places)) + ")", text)
-        return [
-            token for piece in pieces if piece for token in places.get(piece) or self._marks.encoded(piece, self.ids)
-        ]
+        if self._marks.least(text) > self._context:
+            raise self._too_large()
+        tokens: list[int] = []
+        for its in self._parts(text, places or {}):
+            tokens += its
+            if len(tokens) > self._context:
+                raise self._too_large()
+        return tokens
 
-    def _check_length(self, text: str) -> None:
-        """Stop at a text that is far too long, before all of it is encoded: the time for that grows with its square."""
-        plain, breaks = self._marks.whole(text)
-        tokens = breaks  # each makes two pieces of one
-        for start in range(0, len(plain), GAUGE_CHARACTERS) if len(plain) > self._context else ():
-            tokens += max(0, len(self.ids(plain[start : start + GAUGE_CHARACTERS])) - GAUGE_SLACK)
-            if tokens > self._context:
-                break
-        if tokens > self._context:
-            most = self._context
-            raise TooLarge(f"the prompt has more than {most} tokens, but the context holds {most} with the answer")
+    def _parts(self, text: str, places: Mapping[str, list[int]]) -> Iterator[list[int]]:
+        """A text's tokens, little by little, so that nothing is encoded in vain behind what is too much."""
+        pieces = re.split("(" + "|".join(map(re.escape, places)) + ")", text) if places else [text]
+        for piece in filter(None, pieces):
+            if piece in places:
+                yield places[piece]
+            else:
+                yield from self._marks.parts(piece, self.ids)
+
+    def _too_large(self) -> TooLarge:
+        most = self._context
+        return TooLarge(f"the prompt has more than {most} tokens, but the context holds {most} with the answer")
 
     def ids(self, text: str) -> list[int]:
         """A plain text's token ids; BadRequest where it has a null character, which would cut it off."""

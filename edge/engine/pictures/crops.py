@@ -12,7 +12,7 @@ from contextlib import contextmanager
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, PngImagePlugin, UnidentifiedImageError
 
 from edge.bundle import Pictures
 from edge.errors import BadRequest, TooLarge
@@ -21,22 +21,35 @@ from edge.wire.pictures import MEDIA_TYPES, layout
 FORMATS = tuple(kind.removeprefix("image/").upper() for kind in MEDIA_TYPES)
 PIXELS_MAX = 50_000_000
 """A photograph of a good telephone; decoded it takes 150 MB."""
+SIDE_PIXELS_MAX = 65_535
+"""As far as JPEG goes; a PNG of fifty million lines takes more than a gigabyte and seven seconds."""
 WHITE = (255, 255, 255)
 Image.MAX_IMAGE_PIXELS = None  # its own check tells no figures; ours comes right after the header, too
+PngImagePlugin.MAX_TEXT_MEMORY = 4 << 20  # comments are unpacked with the header, 64 MB of them elsewhere
+TURNS = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+"""What makes a picture upright, by its Orientation (Exif 2.3)."""
 Crops = NDArray[np.float32]
 
 
 def size_of(data: bytes) -> tuple[int, int]:
     """Width and height of a picture as it is to be seen, from its header. Raises BadRequest, TooLarge."""
     with _opened(data) as image:
-        is_turned = image.getexif().get(0x0112, 1) >= 5  # Exif 2.3, Orientation: 5 to 8 lie on their side
-        return image.size[::-1] if is_turned else image.size
+        return image.size[::-1] if _orientation(image) in (5, 6, 7, 8) else image.size
 
 
 def crops_of(data: bytes, crops_max: int, pictures: Pictures) -> Crops:
     """`[1 + crops, 3, size, size]`: the whole picture, then its crops line by line. Raises BadRequest, TooLarge."""
     with _opened(data) as image:
-        upright = ImageOps.exif_transpose(image)
+        turn = TURNS.get(_orientation(image))
+        upright = image if turn is None else image.transpose(turn)
         return _cut(_in_colour(upright), crops_max, pictures)
 
 
@@ -59,7 +72,16 @@ def _opened(data: bytes) -> Iterator[Image.Image]:
         raise BadRequest(f"a picture is damaged: {str(error)[:120]}", "image_url") from error
 
 
+def _orientation(image: Image.Image) -> int:
+    """From the header alone: Pillow decodes a PNG to its end to find what may be behind it."""
+    is_told = image.format != "PNG" or "exif" in image.info
+    value = image.getexif().get(0x0112) if is_told else None
+    return value if isinstance(value, int) else 1
+
+
 def _check_size(width: int, height: int) -> None:
+    if max(width, height) > SIDE_PIXELS_MAX:
+        raise TooLarge(f"a picture has {width} × {height} pixels, but {SIDE_PIXELS_MAX} a side are read", "image_url")
     if width * height > PIXELS_MAX:
         limit = PIXELS_MAX // 10**6
         raise TooLarge(f"a picture has {width} × {height} pixels, but {limit} million are read", "image_url")

@@ -11,6 +11,7 @@ import base64
 import hashlib
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Mapping
+from concurrent.futures import Executor, Future, ThreadPoolExecutor, wait
 from typing import Any, Protocol
 
 import numpy as np
@@ -58,6 +59,7 @@ class Seen:
         """Where its first place is in the prompt."""
         self.features: Features | None = None
         self._crops: Features | None = None
+        self._decoding: Future[Features] | None = None
         self._parts: list[Features] = []
 
     @property
@@ -77,15 +79,22 @@ class Seen:
             raise BadRequest("a picture is not what its header says", "image_url")
         return crops
 
+    def is_decoded(self, thread: Executor, seconds: float) -> bool:
+        """Whether its crops are there, which another thread sees to; after so long a wait at the most."""
+        if self._crops is not None:
+            return True
+        self._decoding = self._decoding or thread.submit(self.crops)
+        return bool(wait((self._decoding,), seconds).done)
+
     def look(self, run: Callable[[Features], Features]) -> None:
         """One crop further; `features` are there when all are seen."""
         if self._crops is None:
-            self._crops = self.crops()
+            self._crops = self._decoding.result() if self._decoding else self.crops()
         self._parts.append(run(self._crops[len(self._parts)]))
         if len(self._parts) == len(self._crops):
             side = self._pictures.side_tokens
             self.features = arranged(self._parts, self.rows, self.columns, side)
-            self._data, self._crops, self._parts = b"", None, []
+            self._data, self._crops, self._decoding, self._parts = b"", None, None, []
 
 
 def arranged(parts: list[Features], rows: int, columns: int, side: int) -> Features:
@@ -139,9 +148,14 @@ class Vision:
 
     def __init__(self, tower: Tower) -> None:
         self._tower = tower
+        self._thread = ThreadPoolExecutor(1, "pictures")
         self._known: OrderedDict[int, Features] = OrderedDict()
         self.looked = 0
         """Crops that went through the tower."""
+
+    def is_decoded(self, seen: Seen, seconds: float) -> bool:
+        """Whether a picture can be looked at; a large one takes a second to decode, in which others are answered."""
+        return seen.token in self._known or seen.is_decoded(self._thread, seconds)
 
     def look(self, seen: Seen, halt: Any) -> None:
         """One crop of a picture, or all of it where it was looked at lately."""

@@ -5,6 +5,7 @@ marks.py          a model's control marks in what people wrote
 prompt.py         a job to the tokens that are read
 sampling.py       logits to the next token
 guidance.py       answers held to a grammar; the only file that imports llguidance
+schemas.py        what a schema may ask of it
 stop_text.py      stop strings in a stream
 loops.py          answers that say the same over and over
 """

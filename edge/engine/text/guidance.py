@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from llguidance import LLMatcher, LLTokenizer
+from llguidance import LLMatcher, LLParserLimits, LLTokenizer
 from numpy.typing import NDArray
 
+from edge.engine.text.schemas import check
 from edge.errors import BadRequest, EngineFailed
 
 COMPACT = {"x-guidance": {"whitespace_flexible": False}}
@@ -18,10 +20,31 @@ TEXT_OR = "start: answer | TEXT\nTEXT: /([^{](.|\\n)*)?/\nanswer: "
 """A grammar whose answers are text, unless they begin like JSON: then what is put behind this."""
 
 
+LIMITS = LLParserLimits(
+    max_items_in_row=8000,  # a thousand properties that may be left out; 2,000 are 500 of them
+    step_lexer_fuel=100_000,  # 20 ms at the most until it is known what may come next; others wait for it
+    max_lexer_states=50_000,  # of 1 to 2 kB each
+    verbose_errors=False,
+)
+PLACE = re.compile(r"at \d+\(\d+\): (failed to compile JSON schema: )?")
+"""Where in the grammar an error is, which is not the asker's."""
+
+
 def grammar(schema: dict[str, Any], may_be_text: bool) -> str:
-    """The answers that may be, in llguidance's dialect of Lark: JSON of a schema, or any text not begun with `{`."""
-    json_of_schema = f"%json {json.dumps({**schema, **COMPACT})}"
-    return f"{TEXT_OR}{json_of_schema}" if may_be_text else f"start: {json_of_schema}"
+    """The answers that may be, in llguidance's dialect of Lark: JSON of a schema, or any text not begun with `{`.
+
+    Raises BadRequest where the schema is too much, or nothing can match it.
+    """
+    told = json.dumps({**schema, **COMPACT})
+    check(schema, len(told), param_of(schema, may_be_text))
+    return f"{TEXT_OR}%json {told}" if may_be_text else f"start: %json {told}"
+
+
+def param_of(schema: dict[str, Any], may_be_text: bool) -> str:
+    """The field of a request that a schema is from: those of calls are made by edge.wire.tools."""
+    calls = schema.get("anyOf") if set(schema) == {"anyOf"} else None
+    is_of_calls = all(isinstance(each, dict) and each.get("required") == ["name", "arguments"] for each in calls or ())
+    return "tools" if may_be_text or (calls and is_of_calls) else "response_format"
 
 
 class Vocabulary:
@@ -33,10 +56,15 @@ class Vocabulary:
 
     def guide(self, schema: dict[str, Any], may_be_text: bool) -> Guide:
         """A guide for one answer; BadRequest where the schema cannot be followed."""
-        matcher = LLMatcher(self._tokenizer, LLMatcher.grammar_from_lark(grammar(schema, may_be_text)), log_level=0)
-        if matcher.is_error():
-            raise BadRequest(f"the JSON schema cannot be followed: {matcher.get_error()}", "response_format")
-        return Guide(matcher, self._size)
+        told = LLMatcher.grammar_from_lark(grammar(schema, may_be_text))
+        guide = Guide(LLMatcher(self._tokenizer, told, log_level=0, limits=LIMITS), self._size)
+        try:
+            guide.allowed()
+        except EngineFailed as error:
+            reason = error.message
+        else:
+            return guide
+        raise BadRequest(reason, param_of(schema, may_be_text))
 
 
 class Guide:
@@ -48,13 +76,23 @@ class Guide:
         self._size = size
 
     def allowed(self) -> NDArray[np.bool_]:
-        """`[vocabulary]`; EngineFailed where the grammar has become too complex to go on."""
+        """`[vocabulary]`; EngineFailed where nothing may come, or the grammar has become too complex to go on."""
         self._matcher.unsafe_compute_mask_ptr(self._bits.ctypes.data, self._bits.nbytes)
-        if self._matcher.is_error():
-            raise EngineFailed(f"the grammar cannot be followed further: {self._matcher.get_error()}")
+        self._check(is_open=bool(self._bits.any()))
         return np.unpackbits(self._bits.view(np.uint8), bitorder="little", count=self._size).view(np.bool_)
 
     def take(self, token: int) -> bool:
-        """Go on past a token; True where the answer is complete and nothing may follow."""
+        """Go on past a token; True where the answer is complete and nothing may follow. EngineFailed as above."""
         self._matcher.consume_token(token)
-        return bool(self._matcher.is_stopped())
+        is_stopped = bool(self._matcher.is_stopped())
+        self._check(is_open=not is_stopped or self._matcher.is_accepting())
+        return is_stopped
+
+    def _check(self, is_open: bool) -> None:
+        """A matcher that has failed says that it has stopped, as one does that is done."""
+        if self._matcher.is_error():
+            first, *others = PLACE.sub("", self._matcher.get_error()).split("\n")
+            reason = next((each for each in others if each.startswith("error: ")), first)  # a pattern's own
+            raise EngineFailed(f"the JSON schema cannot be followed: {reason}")
+        if not is_open:
+            raise EngineFailed("the JSON schema cannot be followed: no token can come next")

@@ -2,7 +2,8 @@
 
 In the order of Transformers' `LogitsProcessor`s: repetition penalty (arXiv:1909.05858), what a grammar allows,
 temperature, top-k, top-p (arXiv:1904.09751), min-p (arXiv:2407.01082). A temperature of 0 takes the likeliest token.
-A row throws one die a token and nothing else throws it, so that a seed gives the same answer whatever is beside it.
+A row throws one die a token and nothing else throws it, so that a seed gives the same answer whatever is beside it
+(and behind whatever is remembered: decision 30).
 """
 
 from __future__ import annotations
@@ -65,7 +66,7 @@ def _penalise(logits: Row, said: NDArray[np.bool_], penalty: float) -> None:
     logits[said] = np.where(found < 0, found * penalty, found / penalty)
 
 
-def _highest(logits: Row, count: int) -> NDArray[np.int64]:
+def _highest(logits: NDArray[np.floating[Any]], count: int) -> NDArray[np.int64]:
     """The tokens of the highest logits; those that tie with the last of them stay, too. All for a count of 0."""
     if not 0 < count < len(logits):
         return np.flatnonzero(np.isfinite(logits))
@@ -99,7 +100,8 @@ def log_probabilities(logits: Row) -> NDArray[np.float64]:
 def described(text: Callable[[int], str], logits: Row, token: int, count: int) -> dict[str, Any]:
     """A token's logprob and those of the likeliest others, with the OpenAI API's names. text: of a token's id."""
     known = log_probabilities(logits)
-    others = np.argsort(-known, kind="stable")[:count]
+    likely = _highest(known, count) if count else np.empty(0, np.int64)  # all of a vocabulary takes long to sort
+    others = likely[np.argsort(-known[likely], kind="stable")][:count]
     return {
         **_named(text, token, known),
         "top_logprobs": [_named(text, int(other), known) for other in others],

@@ -9,7 +9,7 @@ class StopText:
     """Text goes in piece by piece; what surely lies before any stop string comes out."""
 
     def __init__(self, stops: Sequence[str]) -> None:
-        self._stops = [stop for stop in stops if stop]
+        self._searches = [_Search(stop) for stop in stops if stop]
         self._held = ""
         self.stopped = False
 
@@ -17,12 +17,13 @@ class StopText:
         """The text that may be shown; after a stop string was met, nothing more."""
         if self.stopped:
             return ""
+        found = [search.take(piece) for search in self._searches]
+        starts = [len(self._held) + start for start in found if start is not None]
         self._held += piece
-        found = [at for stop in self._stops if (at := self._held.find(stop)) >= 0]
-        if found:
+        if starts:
             self.stopped = True
-            return self._held[: min(found)]
-        return self._release(len(self._held) - self._undecided())
+            return self._held[: min(starts)]
+        return self._release(len(self._held) - max((each.matched for each in self._searches), default=0))
 
     def flush(self) -> str:
         """What was held back, once the answer has ended without a stop string."""
@@ -32,9 +33,29 @@ class StopText:
         shown, self._held = self._held[:count], self._held[count:]
         return shown
 
-    def _undecided(self) -> int:
-        """Length of the longest end of the held text that begins a stop string."""
-        return max(
-            (size for stop in self._stops for size in range(1, len(stop)) if self._held.endswith(stop[:size])),
-            default=0,
-        )
+
+class _Search:
+    """A string looked for in a stream, each character once: Knuth, Morris and Pratt (1977).
+
+    matched: how many of its characters the stream ends with.
+    """
+
+    def __init__(self, string: str) -> None:
+        self._string, self.matched = string, 0
+        self._shorter = [0]
+        """After so many characters and one, how many it ends with that it begins with."""
+        for character in string[1:]:
+            self._shorter.append(self._next(self._shorter[-1], character))
+
+    def _next(self, matched: int, character: str) -> int:
+        while matched and self._string[matched] != character:
+            matched = self._shorter[matched - 1]
+        return matched + (self._string[matched] == character)
+
+    def take(self, piece: str) -> int | None:
+        """Go on by a piece; where in it the string begins, below zero where that was before it. None: not yet."""
+        for place, character in enumerate(piece, 1):
+            self.matched = self._next(self.matched, character)
+            if self.matched == len(self._string):
+                return place - self.matched
+        return None

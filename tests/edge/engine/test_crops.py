@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import struct
+import zlib
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -117,6 +120,33 @@ def test_sizes_are_looked_at_before_pixels():
     side = int(PIXELS_MAX**0.5) + 1
     with pytest.raises(TooLarge, match="million"):
         crops_of(empty_png(side, side), 4, PICTURES)
+    for width, height in ((1, PIXELS_MAX - 1), (PIXELS_MAX - 1, 1), (65_536, 1)):
+        with pytest.raises(TooLarge, match="a side"):
+            size_of(empty_png(width, height))
+
+
+def test_a_size_is_known_without_a_pixel():
+    """Behind the header there is nothing at all: its size is told, its crops are not."""
+    for kind in ("PNG", "JPEG"):
+        data = encoded(photograph(640, 480), kind)
+        assert size_of(data[:1000]) == (640, 480)
+        with pytest.raises(BadRequest):
+            crops_of(data[:1000], 4, PICTURES)
+
+
+def chunk(kind: bytes, data: bytes) -> bytes:
+    """A part of a PNG."""
+    return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+
+def test_comments_are_not_unpacked_without_end():
+    """Sixty of a megabyte each, in sixty kilobytes: refused, like a profile of two hundred megabytes."""
+    note, profile = zlib.compress(b"a" * 1_000_000), zlib.compress(b"\0" * 200_000_000)
+    notes = b"".join(chunk(b"zTXt", b"%d\0\0" % number + note) for number in range(60))
+    whole = encoded(photograph(60, 50), "PNG")
+    for more in (notes, chunk(b"iCCP", b"x\0\0" + profile)):
+        with pytest.raises(BadRequest):
+            size_of(whole[:33] + more + whole[33:])
 
 
 @given(some.binary(max_size=300), some.integers(0, 2**32), some.sampled_from(["JPEG", "PNG", "WEBP"]))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import threading
 
 import numpy as np
 import onnxruntime
@@ -127,6 +128,22 @@ def test_others_are_answered_while_a_picture_is_looked_at(engine):
     assert told.count(1) >= 12
     assert told.count(2) == 12
     finish(engine)
+
+
+def test_others_are_answered_while_a_picture_is_decoded(vision_bundle):
+    """With the thread that decodes held up, a text's answer is finished; the picture's begins when it goes on."""
+    engine, go = BatchedEngine(vision_bundle, Options(prefix_bytes=0)), threading.Event()
+    assert engine._vision
+    engine._vision._thread.submit(go.wait, 60)
+    engine.submit(shown(2, 30))
+    engine.submit(Job(1, [{"role": "user", "content": "Hello"}], 8, ignore_eos=True))
+    ends: list[int] = []
+    while not ends:
+        ends = [event.job_id for event in engine.step() if isinstance(event.what, Finished)]
+    assert ends == [1]
+    assert engine.counters()["looked_crops"] == 0
+    go.set()
+    assert [end.finish_reason for end in finish(engine)] == ["length"]
 
 
 def test_a_cancel_comes_between_two_crops(engine):
