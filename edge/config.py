@@ -169,6 +169,10 @@ class Limits(_Section):
         default=None, ge=1, description="longest answer that may be asked for; what the context holds by default"
     )
     priority_ceiling: Priority = Field(default="high", description="highest priority that may be asked for")
+    share_beginnings: bool = Field(
+        default=False,
+        description="what one client has asked makes the same beginning faster for all, which tells them of it",
+    )
     stop_unheard: bool = Field(
         default=True, description="stop a streamed answer when the broker says that nobody subscribes to its topic"
     )

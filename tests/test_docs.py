@@ -287,7 +287,9 @@ class Counting(ScriptedEngine):
 
 def read_board(folder: Path) -> dict[str, Any]:
     """A reading of a Raspberry Pi that has answered once."""
-    inference = Inference(lambda: 0, lambda: 0, lambda: 0, Counting(), Speed())
+    inference = Inference(
+        lambda: 0, lambda: 0, lambda: {"answers_expired": 0, "answers_given_up": 0}, Counting(), Speed()
+    )
     inference.count(Outcome(200, "stop"))
     taken = sample([*board_sources(), inference], write_tree(folder, PI))
     return {"time": 0.0, "late_seconds": 0.0, **taken.body()}

@@ -54,7 +54,7 @@ class Job:
     guidance: a JSON schema that the answer must match; may_be_text: free text would do as well, so that only an
     answer that begins with `{` must. top_logprobs: None for no logprobs, else how many others to name a token.
     loop_guard: end an answer that says the same over and over (text/loops.py). ignore_eos: go on past the tokens that
-    end an answer, for measuring.
+    end an answer, for measuring. cache_salt: who may find what this leaves behind, which are those that give the same.
     """
 
     id: int
@@ -72,6 +72,7 @@ class Job:
     top_logprobs: int | None = None
     loop_guard: bool = False
     ignore_eos: bool = False
+    cache_salt: str = ""
     pictures: list[Picture] = field(default_factory=list)
 
     @property

@@ -107,7 +107,7 @@ class Answering:
             timer.cancel()
 
     async def _generate(self, waiting: Waiting) -> Finished:
-        job = job_of(waiting, self._limits.max_tokens, self._sampling)
+        job = job_of(waiting, self._limits, self._sampling)
         async with contextlib.aclosing(self._engine.generate(job)) as pieces:
             async for piece in pieces:
                 if isinstance(piece, Finished):
@@ -140,15 +140,15 @@ class Answering:
         return None
 
 
-def job_of(waiting: Waiting, max_tokens: int, sampling: Sampling) -> Job:
-    """What the engine is asked; `max_tokens` and the bundle's sampling where the asker said nothing."""
+def job_of(waiting: Waiting, limits: Limits, sampling: Sampling) -> Job:
+    """What the engine is asked; the board's `max_tokens` and the bundle's sampling where the asker said nothing."""
     chat = waiting.request.chat
     chosen = {name: given if (given := getattr(chat, name)) is not None else own for name, own in sampling}
     schema, may_be_text = chat.guidance() or (None, False)
     return Job(
         id=waiting.number,
         messages=chat.conversation(),
-        max_tokens=chat.max_tokens or max_tokens,
+        max_tokens=chat.max_tokens or limits.max_tokens,
         **chosen,
         loop_guard=chat.loop_guard,
         seed=chat.dice,
@@ -156,5 +156,6 @@ def job_of(waiting: Waiting, max_tokens: int, sampling: Sampling) -> Job:
         guidance=schema,
         may_be_text=may_be_text,
         top_logprobs=chat.top_logprobs if chat.logprobs else None,
+        cache_salt="" if limits.share_beginnings else f"client {waiting.request.address.share}",
         pictures=chat.pictures(),
     )

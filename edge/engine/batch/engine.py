@@ -167,10 +167,10 @@ class BatchedEngine:
         """Into a slot, with what is known of its tokens already."""
         self._slots.enter(row)
         row.seen, row.is_long = 0, self._graph.is_long(len(row.tokens))
-        blocks = self._prefixes.find(row.tokens, row.is_long)
+        blocks = self._prefixes.find(row.tokens, row.is_long, row.job.cache_salt)
         row.read = len(blocks) * BLOCK_TOKENS
         if row.job.seed is None:  # else the answer is to be what it would be if nothing were known
-            blocks += self._prefixes.find_said(row.tokens, row.is_long, len(blocks))
+            blocks += self._prefixes.find_said(row.tokens, row.is_long, len(blocks), row.job.cache_salt)
         for block in blocks:
             self._graph.caches.write(row.slot, row.seen, block)
             row.seen += BLOCK_TOKENS
@@ -190,7 +190,8 @@ class BatchedEngine:
 
     def _keep(self, row: Row) -> None:
         tokens, read = row.tokens[: row.seen], self._graph.caches.read
-        self._prefixes.keep(tokens, row.is_long, lambda start, stop: read(row.slot, start, stop), row.read)
+        salt = row.job.cache_salt
+        self._prefixes.keep(tokens, row.is_long, lambda start, stop: read(row.slot, start, stop), row.read, salt)
 
     # --- prompts ---
 

@@ -57,9 +57,9 @@ class Store(Protocol):
     """Blocks that could not be used."""
 
 
-def keys_of(tokens: Sequence[int], is_long: bool) -> Iterator[Key]:
-    """The name of each whole block of a text. is_long: whether it has the long rotary factors."""
-    key = b"long" if is_long else b"short"
+def keys_of(tokens: Sequence[int], is_long: bool, salt: str = "") -> Iterator[Key]:
+    """The name of each whole block of a text. is_long: whether it has the long rotary factors. salt: whose it is."""
+    key = (b"long" if is_long else b"short") + salt.encode()
     cuts = range(0, len(tokens) + 1, BLOCK_TOKENS)
     for start, stop in pairwise(cuts):
         key = hashlib.blake2b(key + np.array(tokens[start:stop], np.int64).tobytes(), digest_size=16).digest()
@@ -70,24 +70,28 @@ class Prefixes:
     """The blocks in memory. limit_bytes: what they may take together; 0 for none at all.
 
     shipped: blocks that came with the bundle; store: where those go that were of use.
+    What one salt leaves behind another does not find, or its speed would tell who has asked what (decision 31); what
+    came with the bundle is everybody's.
     """
 
     def __init__(self, limit_bytes: int, store: Store | None = None, shipped: Store | None = None) -> None:
         self._limit, self._store = limit_bytes, store
-        self._stores = [each for each in (shipped, store) if each is not None]
+        self._shipped = shipped
         self._blocks: OrderedDict[Key, Block] = OrderedDict()
         self.bytes = 0
 
-    def find(self, tokens: Sequence[int], is_long: bool) -> list[Block]:
+    def find(self, tokens: Sequence[int], is_long: bool, salt: str = "") -> list[Block]:
         """The blocks that a text begins with, as reading leaves them.
 
         Its last token is never among them, since its logits are wanted.
         """
-        return self._found(list(keys_of(tokens[:-1], is_long)), self._known)
+        keys = list(keys_of(tokens[:-1], is_long, salt))
+        plain = dict(zip(keys, keys_of(tokens[:-1], is_long), strict=True))
+        return self._found(keys, lambda key: self._known(key, plain[key]))
 
-    def find_said(self, tokens: Sequence[int], is_long: bool, count: int) -> list[Block]:
+    def find_said(self, tokens: Sequence[int], is_long: bool, count: int, salt: str = "") -> list[Block]:
         """Those that come after the first so many, some of which were said."""
-        keys = list(keys_of(tokens[:-1], is_long))
+        keys = list(keys_of(tokens[:-1], is_long, salt))
         return self._found(keys[count:], self._known_or_said)
 
     def _found(self, keys: Sequence[Key], known: Callable[[Key], Block | None]) -> list[Block]:
@@ -108,29 +112,36 @@ class Prefixes:
                 if name in self._blocks:
                     self._blocks.move_to_end(name)
 
-    def _known(self, key: Key) -> Block | None:
+    def _known(self, key: Key, plain: Key) -> Block | None:
+        """A block by its name, or as it came with the bundle, by its name without a salt."""
         block = self._blocks.get(key)
         if block is not None:
-            if self._store is not None and not any(store.has(key) for store in self._stores):
+            is_kept = self._shipped is not None and self._shipped.has(plain)
+            if self._store is not None and not (is_kept or self._store.has(key)):
                 self._store.save(key, block)
             return block
-        for store in self._stores:
-            if (block := store.load(key)) is not None:
+        for store, name in ((self._shipped, plain), (self._store, key)):
+            if store is not None and (block := store.load(name)) is not None:
                 self._put(key, block)
                 return block
         return None
 
     def _known_or_said(self, key: Key) -> Block | None:
         said = self._blocks.get(SAID + key)
-        return self._known(key) if said is None else said
+        return self._blocks.get(key) if said is None else said
 
     @property
     def damaged(self) -> int:
         """Blocks on disk that could not be used."""
-        return sum(store.damaged for store in self._stores)
+        return sum(store.damaged for store in (self._shipped, self._store) if store is not None)
 
     def keep(
-        self, tokens: Sequence[int], is_long: bool, read: Callable[[int, int], Block], count: int | None = None
+        self,
+        tokens: Sequence[int],
+        is_long: bool,
+        read: Callable[[int, int], Block],
+        count: int | None = None,
+        salt: str = "",
     ) -> None:
         """Take in the whole blocks of a text. read: keys and values of its tokens from one to another.
 
@@ -138,7 +149,7 @@ class Prefixes:
         """
         if not self._limit:
             return
-        keys = list(keys_of(tokens, is_long))
+        keys = list(keys_of(tokens, is_long, salt))
         for number, key in enumerate(keys):
             start, stop = number * BLOCK_TOKENS, (number + 1) * BLOCK_TOKENS
             if key in self._blocks:

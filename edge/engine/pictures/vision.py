@@ -45,15 +45,16 @@ class Seen:
     """A picture in a prompt.
 
     token: stands for each of its places, below zero; made of content and cut, so that the same picture is the same
-    text. tokens: how many places it takes.
+    text, for the same salt. tokens: how many places it takes.
     """
 
-    def __init__(self, data: bytes, crops_max: int, pictures: Pictures) -> None:
+    def __init__(self, data: bytes, crops_max: int, pictures: Pictures, salt: str = "") -> None:
         self._data, self._crops_max, self._pictures = data, crops_max, pictures
         self.rows, self.columns = layout(*size_of(data), crops_max, pictures.crop_size)
         self.tokens = tokens_of(self.rows, self.columns, pictures.side_tokens)
         cut = f"{self.rows}x{self.columns}".encode()
-        name = hashlib.blake2b(data, digest_size=8, person=cut).digest()
+        whose = hashlib.blake2b(salt.encode(), digest_size=16).digest() if salt else b""
+        name = hashlib.blake2b(data, digest_size=8, person=cut, salt=whose).digest()
         self.token = -1 - (int.from_bytes(name) >> 2)
         self.start = 0
         """Where its first place is in the prompt."""
@@ -117,19 +118,19 @@ def prompt_with_pictures(job: Job, encode: Encode, pictures: Pictures) -> tuple[
 
     encode: `Tokenizer.encode`. Raises BadRequest and TooLarge where a picture is none that can be.
     """
-    seen = {each.place: seen_of(each, pictures) for each in job.pictures}
+    seen = {each.place: seen_of(each, pictures, job.cache_salt) for each in job.pictures}
     tokens = encode(job.messages, {place: [each.token] * each.tokens for place, each in seen.items()})
     find_places(tokens, seen.values())
     return tokens, list(seen.values())
 
 
-def seen_of(picture: Picture, pictures: Pictures) -> Seen:
+def seen_of(picture: Picture, pictures: Pictures, salt: str = "") -> Seen:
     """A job's picture, its header read; BadRequest and TooLarge where it is none that can be."""
     try:
         data = base64.b64decode(picture.data, validate=True)
     except ValueError as error:
         raise BadRequest(f"a picture is not base64: {error}", "image_url") from error
-    return Seen(data, min(picture.crops_max, pictures.crops_max), pictures)
+    return Seen(data, min(picture.crops_max, pictures.crops_max), pictures, salt)
 
 
 def find_places(tokens: list[int], pictures: Iterable[Seen]) -> None:

@@ -55,6 +55,27 @@ def test_what_is_found_is_what_was_kept(texts, blocks):
         assert known.bytes <= blocks * BLOCK_BYTES
 
 
+def test_one_salt_does_not_find_what_another_left(tmp_path):
+    """In memory and on disk, read or said; what came with the bundle everybody finds."""
+    tokens = list(range(BLOCK_TOKENS)) * 2
+    asked = [*tokens, 1]
+    with files(tmp_path / "shipped") as shipped:
+        known = Prefixes(1 << 20, shipped)
+        for _ in range(2):
+            known.keep(tokens, False, cache_of(tokens))
+            known.find(asked, False)
+    with files(tmp_path / "own") as store, files(tmp_path / "shipped") as shipped:
+        known = Prefixes(1 << 20, store, shipped)
+        assert len(known.find(asked, False, "eve")) == 2
+        mine = [each + 1 for each in asked]
+        known.keep(mine[:-1], False, cache_of(mine), BLOCK_TOKENS, "me")
+        assert [len(known.find(mine, False, salt)) for salt in ("me", "eve", "")] == [1, 0, 0]
+        assert [len(known.find_said(mine, False, 1, salt)) for salt in ("me", "eve", "")] == [1, 0, 0]
+    with files(tmp_path / "own") as store:
+        known = Prefixes(1 << 20, store)
+        assert [len(known.find(mine, False, salt)) for salt in ("eve", "", "me")] == [0, 0, 1]
+
+
 def test_texts_are_known_by_all_that_came_before():
     """The same block after another one, or with the other rotary factors, is another block."""
     a, b = [1] * BLOCK_TOKENS, [2] * BLOCK_TOKENS

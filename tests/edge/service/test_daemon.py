@@ -598,6 +598,23 @@ def test_an_operators_ceilings():
     run(work)
 
 
+def test_beginnings_are_a_clients_own_unless_they_are_shared():
+    """What the engine is told of whose they are: a client's by its name, of those without one the same for all."""
+
+    async def work(shares: bool) -> list[str]:
+        async with rig(queue_length=16, share_beginnings=shares) as it:
+            for name, topic in (("a", "edge/pi/request/me"), ("b", "edge/pi/request/you"), ("c", "edge/pi/request")):
+                it.ask(name, topic)
+            it.ask("d", response_topic="answers/x")
+            await it.replies(4)
+            return [job.cache_salt for job in sorted(it.engine.jobs, key=lambda job: job.id)]
+
+    me, you, nobody, nobody_else = asyncio.run(work(False))
+    assert len({me, you, nobody}) == 3
+    assert nobody == nobody_else != ""
+    assert set(asyncio.run(work(True))) == {""}
+
+
 def test_a_repeat_is_answered_now_and_then():
     """Asked again a thousand times, an answer goes out once more, not a thousand times."""
 
