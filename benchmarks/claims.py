@@ -233,12 +233,30 @@ GROUPS = (
     ),
     Group(
         "Hostile input",
-        "Ten thousand broken or malicious messages at a running daemon; inputs that an export must refuse.",
-        "hostile proofs",
+        "Broken or malicious messages, numbers, texts and repeats at a running daemon, a full disk, a stop in the"
+        " middle; inputs that an export must refuse.",
+        "hostile fuzz strangers proofs",
         {
             "hostile_crashes": "times that the daemon ended",
             "hostile_answered": "messages that got a reply",
             "hostile_growth_mb": "what the daemon's memory grew by",
+            "fuzz_packets": "packets of both versions of MQTT, well made and spoilt, through Mosquitto and the"
+            " embedded broker",
+            "fuzz_connections_again": "times that the daemon had to connect again meanwhile",
+            "fuzz_requests_lost": "requests among them that a broker acknowledged and the board never answered",
+            "numbers_engine_deaths": "times that the engine ended of a number: each field at and around its bounds",
+            "forged_turns_fail": "tests with control marks in people's texts, each over three families' tokenizers and"
+            " templates: not one control token comes of them",
+            "forging_fails": "attempts under the shipped access list to ask, answer, stop or be heard as another",
+            "asks_behind_the_shipped_list": "`edge ask`, `status` and `bench` under it by their options alone",
+            "refusal_of_250_kb_ms": "from publishing 250 KB of text that does not fit to its refusal, the slowest of"
+            " twenty kinds of text",
+            "repeats_growth_mb": "what the daemon's memory grows by when an answer of 400 KB is asked for 1,500 times"
+            " more",
+            "full_journal_refused": "requests refused when the journal is full of answers that were delivered",
+            "full_disk_then_room_refused": "requests refused a second after a full disk has room again",
+            "stopped_answers_arrived": "running answers that arrive whole when SIGTERM goes to daemon and engine at"
+            " once",
             "broken_inputs_refused": "tests of broken inputs to an export: one clear sentence, and nothing left behind",
         },
     ),

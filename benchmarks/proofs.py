@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks.figure import Figure
+from tests.forging import ATTEMPTS
 
 ROOT = Path(__file__).resolve().parent.parent
 TRACE = ROOT / ".venv-trace" / "bin" / "python"
@@ -26,6 +27,9 @@ class Proof:
 
 
 PROOFS = (
+    Proof("forging_fails", ("tests/edge/mqtt/test_security.py", "-k", "heard_as_another"), len(ATTEMPTS)),
+    Proof("asks_behind_the_shipped_list", ("tests/edge/mqtt/test_security.py", "-k", "laptop"), 1),
+    Proof("forged_turns_fail", ("tests/edge/engine/test_marks.py", "-k", "every_mark or any_mixture"), 6),
     Proof("broken_inputs_refused", ("tests/export/test_broken.py",), 13),
     Proof("phi_tokenizer_vectors", ("tests/export/test_phi_tokenizer.py", "-k", "vectors"), 1),
     Proof("two_exports_one_hash", ("tests/export/test_pipeline.py", "-k", "same_bytes"), 2),

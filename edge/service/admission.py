@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 from dataclasses import replace
 
@@ -18,6 +19,7 @@ from edge.service.queue import URGENCY, Queue
 from edge.service.repeats import Repeats, names_of
 from edge.service.replies import Replies
 from edge.service.waiting import Waiting
+from edge.wire.chat import ChatRequest
 from edge.wire.message import Message
 from edge.wire.pictures import tokens_at_most
 from edge.wire.request import Request, parse_request
@@ -64,11 +66,11 @@ class Admission:
         try:
             request = self.parse(entry.message)
             self._check_pictures(request)
-        except (Fault, ValueError) as error:  # other limits, or another fleet, than when it was accepted
-            log.warning("request %s cannot be answered any more: %s", entry.id, error)
+        except Exception as error:  # other limits than when it was accepted, or what would end every start
+            log.warning("request %s cannot be answered any more: %r", entry.id, error)
             self._journal.write(journal_file.withdraw(entry.number))
-            if isinstance(error, Fault):
-                self._replies.refuse(entry.message, error)
+            with contextlib.suppress(ValueError):  # of a fleet that this board is in no more
+                self._replies.refuse(entry.message, error if isinstance(error, Fault) else unforeseen())
             return None
         request = replace(request, address=replace(request.address, id=entry.id))
         waiting = Waiting(entry.number, request, now() - gone, entry.digest, entry.attempts)
@@ -127,6 +129,11 @@ class Admission:
             self._replies.refuse(message, full)
 
 
+def unforeseen() -> Fault:
+    """What an asker is told of a fault of ours: it must not be asked to send the same again and again."""
+    return Fault("this message could not be taken; the board's log says why")
+
+
 def lowered(request: Request, limits: Limits) -> Request:
     """A request without what is over the operator's ceilings, and a warning for each that was."""
     chat, ceiling = request.chat, limits.max_tokens_ceiling
@@ -135,7 +142,9 @@ def lowered(request: Request, limits: Limits) -> Request:
         changes["max_tokens"] = ceiling
     if URGENCY[chat.priority] < URGENCY[limits.priority_ceiling]:
         changes["priority"] = limits.priority_ceiling
-    asked = {name: value for name, value in changes.items() if name in chat.model_fields_set}
+    asked = {
+        name: value for name, value in changes.items() if getattr(chat, name) != ChatRequest.model_fields[name].default
+    }
     warnings = tuple(f"{name} was lowered to {value}, this board's ceiling" for name, value in asked.items())
     return replace(request, chat=chat.model_copy(update=changes), warnings=request.warnings + warnings)
 

@@ -13,7 +13,7 @@ from edge.board.systemd import Notifier
 from edge.bundle import Manifest
 from edge.config import Settings
 from edge.errors import BadRequest, BrokerError, Cancelled, EdgeError, Fault
-from edge.service.admission import Admission
+from edge.service.admission import Admission, unforeseen
 from edge.service.announcements import Announcements, status_message
 from edge.service.answering import Answering
 from edge.service.clock import now
@@ -220,26 +220,34 @@ class Daemon:
         understood = [each for message in batch if (each := self._completed(message, self._understood(message)))]
         known = await self._repeats.known(understood)
         for (message, what), before in zip(understood, known, strict=True):
-            if isinstance(what, Fault):  # not raised, since its traceback and this batch would keep each other
-                self._replies.refuse(message, what)
-            elif isinstance(what, Request):
-                self._admit(message, what, before)
+            self._act(message, what, before)
+        await self._journal.settled()
+
+    def _act(self, message: Message, what: Understood, before: Known | None) -> None:
+        """Do what a message asks for; whatever that raises is refused, since the message would come again."""
+        try:
+            if isinstance(what, Request):
+                self._admission.admit(message, what, before)
             elif isinstance(what, Cancel):
                 self._cancel(what)
-        await self._journal.settled()
+            elif isinstance(what, Fault):  # not raised, since its traceback and this batch would keep each other
+                self._replies.refuse(message, what)
+        except Fault as fault:
+            self._replies.refuse(message, fault)
+        except Exception:
+            log.exception("a message could not be taken")
+            self._replies.refuse(message, unforeseen())
 
     def _completed(self, message: Message, what: Understood) -> tuple[Message, Understood] | None:
         """A message with what it asks for; of chunks the whole that they make, None before their last."""
         if not isinstance(what, Chunk):
             return message, what
-        whole = self._uploads.add(what)
-        return None if whole is None else (whole, self._understood(whole))
-
-    def _admit(self, message: Message, request: Request, before: Known | None) -> None:
         try:
-            self._admission.admit(message, request, before)
-        except Fault as fault:
-            self._replies.refuse(message, fault)
+            whole = self._uploads.add(what)
+        except Exception:
+            log.exception("a chunk could not be taken")
+            return what.asker, unforeseen()
+        return None if whole is None else (whole, self._understood(whole))
 
     def _understood(self, message: Message) -> Understood:
         """What a message asks for; None where it is not for us."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import sqlite3
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -47,8 +48,11 @@ class Journal:
         await reached.wait()
 
     async def read(self, read: Callable[[JournalFile], Read]) -> Read:
-        """What a function finds in the journal, between two transactions."""
-        return await asyncio.get_running_loop().run_in_executor(self._thread, read, self.file)
+        """What a function finds in the journal, between two transactions; JournalError where it cannot be read."""
+        try:
+            return await asyncio.get_running_loop().run_in_executor(self._thread, read, self.file)
+        except sqlite3.Error as error:
+            raise JournalError(f"the journal cannot be read: {error}") from error
 
     async def run(self) -> None:
         """Write until cancelled."""

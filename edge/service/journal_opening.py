@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import sqlite3
@@ -14,6 +15,8 @@ from edge.service.journal_schema import SCHEMA_VERSION, upgrade
 log = logging.getLogger(__name__)
 
 PAGE_BYTES = 4096
+OURS = 0o600
+"""What people ask is for nobody else; SQLite gives the files beside it the same mode."""
 CACHE_KIB = 512
 """Of pages in memory: what is open is little, what was answered is looked up by its name."""
 
@@ -41,12 +44,21 @@ def opened(path: Path | None, max_bytes: int) -> sqlite3.Connection:
 def _touch(path: Path) -> None:
     """What SQLite would do, for the system's own word for what is wrong, and no waiting for a FIFO."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NONBLOCK | os.O_CLOEXEC, 0o644)
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NONBLOCK | os.O_CLOEXEC, OURS)
     try:
         if not stat.S_ISREG(os.fstat(descriptor).st_mode):
             raise ConfigError(f"the journal {path} cannot be opened: it is not a regular file; move it away")
     finally:
         os.close(descriptor)
+    for each in (path, path.with_name(f"{path.name}-wal"), path.with_name(f"{path.name}-shm")):
+        _keep_to_ourselves(each)
+
+
+def _keep_to_ourselves(path: Path) -> None:
+    """As older daemons did not, outside systemd."""
+    with contextlib.suppress(FileNotFoundError, PermissionError):
+        if path.stat().st_mode & ~OURS & 0o777:
+            path.chmod(OURS)
 
 
 def _begun_anew(path: Path, max_bytes: int, error: sqlite3.DatabaseError) -> sqlite3.Connection:

@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from edge.service import journal_file
 from edge.service.clock import now
 from edge.service.journal import Journal
+from edge.service.journal_file import JournalError
 from edge.service.protocols import Transport
 from edge.wire.message import Delivery, Message
 from edge.wire.reply import fitted
@@ -100,7 +101,11 @@ class Outbox:
         return task.add_done_callback(self._fetching.discard)
 
     async def _fetch(self, answer: Answer) -> None:
-        message = await self._journal.read(lambda file: file.reply(answer.number))
+        try:
+            message = await self._journal.read(lambda file: file.reply(answer.number))
+        except JournalError as error:
+            log.error("%s; an answer is late", error)
+            return self._settled(answer, Delivery.REFUSED)
         if message is not None:
             return self._publish(answer, message)
         self._in_flight.remove(answer)  # forgotten meanwhile

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 
 from edge.service.clock import now
 from edge.service.journal import Journal
-from edge.service.journal_file import JournalFile, Known
+from edge.service.journal_file import JournalError, JournalFile, Known
 from edge.service.queue import Queue
 from edge.service.replies import Replies
 from edge.wire.message import Message
@@ -34,8 +34,12 @@ class Repeats:
         self._told: dict[int, float] = {}
 
     async def known(self, batch: Sequence[tuple[Message, object]]) -> list[Known | None]:
-        """What the journal has of each request of a batch; None for what is none."""
-        return await self._journal.read(lambda file: [_find(file, message, what) for message, what in batch])
+        """What the journal has of each request of a batch; None for what is none, and where it cannot be read."""
+        try:
+            return await self._journal.read(lambda file: [_find(file, message, what) for message, what in batch])
+        except JournalError as error:
+            log.error("%s; a repeat may be answered twice", error)
+            return [None] * len(batch)
 
     def has(self, message: Message, request: Request, known: Known | None) -> bool:
         """Whether a request was asked before; its answer, where there is one, goes out again."""

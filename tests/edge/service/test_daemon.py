@@ -8,6 +8,7 @@ import dataclasses
 import gc
 import json
 import shutil
+import sqlite3
 from collections.abc import AsyncIterator, Sequence
 
 import pytest
@@ -650,3 +651,57 @@ def test_a_refusal_is_on_disk_before_it_is_acknowledged(tmp_path):
 
     run(refused)
     run(again)
+
+
+class Stumbling(JournalFile):
+    """A journal that raises what nobody foresaw, as often as it is told to."""
+
+    stumbles = 0
+
+    def next_number(self) -> int:
+        self._stumble(RuntimeError("nobody foresaw this"))
+        return super().next_number()
+
+    def find(self, names):
+        self._stumble(sqlite3.OperationalError("disk I/O error"))
+        return super().find(names)
+
+    def _stumble(self, error: Exception) -> None:
+        if self.stumbles:
+            self.stumbles -= 1
+            raise error
+
+
+def test_what_nobody_foresaw_ends_one_request_and_not_the_daemon():
+    """500 for whoever asked, acknowledged, so that it does not come again; the next one is answered."""
+
+    async def work():
+        journal = Stumbling(None)
+        async with rig(journal=journal) as it:
+            journal.stumbles = 2
+            for number, name in enumerate(("first", "second"), 1):
+                payload = json.dumps({"prompt": "x", "id": name}).encode()
+                it.transport.arrive(Message("edge/pi/request", payload, 1, packet_identifier=number))
+                await it.replies(number)
+            assert [(each["id"], each["code"]) for each in await it.replies(2)] == [("first", 500), ("second", 200)]
+            while len(it.transport.acknowledged) < 2:
+                await asyncio.sleep(0.01)
+
+    run(work)
+
+
+def test_what_was_accepted_and_cannot_be_read_ends_no_start(tmp_path):
+    """A journal with a request that raises at every start: it is refused and gone."""
+    journal = JournalFile(tmp_path / "journal")
+    strange = Message("edge/nowhere/request", b"x", 1)
+    broken = Message("edge/pi/request", b'{"prompt": 7, "id": "q"}', 1)
+    for number, message in enumerate((strange, broken), 1):
+        journal.write([accept(Entry(number, "q", b"d", message, Moment.now()))])
+    journal.close()
+
+    async def work():
+        async with rig(journal=JournalFile(tmp_path / "journal")) as it:
+            assert [(each["id"], each["code"]) for each in await it.replies()] == [("q", 400)]
+
+    run(work)
+    assert list(JournalFile(tmp_path / "journal").open_requests()) == []

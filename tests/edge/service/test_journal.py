@@ -276,3 +276,16 @@ def test_a_clock_that_is_set_forgets_no_answer(tmp_path):
     journal.write([accept(dataclasses.replace(entry(1), accepted=dataclasses.replace(Moment.now(), wall_seconds=0.0)))])
     journal.write([answered(1), deliver(1)])
     assert journal.find([("me", b"q")])
+
+
+def test_what_people_ask_is_for_nobody_else(tmp_path):
+    """The file and those beside it, new ones and those of an older daemon that everybody could read."""
+    path = tmp_path / "journal"
+    for _ in range(2):
+        journal = JournalFile(path)
+        journal.write([accept(entry(journal.next_number()))])
+        modes = {each.name: each.stat().st_mode & 0o777 for each in tmp_path.iterdir()}
+        assert set(modes.values()) == {0o600}, modes
+        for each in tmp_path.iterdir():
+            each.chmod(0o644)
+        journal.close()
