@@ -9,7 +9,7 @@ IMAGE ?= docs/gauge.png
 ARGS ?=
 ONLY ?=
 
-.PHONY: help demo demo-vision test lint bench figures skeletons trace-test arm-test export-test wheel-test soak lock clean install demo-env test-env bundle
+.PHONY: help demo demo-vision test lint bench figures skeletons trace-test arm-test export-test slow-test wheel-test soak lock clean install demo-env test-env bundle
 
 help: ## Show this
 	@awk 'BEGIN { FS = ":.*## " } /^##@/ { printf "\n%s\n", substr($$0, 5) } /^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -51,6 +51,9 @@ soak: test-env ## Ten minutes of requests over a connection that is cut again an
 	@$(BIN)/python -m benchmarks --bundle $(BUNDLE) soak
 
 ##@ Slow proofs
+
+slow-test: test-env bundle ## The long walks: every command in strange surroundings, every start that fails, every bound of a broker
+	@TEST_BUNDLE=$(BUNDLE) $(BIN)/python -m pytest -m slow $(ARGS)
 
 wheel-test: test-env bundle ## The suite against the wheel that users install, the checkout's code out of reach (8 minutes)
 	@TEST_BUNDLE=$(BUNDLE) $(BIN)/python deploy/suite_from_wheel.py $(ARGS)

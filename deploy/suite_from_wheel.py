@@ -30,7 +30,7 @@ def main(arguments: list[str]) -> int:
     run([python, *PIP, "--no-deps", str(wheel)])
     run([python, "-c", FROM_THE_WHEEL], cwd=suite)
     print(f"the suite against {wheel.name}, in {suite}", flush=True)
-    command = [python, "-m", "pytest", "-m", "not checkout and not trace and not arm", *arguments]
+    command = [python, "-m", "pytest", "-m", "not checkout and not trace and not arm and not slow", *arguments]
     return subprocess.run(command, cwd=suite, env=outside(), check=False).returncode
 
 

@@ -217,11 +217,13 @@ def read_manifest(path: Path) -> Manifest:
             raise BundleError(f"{file} has {size} bytes; a manifest has {MANIFEST_BYTES_MAX} at most")
         return Manifest.model_validate_json(file.read_bytes())
     except OSError as error:
-        if _is_not_there(path):
+        if _is_place_for_a_disk(path):
             raise BundleError(
                 f"{path} is not a bundle: there is nothing; is its disk mounted, and is it the right folder?",
                 passes=True,
             ) from error
+        if not path.exists():
+            raise BundleError(f"{path} is not a bundle: there is no such folder; correct engine.bundle") from error
         raise BundleError(f"{path} is not a bundle: {file.name} {_why(error)}") from error
     except ValidationError as error:
         first = error.errors()[0]
@@ -232,12 +234,13 @@ def read_manifest(path: Path) -> Manifest:
         raise BundleError(f"{file}: {field}: {first['msg']}; {COPY}") from error
 
 
-def _is_not_there(path: Path) -> bool:
-    """Whether there is no such folder, or an empty one, as where a disk is mounted later."""
+def _is_place_for_a_disk(path: Path) -> bool:
+    """Whether it is an empty folder, or would lie in one, as where a disk is mounted later."""
+    there = next((each for each in (path, *path.absolute().parents) if each.is_dir()), None)
     try:
-        return not any(path.iterdir())
-    except OSError as error:
-        return error.errno == errno.ENOENT
+        return there is not None and not any(there.iterdir())
+    except OSError:
+        return False
 
 
 def _size_of(file: Path) -> int:

@@ -11,6 +11,8 @@ import pytest
 from tests.conftest import embedded_broker
 from tests.edge.commands.program import Board, ended, in_terminal, scripted, shown_on, started, until
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def port(tmp_path_factory):

@@ -260,7 +260,7 @@ def test_a_long_prefill_can_be_cancelled(bundle, tmp_path):
     [
         ({"EDGE_BROKER__PORT": "none"}, 78, "EDGE_BROKER__PORT"),
         ({"EDGE_BROKR__PORT": "1"}, 78, "EDGE_BROKR__PORT is not a setting"),
-        ({"EDGE_ENGINE__BUNDLE": "/nowhere"}, 75, "/nowhere is not a bundle"),
+        ({"EDGE_ENGINE__BUNDLE": "/nowhere"}, 65, "/nowhere is not a bundle"),
         ({"EDGE_ENGINE__PROVIDER": "cuda"}, 65, "is a bundle for the provider cpu, but cuda is configured"),
     ],
     ids=["wrong value", "unknown variable", "no bundle", "foreign provider"],

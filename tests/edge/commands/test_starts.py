@@ -20,7 +20,7 @@ import pytest
 from edge.testing import scripted_manifest, write_tree
 from tests.conftest import EDGE, ROOT, free_port, mosquitto, running
 
-pytestmark = pytest.mark.checkout
+pytestmark = [pytest.mark.checkout, pytest.mark.slow]
 ROW = re.compile(r"^\| (.+?) \| (65|69|75|78|starts) \| (`.+`) \| .+ \|$", re.MULTILINE)
 ROWS = {
     fault: (status, says.strip("`")) for fault, status, says in ROW.findall((ROOT / "docs/operator.md").read_text())
@@ -199,7 +199,8 @@ FAULTS: dict[str, Callable[[Start], object]] = {
     ),
     "the file of settings meets a read error": setting(EDGE_CONFIG="/proc/self/mem"),
     "certificates that cannot be used": both(setting(), no_tls),
-    "the bundle's folder is not there, or empty": empty_folder,
+    "the bundle's folder is empty, or would lie in an empty one": empty_folder,
+    "the bundle's folder is not there": setting(EDGE_ENGINE__BUNDLE="/nowhere/bundle"),
     "the bundle has no manifest": lambda it: (it.bundle / "manifest.json").unlink(),
     "the manifest is damaged": lambda it: (it.bundle / "manifest.json").write_text("{"),
     "the bundle is for another version": lambda it: (it.bundle / "manifest.json").write_text('{"schema_version": 9}'),

@@ -22,6 +22,8 @@ from edge.__main__ import COMMANDS
 from tests.conftest import ROOT, embedded_broker, free_port, wait_for_port
 from tests.edge.commands.program import Board, ended, in_terminal, scripted, shown_on, started, until
 
+pytestmark = pytest.mark.slow
+
 SHORT = {
     "ask": ["ask", "hi"],
     "status": ["status", "--wait=3"],

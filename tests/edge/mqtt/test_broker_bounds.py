@@ -21,6 +21,8 @@ from tests.clients import V311, User
 from tests.conftest import embedded_broker, free_port
 from tests.edge.mqtt.raw import Pub, Raw, inside, listening, log_of
 
+pytestmark = pytest.mark.slow
+
 QUOTA, TOO_LARGE, TOPIC_INVALID, FILTER_INVALID, ID_INVALID, PROTOCOL = 0x97, 0x95, 0x90, 0x8F, 0x85, 0x82
 MIB = 1 << 20
 
