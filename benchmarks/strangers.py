@@ -142,24 +142,31 @@ def repeats() -> list[Figure]:
 
 def full_disk() -> list[Figure]:
     """Requests that are refused once a full journal may give way, or a full disk has room again."""
-    with _disk() as disk, embedded_broker(disk.parent) as port:
-        settings = {**daemon_settings(disk, port), "EDGE_JOURNAL__MAX_BYTES": str(1 << 20)}
-        command = [sys.executable, "-m", "edge.testing", "--pieces=8000"]
-        with running(command, disk.parent / "daemon.log", settings), User(port, "edge/test/reply/me") as user:
-            user.wait_online()
-            in_full_journal = sum(_code(user, number) != 200 for number in range(50))
-            filler = disk / "filler"
-            _fill(filler)
-            refused = sum(_code(user, number) == 503 for number in range(50, 60))
-            filler.unlink()
-            time.sleep(1)
-            afterwards = sum(_code(user, number) != 200 for number in range(60, 110))
-    if not refused:
-        raise RuntimeError("the disk did not fill up")
+    with _disk() as disk, _answering(disk / "small", {"EDGE_JOURNAL__MAX_BYTES": str(1 << 20)}) as user:
+        in_full_journal = sum(_code(user, number) != 200 for number in range(50))
+    with _disk() as disk, _answering(disk / "large", {}) as user:
+        _fill(disk / "filler")
+        if 503 not in (_code(user, number) for number in range(400)):
+            raise RuntimeError("the disk did not fill up")
+        (disk / "filler").unlink()
+        time.sleep(1)
+        afterwards = sum(_code(user, number) != 200 for number in range(400, 450))
     return [
         Figure("full_journal_refused", in_full_journal, "of 50", "==", 0),
         Figure("full_disk_then_room_refused", afterwards, "of 50", "==", 0),
     ]
+
+
+@contextmanager
+def _answering(folder: Path, settings: dict[str, str]) -> Iterator[User]:
+    """A daemon whose journal lies in a folder, and who asks it."""
+    folder.mkdir()
+    with tempfile.TemporaryDirectory() as name, embedded_broker(Path(name)) as port:
+        every = {**daemon_settings(folder, port), **settings}
+        command = [sys.executable, "-m", "edge.testing", "--pieces=8000"]
+        with running(command, Path(name) / "daemon.log", every), User(port, "edge/test/reply/me") as user:
+            user.wait_online()
+            yield user
 
 
 def _code(user: User, number: int) -> int:
