@@ -21,6 +21,8 @@ from tests.clients import V5, V311, User
 from tests.conftest import EDGE, ROOT, embedded_broker, mosquitto, running
 from tests.edge.mqtt.raw import Raw, log_of
 
+pytestmark = pytest.mark.slow
+
 FAILED = 0x80
 BAD_PASSWORD, NOT_AUTHORIZED, CLIENT_ID_NOT_VALID = 0x86, 0x87, 0x85
 NAMES = ("board", "me", "eve", "admin", "Ünï", "two words")
