@@ -104,6 +104,7 @@ def test_after_a_restart(bundle, talk, tmp_path):
     assert [said(after, job) for job in conversation.requests()] == wanted
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("blocks", [1, 4, 7])
 def test_after_what_was_known_has_gone(bundle, talk, blocks):
     """With room for so many blocks, each request lets go of what the one before left."""

@@ -193,6 +193,7 @@ PASSING = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("case", PASSING)
 def test_a_daemon_tells_why_the_broker_is_not_reached_and_goes_on(folder, port, tmp_path, case):
     """What a broker or a network may mend does not end it; log and service manager name what to look at."""
