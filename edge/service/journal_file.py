@@ -6,6 +6,7 @@ SQLite in WAL mode, each `write` one transaction with one fsync, so that what it
 
 from __future__ import annotations
 
+import functools
 import sqlite3
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -30,6 +31,12 @@ class JournalError(EdgeError):
     """The journal cannot be written now: names the file and what the system says."""
 
 
+@functools.cache
+def _boot_id() -> str:
+    """The same as long as this process lives; nothing where the kernel has none."""
+    return BOOT_ID.read_text().strip() if BOOT_ID.exists() else ""
+
+
 @dataclass(frozen=True)
 class Moment:
     """A point in time that a restart can measure from: seconds since boot while it is the same boot, else wall time."""
@@ -41,8 +48,7 @@ class Moment:
     @classmethod
     def now(cls) -> Moment:
         """By the system's clocks; the one since boot counts sleep and is never set."""
-        boot_id = BOOT_ID.read_text().strip() if BOOT_ID.exists() else ""
-        return cls(boot_id, time.clock_gettime(time.CLOCK_BOOTTIME), time.time())
+        return cls(_boot_id(), time.clock_gettime(time.CLOCK_BOOTTIME), time.time())
 
     def since(self, earlier: Moment) -> float:
         """Seconds from an earlier one, never less than 0, whatever was done to the wall clock."""
