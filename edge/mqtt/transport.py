@@ -26,7 +26,7 @@ from edge.wire.message import Delivery, Message, packet_bytes
 log = logging.getLogger(__name__)
 
 RECONNECT_SECONDS_MIN, RECONNECT_SECONDS_MAX = 1, 30
-SHORT_SECONDS = 10.0
+SHORT_SECONDS = 3.0
 """A connection that ends sooner may have ended of what it is there for, and the next one of the same."""
 SHORT_MAX = 3
 """So many of them in a row are told, and where packets cannot be read, what the broker keeps for us is given up."""
