@@ -35,8 +35,6 @@ def of_error(error: BaseException | None, broker: Broker) -> str:
             return f"no TLS with {at}: {error.reason or error}"
         case socket.gaierror():
             return f"no broker: the name {broker.host} is not known ({error.strerror}); check broker.host and DNS"
-        case UnicodeError():
-            return f"no broker: {broker.host} is not a host's name; check broker.host"
         case ConnectionRefusedError():
             return f"no MQTT broker answers at {at}: nothing listens there (connection refused)"
         case TimeoutError():
