@@ -29,13 +29,8 @@ def build() -> Path:
     programs = folder / "bin"
     if all((programs / name).is_file() for name in PROGRAMS):
         return programs
-    folder.mkdir(parents=True, exist_ok=True)
+    source = sources()
     print("building llama.cpp (once, about 15 minutes)…", file=sys.stderr, flush=True)
-    download = [sys.executable, "-m", "pip", "download", "--no-deps", "--no-binary=:all:", "-d", str(folder), SDIST]
-    subprocess.run(download, check=True, stdout=sys.stderr)
-    with tarfile.open(next(folder.glob("llama_cpp_python-*.tar.gz"))) as sources:
-        sources.extractall(folder, filter="data")
-    source = next(folder.glob("llama_cpp_python-*/vendor/llama.cpp"))
     steps = (
         ["cmake", "-S", str(source), "-B", str(folder), *(f"-D{option}" for option in (*OPTIONS, *LEFT_OUT))],
         ["cmake", "--build", str(folder), f"-j{os.cpu_count()}", "--target", *PROGRAMS],
@@ -43,6 +38,19 @@ def build() -> Path:
     for step in steps:
         subprocess.run(step, check=True, stdout=sys.stderr)
     return programs
+
+
+def sources() -> Path:
+    """The folder of its sources, fetched once (77 MB) and kept in the cache."""
+    folder = default_cache() / SDIST.replace("==", "-")
+    if not (found := list(folder.glob("llama_cpp_python-*/vendor/llama.cpp"))):
+        folder.mkdir(parents=True, exist_ok=True)
+        download = [sys.executable, "-m", "pip", "download", "--no-deps", "--no-binary=:all:", "-d", str(folder), SDIST]
+        subprocess.run(download, check=True, stdout=sys.stderr)
+        with tarfile.open(next(folder.glob("llama_cpp_python-*.tar.gz"))) as archive:
+            archive.extractall(folder, filter="data")
+        found = list(folder.glob("llama_cpp_python-*/vendor/llama.cpp"))
+    return found[0]
 
 
 def quantized(programs: Path, original: Path, folder: Path, kind: str) -> Path:

@@ -12,13 +12,17 @@ from numpy.typing import NDArray
 
 from benchmarks.phi_shape import DATA, TEXT
 from export.families.base import Dimensions
+from export.families.phi3 import FAMILY
+
+THETA = 10000.0
+"""The base of Phi-3.5's rotary positions."""
 
 
 def write(path: Path) -> Path:
     """The file in float16 (7.6 GB), once; it has no vocabulary, which llama-bench does not ask for."""
     if path.is_file():
         return path
-    sizes = Dimensions.from_config(json.loads((DATA / "configs" / TEXT).read_text(encoding="utf-8")))
+    sizes = Dimensions.from_config(json.loads((DATA / "configs" / TEXT).read_text(encoding="utf-8")), FAMILY)
     partial = path.with_suffix(".partial")
     writer = gguf.GGUFWriter(partial, "phi3")
     describe(writer, sizes)
@@ -38,8 +42,8 @@ def write(path: Path) -> Path:
 
 def describe(writer: gguf.GGUFWriter, sizes: Dimensions) -> None:
     """The header that llama.cpp wants of a phi3."""
-    writer.add_context_length(sizes.original_length)
-    writer.add_rope_scaling_orig_ctx_len(sizes.original_length)
+    writer.add_context_length(sizes.rope.original_length)
+    writer.add_rope_scaling_orig_ctx_len(sizes.rope.original_length)
     writer.add_embedding_length(sizes.hidden_size)
     writer.add_feed_forward_length(sizes.intermediate_size)
     writer.add_block_count(sizes.num_layers)
@@ -47,7 +51,7 @@ def describe(writer: gguf.GGUFWriter, sizes: Dimensions) -> None:
     writer.add_head_count_kv(sizes.num_kv_heads)
     writer.add_layer_norm_rms_eps(sizes.rms_norm_eps)
     writer.add_rope_dimension_count(sizes.head_size)
-    writer.add_rope_freq_base(sizes.rope_theta)
+    writer.add_rope_freq_base(THETA)
     writer.add_vocab_size(sizes.vocab_size)
     writer.add_tokenizer_model("no_vocab")
 

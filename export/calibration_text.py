@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge.bundle import Calibration
+from edge.engine.text.exact import ExactReader
 from export.errors import SourceError
 
 Tokens = NDArray[np.int64]
@@ -35,16 +36,14 @@ def topics(half: Literal["calibration", "evaluation"]) -> str:
 
 def tokens_of(tokenizer_json: str, text: str) -> Tokens:
     """The text's token ids, int64 `[n]`."""
-    from tokenizers import Tokenizer
-
-    return np.array(Tokenizer.from_str(tokenizer_json).encode(text, add_special_tokens=False).ids, np.int64)
+    return np.array(ExactReader(tokenizer_json).encode(text), np.int64)
 
 
 def calibration_tokens(
     tokenizer_json: str, count: int, context: int, file: Path | None
 ) -> tuple[list[Tokens], Calibration]:
     """Evenly spaced pieces of a text of one's own or of the calibration half, `count` tokens in all."""
-    text = _read(file) if file else topics("calibration")
+    text = read_text(file) if file else topics("calibration")
     chosen = pieces(tokens_of(tokenizer_json, text), count, context)
     used = sum(piece.size for piece in chosen)
     digest = hashlib.sha256(text.encode()).hexdigest()
@@ -59,22 +58,30 @@ def evaluation_tokens(tokenizer_json: str, count: int, context: int, file: Path 
     """
     if not count:
         return []
-    text = _read(file) if file else topics("evaluation")
+    text = read_text(file) if file else topics("evaluation")
     return pieces(tokens_of(tokenizer_json, text), count, context - 1, 1)
 
 
-def _read(file: Path) -> str:
+def read_text(file: Path) -> str:
+    """A text of one's own; SourceError where it is none in UTF-8, or too short to tell anything."""
     try:
         text = file.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        raise SourceError(f"{file} cannot be read as text: {error}") from error
+        raise SourceError(f"{file} cannot be read as text: {getattr(error, 'strerror', error)}") from error
     if len(text) < SHORTEST:
         raise SourceError(f"{file} has {len(text)} characters; give at least {SHORTEST}, better some hundred thousand")
     return text
 
 
 def pieces(ids: Tokens, count: int, context: int, more: int = 0) -> list[Tokens]:
-    """`count` tokens in pieces int64 `[1, n]`: 512 tokens each, or the context where that is shorter, and `more`."""
-    length = min(LENGTH, context) + more
+    """`count` tokens in pieces int64 `[1, n]`: 512 tokens each, fewer where context or count are, and `more`.
+
+    All that there are where the text has fewer: pieces that say the same again would only look like more.
+    Raises SourceError where the text is next to none in this tokenizer's eyes.
+    """
+    if len(ids) < 2:
+        raise SourceError("the tokenizer makes no tokens of a whole text; is tokenizer.json this model's?")
+    count = min(count, len(ids) - more)
+    length = min(LENGTH, context, count or LENGTH) + more
     starts = np.linspace(0, max(0, len(ids) - length), max(1, count // (length - more))).astype(int)
     return [ids[None, start : start + length] for start in starts]

@@ -3,38 +3,55 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from edge.bundle import MANIFEST, Bundle
+from edge.bundle import Bundle
+from export.arguments import check_files, kept_in, megabytes, model, name, path, tokens
 from export.bits import as_recipe, search
 from export.download import known_config, locate
 from export.errors import ExportError, SourceError
 from export.estimate import needs, room
-from export.families import family_of
-from export.pipeline import check_free, fill, staging
-from export.plan import make_plan, plan_of
+from export.families import family_of_config
+from export.oracle import check_installed, is_gguf
+from export.pipeline import fill, tell
+from export.plan import make_plan, named, plan_of
 from export.progress import Progress, peak_mebibytes
 from export.quantize import METHODS
 from export.recipe import Limits, Recipe, recipes
 from export.source import Source, open_source
 from export.source.adapter import AdapterSource
 from export.source.hub import parse
+from export.target import check_free, default_place, is_there, place_of
+from export.workshop import staging
+
+WHEEL = "a board needs the library tokenizers to read its tokens: `pip install --no-deps 'tokenizers>=0.22,<1'`"
 
 
-def run(arguments: list[str] | None = None) -> int:
+def run(words: list[str] | None = None) -> int:
     """Export one model; exit status 0, or 1 with a sentence on standard error."""
-    options = parser().parse_args(arguments)
     try:
+        options = parser().parse_args(words)
+    except SystemExit as end:  # --help, or what cannot be understood
+        return int(end.code or 0)
+    try:
+        check_files(options)
+        if options.oracle:
+            check_installed(is_gguf(Path(options.model)), options.adapter is not None)
         recipe = chosen_recipe(options)
-        options.output = options.output or Path(recipe.name or Path(options.model).stem)
+        options.output = chosen_place(options, recipe)
         action = estimate if options.dry_run else search_bits if options.search_bits else export
         print(action(options, recipe))
     except ExportError as error:
         print(f"edge-export: {error}", file=sys.stderr)
+        return 1
+    except OSError as error:
+        what = os.fspath(error.filename or options.model)
+        print(f"edge-export: {what[:200]} cannot be used: {error.strerror}", file=sys.stderr)
         return 1
     return 0
 
@@ -45,28 +62,34 @@ def export(options: argparse.Namespace, recipe: Recipe) -> str:
     there = f"{target}: is there already"
     if options.if_missing and is_there(target):
         return there
-    check_free(target, options.force)
-    with staging(target, options.if_missing) as folder, Progress() as progress:
+    used = [file for file in (Path(options.model), options.adapter, *recipe.files) if file]
+    check_free(target, options.force, used, kept_in(options))
+    with staging(target, options.if_missing) as workshop, Progress() as progress:
         if options.if_missing and is_there(target):  # another export has made it meanwhile
             return there
-        bundle = fill(folder, opened(options, recipe), recipe, target, options.force, progress.report)
+        bundle = fill(workshop, opened(options, recipe), recipe, target, options.force, progress.report, used)
     return (
         f"{described(bundle)}\ntook {time.monotonic() - started:.0f} s and {peak_mebibytes()} MiB of memory at the most"
     )
 
 
-def is_there(target: Path) -> bool:
-    """Whether a bundle lies there."""
-    return (target / MANIFEST).is_file()
+def chosen_place(options: argparse.Namespace, recipe: Recipe) -> Path:
+    """Where the bundle goes: as the command line says, else the model's name, which is said then."""
+    if options.output is None:
+        options.output = default_place(named(recipe, Path(options.model)), Path(options.model))
+        if not (options.dry_run or options.search_bits):
+            print(f"edge-export: the bundle goes to {options.output}; -o DIR names another place", file=sys.stderr)
+    return place_of(options.output)
 
 
 def described(bundle: Bundle) -> str:
-    """What was made, in two lines."""
+    """What was made, in two lines; in a third what a board needs beside, if anything."""
     manifest = bundle.manifest
+    wheel = "" if manifest.tokenizer == "onnxruntime-genai" else f"\n{WHEEL}"
     return (
         f"{bundle.path}: {manifest.name}, {manifest.weights_bytes / 1e6:.1f} MB of weights,"
         f" {manifest.quantization.bits_per_weight} bits a weight, {manifest.context_length} tokens of context\n"
-        f"{lost(manifest.fidelity)}"
+        f"{lost(manifest.fidelity)}{held(manifest.held_to)}{wheel}"
     )
 
 
@@ -87,12 +110,32 @@ def lost(fidelity: Mapping[str, float]) -> str:
         f"KL divergence from its source {fidelity['kl_mean']:.3f}, same likeliest token"
         f" {fidelity['top1_agreement']:.1%}, perplexity {fidelity['perplexity']:.2f}"
         f" (source {fidelity['reference_perplexity']:.2f})"
+        f"{by_oracle(fidelity)}"
     )
+
+
+def by_oracle(fidelity: Mapping[str, float]) -> str:
+    """What it lost against Transformers itself, in a line, where that was measured."""
+    if "oracle_kl_mean" not in fidelity:
+        return ""
+    return (
+        f"\nagainst Transformers itself {fidelity['oracle_kl_mean']:.3f}, same likeliest token"
+        f" {fidelity['oracle_top1_agreement']:.1%}; the export's reading of the source is"
+        f" {fidelity['oracle_reading_kl']:.1g} from it"
+    )
+
+
+def held(versions: Sequence[str]) -> str:
+    """A line where this kind of checkpoint was never held to Transformers."""
+    if versions:
+        return ""
+    return "\nno test of this export holds a checkpoint of this kind to Transformers; --oracle measures against it"
 
 
 def estimate(options: argparse.Namespace, recipe: Recipe) -> str:
     """What the export will need, and what there is."""
     plan = plan_of(known_config(options.model, recipe, options.cache), recipe)
+    tell(plan)
     wanted, have = needs(plan), room(options.output)
     return (
         f"{options.model} will need {wanted.text()}\n"
@@ -107,36 +150,43 @@ def parser() -> argparse.ArgumentParser:
         prog="edge-export", description="Turn a model into an INT4 ONNX bundle.", allow_abbrev=False
     )
     made.add_argument(
-        "model", help=f"a recipe ({known}), a .gguf file, a Hugging Face folder, or NAME@COMMIT on the hub"
+        "model", type=model, help=f"a recipe ({known}), a .gguf file, a Hugging Face folder, or NAME@COMMIT on the hub"
     )
-    made.add_argument("-o", "--output", type=Path, metavar="DIR", help="the bundle to make (default: the model's name)")
+    made.add_argument("-o", "--output", type=path, metavar="DIR", help="the bundle to make (default: the model's name)")
     made.add_argument("--recipe", metavar="NAME", help="the recipe for a file or folder (default: its family's)")
     made.add_argument(
         "--method", choices=[*METHODS, "none"], help="how to round; rtn is quick and loses more, gptq loses least"
     )
-    made.add_argument("--calibration", type=Path, metavar="FILE", help="text like what the model will read")
-    made.add_argument("--evaluation", type=Path, metavar="FILE", help="text to measure the loss on")
-    made.add_argument("--pictures", type=Path, metavar="DIR", help="pictures like those that the model will see")
+    made.add_argument("--calibration", type=path, metavar="FILE", help="text like what the model will read")
+    made.add_argument("--evaluation", type=path, metavar="FILE", help="text to measure the loss on")
+    made.add_argument("--pictures", type=path, metavar="DIR", help="pictures like those that the model will see")
     made.add_argument("--provider", choices=["cpu", "cuda"], help="the execution provider that the bundle is for")
     made.add_argument(
         "--kv-cache", choices=["auto", "float", "int8"], help="what keys and values are kept in; int8 takes a quarter"
     )
-    made.add_argument(
-        "--warm", type=Path, action="append", metavar="FILE", help="a system prompt to know from the first start"
-    )
+    made.add_argument("--golden", type=path, metavar="FILE", help="what a board asks before it keeps the bundle")
+    prompt = "a system prompt to know from the first start"
+    made.add_argument("--warm", type=path, action="append", metavar="FILE", help=prompt)
     made.add_argument("--allow-loss", action="store_true", help="pack the bundle whatever it lost")
+    made.add_argument(
+        "--oracle",
+        action="store_true",
+        help="measure against Transformers itself, too; wants torch, and 4 bytes of memory a weight (GGUF: 8)",
+    )
     made.add_argument("--requantize", action="store_true", help="round Q4_0 and Q8_0 blocks anew, too")
-    made.add_argument("--context", type=int, metavar="TOKENS", help="tokens of prompt and answer together")
-    made.add_argument("--name", help="the bundle's name in its manifest")
-    made.add_argument("--adapter", type=Path, metavar="DIR", help="a LoRA adapter to merge into the model")
+    made.add_argument("--context", type=tokens, metavar="TOKENS", help="tokens of prompt and answer together")
+    made.add_argument("--name", type=name, help="the bundle's name in its manifest")
+    made.add_argument("--adapter", type=path, metavar="DIR", help="a LoRA adapter to merge into the model")
     made.add_argument("--dry-run", action="store_true", help="say what disk, memory and time it will take, and stop")
-    made.add_argument("--search-bits", type=float, metavar="MB", help="measure which tensors a size should give 8 bits")
+    made.add_argument(
+        "--search-bits", type=megabytes, metavar="MB", help="measure which tensors a size should give 8 bits"
+    )
     there = made.add_mutually_exclusive_group()
-    there.add_argument("--force", action="store_true", help="replace DIR where it exists")
+    there.add_argument("--force", action="store_true", help="replace the bundle DIR; whatever is no bundle stays")
     there.add_argument(
         "--if-missing", action="store_true", help="leave a bundle that is there; wait where another export makes it"
     )
-    made.add_argument("--cache", type=Path, default=None, metavar="DIR", help="where downloads are kept")
+    made.add_argument("--cache", type=path, default=None, metavar="DIR", help="where downloads are kept")
     return made
 
 
@@ -144,16 +194,16 @@ def chosen_recipe(options: argparse.Namespace) -> Recipe:
     """The named recipe, else the one of the model's family, with what the command line changes."""
     known = recipes()
     on_hub = None if Path(options.model).exists() else parse(options.model)
-    name = options.recipe or (options.model if options.model in known else "")
+    chosen = options.recipe or (options.model if options.model in known else "")
     where = dict(zip(("repository", "revision"), on_hub, strict=True)) if on_hub else {}
-    if name not in known:
-        if name or not (on_hub or Path(options.model).exists()):
+    if chosen not in known:
+        if chosen or not (on_hub or Path(options.model).exists()):
             raise SourceError(
-                f"{name or options.model} is no file, no folder and no recipe; recipes: {', '.join(known)}"
+                f"{chosen or options.model} is no file, no folder and no recipe; recipes: {', '.join(known)}"
             )
         config = known_config(options.model, Recipe(licence="").model_copy(update=where), options.cache).config
-        name = family_of((config.get("architectures") or ["none"])[0]).name
-    return known[name].model_copy(update={**where, **asked(options)})
+        chosen = family_of_config(config).name
+    return known[chosen].model_copy(update={**where, **asked(options)})
 
 
 def search_bits(options: argparse.Namespace, recipe: Recipe) -> str:
@@ -168,7 +218,9 @@ def asked(options: argparse.Namespace) -> dict[str, Any]:
     changes = {"method": options.method, "context_length": options.context, "name": options.name}
     changes |= {"provider": options.provider, "kv_cache": options.kv_cache}
     changes |= {"calibration_text": options.calibration, "evaluation_text": options.evaluation}
+    changes["oracle"] = options.oracle or None
     changes["sample_pictures"] = options.pictures
+    changes["golden"] = options.golden
     changes["warm"] = tuple(options.warm) if options.warm else None
     changes["keep_blocks"] = False if options.requantize else None
     changes["limits"] = Limits(kl_mean=1e9, top1_agreement=0) if options.allow_loss else None

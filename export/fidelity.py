@@ -6,6 +6,7 @@ independent forward passes. The bundle is measured as it was packed, through the
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
@@ -19,6 +20,8 @@ from export.stages import Cut, Text, Tokens, Values
 
 CHUNK = 128
 """Positions whose logits are held at once."""
+LARGEST = 700.0
+"""The exponential of more is no float64."""
 Doubles = NDArray[np.float64]
 
 
@@ -35,6 +38,14 @@ class Forward(Protocol):
 
     def logits(self) -> Callable[[Floats], Floats]:
         """What makes logits `[tokens, vocabulary]` of the last layer's output."""
+        ...
+
+
+class Oracle(Protocol):
+    """Another reading of the same checkpoint, asked for a whole text at once."""
+
+    def logits(self, tokens: Tokens) -> Floats:
+        """Of every position of a text int64 `[1, tokens]`, float32 `[tokens, vocabulary]`."""
         ...
 
 
@@ -81,23 +92,56 @@ class _Collected:
             kl_mean=float(divergence.mean()),
             kl_p99=float(np.percentile(divergence, 99)),
             top1_agreement=float(np.concatenate(self.agrees).mean()),
-            perplexity=float(np.exp(np.concatenate(self.surprise).mean())),
-            reference_perplexity=float(np.exp(np.concatenate(self.reference_surprise).mean())),
+            perplexity=_perplexity(self.surprise),
+            reference_perplexity=_perplexity(self.reference_surprise),
         )
+
+
+class _Ledger:
+    """What some models lost, by the kind of text."""
+
+    def __init__(self, models: int) -> None:
+        self._collected: list[dict[str, _Collected]] = [{} for _ in range(models)]
+
+    def enter(self, kind: str, wanted: Floats, found: list[Floats], following: NDArray[np.int64]) -> None:
+        """Take in some positions' log-probabilities: those that are wanted, and each model's."""
+        for into, each in zip(self._collected, found, strict=True):
+            _collect(into.setdefault(kind, _Collected()), wanted, each, following)
+
+    def losses(self) -> list[dict[str, Loss]]:
+        """Of each model."""
+        return [{kind: each.loss() for kind, each in into.items()} for into in self._collected]
+
+
+def _perplexity(surprise: list[Doubles]) -> float:
+    """Of log-probabilities, below zero, of what came; as far as a float reaches."""
+    return float(np.exp(np.minimum(np.concatenate(surprise).mean(), LARGEST)))
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """losses: by the kind of text. layers: after each layer, the error of what it hands on as a share of it."""
+    """losses: by the kind of text. layers: after each layer, the error of what it hands on as a share of it.
+
+    oracle: the losses again, against another reading of the checkpoint; empty where there is none.
+    """
 
     losses: dict[str, Loss]
     layers: list[float]
+    oracle: dict[str, Loss] = field(default_factory=dict)
 
 
 def compare(
-    source: Forward, bundles: Sequence[Forward], samples: list[Sample], layers: int, report: Report
+    source: Forward,
+    bundles: Sequence[Forward],
+    samples: list[Sample],
+    layers: int,
+    report: Report,
+    oracle: Oracle | None = None,
 ) -> list[Comparison]:
-    """Each bundle against the source, in one pass over the source's weights."""
+    """Each bundle against the source, in one pass over the source's weights.
+
+    oracle: what each is compared with, too; the last comparison is that of the source itself then.
+    """
     models = (source, *bundles)
     streams = [model.enter([Text(sample.tokens, sample.picture) for sample in samples]) for model in models]
     errors: list[list[float]] = [[] for _ in bundles]
@@ -109,32 +153,47 @@ def compare(
         for error, stream in zip(errors, streams[1:], strict=True):
             error.append(_error(streams[0], stream))
     report("verify", layers, layers, "logits")
-    losses = _losses([model.logits() for model in models], streams, samples)
-    return [Comparison(loss, error) for loss, error in zip(losses, errors, strict=True)]
+    losses, truths = _losses([model.logits() for model in models], streams, samples, report, oracle)
+    found = [Comparison(*each) for each in zip(losses[1:], errors, truths[1:], strict=True)]
+    return [*found, Comparison({}, [], truths[0])] if oracle else found
 
 
 def _error(wanted: list[Values], found: list[Values]) -> float:
     """The mean square of the difference over the mean square of what is wanted, in the residual stream."""
     pairs = [(a["residual"], b["residual"]) for a, b in zip(wanted, found, strict=True)]
-    return float(sum(np.square(a - b).sum() for a, b in pairs) / sum(np.square(a).sum() for a, _ in pairs))
+    wrong, whole = (float(sum(each)) for each in ((_power(a - b) for a, b in pairs), (_power(a) for a, _ in pairs)))
+    return wrong / whole if whole else math.inf if wrong else 0.0
+
+
+def _power(values: Floats) -> float:
+    return float(np.square(values).sum())
 
 
 def _losses(
-    heads: list[Callable[[Floats], Floats]], streams: list[list[Values]], samples: list[Sample]
-) -> list[dict[str, Loss]]:
-    """For each model after the first, its losses against the first by the kind of text."""
-    collected: list[dict[str, _Collected]] = [{} for _ in heads[1:]]
+    heads: list[Callable[[Floats], Floats]],
+    streams: list[list[Values]],
+    samples: list[Sample],
+    report: Report,
+    oracle: Oracle | None,
+) -> tuple[list[dict[str, Loss]], list[dict[str, Loss]]]:
+    """For each model, its losses against the first and against the oracle, by the kind of text."""
+    by_first, by_oracle = _Ledger(len(heads)), _Ledger(len(heads))
     for number, sample in enumerate(samples):
+        truth = None
+        if oracle:
+            report("oracle", number, len(samples), sample.kind)
+            truth = oracle.logits(sample.tokens)
         for part in _chunks(sample.start, sample.tokens.shape[1] - 1):
             following = sample.tokens[0, part.start + 1 : part.stop + 1]
-            wanted, *rest = (
-                head(stream[number]["normed"][0, part]) for head, stream in zip(heads, streams, strict=True)
-            )
-            _log_softmax(wanted)
-            for into, found in zip(collected, rest, strict=True):
-                _log_softmax(found)
-                _collect(into.setdefault(sample.kind, _Collected()), wanted, found, following)
-    return [{kind: each.loss() for kind, each in into.items()} for into in collected]
+            found = [head(stream[number]["normed"][0, part]) for head, stream in zip(heads, streams, strict=True)]
+            for each in found:
+                _log_softmax(each)
+            by_first.enter(sample.kind, found[0], found, following)
+            if truth is not None:
+                wanted = truth[part].copy()
+                _log_softmax(wanted)
+                by_oracle.enter(sample.kind, wanted, found, following)
+    return by_first.losses(), by_oracle.losses()
 
 
 def _chunks(start: int, stop: int) -> Iterator[slice]:

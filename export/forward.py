@@ -8,10 +8,11 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from export.families.base import EMBEDDING, HEAD
 from export.graphs import Skeleton, head_model, layer_model, load_skeleton, tail_model
 from export.look import Look, source_tower
 from export.operators import has_int8_cache
-from export.plan import EMBEDDING, FIRST_NORM, HEAD, Plan
+from export.plan import FIRST_NORM, Plan
 from export.quantize import Floats
 from export.runtime import open_graph
 from export.stages import Cut, Layer, Text, Values, surroundings, with_picture

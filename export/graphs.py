@@ -163,7 +163,7 @@ def _choose_rope(sizes: Dimensions, tensors: TensorFile) -> Iterator[onnx.NodePr
     """Cos and sin of the short factors or the long ones, by the length of the longest text."""
     if f"{ROTARY[0]}s" not in tensors.shapes:
         return
-    limit = helper.make_tensor("limit", TensorProto.INT32, [], [sizes.original_length])
+    limit = helper.make_tensor("limit", TensorProto.INT32, [], [sizes.rope.original_length])
     yield node("Constant", [], ["original_length"], value=limit)
     yield node("Greater", ["total_sequence_length", "original_length"], ["is_long"])
     yield node("Cast", ["is_long"], ["rope"], to=TensorProto.INT32)

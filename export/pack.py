@@ -26,8 +26,8 @@ from edge.bundle import (
     hash_file,
     open_bundle,
 )
-from export import vision
-from export.plan import Plan, module_of
+from export import golden, vision
+from export.plan import Plan, is_token, module_of
 from export.rotary import switches_rope
 from export.tensor_file import TensorFile
 
@@ -44,7 +44,7 @@ def write_graph(path: Path, model: onnx.ModelProto) -> None:
 
 def write_texts(folder: Path, plan: Plan) -> None:
     """genai_config.json, the tokenizer's files and the chat template."""
-    for name, text in plan.source.tokenizer_files.items():
+    for name, text in plan.tokenizer.files.items():
         (folder / name).write_text(text, encoding="utf-8")
     configs = {"genai_config.json": genai_config(plan)}
     if plan.tower:
@@ -56,6 +56,7 @@ def write_texts(folder: Path, plan: Plan) -> None:
 def genai_config(plan: Plan) -> dict[str, Any]:
     """What onnxruntime-genai reads to run the graph (its docs, "Config reference"); the engine adds the provider."""
     source, sizes, context_length = plan.source, plan.sizes, plan.recipe.context_length
+    pad = source.config.get("pad_token_id")  # nothing is padded here, so that one beyond the vocabulary does no harm
     stops = source.stop_token_ids
     reads = "inputs_embeds" if plan.tower else "input_ids"
     return {
@@ -63,7 +64,7 @@ def genai_config(plan: Plan) -> dict[str, Any]:
             "type": plan.family.genai_type,
             "bos_token_id": source.config.get("bos_token_id") or stops[0],
             "eos_token_id": stops,
-            "pad_token_id": source.config.get("pad_token_id") or stops[0],
+            "pad_token_id": pad if pad and is_token(pad, sizes.vocab_size) else stops[0],
             "vocab_size": sizes.vocab_size,
             "context_length": context_length,
             "decoder": {
@@ -104,7 +105,6 @@ def write_manifest(
 ) -> None:
     """manifest.json, last, over everything else in the folder."""
     source, sizes, recipe = plan.source, plan.sizes, plan.recipe
-    name = recipe.name or source.path.stem
     files = {
         path.relative_to(folder).as_posix(): File(sha256=hash_file(path), size_bytes=path.stat().st_size)
         for path in sorted(folder.rglob("*"))
@@ -113,7 +113,7 @@ def write_manifest(
     kv_bytes = sizes.kv_bytes_per_token(np.dtype(plan.cache_type).itemsize)
     manifest = Manifest(
         schema_version=SCHEMA,
-        name=name,
+        name=plan.name,
         version="1",
         family=plan.family.name,
         provider=recipe.provider,
@@ -123,6 +123,7 @@ def write_manifest(
         vocab_size=sizes.vocab_size,
         stop_token_ids=source.stop_token_ids,
         chat_template=source.chat_template,
+        tokenizer=plan.tokenizer.reader,
         sampling=plan.sampling,
         weights_bytes=tensors.size,
         kv_cache=plan.cache_type,
@@ -134,10 +135,12 @@ def write_manifest(
             sha256=source.checksum(),
             licence=recipe.licence,
         ),
-        rope_switch_length=sizes.original_length if switches_rope(sizes, recipe.context_length) else 0,
+        rope_switch_length=sizes.rope.original_length if switches_rope(sizes, recipe.context_length) else 0,
         pictures=vision.pictures() if plan.tower else None,
         calibration=calibration,
         fidelity=dict(fidelity or {}),
+        held_to=plan.held_to,
+        golden=golden.kept(folder),
         files=files,
     )
     (folder / MANIFEST).write_text(manifest.model_dump_json(indent=2) + "\n", encoding="utf-8")

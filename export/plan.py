@@ -5,46 +5,71 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, replace
 from functools import cached_property
+from pathlib import Path
 from typing import Literal
 
 import numpy as np
 
 from edge.bundle import Sampling
 from export.errors import SourceError, UnsupportedError
-from export.families import family_of
-from export.families.base import Dimensions, Family
+from export.families import family_of_config
+from export.families.base import EMBEDDING, HEAD, Dimensions, Family
+from export.families.held import held_to, variant_of
+from export.naming import name_of
 from export.quantize import METHODS, Floats, Format
 from export.recipe import Recipe
 from export.sampling import sampling_of
 from export.source import Source
+from export.source.shards import beside
 from export.source.split import SplitSource
+from export.tokenizer.serving import Served, served
+from export.unread import check_all_read
 from export.vision import TowerSizes
 
-EMBEDDING = "model.embed_tokens.weight"
 FIRST_NORM = "model.layers.0.input_layernorm.weight"
-HEAD = "lm_head.weight"
 FloatType = Literal["float32", "float16"]
 NORMS = ("input_layernorm", "post_attention_layernorm")
 
 
 @dataclass(frozen=True)
 class Plan:
-    """One export. Every step reads it, none changes it."""
+    """One export. Every step reads it, none changes it.
+
+    notes: what whoever asked for it should hear. is_rehearsal: whether it is only tried, so that what it loses need not
+    be known.
+    """
 
     source: Source
     family: Family
     sizes: Dimensions
     recipe: Recipe
+    notes: tuple[str, ...] = ()
+    is_rehearsal: bool = False
 
     @cached_property
     def tower(self) -> TowerSizes | None:
         """The picture tower's sizes, None where the model has none."""
         return TowerSizes.from_config(self.source.config) if self.family.sees_pictures else None
 
+    @property
+    def name(self) -> str:
+        """The bundle's: as the recipe says, else after the model's place."""
+        return named(self.recipe, self.source.path)
+
+    @cached_property
+    def tokenizer(self) -> Served:
+        """The bundle's tokenizer and what reads it; SourceError and UnsupportedError where none can."""
+        return served(self.source.tokenizer_files, self.source.chat_template, self.sizes.vocab_size)
+
     @cached_property
     def sampling(self) -> Sampling:
         """How its makers would have tokens chosen; SourceError where they name a value that cannot be."""
         return sampling_of(self.source)
+
+    @property
+    def held_to(self) -> list[str]:
+        """The versions of Transformers that a checkpoint of this kind was held to."""
+        return held_to(variant_of(self.family, self.source.config))
 
     @property
     def matrices(self) -> list[str]:
@@ -147,18 +172,52 @@ def module_of(name: str) -> str:
     return name.split(".", 3)[3].removesuffix(".weight")
 
 
+def named(recipe: Recipe, model: Path) -> str:
+    """What a bundle is called: as its recipe says, else after the model on the hub, the file or the folder."""
+    return recipe.name or name_of(Path(recipe.repository) if recipe.repository else model)
+
+
 def plan_of(source: Source, recipe: Recipe) -> Plan:
-    """The plan for a source's config; UnsupportedError where the architecture or the context is too much."""
-    architectures = source.config.get("architectures") or ["none"]
-    family, sizes = family_of(architectures[0]), Dimensions.from_config(source.config)
+    """The plan for a source's config.
+
+    Raises SourceError and UnsupportedError where the config is not sound, or says what is not exported.
+    """
+    family = family_of_config(source.config)
+    sizes = Dimensions.from_config(source.config, family)
+    recipe, notes = fitted(recipe, sizes)
+    if recipe.oracle and family.sees_pictures:
+        raise UnsupportedError(
+            f"{family.architectures[0]} wants code of the checkpoint's own in Transformers, which is not run here;"
+            " export it without --oracle"
+        )
+    if recipe.kv_cache == "int8" and recipe.method == "none":
+        raise UnsupportedError(
+            "a bundle in floats remembers floats, too; export it without --kv-cache int8, or with another --method"
+        )
+    if recipe.sample_pictures and not family.sees_pictures:
+        raise UnsupportedError(f"{family.architectures[0]} reads text alone; export it without --pictures")
     if recipe.split_packed and family.packed:
         source, family = SplitSource(source, sizes.parts_of(family.packed)), family.apart()
-    if recipe.context_length > sizes.context_length:
+    plan = Plan(source, family, sizes, recipe, notes)
+    _ = plan.tower  # raises where it is another than what is exported
+    return plan
+
+
+def fitted(recipe: Recipe, sizes: Dimensions) -> tuple[Recipe, tuple[str, ...]]:
+    """A recipe whose context the model bears, and a line where it was made shorter for that.
+
+    Only a context that nobody named becomes shorter; UnsupportedError for one that was asked for.
+    """
+    asked, exact = recipe.context_length, sizes.context_length
+    if asked <= exact:
+        return recipe, ()
+    if "context_length" in recipe.model_fields_set:
         raise UnsupportedError(
-            f"a context of {recipe.context_length} tokens is asked for, but this model is exact up to"
-            f" {sizes.context_length}; pass --context {sizes.context_length} or less"
+            f"a context of {asked} tokens is asked for, but this model is exact up to {exact}; pass --context {exact}"
+            " or less"
         )
-    return Plan(source, family, sizes, recipe)
+    line = f"this model is exact up to {exact} tokens, so that is the context instead of the usual {asked}"
+    return recipe.model_copy(update={"context_length": exact}), (line,)
 
 
 def make_plan(source: Source, recipe: Recipe) -> Plan:
@@ -170,13 +229,38 @@ def make_plan(source: Source, recipe: Recipe) -> Plan:
     if recipe.sha256 and (found := source.checksum()) != recipe.sha256:
         raise SourceError(f"{source.path} has sha256 {found}, but the recipe pins {recipe.sha256}")
     plan = plan_of(source, recipe)
-    if not source.stop_token_ids:
-        raise SourceError(f"{source.path} names no token that ends an answer (eos_token_id)")
+    check_tokens(plan)
     if not source.chat_template:
         raise SourceError(f"{source.path} has no chat template")
-    _ = plan.sampling  # raises where it cannot be, before hours go into weights
+    _ = plan.sampling, plan.tokenizer  # they raise where they cannot be, before hours go into weights
     check_shapes(plan)
-    return plan
+    check_all_read(plan.source, plan.shapes, plan.sizes, plan.tower)
+    return replace(plan, notes=(*plan.notes, *unread_files(source)))
+
+
+def unread_files(source: Source) -> list[str]:
+    """A line where other weights lie beside those that are read; Transformers does not read them either."""
+    names = beside(source.path) if source.path.is_dir() else []
+    return [f"not read, as Transformers would not: {', '.join(names)} of {source.path}"] if names else []
+
+
+def check_tokens(plan: Plan) -> None:
+    """Every token that ends an answer, and the one that begins a text, is one of the vocabulary's."""
+    source, size = plan.source, plan.sizes.vocab_size
+    if not source.stop_token_ids:
+        raise SourceError(f"{source.path} names no token that ends an answer (eos_token_id)")
+    begins = [value for value in [source.config.get("bos_token_id")] if value is not None]
+    for key, ids in (("eos_token_id", source.stop_token_ids), ("bos_token_id", begins)):
+        for each in ids:
+            if not is_token(each, size):
+                raise SourceError(
+                    f"{source.path} names {each!r} as {key}, but its vocabulary has tokens 0 to {size - 1}"
+                )
+
+
+def is_token(value: object, vocabulary: int) -> bool:
+    """Whether a value is a token's number."""
+    return isinstance(value, int) and not isinstance(value, bool) and 0 <= value < vocabulary
 
 
 def check_shapes(plan: Plan) -> None:

@@ -102,7 +102,11 @@ class Prefill:
         add, sizes = self.nodes.add, self._sizes
         query, key, value = self._parts(attention)
         turns = (self._past, *attention.input[7:9])
-        query, key = (add("RotaryEmbedding", each, *turns, domain=CONTRIB) for each in (query, key))
+        heads = (sizes.num_heads, sizes.num_kv_heads)
+        query, key = (
+            add("RotaryEmbedding", each, *turns, domain=CONTRIB, **self._turned(count))
+            for each, count in zip((query, key), heads, strict=True)
+        )
         pasts, scales, presents = attention.input[3:5], attention.input[12:14], attention.output[1:3]
         known = [self._known(*each) for each in zip((key, value), scales, pasts, presents, strict=True)]
         key_steps, value_steps = (self._per_head(scale) for scale in scales)
@@ -113,6 +117,11 @@ class Prefill:
         attributes = {each.name: helper.get_attribute_value(each) for each in attention.attribute if each.name in kept}
         summed = add("GroupQueryAttention", *reads, domain=CONTRIB, do_rotary=0, **attributes)
         add("Mul", summed, value_steps, makes=attention.output[0])
+
+    def _turned(self, heads: int) -> dict[str, Any]:
+        """What RotaryEmbedding cannot take from its tables, where these are for a part of each head."""
+        size = self._sizes.rope.size
+        return {} if size == self._sizes.head_size else {"rotary_embedding_dim": size, "num_heads": heads}
 
     def _parts(self, attention: onnx.NodeProto) -> list[str]:
         """Queries, keys and values, which may come as one."""

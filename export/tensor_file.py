@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from onnx import TensorProto, helper
 
+from export.errors import UnsupportedError
 from export.quantize import Format, Quantized
 
 PAGE, LINE = 4096, 64
@@ -65,7 +66,7 @@ class TensorFile:
     def add(self, name: str, values: NDArray[np.generic]) -> None:
         """Append a tensor and remember where it lies."""
         if values.dtype == np.float32 and not name.endswith(CACHE_SCALE):
-            values = values.astype(self._float_type, copy=False)
+            values = self._narrowed(name, values)
         alignment = PAGE if values.nbytes >= 16 * PAGE else LINE
         self._file.write(b"\0" * (-self._file.tell() % alignment))
         entry = TensorProto(name=name, dims=values.shape, data_location=TensorProto.EXTERNAL)
@@ -76,6 +77,17 @@ class TensorFile:
         self._file.write(np.ascontiguousarray(values).data)
         self.size = self._file.tell()
         self.initializers.append(entry)
+
+    def _narrowed(self, name: str, values: NDArray[np.generic]) -> NDArray[np.generic]:
+        """As wide as activations are; UnsupportedError for values that are too large for that."""
+        with np.errstate(over="ignore"):
+            narrow = values.astype(self._float_type, copy=False)
+        if narrow is not values and not np.isfinite(narrow).all():
+            raise UnsupportedError(
+                f"{name} has values beyond {np.finfo(self._float_type).max:g}, the largest that {self._float_type}"
+                " holds; export the model with --provider cpu"
+            )
+        return narrow
 
     def add_matrix(self, name: str, matrix: Quantized) -> None:
         """Append a quantised matrix under the name of the weight that it stands for."""

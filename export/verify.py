@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterator
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
@@ -20,16 +21,19 @@ from export.golden import Golden
 from export.graphs import load_skeleton
 from export.look import places, sample_cuts
 from export.operators import has_int8_cache
+from export.oracle import Oracle, check_reading
 from export.plan import Plan
 from export.progress import Report
-from export.report import write_report
+from export.report import SOURCE, write_report
 from export.stages import Layer
 from export.tensor_file import TensorFile
 
-GOLDEN = "golden.json"
+GOLDEN = golden.FILE
 TEXT, CHAT, PICTURE = "text", "chat", "picture"
 AFTER_PICTURE = 256
 """Tokens of text behind a picture."""
+PROBE = 128
+"""Tokens that tell whether a checkpoint was misread."""
 EXACT, FLOAT_CACHE = "accuracy level 0", "float cache"
 
 
@@ -38,7 +42,10 @@ def verify(plan: Plan, tensors: TensorFile, folder: Path, report: Report) -> dic
 
     Raises FidelityError where it cannot be loaded at all.
     """
-    answers = golden.ask(folder, plan.recipe.prompts, plan.recipe.context_length)
+    recipe = plan.recipe
+    answers = golden.ask(folder, recipe.prompts, recipe.context_length, tells=recipe.provider == "cpu")
+    if recipe.golden and not plan.is_rehearsal:
+        answers = [*(replace(each, sure="") for each in answers), *golden.ask_own(folder, recipe.golden)]
     (folder / GOLDEN).write_text(json.dumps([asdict(each) for each in answers], indent=2) + "\n", encoding="utf-8")
     samples = [*texts(plan), *_chats(plan, answers), *_pictures(plan)]
     if not samples:
@@ -46,10 +53,35 @@ def verify(plan: Plan, tensors: TensorFile, folder: Path, report: Report) -> dic
     skeleton = load_skeleton(plan.family.skeleton)
     source = SourceForward(plan, Layer(skeleton, plan.sizes))
     variants = _variants(plan, tensors)
+    if plan.is_rehearsal:
+        samples, variants = samples[:1], dict(list(variants.items())[:1])
     bundles = [BundleForward(plan, skeleton, file, folder, level) for level, file in variants.values()]
-    found = dict(zip(variants, compare(source, bundles, samples, plan.sizes.num_layers, report), strict=True))
+    oracle = _oracle(plan, report)
+    names = [*variants, *([SOURCE] if oracle else [])]
+    compared = compare(source, bundles, samples, plan.sizes.num_layers, report, oracle)
+    found = dict(zip(names, compared, strict=True))
     write_report(folder, plan, tensors, found)
     return _figures(found)
+
+
+def _oracle(plan: Plan, report: Report) -> Oracle | None:
+    """Transformers with the checkpoint, where that is asked for."""
+    if not plan.recipe.oracle:
+        return None
+    report("oracle", 0, 1, "Transformers loads the model")
+    return Oracle(plan.source)
+
+
+def read_aright(plan: Plan, report: Report) -> None:
+    """FidelityError where an oracle is asked for and reads another model than the export, told by random tokens."""
+    if (oracle := _oracle(plan, report)) is None:
+        return
+    sizes = plan.sizes
+    length = min(PROBE, plan.recipe.context_length)
+    tokens = np.random.default_rng(0).integers(0, sizes.vocab_size, (1, length))
+    source = SourceForward(plan, Layer(load_skeleton(plan.family.skeleton), sizes))
+    (found,) = compare(source, [], [Sample(TEXT, tokens)], sizes.num_layers, report, oracle)
+    check_reading(plan.source.path, found.oracle[TEXT].kl_mean)
 
 
 def _variants(plan: Plan, tensors: TensorFile) -> dict[str, tuple[int, TensorFile]]:
@@ -80,7 +112,7 @@ def loses_by_its_cache(plan: Plan, figures: dict[str, float]) -> bool:
 
 def texts(plan: Plan) -> list[Sample]:
     """Pieces of the recipe's evaluation text."""
-    tokenizer = plan.source.tokenizer_files["tokenizer.json"]
+    tokenizer = plan.tokenizer.files["tokenizer.json"]
     recipe = plan.recipe
     pieces = evaluation_tokens(tokenizer, recipe.evaluation_tokens, recipe.context_length, recipe.evaluation_text)
     return [Sample(TEXT, piece) for piece in pieces]
@@ -99,7 +131,7 @@ def _pictures(plan: Plan) -> Iterator[Sample]:
 
 def _chats(plan: Plan, answers: list[Golden]) -> Iterator[Sample]:
     """Each golden conversation, counted from where the answer begins."""
-    tokenizer = plan.source.tokenizer_files["tokenizer.json"]
+    tokenizer = plan.tokenizer.files["tokenizer.json"]
     for each in answers:
         try:
             prompt = render(plan.source.chat_template, each.messages)
@@ -126,12 +158,28 @@ def _figures(found: dict[str, Comparison]) -> dict[str, float]:
         figures["picture_kl_mean"] = losses[PICTURE].kl_mean
     if CHAT in losses:
         figures |= {"chat_kl_mean": losses[CHAT].kl_mean, "greedy_agreement": losses[CHAT].top1_agreement}
-    return {name: float(f"{value:.6g}") for name, value in figures.items()}
+    return {name: float(f"{value:.6g}") for name, value in (figures | _against_oracle(found)).items()}
+
+
+def _against_oracle(found: dict[str, Comparison]) -> dict[str, float]:
+    """What the bundle lost against Transformers itself, and how far our reading of the source is from that."""
+    bundle, reading = next(iter(found.values())).oracle, found[SOURCE].oracle if SOURCE in found else {}
+    if TEXT not in bundle:
+        return {}
+    return {
+        "oracle_kl_mean": bundle[TEXT].kl_mean,
+        "oracle_top1_agreement": bundle[TEXT].top1_agreement,
+        "oracle_reading_kl": reading[TEXT].kl_mean,
+    }
 
 
 def check_limits(plan: Plan, figures: dict[str, float]) -> None:
-    """FidelityError where a bundle lost more than its recipe allows."""
+    """FidelityError where a bundle lost more than its recipe allows, or what it lost is no number."""
     limits = plan.recipe.limits
+    check_reading(plan.source.path, figures.get("oracle_reading_kl", 0))
+    broken = [name for name, value in figures.items() if not math.isfinite(value)]
+    if broken:
+        raise FidelityError(f"this bundle's {broken[0]} is {figures[broken[0]]}: it computes what is no number")
     if figures.get("kl_mean", 0) > limits.kl_mean:
         raise FidelityError(
             f"this bundle's KL divergence from its source is {figures['kl_mean']:.3g}, but the recipe allows"

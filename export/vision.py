@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from edge.bundle import Pictures
 from export.errors import SourceError, UnsupportedError
-from export.families.base import Config
+from export.families.base import LAYERS_MOST, Config
+from export.families.keys import Table, check_known, named
+from export.families.values import number, whole
 from export.vision_fuse import LINEAR, NORMS
 
 SKELETON = "phi3_v"
@@ -39,6 +41,26 @@ HD_TRANSFORM = {
     "projection_cls": "mlp",
 }
 """What the skeleton does, by the names of config.json's `embd_layer`."""
+IN_TOWER = "config.json's img_processor"
+TOWER_KEYS: Table = {
+    **named(
+        "it is read",
+        "model_name hidden_size intermediate_size num_hidden_layers num_attention_heads layer_norm_eps image_dim_out",
+    ),
+    **named("it counts in training alone", "attention_dropout dropout initializer_range initializer_factor"),
+    **named("pictures are read from the last layer but one", "layer_idx", -2),
+    **named("pictures are read without the class token", "type_feature", "patch"),
+    **named("the tower is a CLIP", "name", "clip_vision_model"),
+    **named("the skeleton holds no other", "num_img_tokens", SIDE_TOKENS**2),
+    **named("the skeleton holds no other", "image_size", CROP_SIZE),
+    **named("the skeleton holds no other", "patch_size", PATCH_SIZE),
+    **named("the skeleton holds no other", "num_channels", 3),
+    **named("the skeleton holds no other", "hidden_act", "quick_gelu"),
+}
+LAYER_KEYS: Table = {
+    **named("it is read", " ".join(HD_TRANSFORM)),
+    **named("what it puts among the words is a picture", "embedding_cls", "image"),
+}
 
 
 @dataclass(frozen=True)
@@ -55,28 +77,27 @@ class TowerSizes:
     @classmethod
     def from_config(cls, config: Config) -> TowerSizes:
         """Of a `config.json`; UnsupportedError where its tower is another than the skeleton's."""
-        given = config.get("img_processor") or {}
+        given, layer = (_within(config, key) for key in ("img_processor", "embd_layer"))
         if given.get("model_name") not in TOWERS:
             raise UnsupportedError(
                 f"the picture tower {given.get('model_name')!r} is not exported; {', '.join(TOWERS)} is"
             )
         for name, wanted in HD_TRANSFORM.items():
-            if (found := (config.get("embd_layer") or {}).get(name)) != wanted:
+            if (found := layer.get(name)) != wanted:
                 raise UnsupportedError(f"config.json's embd_layer.{name} is {found!r}, but only {wanted!r} is exported")
-        if given.get("layer_idx", -2) != -2 or given.get("type_feature", "patch") != "patch":
-            raise UnsupportedError("pictures are read from the tower's last layer but one, without its class token")
+        check_known(given, TOWER_KEYS, IN_TOWER)
+        check_known(layer, LAYER_KEYS, "config.json's embd_layer")
         sizes = {**TOWERS[given["model_name"]], **given}
-        try:
-            return cls(
-                hidden_size=int(sizes["hidden_size"]),
-                intermediate_size=int(sizes["intermediate_size"]),
-                num_layers=int(sizes["num_hidden_layers"]) - 1,
-                num_heads=int(sizes["num_attention_heads"]),
-                layer_norm_eps=float(sizes["layer_norm_eps"]),
-                text_hidden_size=int(config["hidden_size"]),
-            )
-        except (KeyError, TypeError, ValueError) as error:
-            raise SourceError(f"config.json lacks or garbles {error}") from error
+        if (width := whole(sizes, "hidden_size", IN_TOWER)) != sizes.get("image_dim_out", width):
+            raise SourceError(f"{IN_TOWER} has an image_dim_out that is not its tower's hidden_size, {width}")
+        return cls(
+            hidden_size=width,
+            intermediate_size=whole(sizes, "intermediate_size", IN_TOWER),
+            num_layers=whole(sizes, "num_hidden_layers", IN_TOWER, most=LAYERS_MOST) - 1,
+            num_heads=whole(sizes, "num_attention_heads", IN_TOWER),
+            layer_norm_eps=number(sizes, "layer_norm_eps", IN_TOWER, below=1),
+            text_hidden_size=whole(config, "hidden_size"),
+        )
 
     @property
     def merged_size(self) -> int:
@@ -117,6 +138,14 @@ class TowerSizes:
             found |= dict.fromkeys(norms, (hidden,))
             found |= {f"{LAYERS}{index}.{module}.bias": self._shape_of(module)[:1] for module in LINEAR}
         return found
+
+
+def _within(config: Config, key: str) -> Config:
+    """An object within a config; an empty one where there is none."""
+    value = config.get(key) or {}
+    if not isinstance(value, Mapping):
+        raise SourceError(f"config.json's {key} should be an object, but is {value!r}")
+    return value
 
 
 def pictures() -> Pictures:

@@ -29,9 +29,17 @@ def warm(folder: Path, texts: Sequence[Path]) -> None:
 def jobs_of(texts: Sequence[Path]) -> Iterator[Job]:
     """Two questions behind each text."""
     for number, path in enumerate(texts):
-        try:
-            system = {"role": "system", "content": path.read_text(encoding="utf-8").strip()}
-        except (OSError, UnicodeDecodeError) as error:
-            raise SourceError(f"{path} cannot be read: {error}") from error
+        system = {"role": "system", "content": read_prompt(path)}
         for place, question in enumerate(QUESTIONS):
             yield Job(2 * number + place + 1, [system, {"role": "user", "content": question}], 1)
+
+
+def read_prompt(path: Path) -> str:
+    """A system prompt; SourceError where the file holds none."""
+    try:
+        text = path.read_text(encoding="utf-8").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        raise SourceError(f"{path} cannot be read as text: {getattr(error, 'strerror', error)}") from error
+    if not text:
+        raise SourceError(f"{path} is empty; a system prompt to know is wanted")
+    return text

@@ -9,10 +9,11 @@ import numpy as np
 from edge.bundle import Calibration
 from export.calibrate import Calibrator
 from export.calibration_text import calibration_tokens
+from export.families.base import EMBEDDING, HEAD
 from export.graphs import load_skeleton
 from export.look import places, sample_cuts, source_tower
 from export.operators import cache_scale, read_together
-from export.plan import EMBEDDING, FIRST_NORM, HEAD, Plan
+from export.plan import FIRST_NORM, Plan
 from export.progress import Report
 from export.quantize import METHODS, Floats, Quantized, quantize
 from export.rotary import bundle_rotary_tables
@@ -95,7 +96,7 @@ def start_calibration(plan: Plan, table: Quantized) -> tuple[Calibrator | None, 
     """The texts at the first layer's door, and a record of them; neither where no matrix will look at them."""
     if not plan.is_calibrated:
         return None, None
-    tokenizer = plan.source.tokenizer_files["tokenizer.json"]
+    tokenizer = plan.tokenizer.files["tokenizer.json"]
     count, context = plan.recipe.calibration_tokens, plan.sizes.context_length
     texts, calibration = calibration_tokens(tokenizer, count, context, plan.recipe.calibration_text)
     layer = Layer(load_skeleton(plan.family.skeleton), plan.sizes)

@@ -1,15 +1,19 @@
 """One file a model family; `family_of` finds the one that a checkpoint's config names.
 
-A new family is a new file here, its entry in `FAMILIES`, a skeleton (`make skeletons`) and a recipe.
+Start reading in base.py: what a family says of itself, and the sizes of one checkpoint. They are read with keys.py
+(which keys of a config are known), values.py (what a value may be) and rope.py (rotary positions). The families:
+llama.py, mistral.py, phi3.py, phi3_v.py. A new family is a new file here, its entry in `FAMILIES`, a skeleton
+(`make skeletons`; a Llama's layer has one), a recipe, and its rows in held.py, which has the kinds of checkpoint that
+were held to Transformers.
 """
 
 from __future__ import annotations
 
-from export.errors import UnsupportedError
-from export.families import llama, phi3, phi3_v
-from export.families.base import Family
+from export.errors import SourceError, UnsupportedError
+from export.families import llama, mistral, phi3, phi3_v
+from export.families.base import Config, Family
 
-FAMILIES: tuple[Family, ...] = (llama.FAMILY, phi3.FAMILY, phi3_v.FAMILY)
+FAMILIES: tuple[Family, ...] = (llama.FAMILY, mistral.FAMILY, phi3.FAMILY, phi3_v.FAMILY)
 
 
 def family_of(architecture: str) -> Family:
@@ -19,3 +23,22 @@ def family_of(architecture: str) -> Family:
             return family
     known = ", ".join(sorted(name for family in FAMILIES for name in family.architectures))
     raise UnsupportedError(f"no family exports the architecture {architecture!r}; known are {known}")
+
+
+def family_of_config(config: Config) -> Family:
+    """The family of a checkpoint, by the architecture and the model type of its config, which must agree.
+
+    Raises UnsupportedError where there is none, and SourceError where they do not agree.
+    """
+    names, kind = config.get("architectures"), config.get("model_type")
+    if not names:  # Transformers goes by the model type alone
+        found = [family for family in FAMILIES if family.model_type == kind]
+        return found[0] if found else family_of("none")
+    if not isinstance(names, list) or len(names) != 1:
+        raise UnsupportedError(f"config.json says architectures: {names!r}; one is exported at a time")
+    family = family_of(names[0])
+    if kind not in (None, family.model_type):
+        raise SourceError(
+            f"config.json says model_type: {kind!r}, but {names[0]} is {family.model_type!r}; which of the two is it?"
+        )
+    return family

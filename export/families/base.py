@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 from export.errors import SourceError, UnsupportedError
+from export.families.keys import COMMON, Table, check_known
+from export.families.rope import ANY, Rope, rope_of
+from export.families.values import flag, number, whole
 
 Config = Mapping[str, Any]
+EMBEDDING, HEAD = "model.embed_tokens.weight", "lm_head.weight"
+"""The two tables, by their Transformers names."""
 
 
 @dataclass(frozen=True)
@@ -22,6 +26,10 @@ class Family:
     packed: by the name of a packed projection, the parts that it holds one after the other.
     skeleton: the graph's file in export/skeletons.
     sees_pictures: whether a picture tower stands before the decoder, which reads embeddings then.
+    model_type: config.json's. defaults: what Transformers takes where a config lacks a key; another value there is of
+        another model. keys: the config's that are known beside those that every family has.
+    ropes: by the name in a config, the kind of rotary positions that the family has under it.
+    turns_part: whether it may leave some channels of a head unturned.
     trace_class, trace_config: the Transformers classes that `make skeletons` traces.
     """
 
@@ -35,6 +43,11 @@ class Family:
     skeleton: str
     packed: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     sees_pictures: bool = False
+    model_type: str = ""
+    defaults: Mapping[str, Any] = field(default_factory=dict)
+    keys: Table = field(default_factory=dict)
+    ropes: Mapping[str, str] = field(default_factory=lambda: ANY)
+    turns_part: bool = False
 
     def apart(self) -> Family:
         """The family with each packed projection as its parts: what is left then is a Llama's layer."""
@@ -47,11 +60,7 @@ class Family:
 
 @dataclass(frozen=True)
 class Dimensions:
-    """The sizes of one checkpoint; names follow Transformers' config.json.
-
-    short_factors, long_factors: what divides the rotary frequencies of a text of up to `original_length` tokens,
-    and of a longer one; empty where nothing does. rope_scale: of cos and sin.
-    """
+    """The sizes of one checkpoint; names follow Transformers' config.json."""
 
     hidden_size: int
     intermediate_size: int
@@ -61,47 +70,39 @@ class Dimensions:
     head_size: int
     vocab_size: int
     context_length: int
-    rope_theta: float
     rms_norm_eps: float
     tied_embeddings: bool
-    short_factors: tuple[float, ...] = ()
-    long_factors: tuple[float, ...] = ()
-    original_length: int = 0
-    rope_scale: float = 1.0
+    rope: Rope
 
     @classmethod
-    def from_config(cls, config: Config) -> Dimensions:
-        """Read and check a `config.json`; the sizes must agree with each other before any weight is read."""
-        try:
-            sizes = cls._sizes(config)
-        except (KeyError, TypeError, ValueError) as error:
-            raise SourceError(f"config.json lacks or garbles {error}") from error
+    def from_config(cls, config: Config, family: Family | None = None) -> Dimensions:
+        """Read and check a `config.json`; every key is known, and the sizes agree before any weight is read.
+
+        family: whose defaults and keys count; a Llama's without biases where it is None.
+        Raises SourceError for a value that cannot be, and UnsupportedError for what is not exported.
+        """
+        family = family or ANY_FAMILY
+        check_known(config, {**COMMON, **family.keys})
+        config = {**family.defaults, **config}
+        heads = whole(config, "num_attention_heads")
+        head_size = _head_size(config, heads)
+        sizes = cls(
+            hidden_size=whole(config, "hidden_size"),
+            intermediate_size=whole(config, "intermediate_size"),
+            num_layers=whole(config, "num_hidden_layers", most=LAYERS_MOST),
+            num_heads=heads,
+            num_kv_heads=heads if config.get("num_key_value_heads") is None else whole(config, "num_key_value_heads"),
+            head_size=head_size,
+            vocab_size=whole(config, "vocab_size"),
+            context_length=_context_length(config),
+            rms_norm_eps=number(config, "rms_norm_eps", below=1),
+            tied_embeddings=flag(config, "tie_word_embeddings"),
+            rope=rope_of(config, family.ropes, head_size, family.turns_part),
+        )
         sizes._check()
         return sizes
 
-    @classmethod
-    def _sizes(cls, config: Config) -> Dimensions:
-        heads = int(config["num_attention_heads"])
-        hidden = int(config["hidden_size"])
-        rope = _long_rope(config)
-        return cls(
-            hidden_size=hidden,
-            intermediate_size=int(config["intermediate_size"]),
-            num_layers=int(config["num_hidden_layers"]),
-            num_heads=heads,
-            num_kv_heads=int(config.get("num_key_value_heads") or heads),
-            head_size=int(config.get("head_dim") or hidden // heads),
-            vocab_size=int(config["vocab_size"]),
-            context_length=_context_length(config),
-            rope_theta=float(config.get("rope_theta", 10000.0)),
-            rms_norm_eps=float(config["rms_norm_eps"]),
-            tied_embeddings=bool(config.get("tie_word_embeddings", False)),
-            **rope,
-        )
-
     def _check(self) -> None:
-        if min(self.hidden_size, self.num_layers, self.num_heads, self.num_kv_heads, self.vocab_size) <= 0:
-            raise SourceError("config.json has a size that is zero or negative")
         if self.num_heads % self.num_kv_heads:
             raise SourceError(f"{self.num_heads} heads cannot share {self.num_kv_heads} key-value heads evenly")
 
@@ -124,11 +125,11 @@ class Dimensions:
     def parts_of(self, packed: Mapping[str, tuple[str, ...]]) -> dict[str, tuple[str, slice]]:
         """By each part's name, the packed projection that holds it and its rows there."""
         found: dict[str, tuple[str, slice]] = {}
-        for whole, parts in packed.items():
+        for one, parts in packed.items():
             start = 0
             for part in parts:
                 rows = self.shape_of(part)[0]
-                found[part] = (whole, slice(start, start + rows))
+                found[part] = (one, slice(start, start + rows))
                 start += rows
         return found
 
@@ -137,28 +138,43 @@ class Dimensions:
         return 2 * self.num_layers * self.num_kv_heads * self.head_size * element_size
 
 
+def _head_size(config: Config, heads: int) -> int:
+    """As the config says, else the heads' even share of the width."""
+    if config.get("head_dim") is not None:
+        return whole(config, "head_dim")
+    if (width := whole(config, "hidden_size")) % heads:
+        raise SourceError(f"{heads} heads cannot share a hidden_size of {width} evenly, and there is no head_dim")
+    return width // heads
+
+
 def _context_length(config: Config) -> int:
     """As far as the attention is whole: a sliding window's width, where that is less than the positions."""
-    limit = int(config["max_position_embeddings"])
-    return min(limit, int(config.get("sliding_window") or limit))
+    limit = whole(config, "max_position_embeddings")
+    window = limit if config.get("sliding_window") is None else whole(config, "sliding_window")
+    _check_layer_types(config)
+    return min(limit, window)
 
 
-def _long_rope(config: Config) -> dict[str, Any]:
-    """The fields of Phi-3's long rope; UnsupportedError for another kind of scaling.
+def _check_layer_types(config: Config) -> None:
+    """Layers differ in nothing but their window, and the context ends where that begins."""
+    kinds = config.get("layer_types") or []
+    known = {"full_attention", "sliding_attention"} - ({"sliding_attention"} if _has_no_window(config) else set())
+    if not isinstance(kinds, list) or len(kinds) not in (0, config["num_hidden_layers"]):
+        raise SourceError("config.json's layer_types should name a kind for each of its num_hidden_layers")
+    for kind in kinds:
+        if kind not in known:
+            raise UnsupportedError(
+                f"config.json says layer_types: [{kind!r}, …]; layers of full_attention are exported, and of"
+                " sliding_attention where sliding_window says how wide"
+            )
 
-    Both sets of factors share a scale, sqrt(1 + ln(s) / ln(original)), s being the ratio of the two context
-    lengths (Transformers, `_compute_longrope_parameters`).
-    """
-    scaling = config.get("rope_scaling")
-    if not scaling:
-        return {}
-    kind = scaling.get("rope_type", scaling.get("type"))
-    if kind not in ("longrope", "su"):
-        raise UnsupportedError(f"rope scaling {kind!r} is not exported yet; longrope and plain rope are")
-    original = int(config["original_max_position_embeddings"])
-    ratio = int(config["max_position_embeddings"]) / original
-    factors = {name: tuple(map(float, scaling[name[:-1]])) for name in ("short_factors", "long_factors")}
-    if any(len(each) != len(factors["short_factors"]) for each in factors.values()):
-        raise SourceError("config.json has a short_factor and a long_factor of different lengths")
-    scale = math.sqrt(1 + math.log(ratio) / math.log(original)) if ratio > 1 else 1.0
-    return {**factors, "original_length": original, "rope_scale": scale}
+
+def _has_no_window(config: Config) -> bool:
+    return config.get("sliding_window") is None
+
+
+LAYERS_MOST = 1024
+"""More than any model has."""
+DEFAULTS: Config = {"rms_norm_eps": 1e-6, "tie_word_embeddings": False}
+"""What the classes of Transformers share."""
+ANY_FAMILY = Family("", (), (), (), "", "", "", "", defaults=DEFAULTS)

@@ -19,4 +19,6 @@ FAMILY = Family(
     trace_config="LlamaConfig",
     genai_type="llama",
     skeleton="llama",
+    model_type="llama",
+    defaults={"rms_norm_eps": 1e-6, "tie_word_embeddings": False, "max_position_embeddings": 2048},
 )

@@ -2,6 +2,16 @@
 
 from dataclasses import replace
 
+from export.families.keys import named
 from export.families.phi3 import FAMILY as PHI3
 
-FAMILY = replace(PHI3, name="phi3_v", architectures=("Phi3VForCausalLM",), genai_type="phi3v", sees_pictures=True)
+FAMILY = replace(
+    PHI3,
+    name="phi3_v",
+    architectures=("Phi3VForCausalLM",),
+    genai_type="phi3v",
+    sees_pictures=True,
+    model_type="phi3_v",
+    keys={**PHI3.keys, **named("export/vision.py reads it", "img_processor embd_layer")},
+    turns_part=False,
+)

@@ -1,7 +1,10 @@
 """Where weights come from: a GGUF file or a Hugging Face folder, seen the same way.
 
 Every source speaks Transformers' names and layouts (`model.layers.0.self_attn.q_proj.weight`, `[out, in]`),
-reads one tensor at a time and checks it before anything is built on it.
+reads one tensor at a time and checks it before anything is built on it. Start reading in base.py: what a source offers.
+folder.py and gguf.py are files, shards.py is which of a folder's files and what is in them, config_only.py is a model
+not downloaded yet, hub.py downloads it. A wrapper (wrapped.py) sees another source changed: adapter.py with a LoRA
+adapter (adapter_config.py knows its keys), split.py with its packed projections apart, rounded.py rounded.
 """
 
 from __future__ import annotations
@@ -20,6 +23,8 @@ def open_source(path: Path) -> Source:
     """The source at a path: a `.gguf` file or a folder with `config.json`."""
     if path.is_file() and path.suffix == ".gguf":
         return GgufSource(path)
+    if (path / "adapter_config.json").is_file() and not (path / "config.json").is_file():
+        raise SourceError(f"{path} holds an adapter alone; give the model it was trained on, and it with --adapter")
     if (path / "config.json").is_file():
         return FolderSource(path)
     raise SourceError(f"{path} is neither a .gguf file nor a folder with a config.json")

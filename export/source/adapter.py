@@ -8,21 +8,20 @@ PEFT's documentation of the checkpoint format.
 from __future__ import annotations
 
 import hashlib
-import math
-from collections.abc import Mapping
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
+
+import numpy as np
 
 from edge.bundle import hash_file
 from export.errors import SourceError, UnsupportedError
 from export.quantize import Format, Quantized
+from export.source.adapter_config import AdapterConfig
 from export.source.base import Floats, Source
-from export.source.folder import read_json, read_tensor, tensor_files, tensor_shape
+from export.source.shards import adapter_file, read_tensor, tensor_shape, tensors_of
 from export.source.wrapped import WrappedSource
 
 PREFIX = "base_model.model."
-REFUSED = ("use_dora", "fan_in_fan_out", "modules_to_save", "rank_pattern", "alpha_pattern", "layer_replication")
-"""What PEFT can put into an adapter that a plain sum does not carry."""
 
 
 class AdapterSource(WrappedSource):
@@ -31,20 +30,25 @@ class AdapterSource(WrappedSource):
     def __init__(self, base: Source, folder: Path) -> None:
         super().__init__(base)
         self._folder = folder
-        config = read_json(folder / "adapter_config.json")
-        self._scale = _scale(folder, config)
-        self._files = tensor_files(folder)
-        self._pairs = _pairs(folder, self._files)
+        self._config, self._file = AdapterConfig(folder), adapter_file(folder)
+        names = {name for name in tensors_of([self._file]) if not self._is_bases_own(name)}
+        self._pairs = _pairs(folder, names)
         for name in self._pairs:
             self._check(name)
+        self._scales = {name: self._config.scale_of(_module(name)) for name in self._pairs}
+
+    @property
+    def folder(self) -> Path:
+        """Where the adapter lies."""
+        return self._folder
 
     def tensor(self, name: str) -> Floats:
         """The base's tensor, with what the adapter adds to it."""
         value = super().tensor(name)
         if name not in self._pairs:
             return value
-        down, up = (read_tensor(self._files[part], part) for part in self._pairs[name])
-        merged: Floats = value + self._scale * (up @ down)
+        down, up = (read_tensor(self._file, part) for part in self._pairs[name])
+        merged: Floats = value + np.float32(self._scales[name]) * (up @ down)
         return merged
 
     def stored_format(self, name: str) -> Format | None:
@@ -55,48 +59,54 @@ class AdapterSource(WrappedSource):
         """Likewise."""
         return None if name in self._pairs else super().stored_blocks(name)
 
+    def check_values(self, names: Iterable[str]) -> None:
+        """Whether every value is a number, the adapter's too."""
+        for part in (part for pair in self._pairs.values() for part in pair):
+            read_tensor(self._file, part)
+        super().check_values(names)
+
     def checksum(self) -> str:
         """sha256 over the base's and the adapter's."""
-        digests = [super().checksum(), *map(hash_file, sorted(set(self._files.values())))]
+        digests = [super().checksum(), hash_file(self._file)]
         return hashlib.sha256("".join(digests).encode()).hexdigest()
 
+    def _is_bases_own(self, name: str) -> bool:
+        """Whether it is a table of the base, unchanged: PEFT writes those along whose rows may have grown."""
+        own = name.removeprefix(PREFIX).replace(".base_layer.", ".")
+        if ".lora_" in name or own not in super().tensor_names():
+            return False
+        return tensor_shape(self._file, name) == self.shape(own) and bool(
+            (read_tensor(self._file, name) == super().tensor(own)).all()
+        )
+
     def _check(self, name: str) -> None:
-        """The adapter's matrices fit the base's."""
+        """The adapter's matrices fit the base's, and are what its config says."""
+        self._config.check_target(_module(name))
         rows, columns = self.shape(name)
-        down, up = (tensor_shape(self._files[part], part) for part in self._pairs[name])
+        down, up = (tensor_shape(self._file, part) for part in self._pairs[name])
         if down[1:] != (columns,) or up[:1] != (rows,) or down[0] != up[1]:
             raise SourceError(
                 f"the adapter {self._folder} changes {name} by {list(up)} times {list(down)},"
                 f" but the base has {[rows, columns]}; is it another model's?"
             )
+        if (rank := self._config.rank_of(_module(name))) != down[0]:
+            raise SourceError(f"the adapter {self._folder} says a rank of {rank} for {name}, but has {down[0]}")
 
 
-def _scale(folder: Path, config: Mapping[str, Any]) -> float:
-    """Alpha / r, or alpha / sqrt(r) where the adapter was trained so; refuses what a plain sum does not carry."""
-    if config.get("peft_type") != "LORA":
-        raise UnsupportedError(f"{folder} is a {config.get('peft_type')} adapter; LoRA adapters can be merged")
-    for key in REFUSED:
-        if config.get(key):
-            raise UnsupportedError(f"{folder} uses {key}; merge it with PEFT's merge_and_unload() and export that")
-    if config.get("bias", "none") != "none":
-        raise UnsupportedError(f"{folder} trained biases, which this model has none of")
-    try:
-        rank, alpha = int(config["r"]), float(config["lora_alpha"])
-    except (KeyError, TypeError, ValueError) as error:
-        raise SourceError(f"{folder}/adapter_config.json lacks or garbles {error}") from error
-    return alpha / (math.sqrt(rank) if config.get("use_rslora") else rank)
+def _module(name: str) -> str:
+    return name.removesuffix(".weight")
 
 
-def _pairs(folder: Path, files: Mapping[str, Path]) -> dict[str, tuple[str, str]]:
+def _pairs(folder: Path, names: set[str]) -> dict[str, tuple[str, str]]:
     """By the base tensor's name, the names of A and B."""
     pairs = {}
-    for name in files:
+    for name in sorted(names):
         base, middle, rest = name.removeprefix(PREFIX).partition(".lora_")
-        if not middle or rest not in ("A.weight", "B.weight"):
+        if not (middle and name.startswith(PREFIX)) or rest not in ("A.weight", "B.weight"):
             raise UnsupportedError(f"{folder} holds {name}, which is no part of a LoRA pair")
         if rest == "A.weight":
             pairs[f"{base}.weight"] = (name, name.replace(".lora_A.", ".lora_B."))
-    missing = {part for pair in pairs.values() for part in pair} ^ set(files)
+    missing = {part for pair in pairs.values() for part in pair} ^ names
     if missing:
         raise SourceError(f"{folder} has only one half of a LoRA pair: {min(missing)}")
     if not pairs:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -48,6 +48,10 @@ class Source(Protocol):
         """The tokenizer's files by name; tokenizer.json is always among them."""
         ...
 
+    def tensor_names(self) -> set[str]:
+        """Every tensor that it holds: under Transformers' name, or its own where it has none there."""
+        ...
+
     def shape(self, name: str) -> tuple[int, ...]:
         """A tensor's shape, from its header alone; SourceError where it is missing."""
         ...
@@ -62,6 +66,13 @@ class Source(Protocol):
 
     def stored_blocks(self, name: str) -> Quantized | None:
         """A matrix with a `stored_format`, code by code; None where it has none."""
+        ...
+
+    def check_values(self, names: Iterable[str]) -> None:
+        """SourceError where one of some tensors has a value that is no finite number; the files are read, not unpacked.
+
+        What no look at a file can tell is found when the tensor is read.
+        """
         ...
 
     def checksum(self) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -47,6 +47,10 @@ class ConfigSource:
         """Refused."""
         self._refuse()
 
+    def tensor_names(self) -> set[str]:
+        """Refused."""
+        self._refuse()
+
     def shape(self, name: str) -> tuple[int, ...]:  # noqa: ARG002 - the protocol's
         """Refused."""
         self._refuse()
@@ -62,6 +66,10 @@ class ConfigSource:
     def stored_blocks(self, name: str) -> Quantized | None:  # noqa: ARG002 - the protocol's
         """None."""
         return None
+
+    def check_values(self, names: Iterable[str]) -> None:  # noqa: ARG002 - the protocol's
+        """Refused."""
+        self._refuse()
 
     def checksum(self) -> str:
         """Refused."""

@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import hashlib
-import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from edge.bundle import hash_file
-from export.errors import SourceError, UnsupportedError
+from export.errors import SourceError
+from export.families.keys import SAMPLING
 from export.quantize import Format, Quantized
-from export.source.base import Floats, finite
-
-FLOATS = ("BF16", "F16", "F32", "F64")
-"""What safetensors calls the types that are read."""
+from export.source.base import Floats
+from export.source.chat import chat_template_of
+from export.source.scan import all_of, check_tensors
+from export.source.shards import checkpoint_files, read_json, read_tensor, tensor_shape
 
 
 class FolderSource:
@@ -23,7 +23,12 @@ class FolderSource:
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._shards = self._index()
+        if (path / "adapter_config.json").is_file():
+            raise SourceError(
+                f"{path} holds an adapter (adapter_config.json), and beside it a model that Transformers would merge it"
+                " into; move one away, and pass the adapter with --adapter"
+            )
+        self._shards = checkpoint_files(path)
 
     @property
     def path(self) -> Path:
@@ -38,41 +43,37 @@ class FolderSource:
     def _json(self, name: str) -> dict[str, Any]:
         return read_json(self.path / name)
 
-    def _index(self) -> dict[str, Path]:
-        """Which file holds each tensor; the shards are those that the index names."""
-        named: set[str] = set()
-        if (self.path / "model.safetensors.index.json").is_file():
-            named = set(self._json("model.safetensors.index.json").get("weight_map", {}).values())
-        return tensor_files(self.path, named)
-
     @cached_property
     def chat_template(self) -> str:
-        """From chat_template.jinja or tokenizer_config.json; empty where neither has it."""
-        file = self.path / "chat_template.jinja"
-        if file.is_file():
-            return file.read_text(encoding="utf-8")
-        template = self._json("tokenizer_config.json").get("chat_template", "")
-        return template if isinstance(template, str) else ""
+        """Where export/source/chat.py finds it; empty where it does not."""
+        return chat_template_of(self.path)
 
     @cached_property
     def generation(self) -> Mapping[str, Any]:
-        """generation_config.json; empty where there is none."""
-        return self._json("generation_config.json") if (self.path / "generation_config.json").is_file() else {}
+        """generation_config.json; what config.json says of sampling where there is none, as Transformers has it."""
+        if (self.path / "generation_config.json").is_file():
+            return self._json("generation_config.json")
+        return {key: value for key in SAMPLING if (value := self.config.get(key)) is not None}
 
     @cached_property
     def stop_token_ids(self) -> list[int]:
         """eos_token_id of generation_config.json, else of config.json."""
         ids = self.generation.get("eos_token_id", self.config.get("eos_token_id"))
-        return sorted(ids) if isinstance(ids, list) else [] if ids is None else [ids]
+        given = ids if isinstance(ids, list) else [] if ids is None else [ids]
+        return sorted(given) if all(isinstance(each, int) for each in given) else given
 
     @cached_property
     def tokenizer_files(self) -> Mapping[str, str]:
         """The tokenizer's files as they lie in the folder."""
-        names = ("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json")
+        names = ("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json")
         found = {name: (self.path / name).read_text("utf-8") for name in names if (self.path / name).is_file()}
         if "tokenizer.json" not in found:
             raise SourceError(f"{self.path} has no tokenizer.json")
         return found
+
+    def tensor_names(self) -> set[str]:
+        """All that the checkpoint's files hold."""
+        return set(self._shards)
 
     def shape(self, name: str) -> tuple[int, ...]:
         """A tensor's shape; UnsupportedError where it holds no floats."""
@@ -94,60 +95,19 @@ class FolderSource:
 
     def _file_of(self, name: str) -> Path:
         if name not in self._shards:
-            raise SourceError(f"{self.path} has no tensor {name}")
+            bare = name.removeprefix("model.")
+            hint = f"; it has {bare}: export the whole model, not its base alone" if bare in self._shards else ""
+            raise SourceError(f"{self.path} has no tensor {name}{hint}")
         return self._shards[name]
+
+    def check_values(self, names: Iterable[str]) -> None:
+        """Whether every value is a number, told from its bits."""
+        files: dict[Path, list[str]] = {}
+        for name in names:
+            files.setdefault(self._file_of(name), []).append(name)
+        all_of(check for file, held in files.items() for check in check_tensors(file, held))
 
     def checksum(self) -> str:
         """sha256 over the shards' own, in the order of their names."""
         digests = [hash_file(file) for file in sorted(set(self._shards.values()))]
         return hashlib.sha256("".join(digests).encode()).hexdigest()
-
-
-def read_json(file: Path) -> dict[str, Any]:
-    """The object that a JSON file holds; SourceError where it holds none."""
-    try:
-        value = json.loads(file.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise SourceError(f"{file} cannot be read: {error}") from error
-    if not isinstance(value, dict):
-        raise SourceError(f"{file} should hold a JSON object")
-    return value
-
-
-def tensor_files(folder: Path, named: set[str] | None = None) -> dict[str, Path]:
-    """By each tensor's name, the safetensors file of a folder that holds it. named: the only files to look at."""
-    from safetensors import SafetensorError, safe_open
-
-    files = [folder / name for name in sorted(named)] if named else sorted(folder.glob("*.safetensors"))
-    if not files:
-        raise SourceError(f"{folder} has no .safetensors file; pickled weights are not read")
-    index: dict[str, Path] = {}
-    for file in files:
-        try:
-            with safe_open(file, framework="numpy") as shard:
-                index |= dict.fromkeys(shard.keys(), file)
-        except (OSError, SafetensorError) as error:
-            raise SourceError(f"{file} is missing or damaged: {error}") from error
-    return index
-
-
-def tensor_shape(file: Path, name: str) -> tuple[int, ...]:
-    """A tensor's shape; UnsupportedError where it holds no floats."""
-    from safetensors import safe_open
-
-    with safe_open(file, framework="numpy") as shard:
-        header = shard.get_slice(name)
-        if header.get_dtype() not in FLOATS:
-            raise UnsupportedError(
-                f"{name} is stored as {header.get_dtype()}; {', '.join(FLOATS)} are read, so export the original"
-            )
-        return tuple(header.get_shape())
-
-
-def read_tensor(file: Path, name: str) -> Floats:
-    """A tensor as float32, whatever floating type it is stored in."""
-    import ml_dtypes  # noqa: F401 - teaches numpy bfloat16, which most checkpoints are stored in
-    from safetensors import safe_open
-
-    with safe_open(file, framework="numpy") as shard:
-        return finite(name, shard.get_tensor(name))

@@ -15,6 +15,8 @@ from edge.bundle import hash_file
 from export.errors import SourceError
 
 WANTED = ("*.json", "*.safetensors", "*.jinja")
+LEFT = "consolidated*.safetensors"
+"""The same weights again in Mistral's own layout, which nobody here reads."""
 NAME = re.compile(r"([\w.-]+/[\w.-]+)@(.+)")
 COMMIT = re.compile(r"[0-9a-f]{40}")
 CHECKED = ".edge-checked.json"
@@ -67,7 +69,9 @@ def _fetch(repository: str, revision: str, folder: Path, wanted: tuple[str, ...]
 
     try:
         info = HfApi().model_info(repository, revision=revision, files_metadata=True)
-        snapshot_download(repository, revision=revision, local_dir=folder, allow_patterns=list(wanted))
+        snapshot_download(
+            repository, revision=revision, local_dir=folder, allow_patterns=list(wanted), ignore_patterns=LEFT
+        )
     except (HTTPError, LocalEntryNotFoundError, OSError) as error:
         raise SourceError(
             f"{repository} at {revision[:12]} cannot be downloaded: {_first_line(error)}; what came so far is kept,"

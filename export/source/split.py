@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from functools import lru_cache
 
+from export.errors import SourceError
 from export.quantize import Format, Quantized
 from export.source.base import Floats, Source
 from export.source.wrapped import WrappedSource
@@ -31,11 +32,36 @@ class SplitSource(WrappedSource):
         packed, rows = self._parts[module]
         return ".".join([*layer, packed, "weight"]), rows
 
+    def tensor_names(self) -> set[str]:
+        """Those of the parts instead of the packed ones; SourceError where both are there."""
+        names = super().tensor_names()
+        apart = {part for name in names for part in self._parts_of(name)}
+        if apart & names:
+            raise SourceError(f"{self.path} has {min(apart & names)} beside the projection that it is a part of")
+        return {name for name in names if not self._parts_of(name)} | apart
+
+    def _parts_of(self, name: str) -> list[str]:
+        """The tensors that a packed one is made of; none where it is not packed."""
+        return [
+            name.replace(f".{packed}.", f".{part}.")
+            for part, (packed, _) in self._parts.items()
+            if name.startswith("model.layers.") and name.endswith(f".{packed}.weight")
+        ]
+
     def shape(self, name: str) -> tuple[int, ...]:
-        """A tensor's shape; a part's rows as far as the packed one has them."""
+        """A tensor's shape; a part's rows as far as the packed one has them.
+
+        Raises SourceError where the packed one has more rows than its parts, so that some would go unread.
+        """
         packed, rows = self._place(name)
         height, *rest = super().shape(packed)
+        if packed != name and height > (whole := self._height(packed)):
+            raise SourceError(f"{packed} has {height} rows, but by the config of {self.path} it has {whole}")
         return (len(range(height)[rows]), *rest)
+
+    def _height(self, packed: str) -> int:
+        """The rows of all parts of a packed tensor."""
+        return max(int(rows.stop) for whole, rows in self._parts.values() if packed.endswith(f".{whole}.weight"))
 
     def tensor(self, name: str) -> Floats:
         """A tensor, or a part's rows of it."""
@@ -51,3 +77,7 @@ class SplitSource(WrappedSource):
         packed, rows = self._place(name)
         blocks = super().stored_blocks(packed)
         return blocks and blocks.part(rows)
+
+    def check_values(self, names: Iterable[str]) -> None:
+        """Whether every value is a number, the packed ones' looked at once."""
+        super().check_values(dict.fromkeys(self._place(name)[0] for name in names))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,11 @@ class WrappedSource:
 
     def __init__(self, inner: Source) -> None:
         self._inner = inner
+
+    @property
+    def inner(self) -> Source:
+        """What is wrapped."""
+        return self._inner
 
     @property
     def path(self) -> Path:
@@ -46,6 +51,10 @@ class WrappedSource:
         """The tokenizer's files by name."""
         return self._inner.tokenizer_files
 
+    def tensor_names(self) -> set[str]:
+        """Every tensor that it holds."""
+        return self._inner.tensor_names()
+
     def shape(self, name: str) -> tuple[int, ...]:
         """A tensor's shape."""
         return self._inner.shape(name)
@@ -61,6 +70,10 @@ class WrappedSource:
     def stored_blocks(self, name: str) -> Quantized | None:
         """A matrix code by code."""
         return self._inner.stored_blocks(name)
+
+    def check_values(self, names: Iterable[str]) -> None:
+        """Whether every value is a number."""
+        self._inner.check_values(names)
 
     def checksum(self) -> str:
         """sha256 of the weights."""

@@ -32,6 +32,7 @@ CONFIG = {
 LETTERS = ["Ġ", "Ċ", *map(chr, range(33, 127))]
 TEMPLATE = "{% for message in messages %}{{ message.content }}{% endfor %}"
 Weights = dict[str, np.ndarray]
+TABLES = ("model.embed_tokens.weight", "lm_head.weight")
 
 
 def llama_weights() -> Weights:
@@ -81,6 +82,11 @@ def write_checkpoint(folder: Path, weights: Weights, **config) -> Path:
         save_file({name: weights[name] for name in held}, folder / file)
     index = {name: file for file, held in shards.items() for name in held}
     (folder / "model.safetensors.index.json").write_text(json.dumps({"weight_map": index}))
+    return write_tokenizer(folder)
+
+
+def write_tokenizer(folder: Path) -> Path:
+    """A tokenizer of one letter a token."""
     tokenizer = Tokenizer(models.BPE({letter: number for number, letter in enumerate(LETTERS)}, []))
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     tokenizer.save(str(folder / "tokenizer.json"))

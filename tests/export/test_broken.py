@@ -142,6 +142,7 @@ def test_10_a_target_that_cannot_be_written(source, tmp_path):
     refused(source, tmp_path / "out", "Read-only file system", in_mount(tmp_path / "out", "ro"))
 
 
+@pytest.mark.slow
 def test_11_ctrl_c_at_random_moments(tmp_path):
     """Wherever it is: exit status 130 and one sentence, and neither the bundle nor a part of it."""
     weights = small_model.llama_weights()

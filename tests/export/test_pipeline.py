@@ -13,6 +13,7 @@ import ml_dtypes
 import numpy as np
 import onnx
 import onnxruntime
+import onnxruntime_genai
 import pytest
 from safetensors.numpy import load_file, save_file
 
@@ -22,10 +23,11 @@ from edge.engine import Finished, Job, Options
 from edge.engine.opening import open_engine
 from export.download import fetch
 from export.errors import ExportError
-from export.pipeline import export_bundle, staging
+from export.pipeline import export_bundle
 from export.quantize import round_to_nearest
 from export.recipe import Limits, Override, Recipe
 from export.source import open_source
+from export.workshop import MARK, WORDS, staging
 from tests.conftest import ROOT
 from tests.export import small_model
 
@@ -78,7 +80,11 @@ TABLES = [
 ]
 
 
-@pytest.mark.parametrize("form", TABLES, ids=lambda form: "-".join(map(str, form.values())))
+@pytest.mark.parametrize(
+    "form",
+    [TABLES[0], *(pytest.param(form, marks=pytest.mark.slow) for form in TABLES[1:])],
+    ids=lambda form: "-".join(map(str, form.values())),
+)
 def test_an_embedding_in_any_format_is_read_as_it_was_written(checkpoint, tmp_path, form):
     """The graph's logits are those of the rounded table, be it in 4 bits or 8, with zero points or without."""
     recipe = EXACT.model_copy(update={"overrides": {"model.embed_tokens": Override(**form)}, "limits": NO_LIMITS})
@@ -229,17 +235,27 @@ def test_what_multiplies_the_same_values_is_stored_as_one(checkpoint, tmp_path):
     assert names == [f"model.layers.0.{name}.weight.codes" for name in stored]
 
 
-@pytest.mark.parametrize("architecture", ["LlamaForCausalLM", "Phi3ForCausalLM"])
-def test_the_way_for_prompts(tmp_path, architecture):
-    """A slice behind what is known: the keys and values that the operator keeps, and its logits, in both spellings."""
+TWO_OF_32 = {"num_attention_heads": 2, "num_key_value_heads": 1, "partial_rotary_factor": 0.5}
+"""The small model's matrices as two heads, of which a half turns."""
+
+
+@pytest.mark.parametrize(
+    ("architecture", "heads"), [("LlamaForCausalLM", {}), ("Phi3ForCausalLM", {}), ("Phi3ForCausalLM", TWO_OF_32)]
+)
+def test_the_way_for_prompts(tmp_path, architecture, heads):
+    """A slice behind what is known: the keys and values that the operator keeps, and its logits, in both spellings.
+
+    So it is where only a part of each head turns.
+    """
     weights = small_model.llama_weights()
     weights = small_model.as_phi3(weights) if "Phi3" in architecture else weights
-    source = small_model.write_checkpoint(tmp_path / "source", weights, architectures=[architecture])
+    source = small_model.write_checkpoint(tmp_path / "source", weights, architectures=[architecture], **heads)
     recipe = EXACT.model_copy(update={"calibration_tokens": 512, "kv_cache": "int8"})
     bundle = export(source, tmp_path / "bundle", recipe)
     run = onnxruntime.InferenceSession(bundle / "model.onnx", providers=["CPUExecutionProvider"])
     names = [each.name for each in run.get_outputs()[2:]]
-    empty = np.zeros((1, small_model.KV_HEADS, 0, small_model.HEAD), np.int8)
+    past = next(each for each in run.get_inputs() if each.name.startswith("past")).shape
+    empty = np.zeros((1, past[1], 0, past[3]), np.int8)
 
     def through(tokens: list[int], known: list[np.ndarray], is_prefill: bool) -> tuple[np.ndarray, list[np.ndarray]]:
         feed = dict(zip([name.replace("present", "past_key_values") for name in names], known, strict=True))
@@ -290,19 +306,21 @@ def test_the_same_input_gives_the_same_bytes(checkpoint, tmp_path, method):
 def test_nothing_is_overwritten_unasked(checkpoint, tmp_path):
     """Refused without --force, and the old bundle stays; replaced with it; no leftovers beside."""
     bundle = export(checkpoint, tmp_path / "bundle")
-    (bundle / "mark").touch()
+    before = bundle.stat().st_ino
     with pytest.raises(ExportError, match="--force"):
         export(checkpoint, bundle)
-    assert (bundle / "mark").exists()
+    assert bundle.stat().st_ino == before
     export(checkpoint, bundle, force=True)
-    assert not (bundle / "mark").exists()
+    assert bundle.stat().st_ino != before
+    open_bundle(bundle)
     assert [path.name for path in tmp_path.iterdir()] == ["bundle"]
 
 
 def test_two_exports_of_one_bundle(checkpoint, tmp_path):
     """The second is refused while the first is at work; what a killed one left is cleared away."""
     (tmp_path / ".bundle.partial").mkdir()
-    (tmp_path / ".bundle.partial/model.onnx").touch()
+    (tmp_path / ".bundle.partial/bundle").mkdir()
+    (tmp_path / ".bundle.partial" / MARK).write_text(WORDS)
     with staging(tmp_path / "bundle"), pytest.raises(ExportError, match="another export is making"):
         export(checkpoint, tmp_path / "bundle")
     export(checkpoint, tmp_path / "bundle")
@@ -406,7 +424,7 @@ def test_a_source_that_is_not_the_recipes(checkpoint, tmp_path):
 def test_a_target_that_cannot_be_written(checkpoint, tmp_path, where):
     """The folder, and what the system says of it."""
     (tmp_path / "file").touch()
-    with pytest.raises(ExportError, match="cannot be used"):
+    with pytest.raises(ExportError, match=r"cannot be written: .*name another place"):
         export(checkpoint, tmp_path / where)
 
 
@@ -424,7 +442,7 @@ def test_bfloat16_is_read(checkpoint, tmp_path):
 def test_a_context_beyond_the_model_is_refused(checkpoint, tmp_path):
     """With both figures."""
     with pytest.raises(ExportError, match="4096 tokens is asked for, but this model is exact up to 128"):
-        export(checkpoint, tmp_path / "bundle", Recipe(licence="none"))
+        export(checkpoint, tmp_path / "bundle", Recipe(licence="none", context_length=4096))
 
 
 def test_ctrl_c_leaves_nothing(bundle_source, tmp_path):
@@ -451,3 +469,33 @@ def test_the_command_line(checkpoint, tmp_path):
     again = subprocess.run([*command, "--context=64"], cwd=ROOT, capture_output=True, text=True, check=False)
     assert again.returncode == 1
     assert again.stderr.count("\n") == 1
+
+
+def test_a_mistral_is_a_llama_until_its_window_slides(checkpoint, tmp_path):
+    """The same weights give the same logits under its name, and the context ends where the window would begin to."""
+    config = {"architectures": ["MistralForCausalLM"], "model_type": "mistral", "sliding_window": 48}
+    mistral = small_model.write_checkpoint(tmp_path / "mistral", small_model.llama_weights(), **config)
+    recipe = Recipe(**{**EXACT.model_dump(exclude={"context_length"}), "prompts": ("Hi",)})
+    ours, theirs = export(checkpoint, tmp_path / "a"), export(mistral, tmp_path / "b", recipe)
+    manifest = open_bundle(theirs).manifest
+    assert (manifest.family, manifest.context_length) == ("mistral", 48)
+    np.testing.assert_array_equal(logits(ours, TOKENS), logits(theirs, TOKENS))
+    assert onnxruntime_genai.Model(str(theirs)).type == "mistral"
+
+
+def test_no_context_is_no_context(tmp_path):
+    """The command line refuses what is no number of tokens before it looks at anything else."""
+    for given in ("0", "-5", "many"):
+        command = [sys.executable, "-m", "export", "nowhere", f"--context={given}"]
+        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+        assert (done.returncode, "is no number of tokens" in done.stderr) == (2, True)
+
+
+def test_a_shorter_context_and_files_left_unread_are_told(tmp_path):
+    """Each in a line on standard error."""
+    source = small_model.write_checkpoint(tmp_path / "source", small_model.llama_weights())
+    (source / "consolidated.safetensors").write_bytes((source / "model-1.safetensors").read_bytes())
+    command = [sys.executable, "-m", "export", str(source), "-o", str(tmp_path / "out"), "--method=rtn", "--allow-loss"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
+    assert "exact up to 128 tokens" in done.stderr
+    assert "consolidated.safetensors" in done.stderr

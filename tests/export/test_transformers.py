@@ -14,6 +14,7 @@ import pytest
 from safetensors.numpy import save_file
 
 from benchmarks import phi_shape
+from benchmarks.misread import as_folder
 from benchmarks.phi_shape import DATA
 from edge.bundle import read_manifest
 from edge.engine import Finished, Job, Options
@@ -22,7 +23,6 @@ from edge.engine.genai.tokenizer import Tokenizer
 from edge.engine.text.chat_template import render
 from export.download import fetch
 from export.pipeline import export_bundle
-from export.plan import plan_of
 from export.recipe import Recipe, recipes
 from export.source import Source, open_source
 
@@ -90,14 +90,7 @@ def until_stop(tokens: list[int], stops: list[int]) -> list[int]:
 def smollm2(tmp_path_factory) -> tuple[Source, Path]:
     """The default model's published weights: as they are read, and as a Hugging Face folder of the Llama family."""
     source = open_source(fetch(recipes()["smollm2-135m"]))
-    plan = plan_of(source, Recipe(licence="none", context_length=512))
-    folder = tmp_path_factory.mktemp("smollm2")
-    save_file({name: np.array(source.tensor(name)) for name in plan.shapes}, folder / "model.safetensors")
-    config = {**source.config, "architectures": ["LlamaForCausalLM"], "model_type": "llama"}
-    config["eos_token_id"] = source.stop_token_ids
-    (folder / "config.json").write_text(json.dumps(config))
-    for name, text in source.tokenizer_files.items():
-        (folder / name).write_text(text, encoding="utf-8")
+    folder = as_folder(source, tmp_path_factory.mktemp("smollm2"))
     return source, folder
 
 

@@ -3,22 +3,30 @@
 from __future__ import annotations
 
 import json
+import math
 import subprocess
 import sys
 from pathlib import Path
+from xml.etree import ElementTree
 
 import numpy as np
 import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
 
 from edge.bundle import open_bundle
 from export.bits import search
-from export.errors import ExportError, FidelityError
+from export.errors import ExportError, FidelityError, SourceError
 from export.estimate import needs
+from export.fidelity import Comparison
+from export.golden import Golden, beginning, questions, read_questions
 from export.pipeline import export_bundle
 from export.plan import make_plan, plan_of
 from export.recipe import Limits, Override, Recipe, recipes
+from export.report import CHART, draw
 from export.source import open_source
 from export.source.config_only import ConfigSource
+from export.verify import check_limits
 from tests.conftest import ROOT
 from tests.export import small_model
 
@@ -56,6 +64,17 @@ def test_the_figures_are_what_the_graph_gives(checkpoint, tmp_path):
     assert found["kl_mean"] == pytest.approx(np.mean(divergences), rel=1e-3)
 
 
+def test_texts_are_read_by_the_bundles_own_tokenizer(tmp_path):
+    """A token that the model has no row for, in nearly every text, is read as its letters, as the bundle reads it."""
+    source = small_model.write_checkpoint(tmp_path / "source", small_model.llama_weights())
+    told = json.loads((source / "tokenizer.json").read_text())
+    flags = {"single_word": False, "lstrip": False, "rstrip": False, "normalized": False, "special": False}
+    told["added_tokens"] = [{"id": small_model.VOCABULARY, "content": "th", **flags}]
+    (source / "tokenizer.json").write_text(json.dumps(told))
+    bundle = open_bundle(made(source, tmp_path / "bundle", method="gptq", calibration_tokens=64, evaluation_tokens=64))
+    assert math.isfinite(bundle.manifest.fidelity["kl_mean"])
+
+
 def open_plan_value(source, name: str) -> np.ndarray:
     """A matrix as the recipe rounds it."""
     from export.quantize import round_to_nearest
@@ -82,6 +101,40 @@ def test_the_report_goes_with_the_bundle(checkpoint, tmp_path):
     assert all(each["completion_tokens"] for each in golden)
 
 
+def test_a_board_asks_what_was_answered_surely():
+    """The beginning of an answer, as far as each token was well ahead of the next; too little of it is not asked."""
+    sure = [token(" The", 2.0), token(" capital", 5.0), token(" is", 0.5), token(" Paris", 9.0)]
+    assert beginning(sure) == "The capital"
+    assert beginning(sure[1:]) == ""
+    assert beginning([]) == ""
+    assert beginning([token("A", 2), token("\n", 3), token("B", 3)]) == ""
+    asked = questions([Golden([{"role": "user", "content": "Which?"}], 24, "The capital is Paris", 4, "The capital")])
+    assert [(each.prompt, each.contains, each.max_tokens) for each in asked] == [("Which?", "The capital", 24)]
+    assert asked[0].is_in("  the\nCAPITAL of France")
+    assert not asked[0].is_in("Paris")
+
+
+def token(text: str, ahead: float) -> dict:
+    """A token as the engine tells it, so many nats ahead of the next."""
+    return {"token": text, "top_logprobs": [{"token": text, "logprob": -0.1}, {"token": "x", "logprob": -0.1 - ahead}]}
+
+
+def test_questions_of_ones_own_are_asked(checkpoint, tmp_path):
+    """They are in the manifest where the bundle answers them so; else, or where the file is none, nothing is made."""
+    bundle = open_bundle(made(checkpoint, tmp_path / "bundle"))
+    said = json.loads((bundle.path / "golden.json").read_text())[0]
+    file = tmp_path / "golden.json"
+    file.write_text(json.dumps([{"prompt": RECIPE.prompts[0], "contains": said["answer"].strip(), "max_tokens": 16}]))
+    manifest = open_bundle(made(checkpoint, tmp_path / "own", golden=file)).manifest
+    assert [each.contains for each in manifest.golden] == [said["answer"].strip()]
+    file.write_text(json.dumps([{"prompt": "x", "contains": "what no random weights say"}]))
+    with pytest.raises(FidelityError, match="without 'what no random weights say'"):
+        made(checkpoint, tmp_path / "other", golden=file)
+    file.write_text('[{"prompt": "x"}]')
+    with pytest.raises(SourceError, match="contains: Field required"):
+        read_questions(file)
+
+
 def test_more_bits_lose_less(checkpoint, tmp_path):
     """By every figure of the manifest that counts a loss."""
     four, eight = (open_bundle(made(checkpoint, tmp_path / str(bits), bits=bits)).manifest.fidelity for bits in (4, 8))
@@ -94,7 +147,7 @@ def test_over_its_limits_a_bundle_is_not_packed(checkpoint, tmp_path, limits):
     """Both figures in a sentence; nothing left."""
     with pytest.raises(FidelityError, match="but the recipe"):
         made(checkpoint, tmp_path / "out" / "bundle", limits=Limits(**{"kl_mean": 9, "top1_agreement": 0} | limits))
-    assert list((tmp_path / "out").iterdir()) == []
+    assert not (tmp_path / "out").exists()
 
 
 def test_an_estimate_needs_nothing_but_sizes():
@@ -153,3 +206,28 @@ def test_a_calibration_text_of_ones_own(checkpoint, tmp_path):
     text.write_text("short")
     with pytest.raises(ExportError, match="has 5 characters"):
         made(checkpoint, tmp_path / "other", method="gptq", calibration_text=text)
+
+
+NUMBERS = st.one_of(
+    st.floats(), st.sampled_from([0.0, 0.1, 0.1 + 1e-16, 1e-300, 1e300, math.nan, math.inf, -math.inf, 5e-324])
+)
+
+
+@settings(deadline=None, max_examples=200)
+@given(st.dictionaries(st.sampled_from(["accuracy level 4", "float cache", "a"]), st.lists(NUMBERS, max_size=4)))
+@example({})
+@example({"a": [0.0]})
+@example({"a": [0.1, 0.1 + 1e-16]})
+def test_the_chart_is_drawn_of_whatever_errors_there_are(tmp_path_factory, errors):
+    """One layer, none, all alike or nearly so, zeros, what is no number: a picture with its axes, and no error."""
+    path = tmp_path_factory.mktemp("chart") / CHART
+    draw(path, {variant: Comparison({}, layers) for variant, layers in errors.items()})
+    assert ElementTree.parse(path).getroot().tag.endswith("svg")
+
+
+def test_what_is_no_number_is_not_packed(checkpoint):
+    """Not even where any loss is allowed: a manifest could not hold it."""
+    plan = make_plan(open_source(checkpoint), RECIPE)
+    for value in (math.nan, math.inf):
+        with pytest.raises(FidelityError, match="kl_mean is"):
+            check_limits(plan, {"kl_mean": value})

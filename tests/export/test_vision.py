@@ -134,6 +134,7 @@ def test_nothing_is_lost_behind_a_picture_without_rounding(checkpoint, tmp_path)
     assert abs(made.manifest.fidelity["picture_kl_mean"]) < 1e-5
 
 
+@pytest.mark.slow
 def test_gptq_looks_at_pictures_too(checkpoint, tmp_path):
     """Of a folder of one's own; the manifest says how many, and keys and values are in int8 by what both lose."""
     folder = tmp_path / "pictures"

@@ -34,6 +34,9 @@ SESSION_OPTIONS: dict[str, dict[str, Any]] = {
 }
 """What genai_config.json is overlaid with, an execution provider a row."""
 
+PACED_SLICE_TOKENS = 32
+"""Of a prompt at a time, where a step may not take long; genai does not tell what one will take."""
+
 Decoded = Generator[str, None, tuple[int, str]]
 Answer = Generator[str, None, Finished]
 """Pieces of text, an empty one where there is progress without any; at last how it ended."""
@@ -47,6 +50,7 @@ class GenaiEngine:
     def __init__(self, bundle: Path, options: Options) -> None:
         self._manifest = read_manifest(bundle)
         self._slice = options.prefill_slice_tokens
+        self.step_seconds: float | None = None
         self._tokenizer = Tokenizer(bundle, self._manifest)
         self._bundle = bundle
         self._vocabulary: Vocabulary | None = None
@@ -77,6 +81,9 @@ class GenaiEngine:
     def counters(self) -> Mapping[str, int | float]:
         """Nothing that the service does not know itself."""
         return {}
+
+    def ease(self) -> None:
+        """Nothing is kept."""
 
     def close(self) -> None:
         """Nothing is left to be written."""
@@ -166,13 +173,18 @@ class GenaiEngine:
     def _prefill(self, job: Job, generator: Any, tokens: list[int]) -> Generator[str, None, bool]:
         """Feed the prompt in slices; False where it was cancelled between two."""
         switch = self._manifest.rope_switch_length
-        size = len(tokens) if 0 < switch < len(tokens) else self._slice
-        for start in range(0, len(tokens), size):
+        is_whole, start = 0 < switch < len(tokens), 0
+        while start < len(tokens):
             if job.id in self._cancelled:
                 return False
+            size = len(tokens) if is_whole else self._slice_tokens()
             generator.append_tokens(tokens[start : start + size])
+            start += size
             yield ""
         return True
+
+    def _slice_tokens(self) -> int:
+        return min(self._slice, PACED_SLICE_TOKENS) if self.step_seconds else self._slice
 
     def _decode(
         self, job: Job, generator: Any, room: int, guide: Guide | None

@@ -1,41 +1,47 @@
-"""onnxruntime-genai's tokenizer over a bundle's files; it needs no model."""
+"""A bundle's chat template and tokenizer: conversations and texts to token ids and back. It needs no model."""
 
 from __future__ import annotations
 
 import json
-import os
 import re
 from collections.abc import Iterator, Mapping
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-os.environ["ORT_DISABLE_TELEMETRY"] = "1"  # before the import: the wheels phone home otherwise
-
-import onnxruntime_genai as og
-
 from edge.bundle import Manifest
+from edge.engine.genai.reader import ELSEWHERE, GenaiReader
 from edge.engine.text.chat_template import render
+from edge.engine.text.exact import ExactReader, is_installed
 from edge.engine.text.marks import Marks
-from edge.errors import BadRequest, BundleError, TooLarge
+from edge.errors import BadRequest, TooLarge
 
 
 class Tokenizer:
-    """Text to token ids and back.
+    """Text to token ids and back, by the reader that the bundle's manifest names.
 
     A model that sees pictures has each piece of text begin with bos_token where its tokenizer says so: its own
     processor encodes piece by piece (`processing_phi3_v.py` on the hub). For others the chat template has the say.
+    Raises BundleError where the reader is not installed, or cannot read the bundle's tokenizer.
     """
 
     def __init__(self, bundle: Path, manifest: Manifest) -> None:
         config = _config(bundle)
-        self._marks, self._context = Marks(bundle), manifest.context_length
+        self._bundle, self._marks, self._context = bundle, Marks(bundle), manifest.context_length
         self._template, self._special = manifest.chat_template, special_tokens(config)
-        try:
-            self._tokenizer = og.Tokenizer(str(bundle))
-        except Exception as error:  # genai raises plain RuntimeError for everything
-            raise BundleError(f"onnxruntime-genai cannot read the tokenizer of {bundle}: {error}") from error
+        self._reader = self._exact if manifest.tokenizer == "tokenizers" else GenaiReader(bundle)
         begins = manifest.pictures is not None and config.get("add_bos_token", False)
-        self._begin = [int(self._tokenizer.to_token_id(self._special["bos_token"]))] if begins else []
+        bos = self._reader.id_of(str(self._special.get("bos_token", ""))) if begins else None
+        self._begin = [] if bos is None else [bos]
+
+    @cached_property
+    def _exact(self) -> ExactReader:
+        """Opened where a text first needs it."""
+        return ExactReader.of(self._bundle)
+
+    def _reader_of(self, text: str) -> GenaiReader | ExactReader:
+        """The bundle's own, or the exact one where that knows a text's characters and the bundle's does not."""
+        return self._exact if ELSEWHERE.search(text) and is_installed() else self._reader
 
     def encode(self, messages: list[dict[str, str]], places: Mapping[str, list[int]] | None = None) -> list[int]:
         """A conversation's token ids, through the chat template, which alone sets control tokens.
@@ -70,15 +76,15 @@ class Tokenizer:
         """A plain text's token ids; BadRequest where it has a null character, which would cut it off."""
         if "\0" in text:
             raise BadRequest("a text has a null character; send it without", "messages")
-        return [*self._begin, *self._tokenizer.encode(text).tolist()]
+        return [*self._begin, *self._reader_of(text).encode(text)]
 
     def text(self, tokens: list[int]) -> str:
         """What some token ids stand for."""
-        return str(self._tokenizer.decode(tokens))
+        return self._reader.text(tokens)
 
     def stream(self) -> Any:
         """A decoder of an answer: its `decode(token_id)` is the text that is certain by then."""
-        return self._tokenizer.create_stream()
+        return self._reader.stream()
 
 
 def _config(bundle: Path) -> dict[str, Any]:
@@ -86,10 +92,20 @@ def _config(bundle: Path) -> dict[str, Any]:
     return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
 
 
-def special_tokens(config: Mapping[str, Any]) -> dict[str, str]:
-    """bos_token and eos_token as the tokenizer's config spells them, for templates that write them out."""
-    found = {}
-    for name in ("bos_token", "eos_token"):
-        value = config.get(name)
-        found[name] = value.get("content", "") if isinstance(value, dict) else value or ""
-    return found
+NAMES = ("bos_token", "eos_token", "unk_token", "sep_token", "pad_token", "cls_token", "mask_token")
+OTHERS = "additional_special_tokens"
+
+
+def special_tokens(config: Mapping[str, Any]) -> dict[str, str | list[str]]:
+    """Control tokens as a bundle's tokenizer_config.json spells them, for templates that write them out."""
+    extra = config.get("extra_special_tokens")
+    names = (*NAMES, *(extra if isinstance(extra, dict) else ()))
+    found: dict[str, str | list[str]] = {name: text for name in names if (text := text_of(config.get(name)))}
+    others = [text for each in config.get(OTHERS) or [] if (text := text_of(each))]
+    return {**found, OTHERS: others} if others else found
+
+
+def text_of(token: Any) -> str:
+    """A token's text, whether it is told as that or with its flags; empty where it is neither."""
+    content = token.get("content") if isinstance(token, Mapping) else token
+    return content if isinstance(content, str) else ""

@@ -8,11 +8,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from llguidance import LLMatcher, LLParserLimits, LLTokenizer
+from llguidance import LLMatcher, LLParserLimits, LLTokenizer, TokenizerWrapper
 from numpy.typing import NDArray
 
+from edge.engine.text.exact import ExactReader
 from edge.engine.text.schemas import check
-from edge.errors import BadRequest, EngineFailed
+from edge.errors import BadRequest, BundleError, EngineFailed, Unsupported
 
 COMPACT = {"x-guidance": {"whitespace_flexible": False}}
 """llguidance's own keyword: no spaces and line breaks between tokens, which small models lose themselves in."""
@@ -48,11 +49,24 @@ def param_of(schema: dict[str, Any], may_be_text: bool) -> str:
 
 
 class Vocabulary:
-    """What a bundle's tokens spell, which is all that a grammar needs to know of its tokenizer."""
+    """What a bundle's tokens spell, which is all that a grammar needs to know of its tokenizer.
+
+    stop_token_ids: those that the vocabulary does not have never come, and are left out. Raises Unsupported where none
+    is left, or the tokenizer is one that no grammar can be held to.
+    """
 
     def __init__(self, bundle: Path, size: int, stop_token_ids: list[int]) -> None:
         self._size = size
-        self._tokenizer = LLTokenizer(str(bundle / "tokenizer.json"), size, stop_token_ids)
+        stops = [each for each in stop_token_ids if 0 <= each < size]
+        if not stops:
+            raise Unsupported(
+                f"no schema can be followed: the bundle's tokens that end an answer, {stop_token_ids}, are none of its"
+                f" {size}; export it anew"
+            )
+        try:
+            self._tokenizer = _read(bundle, size, stops)
+        except (ValueError, BundleError) as error:
+            raise Unsupported(f"no schema can be followed with the bundle's tokenizer: {error}") from error
 
     def guide(self, schema: dict[str, Any], may_be_text: bool) -> Guide:
         """A guide for one answer; BadRequest where the schema cannot be followed."""
@@ -65,6 +79,28 @@ class Vocabulary:
         else:
             return guide
         raise BadRequest(reason, param_of(schema, may_be_text))
+
+
+def _read(bundle: Path, size: int, stop_token_ids: list[int]) -> LLTokenizer:
+    try:
+        return LLTokenizer(str(bundle / "tokenizer.json"), size, stop_token_ids)
+    except ValueError:  # a decoder that it does not know; such bundles are served with `tokenizers`
+        return LLTokenizer(TokenizerWrapper(_Spelled(bundle, size, stop_token_ids)), size, stop_token_ids)
+
+
+class _Spelled:
+    """A tokenizer as llguidance wants it where it cannot read the file itself: what each token adds to a text."""
+
+    bos_token_id = None
+
+    def __init__(self, bundle: Path, size: int, stop_token_ids: list[int]) -> None:
+        self._reader = ExactReader.of(bundle)
+        self.eos_token_id = stop_token_ids[0]
+        self.tokens = list(self._reader.spellings(size))
+        self.special_token_ids = [number for number in range(size) if self._reader.is_special(number)]
+
+    def __call__(self, text: str) -> list[int]:
+        return self._reader.encode(text)
 
 
 class Guide:

@@ -1,0 +1,87 @@
+"""Which kinds of checkpoint were held to Transformers' own forward pass: a table, and a test walks it.
+
+`make trace-test` makes a small random checkpoint of every row in each version's own spelling, exports it in floats, and
+compares logits (tests/export/test_held.py). So a row that no test holds cannot be here, and a bundle whose kind is
+no row says so.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from itertools import product
+from typing import Any
+
+from export.families.base import Family
+
+VERSIONS = ("transformers 4.57", "transformers 5")
+"""Those that `make trace-test` installs."""
+
+
+@dataclass(frozen=True)
+class Variant:
+    """What of a checkpoint changes the graph or its tables, other than sizes.
+
+    rope: the kind of rotary scaling, in Transformers' words. grouped: several query heads share one of keys.
+    tied: head and embedding are one table. own_head_size: heads are not as wide as hidden size over heads.
+    partial: a part of each head is turned. window: a sliding window narrower than the positions.
+    packed: query, key and value are one matrix, gate and up are one.
+    """
+
+    family: str
+    rope: str = "default"
+    grouped: bool = False
+    tied: bool = False
+    own_head_size: bool = False
+    partial: bool = False
+    window: bool = False
+    packed: bool = False
+
+    def __str__(self) -> str:
+        """Its name in a sentence and in a test."""
+        has = [each.name for each in fields(self)[2:] if getattr(self, each.name)]
+        return "-".join([self.family, self.rope, *has])
+
+
+def variant_of(family: Family, config: Mapping[str, Any]) -> Variant:
+    """The kind of a checkpoint whose config was read and found right, in Transformers' 4 or 5 spelling."""
+    config = {**family.defaults, **config}
+    heads, positions = int(config["num_attention_heads"]), int(config["max_position_embeddings"])
+    width = int(config["hidden_size"]) // heads
+    rope = config.get("rope_parameters") or config.get("rope_scaling") or {}
+    kind = str(rope.get("rope_type") or rope.get("type") or "default")
+    share = rope.get("partial_rotary_factor") or config.get("partial_rotary_factor") or 1.0
+    return Variant(
+        family=family.name,
+        rope=family.ropes.get(kind, kind),
+        grouped=int(config.get("num_key_value_heads") or heads) != heads,
+        tied=bool(config.get("tie_word_embeddings", False)),
+        own_head_size=int(config.get("head_dim") or width) != width,
+        partial=float(share) != 1.0,
+        window=int(config.get("sliding_window") or positions) < positions,
+        packed=bool(family.packed),
+    )
+
+
+def _rows(family: str, ropes: str, **more: tuple[bool, ...]) -> list[Variant]:
+    """Every combination of the ropes, shared keys, a tied head, and what is named."""
+    either = {"grouped": EITHER, "tied": EITHER, **more}
+    return [
+        Variant(family, rope, **dict(zip(either, values, strict=True)))
+        for rope in ropes.split()
+        for values in product(*either.values())
+    ]
+
+
+EITHER = (False, True)
+HELD: tuple[Variant, ...] = (
+    *_rows("llama", "default linear dynamic llama3 yarn longrope", own_head_size=EITHER),
+    *_rows("mistral", "default yarn", own_head_size=EITHER, window=EITHER),
+    *_rows("phi3", "default longrope", partial=EITHER, window=EITHER, packed=EITHER),
+)
+"""Each held to both versions."""
+
+
+def held_to(variant: Variant) -> list[str]:
+    """The versions of Transformers that a kind of checkpoint was held to; none where no test holds it."""
+    return list(VERSIONS) if variant in HELD else []

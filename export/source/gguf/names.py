@@ -1,0 +1,48 @@
+"""A tensor's name in GGUF and in Transformers. Source: llama.cpp's gguf-py/gguf/tensor_mapping.py."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+OUTSIDE = {"token_embd": "model.embed_tokens", "output_norm": "model.norm", "output": "lm_head"}
+IN_EVERY_LAYER = {
+    "attn_norm": "input_layernorm",
+    "ffn_norm": "post_attention_layernorm",
+    "attn_output": "self_attn.o_proj",
+    "ffn_down": "mlp.down_proj",
+}
+LAYER: Mapping[str, Mapping[str, str]] = {
+    "llama": {
+        **IN_EVERY_LAYER,
+        "attn_q": "self_attn.q_proj",
+        "attn_k": "self_attn.k_proj",
+        "attn_v": "self_attn.v_proj",
+        "ffn_gate": "mlp.gate_proj",
+        "ffn_up": "mlp.up_proj",
+    },
+    "phi3": {**IN_EVERY_LAYER, "attn_qkv": "self_attn.qkv_proj", "ffn_up": "mlp.gate_up_proj"},
+}
+FREQUENCIES, LONG, SHORT = "rope_freqs.weight", "rope_factors_long.weight", "rope_factors_short.weight"
+FACTORS = {"llama": {FREQUENCIES, LONG, SHORT}, "phi3": {LONG, SHORT}}
+"""What rotary frequencies are divided by: read with the config, no tensor of the graph."""
+
+
+def in_transformers(name: str, architecture: str) -> str | None:
+    """`blk.3.attn_q.weight` as `model.layers.3.self_attn.q_proj.weight`; None for what Transformers has no name for."""
+    stem, _, kind = name.rpartition(".")
+    if kind != "weight":
+        return None
+    if stem in OUTSIDE:
+        return f"{OUTSIDE[stem]}.weight"
+    block, _, rest = stem.partition(".")
+    number, _, part = rest.partition(".")
+    module = LAYER.get(architecture, {}).get(part)
+    if block != "blk" or not number.isascii() or not number.isdigit() or module is None:
+        return None
+    return f"model.layers.{int(number)}.{module}.weight"
+
+
+def module_of(name: str) -> str:
+    """`model.layers.3.self_attn.q_proj.weight` as `self_attn.q_proj`; what lies in no layer without its kind."""
+    stem = name.removesuffix(".weight")
+    return stem.split(".", 3)[3] if stem.startswith("model.layers.") else stem

@@ -1,0 +1,135 @@
+"""Every row of export/families/held.py beside Transformers' own forward pass, in the version that is installed."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from edge.bundle import read_manifest
+from export.command import held
+from export.families import family_of
+from export.families.held import HELD, VERSIONS, Variant, held_to, variant_of
+from export.source import open_source
+from tests.conftest import ROOT
+from tests.export import beside, small_model
+
+HEADS, HEAD, SWITCH, WINDOW, CONTEXT = 4, 16, 64, 48, 128
+CONFIGS = ROOT / "tests" / "data" / "phi3" / "configs"
+PUBLISHED = {
+    "Phi-3-mini-4k": "phi3-default-window-packed",
+    "Phi-3-mini-128k": "phi3-longrope-packed",
+    "Phi-3.5-mini": "phi3-longrope-packed",
+}
+LENGTHS = (7, 33, SWITCH, SWITCH + 1, 100)
+"""Below and above where a window ends and where the factors of long rope change."""
+CLASSES = {"llama": "Llama", "mistral": "Mistral", "phi3": "Phi3"}
+PLAIN = {"rope_type": "default"}
+ROPES: dict[str, dict[str, Any]] = {
+    "default": PLAIN,
+    "linear": {"rope_type": "linear", "factor": 4.0},
+    "dynamic": {"rope_type": "dynamic", "factor": 2.0},
+    "yarn": {"rope_type": "yarn", "factor": 4.0, "original_max_position_embeddings": 32},
+    "llama3": {
+        "rope_type": "llama3",
+        "factor": 8.0,
+        "low_freq_factor": 1.0,
+        "high_freq_factor": 4.0,
+        "original_max_position_embeddings": 32,
+    },
+    "longrope": {"rope_type": "longrope"},
+}
+
+
+def config_of(variant: Variant) -> Any:
+    """Its configuration, in the spelling of the installed version."""
+    import transformers
+
+    even = 4 * HEAD if variant.partial else HEAD
+    width = 2 * even if variant.own_head_size else even
+    rope, turned = dict(ROPES[variant.rope]), width * 3 // 4 if variant.partial else width
+    sizes: dict[str, Any] = {
+        "hidden_size": HEADS * even,
+        "intermediate_size": 80,
+        "num_attention_heads": HEADS,
+        "num_key_value_heads": 2 if variant.grouped else HEADS,
+        "num_hidden_layers": 2,
+        "vocab_size": small_model.VOCABULARY,
+        "max_position_embeddings": CONTEXT,
+        "tie_word_embeddings": variant.tied,
+        "head_dim": width,
+        "pad_token_id": 0,
+        "bos_token_id": 1,
+        "eos_token_id": 2,
+    }
+    if variant.rope == "longrope":
+        sizes["original_max_position_embeddings"] = SWITCH
+        rope |= {"short_factor": [1.0 + i / 8 for i in range(turned // 2)]}
+        rope |= {"long_factor": [4.0 + i for i in range(turned // 2)]}
+    if variant.window:
+        sizes["sliding_window"] = WINDOW
+    return getattr(transformers, f"{CLASSES[variant.family]}Config")(**sizes, **spelled(rope, variant.partial))
+
+
+def spelled(rope: dict[str, Any], partial: bool) -> dict[str, Any]:
+    """Rotary positions of a theta of their own as the installed version spells them."""
+    share = {"partial_rotary_factor": 0.75} if partial else {}
+    if beside.transformers_version() == "transformers 5":
+        return {"rope_parameters": {**rope, **share, "rope_theta": 5000.0}}
+    if rope["rope_type"] == "longrope":
+        rope = {"type": "longrope"} | {name: value for name, value in rope.items() if name != "rope_type"}
+    return {"rope_theta": 5000.0, "rope_scaling": None if rope == PLAIN else rope, **share}
+
+
+def checkpoint(variant: Variant, folder: Path) -> Any:
+    """A random model of the kind, saved by Transformers itself, beside a tokenizer of one letter a token."""
+    import torch
+    import transformers
+
+    torch.manual_seed(0)
+    model = getattr(transformers, f"{CLASSES[variant.family]}ForCausalLM")(config_of(variant)).float().eval()
+    with torch.no_grad():
+        for name, value in model.named_parameters():
+            value.copy_(torch.rand(value.shape) + 0.5 if "norm" in name else torch.randn(value.shape) * 0.2)
+    model.save_pretrained(folder)
+    small_model.write_tokenizer(folder)
+    return model
+
+
+@pytest.mark.trace
+@pytest.mark.skipif(importlib.util.find_spec("transformers") is None, reason="the trace extra is not installed")
+@pytest.mark.parametrize("variant", HELD, ids=str)
+def test_a_kind_of_checkpoint_is_held_to_transformers(variant, tmp_path):
+    """Its float bundle's logits are Transformers' at every position of short and long texts, and it says so."""
+    with beside.quiet():
+        model = checkpoint(variant, tmp_path / "checkpoint")
+    source = open_source(tmp_path / "checkpoint")
+    recipe = beside.FLOAT.model_copy(update={"split_packed": variant.family == "phi3" and not variant.packed})
+    bundle = beside.float_bundle(source, tmp_path / "bundle", recipe)
+    found = beside.differences(bundle, model, *LENGTHS)
+    assert len(found) == (2 if variant.window else len(LENGTHS))
+    assert max(found) < beside.TOLERANCE
+    assert read_manifest(bundle).held_to == list(VERSIONS)
+    assert beside.transformers_version() in VERSIONS
+
+
+@pytest.mark.parametrize(("name", "kind"), PUBLISHED.items())
+def test_a_published_config_is_of_a_kind_that_is_held(name, kind):
+    """What the recipes export; sizes are no part of a kind."""
+    config = json.loads((CONFIGS / f"microsoft_{name}-instruct.config.json").read_text())
+    found = variant_of(family_of(config["architectures"][0]), config)
+    assert str(found) == kind
+    assert held_to(found) == list(VERSIONS)
+
+
+def test_a_kind_that_is_no_row_says_so(tmp_path):
+    """In the manifest and in what the command prints; pictures have another reference."""
+    config = {**small_model.CONFIG, "rope_parameters": {"rope_type": "spiral", "rope_theta": 1e4}}
+    found = variant_of(family_of("LlamaForCausalLM"), config)
+    assert str(found) == "llama-spiral-grouped"
+    assert held_to(found) == []
+    assert "no test of this export" in held([])
+    assert held(list(VERSIONS)) == ""
