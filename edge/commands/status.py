@@ -1,141 +1,76 @@
-"""`edge status`: what a board says of itself, from its retained messages and its next reading."""
+"""`edge status`: what a board says of itself, once or as it goes on; or every board at its broker."""
 
 from __future__ import annotations
 
 import argparse
-import asyncio
-import contextlib
 import json
-from collections.abc import Callable, Iterator
+import logging
+import time
+from collections.abc import Callable, Coroutine
 from typing import Any
 
-from edge.commands.boards import boards, unknown
+from edge.commands.boards import READY
 from edge.commands.connection import add_connection, connected_settings, seconds
-from edge.commands.logs import visible
 from edge.commands.running import run
+from edge.commands.seen import Boards, check_known, hear, hear_who_is_there
+from edge.commands.status_lines import in_a_line, text_of
+from edge.commands.streams import is_drawn_on
 from edge.config import Settings
-from edge.errors import BrokerError
-from edge.mqtt.client import UNREADABLE, Client, json_object
-from edge.wire.message import WIRE_VERSION
+from edge.mqtt.client import Client
 
-WORDS = 0.75
-"""English words a token, about."""
-KINDS = {"status", "info", "telemetry"}
-FOREIGN = f"cannot be read: it is not as version {WIRE_VERSION} of the wire has it"
+log = logging.getLogger(__name__)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Which board, and how long to wait for its reading."""
+    """Which board, and how it is shown."""
+    parser.add_argument("--all", action="store_true", help="every board that its broker knows")
+    parser.add_argument("--once", action="store_true", help="print how it is now, and end; so it is without a terminal")
+    parser.add_argument("--json", action="store_true", help="print everything once, as one JSON object")
     parser.add_argument("--wait", type=seconds, default=12, metavar="SECONDS", help="for a reading (default: 12)")
-    parser.add_argument("--json", action="store_true", help="print everything as one JSON object")
     add_connection(parser, "look at")
 
 
 def main(options: argparse.Namespace) -> int:
-    """Print the state; exit status 0 where the board is online, else 1."""
-    found = run(collect(connected_settings(options), options.wait))
-    print(json.dumps(found, indent=2) if options.json else describe(found))
-    return 0 if found["status"].get("state") == "online" else 1
+    """Show the state; exit status 0 where the board, with --all every one, answers who asks, else 1."""
+    settings = connected_settings(options)
+    seen = Boards(None if options.all else settings.device)
+    watching = watcher() if is_drawn_on() and not options.once and not options.json else None
+    if watching is not None:
+        run(watching(settings, seen))
+    else:
+        run(collect(settings, seen, options.wait))
+        print(as_json(seen) if options.json else as_text(seen))
+    return 0 if all(board.found["status"].get("state") in READY for board in seen.all() if board.is_known) else 1
 
 
-async def collect(settings: Settings, wait_seconds: float) -> dict[str, Any]:
-    """status, info and telemetry, as far as they come in time. BrokerError where the board is not known."""
-    device = settings.device
-    found: dict[str, Any] = {"device": device}
-    topics = settings.topics
-    async with Client(settings.broker, device, (topics.status, topics.info, topics.telemetry)) as client:
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(wait_seconds):
-                async for message in client.messages():
-                    kind = message.topic.rpartition("/")[2]
-                    if kind in KINDS and (body := json_object(message.payload)) is not None:
-                        found[kind] = body
-                    away = found.get("status", {}).get("state") == "offline"
-                    if set(found) >= KINDS or (away and "info" in found):
-                        break
-    if not found.get("status"):
-        raise BrokerError(unknown(device, await boards(settings)))
-    return found
-
-
-def describe(found: dict[str, Any]) -> str:
-    """A line a thing for a person, with what its number means."""
-    status = found["status"]
-    reason = f": {status['reason']}" if "reason" in status else ""
-    parts = [("board", f"{found['device']} is {status.get('state', 'in a state that it does not tell')}{reason}")]
-    if info := found.get("info"):
-        parts.append(("model", readable(describe_model, info)))
-        if info.get("wire_version") != WIRE_VERSION:
-            theirs = info.get("wire_version", "none")
-            parts.append(("wire", f"version {theirs}, but this program speaks {WIRE_VERSION}: one of the two is older"))
-    if telemetry := found.get("telemetry"):
-        parts += readings(telemetry, found.get("info", {}))
-    return "\n".join(f"{name:10} {visible(text)}" for name, text in parts)
-
-
-def readable(describing: Callable[..., str], *bodies: dict[str, Any]) -> str:
-    """A text of what a board says, or that it is not as it should be."""
+def watcher() -> Callable[[Settings, Boards], Coroutine[Any, Any, None]] | None:
+    """The live view; None where the library is not there that draws it, which is told."""
     try:
-        return describing(*bodies)
-    except UNREADABLE:
-        return FOREIGN
+        from edge.commands.status_live import watch
+    except ImportError:
+        log.warning("shown once: `pip install 'edge-slm[live]'` brings what it takes to watch it here")
+        return None
+    return watch
 
 
-def readings(reading: dict[str, Any], info: dict[str, Any]) -> Iterator[tuple[str, str]]:
-    """What a board tells of itself, as far as it can be read."""
-    try:
-        yield from describe_reading(reading, info)
-    except UNREADABLE:
-        yield "telemetry", FOREIGN
+async def collect(settings: Settings, seen: Boards, wait_seconds: float) -> None:
+    """All that comes in time. BrokerError where the board is not known, or none is."""
+    async with Client(settings.broker, settings.device, seen.topics) as client:
+        end = time.monotonic() + wait_seconds
+        await hear_who_is_there(client, seen, wait_seconds)
+        await check_known(settings, seen)
+        await hear(client, seen, max(0, end - time.monotonic()), lambda: all(each.is_complete for each in seen.all()))
 
 
-def describe_model(info: dict[str, Any]) -> str:
-    """Which, on what, and how much it can read."""
-    tokens = info["context_length"]
-    held = f"a question and its answer have {tokens} tokens together, about {round(tokens * WORDS, -2):.0f} words"
-    return f"{info['model']} on the {info['provider']} provider; {held}"
+def as_json(seen: Boards) -> str:
+    """One board as an object, or all by their names."""
+    found: dict[str, Any] = {board.found["device"]: board.found for board in seen.all() if board.is_known}
+    return json.dumps(found if seen.named is None else found[seen.named], indent=2)
 
 
-def describe_reading(reading: dict[str, Any], info: dict[str, Any]) -> Iterator[tuple[str, str]]:
-    """What a board tells of itself, as names and texts."""
-    thermal, memory, cpu = (reading.get(name) for name in ("thermal", "memory", "cpu"))
-    slows = "most boards slow down at 80 to 85"
-    yield "heat", f"{thermal['hottest_celsius']:.1f} °C; {slows}" if thermal else "no temperature sensor"
-    if memory:
-        yield "memory", f"{gibibytes(memory['available_bytes'])} of {gibibytes(memory['total_bytes'])} GiB free"
-    if cpu:
-        yield "processor", f"{cpu['used_percent']:.0f} % busy"
-    if answers := reading.get("inference"):
-        yield from describe_answers(answers, info)
-
-
-def describe_answers(answers: dict[str, Any], info: dict[str, Any]) -> Iterator[tuple[str, str]]:
-    """What the daemon does and has done since it was started."""
-    rows, length = info.get("rows", 1), info.get("queue_length", 0)
-    yield "queue", f"{answers['running']} of {rows} answers grow now, {answers['queue_length']} of {length} places wait"
-    if rate := answers["decode_tokens_per_second"]:
-        read = answers["prefill_tokens_per_second"]
-        yield (
-            "speed",
-            f"an answer grows by {rate:.1f} tokens a second, about {rate * WORDS:.0f} words; read at {read:.0f}",
-        )
-    counts = answers["requests"]
-    others = ", ".join(f"{count} × {code}" for code, count in sorted(counts.items()) if code != "200")
-    yield "answers", f"{counts.get('200', 0)} given since the start{f'; others: {others}' if others else ''}"
-
-
-def gibibytes(count: int) -> str:
-    """With one digit."""
-    return f"{count / 2**30:.1f}"
-
-
-def describe_telemetry(reading: dict[str, Any]) -> str:
-    """Heat, memory, load and speed in a line."""
-    thermal, memory, cpu = (reading.get(name) for name in ("thermal", "memory", "cpu"))
-    parts = [f"{thermal['hottest_celsius']:.1f} °C" if thermal else "no temperature sensor"]
-    if memory:
-        parts.append(f"{gibibytes(memory['available_bytes'])} of {gibibytes(memory['total_bytes'])} GiB memory free")
-    if cpu:
-        parts.append(f"processor {cpu['used_percent']:.0f} % busy")
-    rate = reading.get("inference", {}).get("decode_tokens_per_second")
-    return ", ".join([*parts, f"{rate:.1f} tokens/s"] if rate else parts)
+def as_text(seen: Boards) -> str:
+    """One board in a dozen lines, or a line for each of all."""
+    if seen.named is not None:
+        return text_of(seen.known[seen.named].found)
+    more = [f"there are more than {len(seen.known)}: these came first"] if seen.left_out else []
+    return "\n".join([*(in_a_line(board.found) for board in seen.all() if board.is_known), *more])

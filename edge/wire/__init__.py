@@ -16,6 +16,14 @@ not, and the messages that answer them. Start reading in `message.py`, then `req
     schema.py     JSON schemas that answers are held to, and what is wrong with one
     inhabited.py  whether anything can match a schema
     request.py    a message to a request or a cancel, and where its answer goes
+    command.py    what a board is told to do
     chunks.py     requests too large for one message
     reply.py      what an asker is told: queued, a piece, the end
+    telemetry.py  what a board tells of itself each period, as a schema
+    announced.py  status and info, as schemas
+    load.py       whether a board takes more, for who chooses one and for its fleet
+    desired.py    which bundle a board is to run
+    reported.py   which one it runs, as a schema
+    event.py      what has changed on a board
+    replied.py    what comes back on a reply topic, as a schema
 """

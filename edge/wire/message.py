@@ -16,6 +16,8 @@ JSON = "application/json"
 TEXT = "text/plain"
 PREFIX = "edge-"
 """Of user properties that mean something here, in either direction."""
+HANDED_ON = "handed-on"
+"""User property of a request that one board of a fleet has handed on to the others: how often that was done."""
 WIRE_VERSION = 1
 """Of `docs/wire.md`; the next number where a client of the last one would misunderstand."""
 
@@ -44,8 +46,9 @@ class Message:
     connection: int = 0
 
     def digest(self) -> bytes:
-        """sha256 of what was asked; equal for a message that comes again."""
-        parts = (self.topic, self.response_topic, self.content_type, self.user_properties, self.correlation_data)
+        """sha256 of what was asked; equal for a message that comes again, be it by way of another board."""
+        asked = tuple(pair for pair in self.user_properties if pair[0] != HANDED_ON)
+        parts = (self.topic, self.response_topic, self.content_type, asked, self.correlation_data)
         found = hashlib.sha256(repr(parts).encode())
         found.update(self.payload)
         return found.digest()
@@ -72,6 +75,32 @@ class Delivery(Enum):
     UNHEARD = "unheard"
     REFUSED = "refused"
     LOST = "lost"
+
+
+def handed_on_count(message: Message) -> int:
+    """How often a request was handed on before it came here; what cannot be read counts as once."""
+    for name, value in message.user_properties:
+        if name == HANDED_ON:
+            return int(value) if value.isascii() and value.isdecimal() and len(value) < 4 else 1
+    return 0
+
+
+def handed_on(message: Message, held_seconds: float) -> Message:
+    """A request as it goes to the other boards. held_seconds: for how long it lay here, by which it expires sooner."""
+    others = tuple(pair for pair in message.user_properties if pair[0] != HANDED_ON)
+    count = min(handed_on_count(message) + 1, 999)
+    expiry = message.message_expiry_interval
+    return Message(
+        message.topic,
+        message.payload,
+        1,
+        False,
+        message.response_topic,
+        message.correlation_data,
+        message.content_type,
+        None if expiry is None else max(1, round(expiry - held_seconds)),
+        (*others, (HANDED_ON, str(count))),
+    )
 
 
 ENVELOPE_BYTES = 64

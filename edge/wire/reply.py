@@ -50,6 +50,7 @@ class Outcome:
     finish_reason: `stop`, `length`, `loop`, `tool_calls`, `cancelled`, `deadline` or `error`.
     index: the deltas before it.
     tool_calls: the functions that are called, logprobs: each token's, both in the OpenAI API's form.
+    energy: what it took of the board's, None where that is not known. slowed: what the board's governor did to it.
     """
 
     code: int
@@ -62,6 +63,8 @@ class Outcome:
     error: Fault | None = None
     tool_calls: list[dict[str, Any]] = field(default_factory=list)
     logprobs: list[dict[str, Any]] | None = None
+    energy: dict[str, Any] | None = None
+    slowed: dict[str, Any] | None = None
 
 
 def queued(address: Address, place: int, seconds: float) -> Message:
@@ -86,8 +89,11 @@ def terminal(address: Address, outcome: Outcome) -> Message:
         "index": outcome.index,
         "usage": outcome.usage.body(),
         "timings": {name: value and round(value, 4) for name, value in asdict(outcome.timings).items()},
+        "energy": outcome.energy,
         "warnings": list(outcome.warnings),
     }
+    if outcome.slowed:
+        body["slowed"] = outcome.slowed
     if outcome.tool_calls:
         body["tool_calls"] = outcome.tool_calls
     if outcome.logprobs is not None:

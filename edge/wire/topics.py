@@ -7,8 +7,16 @@
     edge/<device>/status               retained, Will: online, loading, stopping, offline
     edge/<device>/info                 retained: which model, what it can do
     edge/<device>/telemetry            heat, memory, load, speed, queue
+    edge/<device>/event                what has changed: throttled, short of memory, an engine begun anew
+    edge/<device>/command              restart or unload the engine, leave the fleet's queue or come back to it, where
+                                       the operator lets boards be told so
+    edge/<device>/desired              retained: which bundle the board is to run, where it takes such wishes
+    edge/<device>/reported             retained: which one it runs, how far it is with a wish, and why not
+    edge/<device>/load                 retained: whether it takes more, and how much waits
 
     edge/<fleet>/request, cancel, reply  the same for boards that share their work
+    edge/<fleet>/member/<device>       retained, Will: whether that board takes its share
+    edge/<fleet>/desired               what all of them are to run, but those that have a wish of their own
 
 The client level is for brokers with access lists: a device may write its own `request/<client>` and read its
 own `reply/<client>` only.
@@ -84,6 +92,36 @@ class Topics:
         """One reading a period."""
         return f"{self.base}/telemetry"
 
+    @property
+    def event(self) -> str:
+        """Every change that matters, as it comes."""
+        return f"{self.base}/event"
+
+    @property
+    def command(self) -> str:
+        """What the engine is to do: restart, unload."""
+        return f"{self.base}/command"
+
+    @property
+    def desired(self) -> str:
+        """Retained; which bundle the board, or each of a fleet, is to run."""
+        return f"{self.base}/desired"
+
+    @property
+    def wishes(self) -> list[str]:
+        """Where the board's own and its fleet's wish is."""
+        return [self.desired, *([Topics(self.fleet).desired] if self.fleet else [])]
+
+    @property
+    def reported(self) -> str:
+        """Retained; which bundle the board runs, and what becomes of a wish."""
+        return f"{self.base}/reported"
+
+    @property
+    def load(self) -> str:
+        """Retained; whether the board takes more, and how much waits."""
+        return f"{self.base}/load"
+
     def request(self, client: str | None = None) -> str:
         """Where a client publishes its prompts."""
         return _with_client(f"{self.base}/request", client)
@@ -102,16 +140,35 @@ class Topics:
 
     @property
     def subscriptions(self) -> list[str]:
-        """What the daemon listens to: a fleet's requests go to one of its boards each, its cancels to all.
+        """What the daemon always listens to: its own, and its fleet's cancels, which go to all of its boards.
 
         Chunks go to one board by its name alone, since a broker would share them out.
         """
         own = [topic(client) for topic in (self.request, self.cancel, self.chunk) for client in (None, "+")]
         if self.fleet is None:
             return own
-        shared = Topics(self.fleet)
-        requests = [f"$share/{self.fleet}/{topic}" for topic in (shared.request(), shared.request("+"))]
-        return [*own, *requests, shared.cancel(), shared.cancel("+")]
+        return [*own, Topics(self.fleet).cancel(), Topics(self.fleet).cancel("+")]
+
+    @property
+    def shared(self) -> list[str]:
+        """A fleet's requests, each of which goes to one of the boards that listen; on a connection of their own."""
+        if self.fleet is None:
+            return []
+        of_all = Topics(self.fleet)
+        return [f"$share/{self.fleet}/{topic}" for topic in (of_all.request(), of_all.request("+"))]
+
+    def member(self, device: str) -> str:
+        """Retained; whether a board takes its share of the fleet's requests. device: `+` for all."""
+        return f"{ROOT}/{self.fleet}/member/{device}"
+
+    def is_members(self, topic: str) -> bool:
+        """Whether a topic says something of a board of the fleet."""
+        return topic.startswith(self.member(""))
+
+    def member_of(self, topic: str) -> str | None:
+        """Of which board; None where no board can be called so: its name becomes a topic's and a client id's part."""
+        device = topic.removeprefix(self.member(""))
+        return device if LEVEL.fullmatch(device) else None
 
     def parse(self, topic: str) -> Place:
         """A topic of the device or of its fleet, taken apart; ValueError where it is none of these."""

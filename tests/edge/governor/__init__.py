@@ -1,0 +1,1 @@
+"""The governor, alone and on a model of boards."""
