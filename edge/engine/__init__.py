@@ -8,6 +8,7 @@ the daemon with it. Start reading in this file, then `batch/engine.py`.
     __main__.py  the process: jobs in, events out
     opening.py   which engine runs a bundle
     budget.py    how much memory it may take
+    pace.py      a duty cycle, where the board is too hot
     batch/       our own engine: several answers grow together
     genai/       onnxruntime-genai's, for what ours does not run on; the tokenizer of both
     graph/       the bundle's graph, run by onnxruntime
@@ -117,6 +118,8 @@ class TextEngine(Protocol):
 
     rows: int
     """Jobs that it can work on at once."""
+    step_seconds: float | None
+    """How long a step may take, about, as far as that can be chosen; None for as long as suits the kernels."""
 
     def submit(self, job: Job, tokens: list[int] | None = None) -> None:
         """Take a job, to be begun as soon as there is room. tokens: its prompt, in place of its messages."""
@@ -136,6 +139,9 @@ class TextEngine(Protocol):
     def counters(self) -> Mapping[str, int | float]:
         """What it did since it was opened, for telemetry."""
         ...
+
+    def ease(self) -> None:
+        """Let go of what is kept only to be faster; between two steps."""
 
     def close(self) -> None:
         """Finish what is still to be written."""

@@ -20,6 +20,7 @@ from typing import Any, Protocol
 from edge.board.heap import give_back
 from edge.engine import Event, Finished, Job, Options, TextEngine, answer
 from edge.engine.opening import open_engine
+from edge.engine.pace import Pace
 from edge.errors import FINAL, MAY_PASS, BundleError, EdgeError, StartError
 
 NICENESS = 5
@@ -52,7 +53,8 @@ class Commands:
     def __init__(self, descriptor: int, engine: TextEngine) -> None:
         self._descriptor, self._engine = descriptor, engine
         self.arrived = threading.Event()
-        self.closed = False
+        self.closed = self.is_to_ease = False
+        self.pace = Pace()
         threading.Thread(target=self._read, name="commands", daemon=True).start()
 
     def _read(self) -> None:
@@ -66,12 +68,19 @@ class Commands:
             self.arrived.set()
         self.closed = True
         self.arrived.set()
+        self.pace.wake()
 
     def _take(self, command: dict[str, Any]) -> None:
-        if command["op"] == "cancel":
-            self._engine.cancel(command["id"])
-        else:
+        if command["op"] == "generate":
             self._engine.submit(Job.from_plain(command["job"]))
+        elif command["op"] == "cancel":
+            self._engine.cancel(command["id"])
+            self.pace.wake()
+        elif command["op"] == "pace":
+            self._engine.step_seconds = command["step_seconds"]
+            self.pace.set(command["duty"], command["rest_seconds"])
+        else:
+            self.is_to_ease = True
 
 
 class Pieces:
@@ -79,19 +88,20 @@ class Pieces:
 
     def __init__(self, write: Write, job_id: int) -> None:
         self._write, self._id = write, job_id
-        self._text = ""
+        self._text, self._tokens = "", 0
         self._sent = 0.0
 
     def emit(self, text: str, rows: int) -> None:
         """Take a piece; pass on what has gathered if it is time. rows: answers that grow."""
         self._text += text
+        self._tokens += bool(text)
         if time.monotonic() - self._sent >= COALESCE_SECONDS * min(rows, COALESCE_ROWS_MAX):
             self.flush()
 
     def flush(self) -> None:
         """Pass on what has gathered; without text it still says that the engine lives."""
-        self._write("progress", id=self._id, text=self._text)
-        self._text, self._sent = "", time.monotonic()
+        self._write("progress", id=self._id, text=self._text, tokens=self._tokens)
+        self._text, self._tokens, self._sent = "", 0, time.monotonic()
 
 
 class Events:
@@ -184,14 +194,26 @@ def serve(engine: TextEngine, commands: Commands, write: Write) -> None:
     while not commands.closed:
         commands.arrived.clear()
         while not (engine.is_idle or commands.closed):
+            began = time.monotonic()
             for event in engine.step():
                 events.pass_on(event)
             if time.monotonic() - told >= COUNTERS_SECONDS:
                 told = time.monotonic()
                 write("counters", counters=dict(engine.counters()))
+            ease(engine, commands)
+            commands.pace.rest(time.monotonic() - began)
+        ease(engine, commands)
         if not commands.closed:
             write("counters", counters=dict(engine.counters()))
             commands.arrived.wait()
+
+
+def ease(engine: TextEngine, commands: Commands) -> None:
+    """Give memory back, where the daemon wants it."""
+    if commands.is_to_ease:
+        commands.is_to_ease = False
+        engine.ease()
+        give_back()
 
 
 def _events() -> Write:

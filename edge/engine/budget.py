@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 
 from edge.board.disk import is_on_sd_card
-from edge.board.host import available_bytes
+from edge.board.memory import available_bytes
 from edge.bundle import Manifest
 from edge.engine import Options
 

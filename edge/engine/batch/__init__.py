@@ -6,4 +6,5 @@ row.py       one answer: its tokens, its options, how far it is
 slots.py     where in the cache each answer lies
 tempo.py     how much of a prompt is read at a time
 drafting.py  guesses from what was said before
+pairs.py     a row alone, by the sums of several
 """

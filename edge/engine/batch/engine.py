@@ -21,6 +21,7 @@ import numpy as np
 from edge.bundle import Bundle, read_manifest
 from edge.engine import Event, Finished, Job, Options, budget
 from edge.engine.batch.intake import Intake
+from edge.engine.batch.pairs import run_as_pair
 from edge.engine.batch.row import Row
 from edge.engine.batch.slots import Slots
 from edge.engine.batch.tempo import Tempo
@@ -48,9 +49,11 @@ class BatchedEngine:
     def __init__(self, bundle: Path, options: Options) -> None:
         self._bundle, self._options, self.rows = Bundle(bundle, read_manifest(bundle)), options, options.rows
         self._manifest = self._bundle.manifest
+        self.step_seconds: float | None = None
         self._tokenizer = Tokenizer(bundle, self._manifest)
         self._vocabulary: Vocabulary | None = None
         self._graph = Graph(self._bundle, options.threads, options.rows + 1, budget.packed_folder(options))
+        self._pairs = self._graph.can_tell_more and self._graph.reckons_one_otherwise()
         self._budget_tokens = budget.kv_tokens(self._manifest, options.rows, options.kv_bytes)
         self._prefixes = opened_prefixes(self._bundle, options, self._graph.caches, self._graph.version)
         self._vision = self._opened_vision()
@@ -99,6 +102,12 @@ class BatchedEngine:
         kept = {"prefix_bytes": self._prefixes.bytes, "prefix_damaged": self._prefixes.damaged}
         looked = {"looked_crops": self._vision.looked} if self._vision else {}
         return {**self._counters, **kept, **looked}
+
+    def ease(self) -> None:
+        """Let the kept beginnings go, which those on the disk are found by again, and pictures that were looked at."""
+        self._prefixes.shrink(0)
+        if self._vision:
+            self._vision.forget()
 
     def close(self) -> None:
         """Finish what is still to be written."""
@@ -202,7 +211,7 @@ class BatchedEngine:
         self._is_turn_of_oldest = not self._is_turn_of_oldest
         oldest, *others = self._slots.reading
         row = oldest if self._is_turn_of_oldest else min([oldest, *others], key=lambda each: each.unread)
-        tokens = row.next_slice(self._tempo.slice_tokens(bool(self._slots.writing)))
+        tokens = row.next_slice(self._tempo.slice_tokens(bool(self._slots.writing), self.step_seconds))
         if (picture := row.unseen(len(tokens))) is not None:
             yield from self._look(row, picture)
             return
@@ -276,13 +285,16 @@ class BatchedEngine:
 
     def _run_together(self, rows: list[Row]) -> Logits:
         """Logits `[rows, vocabulary]` after the last token of each; the rows lie side by side, all long or none."""
+        self._counters.update(runs=1, run_rows=len(rows))
+        if len(rows) == 1 and rows[0].job.seed is not None and self._pairs:
+            with self._tempo.writing():
+                return run_as_pair(self._graph, rows[0])
         ids = np.array([row.tokens[-1:] for row in rows], np.int64)
         seen = np.array([row.seen for row in rows], np.int64)
         with self._tempo.writing():
             logits = self._graph.run(rows[0].slot, ids, seen, is_long=rows[0].is_long)
         for row in rows:
             row.seen += 1
-        self._counters.update(runs=1, run_rows=len(rows))
         return logits[:, 0]
 
     def _take(self, row: Row, logits: Logits) -> Iterator[Event]:

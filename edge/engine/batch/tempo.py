@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 SHARE = 4.0
@@ -16,30 +16,32 @@ MEMORY = 0.7
 class Tempo:
     """Seconds that a token of a prompt and a token of the answers take, lately. whole: a slice where nobody waits."""
 
-    def __init__(self, whole: int) -> None:
-        self._whole = whole
+    def __init__(self, whole: int, clock: Callable[[], float] = time.perf_counter) -> None:
+        self._whole, self._clock = whole, clock
         self._prompt_token = self._answer_token = 0.0
 
-    def slice_tokens(self, is_contended: bool) -> int:
-        """How many tokens of a prompt to read next."""
-        if not (is_contended and self._prompt_token and self._answer_token):
+    def slice_tokens(self, is_contended: bool, step_seconds: float | None = None) -> int:
+        """How many tokens of a prompt to read next. step_seconds: that it may take, None for all that suits."""
+        seconds = [step_seconds] if step_seconds else []
+        if is_contended and self._answer_token:
+            seconds.append(SHARE * self._answer_token)
+        if not (seconds and self._prompt_token):
             return self._whole
-        wanted = int(SHARE * self._answer_token / self._prompt_token)
-        return max(SLICE_TOKENS_MIN, min(wanted, self._whole))
+        return max(SLICE_TOKENS_MIN, min(int(min(seconds) / self._prompt_token), self._whole))
 
     @contextmanager
     def reading(self, tokens: int) -> Iterator[None]:
         """While a slice is read."""
-        started = time.perf_counter()
+        started = self._clock()
         yield
-        self._prompt_token = _mixed(self._prompt_token, (time.perf_counter() - started) / tokens)
+        self._prompt_token = _mixed(self._prompt_token, (self._clock() - started) / tokens)
 
     @contextmanager
     def writing(self) -> Iterator[None]:
         """While a token of the answers is made."""
-        started = time.perf_counter()
+        started = self._clock()
         yield
-        self._answer_token = _mixed(self._answer_token, time.perf_counter() - started)
+        self._answer_token = _mixed(self._answer_token, self._clock() - started)
 
 
 def _mixed(before: float, latest: float) -> float:

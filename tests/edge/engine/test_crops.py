@@ -149,6 +149,7 @@ def test_comments_are_not_unpacked_without_end():
             size_of(whole[:33] + more + whole[33:])
 
 
+@pytest.mark.slow
 @given(some.binary(max_size=300), some.integers(0, 2**32), some.sampled_from(["JPEG", "PNG", "WEBP"]))
 @settings(max_examples=300, deadline=None)
 def test_damaged_pictures_are_faults(noise, seed, kind):

@@ -103,6 +103,7 @@ def finished(engine, job: Job) -> tuple[Finished, str]:
     return answer(engine, job, text.append), "".join(text)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["batched", "genai"])
 def test_a_poem_of_the_real_model_ends(engine, bundle, kind):
     """Both engines, greedy: a poem that takes 512 tokens without the guard has the same beginning and is shorter.

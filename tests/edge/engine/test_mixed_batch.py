@@ -72,7 +72,9 @@ def test_crossing_the_switch_changes_no_neighbour(engine, lengths):
         np.testing.assert_allclose(logprobs(together[job.id]), logprobs(alone), atol=2e-3)
 
 
-@pytest.mark.parametrize("context", [63, 64, 65, 100, 113, 127, 128])
+@pytest.mark.parametrize(
+    "context", [64, 113, *(pytest.param(length, marks=pytest.mark.slow) for length in (63, 65, 100, 127, 128))]
+)
 def test_a_text_may_fill_a_context_of_any_length(tmp_path, context):
     """Round or not: the attention mask is never wider than the cache. The last token is made as the first was."""
     source = small_model.write_checkpoint(tmp_path / "source", small_model.llama_weights())

@@ -8,11 +8,12 @@ from typing import Any
 import pytest
 from llguidance import LLMatcher, LLTokenizer
 
+from edge.bundle import read_manifest
 from edge.engine import Job, Options, TextEngine, answer
 from edge.engine.batch.engine import BatchedEngine
 from edge.engine.genai.engine import GenaiEngine
-from edge.engine.text.guidance import Guide
-from edge.errors import BadRequest, EngineFailed
+from edge.engine.text.guidance import Guide, Vocabulary
+from edge.errors import BadRequest, EngineFailed, Unsupported
 from edge.wire.tools import Tool, schema
 
 
@@ -177,3 +178,28 @@ def test_a_length_ends_open_json_as_ever(engines):
     """`length`, not a fault."""
     for each in engines.values():
         assert answer(each, asked(1, 4, guidance={"type": "string", "minLength": 100})).finish_reason == "length"
+
+
+def test_ends_beyond_the_vocabulary(bundle):
+    """Some among others never come and are left out; where there are no others, a request with a schema is refused."""
+    size = read_manifest(bundle).vocab_size
+    guide = Vocabulary(bundle, size, [2, size, size + 9, -1]).guide({"type": "integer"}, may_be_text=False)
+    assert guide.allowed().any()
+    for ids in ([size], [-1], [1 << 40]):
+        with pytest.raises(Unsupported, match="no schema can be followed"):
+            Vocabulary(bundle, size, ids)
+
+
+def test_an_engine_goes_on_past_a_schema_that_its_bundle_cannot_follow(bundle, tmp_path):
+    """The request is refused, the next one is answered."""
+    copy = tmp_path / "bundle"
+    copy.mkdir()
+    for file in bundle.iterdir():
+        if file.name != "manifest.json":
+            (copy / file.name).symlink_to(file)
+    manifest = json.loads((bundle / "manifest.json").read_text())
+    (copy / "manifest.json").write_text(json.dumps(manifest | {"stop_token_ids": [manifest["vocab_size"]]}))
+    made = BatchedEngine(copy, Options(prefix_bytes=0, drafts=False))
+    with pytest.raises(Unsupported, match="export it anew"):
+        answer(made, asked(1, 4, guidance={"type": "integer"}))
+    assert answer(made, asked(2, 2)).completion_tokens == 2

@@ -21,13 +21,13 @@ class Talk:
     """A conversation with one engine, and a seeded request for each of its turns that another may be asked."""
 
     def __init__(self, engine: BatchedEngine) -> None:
-        """Without a seed, so that each answer is said behind what was said before."""
+        """Greedy and without a seed: each answer is said behind what was said before, and is the same every time."""
         self.turns = [KEEPER]
         self.cached: list[int] = []
         for number, question in enumerate(QUESTIONS):
             self.turns.append({"role": "user", "content": question})
             text: list[str] = []
-            job = Job(100 + number, list(self.turns), LENGTH, temperature=0.7)
+            job = Job(100 + number, list(self.turns), LENGTH)
             self.cached.append(answer(engine, job, text.append).cached_tokens)
             self.turns.append({"role": "assistant", "content": "".join(text)})
 
@@ -64,6 +64,7 @@ def talk(bundle) -> tuple[BatchedEngine, Talk, list[str]]:
     return remembering, talk, [said(cold, job) for job in talk.requests()]
 
 
+@pytest.mark.slow
 def test_behind_the_conversation_that_it_goes_on(talk):
     """What the engine remembers of saying the answers before is not used, what it remembers of reading is."""
     engine, conversation, wanted = talk
@@ -89,6 +90,7 @@ def test_beside_others(talk):
     assert together(engine, jobs)[::2] == wanted
 
 
+@pytest.mark.slow
 def test_after_a_restart(bundle, talk, tmp_path):
     """From beginnings on the disk, which those of another process are."""
     options = Options(cache_folder=str(tmp_path), prefix_disk_bytes=1 << 30, packs=False)

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import time
-
+import pytest
 from hypothesis import given, settings
 from hypothesis.strategies import integers, lists
 
@@ -20,15 +19,16 @@ def test_a_slice_is_whole_where_nobody_waits_or_nothing_is_known():
 def test_a_slice_takes_as_long_as_a_few_tokens_of_those_who_wait():
     """Twice as slow a prompt, half the slice; never more than the setting, nor less than the kernels like."""
     sizes = []
-    for prompt_seconds in (0.001, 0.0001, 0.1):
-        tempo = Tempo(128)
+    for prompt_seconds in (0.001, 0.0005, 0.1):
+        clock = iter((0.0, prompt_seconds, 1.0, 1.01))
+        tempo = Tempo(128, lambda clock=clock: next(clock))
         with tempo.reading(1):
-            time.sleep(prompt_seconds)
+            pass
         with tempo.writing():
-            time.sleep(0.01)
+            pass
         sizes.append(tempo.slice_tokens(is_contended=True))
-    assert SLICE_TOKENS_MIN < sizes[0] <= SHARE * 0.02 / 0.001
-    assert sizes[1] > sizes[0]
+    assert sizes[0] == pytest.approx(SHARE * 0.01 / 0.001, abs=1)
+    assert sizes[1] == pytest.approx(2 * sizes[0], abs=2)
     assert sizes[2] == SLICE_TOKENS_MIN
 
 
