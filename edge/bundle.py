@@ -22,6 +22,8 @@ from edge.errors import BundleError
 
 SCHEMA: Literal[1] = 1
 MANIFEST = "manifest.json"
+SIGNATURE = "model.sig"
+"""Beside the manifest, where its maker signed all other files (OpenSSF Model Signing); not in the manifest itself."""
 GRAPH, WEIGHTS = "model.onnx", "model.onnx.data"
 """The decoder, and the weights of all graphs."""
 VISION, EMBEDDING = "vision.onnx", "embedding.onnx"
@@ -112,6 +114,21 @@ class Sampling(_Part):
     repetition_penalty: Annotated[float, Field(gt=0)] = 1.0
 
 
+class Golden(_Part):
+    """A question that the bundle must answer as it did where it was made, before a board keeps it.
+
+    contains: what its greedy answer has somewhere, whatever its case and its spaces.
+    """
+
+    prompt: Annotated[str, Field(min_length=1, max_length=4096)]
+    contains: Annotated[str, Field(min_length=1, max_length=1024)]
+    max_tokens: Annotated[int, Field(gt=0, le=256)] = 32
+
+    def is_in(self, answer: str) -> bool:
+        """Whether an answer has what it must."""
+        return "".join(self.contains.split()).casefold() in "".join(answer.split()).casefold()
+
+
 class Manifest(_Part):
     """`manifest.json`.
 
@@ -120,8 +137,11 @@ class Manifest(_Part):
     memory_floor_bytes: what must be free to load the weights and answer with a full context.
     rope_switch_length: texts of more tokens have other rotary factors, 0 where none have; a prompt that reaches
         past it is read in one piece, since its first tokens need the other factors, too.
-    pictures: None for a bundle that reads text alone.
+    pictures: None for a bundle that reads text alone. tokenizer: what reads its tokenizer.json rightly.
     fidelity: what the quantisation lost, figure by figure; empty where it was not measured.
+    held_to: whose own forward pass this kind of checkpoint was compared with by the export's tests, as
+        `transformers 5`; empty for a kind that none of them has.
+    golden: what it is asked where it is tried on a board.
     """
 
     schema_version: Literal[1] = SCHEMA
@@ -135,6 +155,7 @@ class Manifest(_Part):
     vocab_size: Positive
     stop_token_ids: Annotated[list[int], Field(min_length=1)]
     chat_template: Annotated[str, Field(min_length=1)]
+    tokenizer: Literal["onnxruntime-genai", "tokenizers"] = "onnxruntime-genai"
     sampling: Sampling = Sampling()
     weights_bytes: Positive
     kv_cache: Literal["float32", "float16", "int8"] = "float32"
@@ -145,6 +166,8 @@ class Manifest(_Part):
     pictures: Pictures | None = None
     calibration: Calibration | None = None
     fidelity: dict[str, float] = {}
+    held_to: list[str] = []
+    golden: Annotated[list[Golden], Field(max_length=32)] = []
     files: dict[str, File]
 
 
@@ -264,7 +287,7 @@ def _check_files(path: Path, manifest: Manifest) -> None:
             raise BundleError(f"{path / name} {_why(error)}") from error
         if size != entry.size_bytes:
             raise BundleError(f"{path / name} has {size} bytes, but the manifest says {entry.size_bytes}; {COPY}")
-    extra = sorted(set(_files_of(path)) - {*manifest.files, MANIFEST})
+    extra = sorted(set(_files_of(path)) - {*manifest.files, MANIFEST, SIGNATURE})
     if extra:
         raise BundleError(f"{path / extra[0]} is not in the manifest ({len(extra)} files too many): remove it")
 

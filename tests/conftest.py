@@ -19,6 +19,7 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent
 os.environ["ORT_DISABLE_TELEMETRY"] = "1"  # before any test imports the runtime
 signal.signal(signal.SIGINT, signal.default_int_handler)  # what a shell's `&` ignores, every child would ignore
+signal.signal(signal.SIGHUP, signal.SIG_DFL)  # likewise, and nohup
 EDGE = [sys.executable, "-m", "edge"]
 
 
@@ -26,7 +27,7 @@ EDGE = [sys.executable, "-m", "edge"]
 def bundle() -> Path:
     """The default model's bundle, made by `make bundle` with our own export."""
     cache = os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
-    path = Path(os.environ.get("TEST_BUNDLE") or Path(cache) / "edge-slm/bundles/smollm2-135m-4")
+    path = Path(os.environ.get("TEST_BUNDLE") or Path(cache) / "edge-slm/bundles/smollm2-135m-6")
     if not (path / "manifest.json").is_file():
         pytest.fail(f"{path} is not there; `make test` makes it, or set TEST_BUNDLE")
     return path

@@ -8,10 +8,14 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 
-from edge.board.host import Cpu, Memory
+from edge.board.cpu import Cpu
+from edge.board.instruments import Instruments
+from edge.board.memory import Memory
+from edge.board.sensors import Sensors
 from edge.config import Limits, Settings
 from edge.service.daemon import Daemon
 from edge.service.journal_file import JournalFile
+from edge.service.seat import Seat, Served
 from edge.testing import MemoryTransport, ScriptedEngine, SimulatedLoop, scripted_manifest
 from edge.wire.message import Message
 
@@ -37,7 +41,13 @@ def day(folder: Path, hours: int) -> Day:
         transport, engine = MemoryTransport(), ScriptedEngine(pause_seconds=0.5)
         settings = Settings(device="pi", limits=Limits(queue_length=100, queue_per_client=100))
         journal = JournalFile(folder / "pi.journal")
-        service = Daemon(settings, scripted_manifest(), transport, engine, [Cpu(), Memory()], journal)
+        service = Daemon(
+            settings,
+            Seat(Served(scripted_manifest(), engine)),
+            transport,
+            Instruments(Sensors([Cpu(), Memory()])),
+            journal,
+        )
         running, held = asyncio.create_task(service.run()), []
         for hour in range(hours):
             for cut in range(CUTS_PER_HOUR):

@@ -10,6 +10,17 @@ together. Beside the subcommands:
     running.py       work that they end, tidily
     printing.py      an answer as it comes, repaired where pieces are missing
     boards.py        which boards a broker knows
+    seen.py          what boards have said of themselves, bounded
+    status_rows.py   a line of `edge status` each
+    status_alarms.py  which of them want a look
+    status_lines.py  them together, whatever a board says
+    status_live.py   the same on a terminal, as it changes
     logs.py          one line a record, whatever is written into it
+    findings.py      what `edge doctor` finds, and how well
+    doctor_board.py  in a board's readings
+    doctor_machine.py  on the machine that it runs on
+    bundle_store.py  `edge bundle install`, `list`, `rollback`, `remove`
+    doctor_unit.py   `edge doctor --unit`: what the unit may take of it
     bench_memory.py  `edge bench --memory`
+    bench_energy.py  `edge bench --energy`
 """

@@ -7,6 +7,7 @@ import asyncio
 import json
 import sys
 import uuid
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -215,7 +216,7 @@ class Shown:
         for text in notes:
             self.note(text)
         if self._options.verbose:
-            print(summary(reply), file=sys.stderr)
+            print(visible(summary(reply)), file=sys.stderr)
         is_whole = not fault or sys.stdout.isatty()
         return EXIT_STATUS.get(reply["code"], 1) if is_whole or not is_answer else AGAIN
 
@@ -238,6 +239,20 @@ def summary(reply: dict[str, Any]) -> str:
         rate = f"{made / seconds:.1f} tokens/s" if seconds else "no tokens"
         seen = f" ({sum(usage['picture_tokens'])} of pictures)" if "picture_tokens" in usage else ""
         tokens = f"{usage['prompt_tokens']}{seen} + {made} tokens"
-        return f"{tokens}, first after {times['first_token_seconds'] or 0:.2f} s, {rate} ({reply['finish_reason']})"
+        ended = f"{tokens}, first after {times['first_token_seconds'] or 0:.2f} s, {rate} ({reply['finish_reason']})"
+        return f"{ended}{taken(reply.get('energy') or {})}{held(reply.get('slowed') or {})}"
     except UNREADABLE:
         return "its tokens and times cannot be read"
+
+
+def taken(energy: Mapping[str, Any]) -> str:
+    """The joules of an answer, without an idle board's where those are known; nothing where nobody measured."""
+    if not energy:
+        return ""
+    net, gross = energy.get("net_joules"), energy["gross_joules"]
+    return f", {gross:.1f} J with an idle board's" if net is None else f", {net:.1f} J"
+
+
+def held(slowed: Mapping[str, Any]) -> str:
+    """Why the board's governor slowed an answer down; nothing where it did not."""
+    return f"; slowed down: {slowed['reason']}" if slowed else ""

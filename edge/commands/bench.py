@@ -21,9 +21,11 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from edge.board.mailbox import Mailbox, by_ioctl
+from edge.board.wattmeter import Wattmeter, fast_meters
 from edge.bundle import open_bundle
-from edge.commands import bench_memory
-from edge.commands.boards import boards, unknown
+from edge.commands import bench_energy, bench_memory
+from edge.commands.boards import READY, boards, unknown
 from edge.commands.connection import add_connection, connected_settings, how_many
 from edge.commands.demo import ANSWER_SECONDS, DEVICE, broker_process, daemon_process, wait_until_online
 from edge.commands.logs import visible
@@ -43,8 +45,6 @@ AS_DIRECTLY = {"temperature": 0, "repetition_penalty": 1, "loop_guard": False}
 """What a job straight at the engine has, whatever the bundle's own sampling is."""
 CLIENTS = (1, 2, 4, 8, 16)
 WORDS = ("lamp", "tower", "stairs", "keeper", "storm", "harbour", "ship", "island", "whale", "tide", "rock", "fog")
-ENERGY = "sys/class/powercap/intel-rapl:0/energy_uj"
-"""Joules of the processor, where the kernel counts them and lets us read (Documentation/power/powercap)."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -56,6 +56,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--clients", type=how_many, nargs="+", default=CLIENTS, metavar="N", help="how many ask at once"
     )
     parser.add_argument("--memory", action="store_true", help="show the memory budget beside what is taken")
+    parser.add_argument(
+        "--energy", action="store_true", help="what fewer threads cost and save, kept for the board's governor"
+    )
     parser.add_argument("--json", action="store_true", help="print figures as JSON")
     add_connection(parser, "measure, where no bundle is named")
 
@@ -66,6 +69,8 @@ def main(options: argparse.Namespace) -> int:
         options.parser.error("--bundle measures here, --broker and --device a board: name one of them")
     if options.memory:
         return bench_memory.main(options)
+    if options.energy:
+        return bench_energy.main(options)
     figures = run(bench(options) if options.bundle else bench_board(connected_settings(options), options))
     print(json.dumps(figures, indent=2) if options.json else table(figures))
     return 0
@@ -131,6 +136,8 @@ async def bench_board(settings: Settings, options: argparse.Namespace) -> dict[s
         clients = [first, *[await stack.enter_async_context(each) for each in others]]
         salt = uuid.uuid4().hex[:8]  # the board may know the beginning of whatever it was asked before
         ways: dict[str, Way] = {"mqtt": lambda prompts: through_mqtt(clients, prompts, options.tokens)}
+        if first.state == "unloaded":  # what is measured is not how it loads
+            await through_mqtt([first], ["Well?"], 1)
         rates = await measured(ways, counts, options.rounds, salt)
     return {"measured": f"{device}: {info['model']} on {info['provider']}", "info": info, **summary(rates)}
 
@@ -148,14 +155,14 @@ def let_in(counts: Sequence[int], info: Mapping[str, Any], as_one_user: bool) ->
 
 
 async def served_by(client: Client, settings: Settings) -> dict[str, Any]:
-    """A board's `info`, once it is online; BrokerError where it is not there."""
+    """A board's `info`, once it answers; BrokerError where it is not there."""
     info = None
     try:
         async with asyncio.timeout(BOARD_SECONDS):
             async for message in client.messages():
                 if message.topic == client.topics.info:
                     info = json_object(message.payload)
-                if client.state == "online" and info is not None:
+                if client.state in READY and info is not None:
                     return checked(info)
     except TimeoutError:
         pass
@@ -227,8 +234,8 @@ def directly(engine: TextEngine, prompts: Sequence[str], tokens: int) -> list[En
 
 @contextlib.asynccontextmanager
 async def served(bundle: Path, count: int, prefix_bytes: int | None = 0) -> AsyncIterator[list[Client]]:
-    """The daemon behind the embedded broker, and clients that are connected. prefix_bytes: None for its own choice."""
-    settings = {"EDGE_LIMITS__QUEUE_LENGTH": str(count)}
+    """An ungoverned daemon behind the embedded broker, and connected clients. prefix_bytes: None for its own choice."""
+    settings = {"EDGE_LIMITS__QUEUE_LENGTH": str(count), "EDGE_GOVERNOR__ENABLED": "false"}
     if prefix_bytes is not None:
         settings["EDGE_ENGINE__PREFIX_BYTES"] = str(prefix_bytes)
     async with (
@@ -297,21 +304,19 @@ def summary(rates: Rates) -> dict[str, Any]:
 
 
 @contextlib.contextmanager
-def energy_of_run(root: Path = Path("/")) -> Iterator[dict[str, float]]:
+def energy_of_run() -> Iterator[dict[str, float]]:
     """A figure `joules` that is there at the end, where the board can tell."""
     figures: dict[str, float] = {}
-    before = _microjoules(root)
-    yield figures
-    after = _microjoules(root)
-    if before is not None and after is not None:
-        figures["joules"] = round((after - before) / 1e6, 1)
-
-
-def _microjoules(root: Path) -> int | None:
+    wattmeter = Wattmeter(fast_meters(Mailbox(by_ioctl)))
+    wattmeter.start()
+    wattmeter.settle()
+    wattmeter.began(0)
     try:
-        return int((root / ENERGY).read_text())
-    except (OSError, ValueError):
-        return None
+        yield figures
+    finally:
+        wattmeter.close()
+    if found := wattmeter.ended(0):
+        figures["joules"] = round(found.gross_joules, 1)
 
 
 COLUMNS = {

@@ -8,7 +8,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from edge.board.host import process_memory
+from edge.board.memory import process_memory
 from edge.bundle import read_manifest
 from edge.commands.running import run
 from edge.config import Engine

@@ -15,6 +15,8 @@ from edge.wire.topics import LEVEL, Topics
 LOOK_SECONDS = 1.0
 """Retained messages come as soon as one subscribes."""
 NAMES_MAX = 12
+READY = ("online", "unloaded")
+"""States of a board that answers who asks now; an unloaded one loads its model first."""
 
 
 def unknown(device: str, found: Mapping[str, str]) -> str:

@@ -1,12 +1,13 @@
-"""`edge bundle`: look at a bundle, or verify it."""
+"""`edge bundle`: look at a bundle, verify it, and keep those of the store (`bundle_store.py`)."""
 
 from __future__ import annotations
 
 import argparse
 from pathlib import Path
 
-from edge.board.host import available_bytes, total_bytes
+from edge.board.memory import available_bytes, total_bytes
 from edge.bundle import Manifest, open_bundle, read_manifest
+from edge.commands import bundle_store
 from edge.commands.streams import progress
 
 
@@ -17,10 +18,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action = actions.add_parser(name, help=text, description=text, allow_abbrev=False)
         action.add_argument("path", type=Path)
         action.add_argument("--provider", default="cpu", help="execution provider it should be for (default: cpu)")
+    bundle_store.add_arguments(actions)
 
 
 def main(options: argparse.Namespace) -> int:
-    """Verify or show; BundleError, exit status 65 or 75, where it must not be loaded, or not now."""
+    """Do what is asked; BundleError, exit status 65 or 75, where it must not be loaded, or not now."""
+    if options.action in bundle_store.ACTIONS:
+        return bundle_store.main(options)
     if options.action == "show":
         print(describe(read_manifest(options.path)))
         return 0

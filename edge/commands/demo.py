@@ -19,7 +19,7 @@ from edge.commands.ask import shown, summary
 from edge.commands.connection import port
 from edge.commands.printing import Printing
 from edge.commands.running import Ending, run
-from edge.commands.status import describe_telemetry, readable
+from edge.commands.status_lines import describe_telemetry, readable
 from edge.config import Broker
 from edge.errors import BrokerError, BundleError, EdgeError, Interrupted
 from edge.mqtt.client import Client, json_object
@@ -192,7 +192,21 @@ async def ask_json(client: Client) -> None:
     print(f"\n> {SCHEMA_QUESTION}   (held to a JSON schema)", flush=True)
     schema = {"type": "json_schema", "json_schema": {"schema": SCHEMA}}
     reply = await answer(client, client.ask({"prompt": SCHEMA_QUESTION, "max_tokens": 96, "response_format": schema}))
-    json.loads(reply["text"])
+    print(judged(reply), end="", flush=True)
+
+
+def judged(reply: dict[str, Any]) -> str:
+    """A line where an answer that is held to a schema is no JSON yet: the model came to no end. EdgeError otherwise.
+
+    A small model may go on within a text until its tokens are spent, or its guard against loops steps in.
+    """
+    try:
+        json.loads(reply["text"])
+    except ValueError as error:
+        if reply["finish_reason"] == "stop":
+            raise EdgeError(f"an answer that was held to a schema is no JSON: {reply['text']}") from error
+        return f"  (cut off, {reply['finish_reason']}, before the JSON was whole; more max_tokens may end it)\n"
+    return ""
 
 
 async def answer(client: Client, bodies: AsyncIterator[dict[str, Any]]) -> dict[str, Any]:

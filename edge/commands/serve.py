@@ -6,28 +6,40 @@ import argparse
 import asyncio
 import json
 import logging
+import os
 import signal
 import sys
 from collections.abc import Callable
 from functools import partial
+from pathlib import Path
 from typing import Any
 
-from edge.board.host import Board, Cpu, Memory, available_bytes, total_bytes
+from edge.board import heap
+from edge.board.instruments import Instruments
+from edge.board.mailbox import Mailbox, by_ioctl
+from edge.board.memory import Processes, available_bytes, total_bytes
+from edge.board.sensors import Sensors
 from edge.board.source import Source
+from edge.board.sources import every_source
 from edge.board.systemd import Notifier
-from edge.board.thermal import Thermal
 from edge.board.verified import VerifiedFiles
-from edge.bundle import Bundle, Manifest, check_hashes, open_bundle
+from edge.board.wattmeter import Wattmeter, fast_meters
+from edge.bundle import MANIFEST, Bundle, check_hashes, open_bundle
 from edge.commands import logs
 from edge.config import Engine as EngineSettings
 from edge.config import Settings, describe, load_settings
-from edge.errors import EdgeError, StartError
+from edge.doors import places
+from edge.errors import BundleError, EdgeError, StartError
+from edge.mqtt.fleet import FleetConnections
 from edge.mqtt.transport import MqttTransport
 from edge.service.announcements import status_message
+from edge.service.bundles import Bundles
 from edge.service.daemon import Daemon
 from edge.service.journal_file import Bounds, JournalFile
-from edge.service.protocols import Engine
+from edge.service.protocols import Door, Engine
+from edge.service.seat import Seat, Served
 from edge.service.worker import Worker
+from edge.store.store import Store
 
 log = logging.getLogger(__name__)
 
@@ -59,22 +71,45 @@ def main(options: argparse.Namespace) -> int:
 
 def run(settings: Settings) -> None:
     """From the bundle to the end; StartError where the system has not what every process needs."""
+    heap.one_for_all_threads()
     logs.set_up(settings.log_level)
     Notifier().starting("looking at the bundle")
     try:
-        bundle = checked_bundle(settings, verify_hashes=False)
-        engine = Worker(settings.engine, check=partial(check_hashes_of, bundle, settings.engine))
-        asyncio.run(serve(settings, bundle.manifest, engine))
+        bundles = Bundles(Store(settings.store.folder), partial(opened, settings))
+        asyncio.run(serve(settings, bundles))
     except (OSError, MemoryError) as error:
         log.error("this was not foreseen", exc_info=error)
         raise StartError(f"the system refuses what the daemon needs: {error or 'memory'}") from error
 
 
-def checked_bundle(settings: Settings, verify_hashes: bool = True) -> Bundle:
-    """The configured bundle, if it is whole and fits this board."""
-    engine, root = settings.engine, settings.telemetry.root
+def opened(settings: Settings, digest: str | None) -> Served:
+    """A bundle of the store, or `engine.bundle` (None), and an engine for it that is yet to be started.
+
+    Its hashes are looked at then, since that takes its time. Raises BundleError where it cannot be used.
+    """
+    path = settings.engine.bundle if digest is None else Store(settings.store.folder).bundle(digest)
+    if digest is not None and not path.is_dir():
+        raise BundleError(f"{path} is not there any more")
+    bundle = open_bundle(path, settings.engine.provider, verify_hashes=False)
+    engine = settings.engine.model_copy(update={"bundle": path})
+    worker = Worker(engine, check=partial(check_hashes_of, bundle, engine))
+    return Served(bundle.manifest, worker, bundle.digest, "engine.bundle" if digest is None else "store")
+
+
+def check_room(settings: Settings, served: Served) -> None:
+    """BundleError where the board has not the memory for a bundle, or not now."""
+    is_own = served.source == "engine.bundle"
+    path = settings.engine.bundle if is_own else Store(settings.store.folder).bundle(served.digest)
+    if (path / MANIFEST).is_file():  # a scripted one takes none
+        checked_bundle(settings, path, verify_hashes=False)
+
+
+def checked_bundle(settings: Settings, path: Path | None = None, verify_hashes: bool = True) -> Bundle:
+    """A bundle, the configured one by default, if it is whole and fits this board."""
+    root = settings.telemetry.root
     free, board = available_bytes(root), total_bytes(root)
-    return open_bundle(engine.bundle, engine.provider, free, verify_hashes, board_bytes=board)
+    path, provider = path or settings.engine.bundle, settings.engine.provider
+    return open_bundle(path, provider, free, verify_hashes, board_bytes=board)
 
 
 def check_hashes_of(bundle: Bundle, settings: EngineSettings, tell: Callable[[str], None]) -> None:
@@ -98,22 +133,49 @@ def check_hashes_of(bundle: Bundle, settings: EngineSettings, tell: Callable[[st
         verified.save()
 
 
-async def serve(settings: Settings, manifest: Manifest, engine: Engine) -> None:
-    """Put the parts together and run them until a signal."""
-    topics = settings.topics
+async def serve(settings: Settings, bundles: Bundles) -> None:
+    """Put the parts together and run them until a signal. Raises BundleError where no bundle can be served."""
+    served = bundles.first()
+    check_room(settings, served)
+    seat, topics, doors = Seat(served), settings.topics, open_doors(settings)
+    ordered = [topics.command] if settings.limits.commands else []
+    ordered += topics.wishes if settings.store.desired and settings.store.repository else []
     transport = MqttTransport(
         settings.broker,
         f"edge-{settings.device}",
-        topics.subscriptions,
+        [*topics.subscriptions, *ordered, *(each for door in doors for each in door.subscriptions)],
         status_message(topics, "offline"),
         acknowledges=True,
     )
+    transport.unsubscribe(topics.shared)  # where an older version's session has them: they have a connection now
     journal = opened_journal(settings)
-    service = Daemon(settings, manifest, transport, engine, board_sources(), journal)
+    fleet = FleetConnections(settings) if settings.fleet else None
+    service = Daemon(settings, seat, transport, instruments(settings, seat), journal, doors, bundles, fleet)
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, service.stop)
     await service.run()
+
+
+def instruments(settings: Settings, engine: Engine) -> Instruments:
+    """What the board can be asked, and moved by."""
+    daemon, root = os.getpid(), settings.telemetry.root
+    sources = board_sources(settings, lambda: {"daemon": daemon, "engine": engine.pid})
+    return Instruments(Sensors(sources, root), Wattmeter(fast_meters(Mailbox(by_ioctl)), root))
+
+
+def open_doors(settings: Settings) -> list[Door]:
+    """The other ways in and out that the settings ask for; what they need is imported for them alone."""
+    doors: list[Door] = []
+    if settings.home_assistant.announce or places.announced(settings).is_file():
+        from edge.doors.home_assistant import home_assistant
+
+        doors += home_assistant(settings)
+    if settings.prometheus.textfile or settings.prometheus.address:
+        from edge.doors.prometheus import Prometheus
+
+        doors.append(Prometheus(settings.prometheus))
+    return doors
 
 
 def opened_journal(settings: Settings) -> JournalFile:
@@ -123,9 +185,9 @@ def opened_journal(settings: Settings) -> JournalFile:
     return JournalFile(kept.folder / f"{settings.device}.journal", bounds)
 
 
-def board_sources() -> list[Source]:
-    """What every board can be asked."""
-    return [Board(), Thermal(), Memory(), Cpu()]
+def board_sources(settings: Settings, processes: Processes = dict) -> list[Source]:
+    """What a board can be asked."""
+    return every_source({"bundle": settings.engine.bundle, "journal": settings.journal.folder}, processes)
 
 
 def print_config(settings: Settings) -> str:

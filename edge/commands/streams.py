@@ -38,6 +38,20 @@ def let_output_go() -> None:
     sys.stdout = _text(OUTPUT, sys.stdout, _pass_over)
 
 
+def drawing() -> TextIO:
+    """Standard output for who steers the terminal; strangers' words must be made visible before they are drawn there.
+
+    Raises OutputError where it takes no more, as standard output does.
+    """
+    raw: Any = _Raw(OUTPUT, _raise)
+    return io.TextIOWrapper(io.BufferedWriter(raw), sys.stdout.encoding, sys.stdout.errors)
+
+
+def is_drawn_on() -> bool:
+    """Whether standard output is a terminal that can be steered."""
+    return sys.stdout.isatty() and os.environ.get("TERM", "dumb") != "dumb"
+
+
 def _close_no_gaps() -> None:
     """A closed descriptor's number would go to the next socket, and what is printed into it.
 

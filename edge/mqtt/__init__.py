@@ -8,6 +8,7 @@ In come packets, out come `edge.wire` messages, and back. Start reading in `tran
     aliases.py         numbers for topics
     inbox.py           what has arrived
     unacknowledged.py  what the broker has not answered for
+    fleet.py           the daemon's second connection, for its fleet's requests
     client.py          one who asks: `edge ask`, `edge demo` and your own Python
     broker/            the embedded broker, for a demo and for a box that is all there is
 """

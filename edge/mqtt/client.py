@@ -103,6 +103,17 @@ class Client:
                 self._asked = None
                 return
 
+    async def leave(self, message: Message) -> None:
+        """Publish with QoS 1 until the broker has it. BrokerError where it refuses it."""
+        assert self._transport is not None
+        while True:
+            told: asyncio.Future[Delivery] = asyncio.get_running_loop().create_future()
+            self._transport.publish(message, told.set_result)
+            if (delivery := await told) is Delivery.REFUSED:
+                raise BrokerError(f"the broker refuses a message on {message.topic}: its access list, most likely")
+            if delivery is not Delivery.LOST:
+                return
+
     def send(self, payload: bytes, name: str) -> None:
         """Publish a request's JSON, in chunks where it is large. name: its id."""
         assert self._transport is not None

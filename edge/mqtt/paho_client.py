@@ -8,9 +8,16 @@ from __future__ import annotations
 
 import logging
 import socket
+import sys
 from collections.abc import Callable
 from typing import Any
 
+# Where dnspython is installed, paho loads it for `connect_srv`, which is not used here: 3 MB of a board's memory.
+if "dns" not in sys.modules:
+    sys.modules["dns"] = None  # type: ignore[assignment] # which is how the import system is told that there is none
+    import paho.mqtt.client as paho
+
+    del sys.modules["dns"]
 import paho.mqtt.client as paho
 from paho.mqtt import properties as paho_properties
 from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode, MQTTProtocolVersion
@@ -104,6 +111,12 @@ class PahoClient(paho.Client):
         with self._out_message_mutex:
             self._out_messages.clear()
             self._inflight_messages = 0
+
+    def end_session(self) -> None:
+        """Disconnect, and have the broker keep nothing for us (MQTT 5, section 3.14.2.2.2)."""
+        ending = Properties(PacketTypes.DISCONNECT)  # type: ignore[no-untyped-call]  # paho leaves it bare
+        ending.SessionExpiryInterval = 0
+        self.disconnect(properties=ending if self.is_v5 else None)
 
     def drop(self) -> None:
         """End the connection as if the network had; it comes back by itself."""

@@ -58,13 +58,18 @@ class MqttTransport:
         will: Message | None = None,
         acknowledges: bool = False,
         gives_up: bool = False,
+        passing: Sequence[str] = (),
     ) -> None:
         """acknowledges: whether a PUBACK is sent by `acknowledge`, in the order of arrival, and not at once.
 
+        passing: subscriptions with QoS 0, of which the broker is to keep nothing for us while we are away.
         gives_up: whether a refusal is the end, as for a person who asks; a daemon tries again, since it may pass.
         """
         self._settings, self._client_id, self._gives_up = settings, client_id, gives_up
-        self._subscriptions = list(subscriptions)
+        self._subscriptions = dict.fromkeys(subscriptions, 1) | dict.fromkeys(passing, 0)
+        self._left: set[str] = set()
+        self.has_session = False
+        """Whether the broker had kept something for us, or for who had our client id, at the last connect."""
         self._loop = asyncio.get_running_loop()
         self._inbox = Inbox()
         self.received: asyncio.Queue[Message | BrokerError] = self._inbox
@@ -166,15 +171,33 @@ class MqttTransport:
         if message.packet_identifier and message.connection == self._connection:
             self._client.ack(message.packet_identifier, message.qos)
 
-    async def close(self, last: Message | None = None) -> None:
-        """Publish a last message, wait until it is out, disconnect."""
+    def subscribe(self, topics: Sequence[str]) -> None:
+        """Listen to more topics, with QoS 1, now and after each connect."""
+        self._subscriptions |= dict.fromkeys(topics, 1)
+        self._left -= set(topics)
+        if self.is_connected:
+            self._subscribe(self._connection, list(topics))
+
+    def unsubscribe(self, topics: Sequence[str]) -> None:
+        """Listen to some no more; the broker forgets them at the next connect where there is none now."""
+        for topic in topics:
+            self._subscriptions.pop(topic, None)
+        self._left |= set(topics)
+        self._unsubscribe()
+
+    def _unsubscribe(self) -> None:
+        if self._left and self.is_connected:
+            self._client.unsubscribe(sorted(self._left))
+
+    async def close(self, last: Message | None = None, ends_session: bool = False) -> None:
+        """Publish a last message, wait until it is out, disconnect. ends_session: the broker keeps nothing for us."""
         if last is not None and self.is_connected:
             gone = asyncio.Event()
             self.publish(last, lambda _delivery: gone.set())
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(gone.wait(), LAST_SECONDS)
         self._is_closing = True
-        self._client.disconnect()
+        (self._client.end_session if ends_session else self._client.disconnect)()
         await asyncio.to_thread(self._client.loop_stop)
 
     # --- paho's thread: over to the event loop, no more ---
@@ -182,11 +205,11 @@ class MqttTransport:
     def _soon(self, call: Callable[..., object], *arguments: object) -> None:
         self._loop.call_soon_threadsafe(call, *arguments)
 
-    def _on_connect(self, _c: Any, _data: Any, _flags: Any, reason: ReasonCode, properties: Any) -> None:
+    def _on_connect(self, _c: Any, _data: Any, flags: Any, reason: ReasonCode, properties: Any) -> None:
         if reason.is_failure:
             return self._soon(self._refused, reason)
         self._connection += 1  # here, so that what arrives from now on is of this one
-        return self._soon(self._is_up, properties)
+        return self._soon(self._is_up, flags.session_present, properties)
 
     def _on_disconnect(self, _c: Any, _data: Any, flags: Any, reason: ReasonCode, _properties: Any) -> None:
         self._aliases = Aliases(0)
@@ -209,13 +232,14 @@ class MqttTransport:
 
     # --- the event loop ---
 
-    def _is_up(self, properties: Any) -> None:
-        self._answered, self._up_since = True, self._loop.time()
+    def _is_up(self, has_session: bool, properties: Any) -> None:
+        self._answered, self._up_since, self.has_session = True, self._loop.time(), has_session
         self.receive_maximum = getattr(properties, "ReceiveMaximum", RECEIVE_MAXIMUM)
         self.maximum_packet_size = getattr(properties, "MaximumPacketSize", MAXIMUM_PACKET_SIZE)
         self._aliases = Aliases(getattr(properties, "TopicAliasMaximum", 0))
-        self._subscribe(self._connection, self._subscriptions)
+        self._subscribe(self._connection, list(self._subscriptions))
         self.connected.set()
+        self._unsubscribe()
         for message in [*self._unacknowledged.kept(), *self.birth]:
             self.publish(message)
         log.info("connected to %s:%d", self._settings.host, self._settings.port)
@@ -285,9 +309,10 @@ class MqttTransport:
             log.warning("the broker refuses a message on %a: %s", message.topic, reason)
 
     def _subscribe(self, connection: int, topics: list[str]) -> None:
-        if topics and connection == self._connection:
-            _, mid = self._client.subscribe([(topic, 1) for topic in topics])
-            self._subscribing[mid] = topics
+        wanted = [(topic, self._subscriptions[topic]) for topic in topics if topic in self._subscriptions]
+        if wanted and connection == self._connection:
+            _, mid = self._client.subscribe(wanted)
+            self._subscribing[mid] = [topic for topic, _ in wanted]
 
     def _subscribed(self, mid: int, reasons: list[ReasonCode]) -> None:
         topics = self._subscribing.pop(mid, [])

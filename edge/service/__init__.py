@@ -4,6 +4,7 @@ In come messages from a transport, out go replies, status and telemetry. It owns
 knows neither paho nor a runtime. Start reading in `daemon.py`.
 
     daemon.py         start, the loop over what arrives, stop
+    receiving.py      what arrives: understood, taken, acknowledged
     protocols.py      what it needs of a transport and of an engine
     admission.py      who is let in
     repeats.py        whether it was asked before, and what its asker is owed then
@@ -23,6 +24,24 @@ knows neither paho nor a runtime. Start reading in `daemon.py`.
     journal_opening.py  its file, opened
     journal_schema.py  its tables, and those of older versions
     announcements.py  status, info, telemetry
-    inference.py      what the daemon did, as a source of telemetry
+    inference.py      what the daemon did, for telemetry
+    happenings.py     changes that matter, as they come
+    guard.py          the board's governor: readings in, its decisions carried out
+    looks.py          what one look at the board says to it
+    readiness.py      whether the board takes more, and why not
+    load.py           the same told to who chooses a board
+    fleet.py          its part in a fleet: in the group or out, what it takes, what it hands on
+    roll.py           who else is in the fleet, and what follows from it
+    held.py           what of the fleet's has no PUBACK yet
+    heir.py           in the place of a board that does not come back
+    seat.py           what is served now, which may change
+    bundles.py        what it is at the start, and what else could be
+    wishes.py         which bundle the operator wants
+    installer.py      the process that fetches one
+    rollout.py        from one to another: fetch, try, keep or go back
+    trials.py         the new one beside the old one, or after it
+    trial.py          what it is asked, and how fast it must be
+    report.py         what is told of all that
+    doors.py          other ways in and out, kept apart
     clock.py          the loop's time, which tests may let run
 """

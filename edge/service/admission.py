@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import logging
+from collections.abc import Callable
 from dataclasses import replace
 
-from edge.bundle import Manifest
 from edge.config import Limits, Settings
 from edge.errors import EngineFailed, Fault, NotFound, TooLarge, Unavailable, Unsupported
+from edge.governor.decision import Memory
 from edge.service import journal_file
 from edge.service.answering import ATTEMPTS_MAX
 from edge.service.clock import now
@@ -18,6 +19,8 @@ from edge.service.picture_files import read_picture
 from edge.service.queue import URGENCY, Queue
 from edge.service.repeats import Repeats, names_of
 from edge.service.replies import Replies
+from edge.service.seat import Seat
+from edge.service.speed import prompt_bytes
 from edge.service.waiting import Waiting
 from edge.wire.chat import ChatRequest
 from edge.wire.message import Message
@@ -27,6 +30,11 @@ from edge.wire.topics import Topics
 
 log = logging.getLogger(__name__)
 
+SHORT_BYTES = 2000
+"""Of a prompt that is let in where memory is short; a picture's crop counts as much."""
+BOARD_SECONDS = 30
+"""Until it is worth asking again; neither memory nor a battery is short for less (edge/governor)."""
+
 
 class Admission:
     """From a request to a place in the queue."""
@@ -34,17 +42,22 @@ class Admission:
     def __init__(
         self,
         settings: Settings,
-        manifest: Manifest,
+        seat: Seat,
         topics: Topics,
         queue: Queue,
         journal: Journal,
         replies: Replies,
         repeats: Repeats,
     ) -> None:
-        self._limits, self._manifest, self._topics = settings.limits, manifest, topics
-        self._with_pictures = settings.limits.picture_bytes if manifest.pictures else 0
+        self._limits, self._seat, self._topics = settings.limits, seat, topics
         self._queue, self._journal, self._replies, self._repeats = queue, journal, replies, repeats
         self.is_ready = False
+        self.memory: Memory = "enough"
+        """How much memory the board has left for what is asked, by its governor."""
+        self.hand_on: Callable[[Message, Fault], bool] = lambda _message, _fault: False
+        """Whether a request that would be refused for this is another board's now."""
+        self.refuses = ""
+        """Why it lets nobody in, in words."""
 
     def admit(self, message: Message, request: Request, known: Known | None) -> None:
         """Into the queue and the journal; a repeat gets the answer that there is. Raises Fault where it may not."""
@@ -53,9 +66,11 @@ class Admission:
         if self._replies.is_backed_up:
             raise Unavailable("the broker takes no answers", retry_after=60)
         self._check(request)
+        self._check_board(request)
         self._queue.check(request)
         waiting = Waiting(self._journal.file.next_number(), request, now(), message.digest())
         self._queue.put(waiting)
+        self._replies.met(message, waiting.number)
         self._journal.write(
             journal_file.accept(_entry(message, waiting)), lambda error: self._written(message, waiting, error)
         )
@@ -82,6 +97,10 @@ class Admission:
         return None
 
     @property
+    def _with_pictures(self) -> int:
+        return self._limits.picture_bytes if self._seat.manifest.pictures else 0
+
+    @property
     def bytes_max(self) -> int:
         """Of a request, with pictures where this board sees them."""
         return max(self._limits.payload_bytes, self._with_pictures)
@@ -92,20 +111,21 @@ class Admission:
         return lowered(request, self._limits)
 
     def _check(self, request: Request) -> None:
-        wanted, served = request.chat.model, self._manifest.name
+        wanted, served = request.chat.model, self._seat.manifest.name
         if wanted is not None and wanted != served:
             raise NotFound(f"this board serves {served}, not {wanted[:100]!r}", "model")
         self._check_pictures(request)
 
     def _check_pictures(self, request: Request) -> None:
         """Fetch those that lie here, and count what all of them may cost; raises Fault where that is too much."""
-        images, seen = request.chat.images(), self._manifest.pictures
+        manifest, images = self._seat.manifest, request.chat.images()
+        seen = manifest.pictures
         if not images:
             return
         if seen is None:
-            raise Unsupported(f"{self._manifest.name} reads text alone, no pictures", "messages")
+            raise Unsupported(f"{manifest.name} reads text alone, no pictures", "messages")
         crops = (min(picture.crops_max, seen.crops_max) for picture in request.chat.pictures())
-        tokens, room = sum(tokens_at_most(count, seen.side_tokens) for count in crops), self._manifest.context_length
+        tokens, room = sum(tokens_at_most(count, seen.side_tokens) for count in crops), manifest.context_length
         if tokens >= room:
             raise TooLarge(
                 f"these pictures may take {tokens} tokens, but the context holds {room} with text and answer;"
@@ -117,6 +137,13 @@ class Admission:
                 folder, most = self._limits.picture_folder, self._limits.picture_bytes
                 image.fill(read_picture(folder, image.file_name, most))
 
+    def _check_board(self, request: Request) -> None:
+        if self.refuses:
+            raise Unavailable(f"the board lets nobody in: {self.refuses}", retry_after=BOARD_SECONDS)
+        if self.memory == "short only" and prompt_bytes(request) > SHORT_BYTES:
+            short = f"the board is short of memory and takes prompts of {SHORT_BYTES} bytes at most"
+            raise Unavailable(short, retry_after=BOARD_SECONDS)
+
     def _written(self, message: Message, waiting: Waiting, error: JournalError | None) -> None:
         """It is on disk: tell the asker where it waits. It is not: take it back, since a power cut would lose it."""
         if error is None:
@@ -126,7 +153,8 @@ class Admission:
                 self._replies.queued(waiting.request, place, self._queue.seconds_before(waiting))
         elif self._queue.remove(waiting):
             full = Unavailable("the journal cannot be written; the board's disk may be full", retry_after=60)
-            self._replies.refuse(message, full)
+            if not self.hand_on(message, full):
+                self._replies.refuse(message, full)
 
 
 def unforeseen() -> Fault:

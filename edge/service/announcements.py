@@ -5,15 +5,15 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from edge import __version__
-from edge.board.source import Source, sample
-from edge.bundle import Manifest
+from edge.board.sensors import Sensors
 from edge.config import Settings
 from edge.service.clock import now
 from edge.service.protocols import Transport
+from edge.service.seat import Seat
 from edge.wire.message import JSON, WIRE_VERSION, Message, dumps, retained
 from edge.wire.topics import Topics
 
@@ -26,41 +26,85 @@ class Announcements:
     def __init__(
         self,
         settings: Settings,
-        manifest: Manifest,
+        seat: Seat,
         transport: Transport,
         topics: Topics,
-        sources: Sequence[Source],
-        rows: Callable[[], int],
+        sensors: Sensors,
     ) -> None:
-        """rows: how many answers the engine works on at once."""
-        self._settings, self._manifest, self._transport = settings, manifest, transport
-        self._topics, self._sources, self._rows = topics, sources, rows
+        self._settings, self._seat, self._transport = settings, seat, transport
+        self._topics, self._sensors = topics, sensors
+        self._reported: list[Message] = []
+        self._state, self._governor = "loading", "free" if settings.governor.enabled else "off"
+        self.own: Mapping[str, Callable[[], Mapping[str, Any]]] = {}
+        """What the daemon tells of itself, beside the board."""
+        self.told: Sequence[Callable[[Mapping[str, Any]], None]] = ()
+        """Called with every telemetry body."""
+        self.at_state: Callable[[str], None] = lambda _doing: None
+        """Called at each change of state, with it in words."""
+
+    @property
+    def doing(self) -> str:
+        """The state in words."""
+        return f"{'serving' if self._state == 'online' else self._state} {self._seat.manifest.name}"
 
     def at_connect(self, state: str) -> None:
         """What is published at every connect from now on."""
-        self._transport.birth = [status_message(self._topics, state), self._info()]
+        self._state = state
+        status = status_message(self._topics, state, governor=self._governor)
+        self._transport.birth = [status, self._info(), *self._reported]
 
     def tell(self, state: str) -> None:
-        """A change of state, and what is known of the engine by then; now and at every connect from now on."""
+        """A change of state, and what is known of the engine by then; now and at every connect from now on.
+
+        Whatever becomes of the engine of a daemon that is stopping changes that no more.
+        """
+        if self._state == "stopping":
+            return
         self.at_connect(state)
+        self._publish()
+        self.at_state(self.doing)
+        log.info("%s", state)
+
+    def again(self) -> None:
+        """The same state, of another bundle."""
+        self.at_connect(self._state)
+        self._publish()
+        self.at_state(self.doing)
+
+    def govern(self, governor: str) -> None:
+        """A change of the governor's state; it is told where it is not `free`."""
+        self._governor = governor
+        self.at_connect(self._state)
+        self._publish()
+
+    def report(self, body: dict[str, Any]) -> None:
+        """Which bundle answers, and what becomes of a wish; now and at every connect from now on."""
+        self._reported = [retained(self._topics.reported, body)]
+        self.at_connect(self._state)
+        if self._transport.is_connected:
+            self._transport.publish(self._reported[0])
+
+    def _publish(self) -> None:
         for message in self._transport.birth if self._transport.is_connected else ():
             self._transport.publish(message)
-        log.info("%s", state)
 
     async def publish_telemetry(self) -> None:
         """One reading a period, on time whatever the model does."""
         period = self._settings.telemetry.period_seconds
         due = now()
         while True:
-            taken = sample(self._sources, self._settings.telemetry.root)
-            late = max(0.0, now() - due)
-            body = {"time": round(time.time(), 3), "late_seconds": round(late, 4), **taken.body()}
+            late, began = max(0.0, now() - due), time.time()
+            taken = await self._sensors.look()
+            own = {name: reading() for name, reading in self.own.items()}
+            body = {"time": round(began, 3), "late_seconds": round(late, 4), **own, **taken.body()}
             self._transport.publish(Message(self._topics.telemetry, dumps(body), content_type=JSON))
+            for tell in self.told:
+                tell(body)
             due = max(due + period, now())
             await asyncio.sleep(due - now())
 
     def _info(self) -> Message:
-        manifest, limits = self._manifest, self._settings.limits
+        manifest, limits = self._seat.manifest, self._settings.limits
         body: dict[str, Any] = {
             "version": __version__,
             "wire_version": WIRE_VERSION,
@@ -77,13 +121,15 @@ class Announcements:
             "payload_bytes": limits.payload_bytes,
             "queue_length": limits.queue_length,
             "queue_per_client": limits.queue_per_client,
-            "rows": self._rows(),
+            "rows": self._seat.rows,
         }
         if manifest.pictures:
             body |= {"picture_bytes": limits.picture_bytes, "crops_max": manifest.pictures.crops_max}
         return retained(self._topics.info, body)
 
 
-def status_message(topics: Topics, state: str, reason: str | None = None) -> Message:
+def status_message(topics: Topics, state: str, reason: str | None = None, governor: str = "free") -> Message:
     """The retained status; with `offline` it is the Will. reason: why the daemon ended, where it was not asked to."""
-    return retained(topics.status, {"state": state, "version": __version__, **({"reason": reason} if reason else {})})
+    more = {"reason": reason} if reason else {}
+    more |= {"governor": governor} if governor != "free" else {}
+    return retained(topics.status, {"state": state, "version": __version__, **more})

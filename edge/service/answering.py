@@ -6,25 +6,32 @@ import asyncio
 import contextlib
 import itertools
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
+from dataclasses import asdict
+from typing import Any
 
+from edge.board.energy import Energy
+from edge.board.wattmeter import Wattmeter
 from edge.bundle import Sampling
 from edge.config import Limits
 from edge.engine import Finished, Job
-from edge.errors import DeadlineExceeded, EdgeError, EngineFailed, Fault
+from edge.errors import DeadlineExceeded, EdgeError, EngineFailed, Fault, NotFound
 from edge.service import journal_file
 from edge.service.clock import now
 from edge.service.inference import Inference
 from edge.service.journal import Journal
-from edge.service.protocols import Engine
 from edge.service.queue import Queue
 from edge.service.replies import Replies
+from edge.service.seat import Seat
 from edge.service.waiting import Waiting
 
 log = logging.getLogger(__name__)
 
 RESTART_SECONDS = (0, 1, 2, 5, 10, 30)
 """How long to wait before the engine is started again, by how often that has failed in a row."""
+
+UNLOADED_SECONDS = 1.0
+"""Between two looks at an engine that is not there on purpose."""
 
 ATTEMPTS_MAX = 2
 """A request that has taken the engine down with it so often is not begun again."""
@@ -36,38 +43,132 @@ class Answering:
     def __init__(
         self,
         queue: Queue,
-        engine: Engine,
+        seat: Seat,
         replies: Replies,
         journal: Journal,
         limits: Limits,
-        sampling: Sampling,
         inference: Inference,
         tell: Callable[[str], None],
+        happened: Callable[[str, str], None],
+        wattmeter: Wattmeter,
     ) -> None:
-        self._queue, self._engine, self._replies, self._journal = queue, engine, replies, journal
-        self._limits, self._sampling, self._inference, self._tell = limits, sampling, inference, tell
+        """tell: a state. happened: an event, and why."""
+        self._queue, self._engine, self._replies, self._journal = queue, seat, replies, journal
+        self._limits, self._inference = limits, inference
+        self._tell, self._happened, self._wattmeter = tell, happened, wattmeter
+        seat.gained = wattmeter.gained
+        self.slowed: Callable[[], dict[str, Any] | None] = lambda: None
+        """What the governor does to an answer that begins now."""
+        self.failed: Callable[[str], None] = lambda _why: None
+        """Called before an engine is started that had died, or had not started, with which of the two; it may have
+        another one take the seat."""
+        self._alone: Callable[[], Awaitable[None]] | None = None
+        self._anew = ""
+        self._is_to_unload = self._is_wanted = False
+        self.is_unloaded = self.is_changing = self._is_starting = False
+        """Whether it is not there on purpose; whether it comes or goes just now."""
 
     async def run(self) -> None:
         """Requests as rows become free; a dead engine is started again first, and the queue waits for it."""
         async with asyncio.TaskGroup() as answers:
             while True:
                 self._queue.rows = self._engine.rows
-                if not (self._engine.alive or self._queue.running or self._queue.is_closed):
-                    await self._restart()
-                elif not self._queue.running and self._engine.is_overgrown:
-                    await self._recycle()
-                elif self._engine.alive and self._queue.is_ready:
+                if not (self._queue.running or self._queue.is_closed) and await self._mended():
+                    continue
+                if self._engine.alive and self._queue.is_ready and not (self._anew or self._alone):
                     answers.create_task(self._answer(self._queue.begin()))
                 else:
                     self._queue.arrived.clear()
                     await self._queue.arrived.wait()
+
+    async def _mended(self) -> bool:
+        """While nothing runs: an engine that is wanted and not there started, one that is not wanted ended."""
+        self.is_changing = True
+        try:
+            return await self._changed()
+        finally:
+            self.is_changing = False
+
+    async def _changed(self) -> bool:
+        """Whether it was: until it is."""
+        if self._alone:
+            await self._do_alone(self._alone)
+        elif not self._engine.alive:
+            if self.is_unloaded and not (self._queue.is_ready or self._is_wanted):
+                return False
+            if not self.is_unloaded:
+                self.failed("it has ended")
+            await self._restart(counts=not self.is_unloaded)
+        elif self._is_to_unload and not self._queue.is_ready:
+            await self._unload()
+        elif why := "it holds too much memory (engine.growth_bytes)" if self._engine.is_overgrown else self._anew:
+            await self._recycle(why)
+        else:
+            return False
+        return True
 
     async def watch(self) -> None:
         """Wake `run` when the engine dies between two requests."""
         while True:
             await self._engine.died()
             self._queue.arrived.set()
-            await asyncio.sleep(0.2)
+            await asyncio.sleep(0.2 if not self.is_unloaded else UNLOADED_SECONDS)
+
+    async def alone(self, work: Callable[[], Awaitable[None]]) -> None:
+        """Have work done while nothing runs; nothing more is begun until it is. What it raises comes out here.
+
+        It may end the engine, or have another take the seat, which is started then where it does not run.
+        """
+        done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+        async def told() -> None:
+            try:
+                await work()
+            except Exception as error:
+                done.set_exception(error)
+            else:
+                done.set_result(None)
+
+        self._alone = told
+        self._queue.arrived.set()
+        try:
+            await done
+        except asyncio.CancelledError:
+            self._alone = None
+            raise
+
+    async def _do_alone(self, work: Callable[[], Awaitable[None]]) -> None:
+        try:
+            await work()
+        finally:
+            self._alone = None
+        if self._engine.alive:
+            self.is_unloaded = False
+            self._tell("online")
+        elif not self.is_unloaded:
+            await self._restart(counts=False)
+
+    def begin_anew(self, why: str) -> None:
+        """Have the engine ended and started again; nothing more is begun until then. One that is not there is started.
+
+        One that is just starting is new.
+        """
+        self._is_wanted, self._is_to_unload = True, False
+        if not self._is_starting:
+            self._anew = why
+        self._queue.arrived.set()
+
+    def use_threads(self, threads: int) -> None:
+        """Have the engine run on so many, 0 for every core, from when nothing runs."""
+        if threads != self._engine.threads:
+            self._engine.threads = threads
+            self._anew = f"it is to run on {threads or 'all'} threads"
+            self._queue.arrived.set()
+
+    def unload(self) -> None:
+        """Have the engine ended as soon as nothing runs or waits, until a request comes."""
+        self._is_to_unload, self._is_wanted = self._engine.alive or self._is_starting, False
+        self._queue.arrived.set()
 
     def interrupt(self, waiting: Waiting, fault: Fault) -> None:
         """Stop a running request; it will end with this fault."""
@@ -79,7 +180,8 @@ class Answering:
         """One request through the engine to its terminal message, or back where the engine died of it once."""
         self._journal.write(journal_file.begin(waiting.number))
         try:
-            with self._deadline(waiting):
+            self._check_model(waiting)
+            with self._deadline(waiting), self._measured(waiting):
                 finished = await self._generate(waiting)
             outcome = waiting.outcome(finished)
         except Fault as fault:
@@ -89,6 +191,12 @@ class Answering:
             outcome = waiting.failure(fault)
         self._replies.end(waiting, outcome)
         return self._queue.end(waiting)
+
+    def _check_model(self, waiting: Waiting) -> None:
+        """NotFound where it was let in for a model that is not served any more."""
+        wanted, served = waiting.request.chat.model, self._engine.manifest.name
+        if wanted is not None and wanted != served:
+            raise NotFound(f"this board serves {served} now, not {wanted[:100]!r}", "model")
 
     @contextlib.contextmanager
     def _deadline(self, waiting: Waiting) -> Iterator[None]:
@@ -106,8 +214,19 @@ class Answering:
         finally:
             timer.cancel()
 
+    @contextlib.contextmanager
+    def _measured(self, waiting: Waiting) -> Iterator[None]:
+        """Take note of what the answer takes."""
+        waiting.slowed = self.slowed()
+        self._wattmeter.began(waiting.number)
+        try:
+            yield
+        finally:
+            found = self._wattmeter.ended(waiting.number)
+            waiting.energy = told(found) if found else None
+
     async def _generate(self, waiting: Waiting) -> Finished:
-        job = job_of(waiting, self._limits, self._sampling)
+        job = job_of(waiting, self._limits, self._engine.manifest.sampling)
         async with contextlib.aclosing(self._engine.generate(job)) as pieces:
             async for piece in pieces:
                 if isinstance(piece, Finished):
@@ -118,26 +237,47 @@ class Answering:
                     self._replies.piece(waiting, piece)
         raise EngineFailed("the engine ended an answer without saying how")
 
-    async def _recycle(self) -> None:
-        """An engine that has grown too far ends, and begins anew: whatever it leaks goes back to the board."""
-        log.warning("the engine holds too much memory (engine.growth_bytes) and is started anew")
+    async def _recycle(self, why: str) -> None:
+        """The engine ends, and begins anew: whatever it leaks goes back to the board."""
+        log.warning("the engine is started anew: %s", why)
+        self._anew = ""
         self._inference.recycled += 1
+        self._happened("engine_recycled", why)
         await self._engine.stop()
         await self._restart(counts=False)
+
+    async def _unload(self) -> None:
+        self.is_unloaded, self._is_wanted = True, False
+        await self._engine.stop()
+        self._is_to_unload = False  # said again while it ended, it would end the next one
+        self._tell("unloaded")
 
     async def _restart(self, counts: bool = True) -> None:
         """Until it stands, waiting longer each time; the queue keeps what arrives meanwhile. counts: as a failure."""
         self._tell("loading")
+        self._is_starting = True
         for wait in itertools.chain(RESTART_SECONDS, itertools.repeat(RESTART_SECONDS[-1])):
             await asyncio.sleep(wait)
             self._inference.restarts += counts
+            self._anew = ""  # what is set from here on, its start may not heed
             try:
                 await self._engine.start()
             except EdgeError as error:
                 log.error("the engine did not start: %s", error)
+                self.failed(f"it did not start: {error}")
             else:
-                return self._tell("online")
-        return None
+                break
+        self.is_unloaded = self._is_starting = self._is_wanted = False
+        if counts:
+            self._happened("engine_restarted", "it had ended")
+        self._tell("online")
+
+
+def told(energy: Energy) -> dict[str, Any]:
+    """As it goes on the wire."""
+    body = {name: round(value, 3) if isinstance(value, float) else value for name, value in asdict(energy).items()}
+    del body["tokens"]  # which are in the usage
+    return body
 
 
 def job_of(waiting: Waiting, limits: Limits, sampling: Sampling) -> Job:

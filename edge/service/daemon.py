@@ -5,92 +5,188 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import Sequence
+from collections.abc import Coroutine, Sequence
+from typing import Any
 
 from edge.board.heap import keep_giving_back
-from edge.board.source import Source
+from edge.board.instruments import Instruments
 from edge.board.systemd import Notifier
-from edge.bundle import Manifest
 from edge.config import Settings
-from edge.errors import BadRequest, BrokerError, Cancelled, EdgeError, Fault
-from edge.service.admission import Admission, unforeseen
+from edge.errors import Cancelled, EdgeError
+from edge.governor import Decision
+from edge.service.admission import Admission
 from edge.service.announcements import Announcements, status_message
 from edge.service.answering import Answering
+from edge.service.bundles import Bundles
 from edge.service.clock import now
+from edge.service.doors import Doors
+from edge.service.fleet import FleetMember
+from edge.service.guard import Guard
+from edge.service.happenings import Happenings
 from edge.service.inference import Inference
 from edge.service.journal import Journal
-from edge.service.journal_file import JournalFile, Known
+from edge.service.journal_file import Entry, JournalFile
+from edge.service.load import LoadTeller
 from edge.service.outbox import Answer, Outbox
-from edge.service.protocols import Engine, Transport
+from edge.service.protocols import Door, Fleet, Transport
 from edge.service.queue import Queue, stopping
+from edge.service.readiness import Readiness
+from edge.service.receiving import Receiving
 from edge.service.repeats import Repeats
 from edge.service.replies import Replies
+from edge.service.report import Report
+from edge.service.rollout import Rollout
+from edge.service.seat import Seat
 from edge.service.speed import Speed
-from edge.service.uploads import Uploads
-from edge.wire.chunks import Chunk, parse_chunk
-from edge.wire.message import Message
+from edge.service.waiting import Waiting
+from edge.service.wishes import Wishes
 from edge.wire.reply import refusal
-from edge.wire.request import Cancel, Request, parse_cancel
 
 log = logging.getLogger(__name__)
 
-Understood = Request | Cancel | Chunk | Fault | None
-"""What a message asks for: None where it is not for us."""
-BATCH_MAX = 64
-"""Messages that share one write to the disk."""
 PROGRESS_SECONDS = 1.0
 """Between two looks at how far the start is."""
+REACHED_SECONDS = 2.0
+"""How long `online` waits for the fleet's connection, so that who hears it is heard by the fleet."""
 OUTBOX_SECONDS = 2.0
 """How long the broker has, at the end, to take the last answers; what is left goes out at the next start."""
 
 
 class Daemon:
-    """One daemon: one transport, one engine, one queue."""
+    """One daemon: one transport, one seat for a bundle and its engine, one queue."""
 
     def __init__(
         self,
         settings: Settings,
-        manifest: Manifest,
+        seat: Seat,
         transport: Transport,
-        engine: Engine,
-        sources: Sequence[Source],
+        instruments: Instruments,
         journal_file: JournalFile,
+        doors: Sequence[Door] = (),
+        bundles: Bundles | None = None,
+        fleet: Fleet | None = None,
     ) -> None:
-        self._settings, self._manifest = settings, manifest
-        self._transport, self._engine = transport, engine
+        """bundles: those that may take the seat; None where there are no others. fleet: what makes its connections."""
+        self._settings, self._seat, self._notifier = settings, seat, Notifier()
+        self._transport, self._instruments = transport, instruments
+        self._doors = Doors(doors, transport.publish)
         self._topics = settings.topics
         speed = Speed()
         self._queue = Queue(settings.limits, speed)
         inference = Inference(
-            lambda: len(self._queue), lambda: len(self._queue.running), lambda: self._outbox.lost(), engine, speed
+            lambda: len(self._queue), lambda: len(self._queue.running), lambda: self._outbox.lost(), seat, speed
         )
         self._journal = Journal(journal_file)
         self._outbox = Outbox(transport, self._journal)
         self._replies = Replies(transport, self._topics, inference, speed, self._journal, self._outbox)
-        self._repeats = Repeats(self._journal, self._queue, self._replies)
-        self._admission = Admission(
-            settings, manifest, self._topics, self._queue, self._journal, self._replies, self._repeats
+        repeats = Repeats(self._journal, self._queue, self._replies)
+        self._admission = Admission(settings, seat, self._topics, self._queue, self._journal, self._replies, repeats)
+        self._announcements = Announcements(settings, seat, transport, self._topics, instruments.sensors)
+        self._happenings = Happenings(self._topics.event, transport.publish)
+        self._answering = self._answers(inference)
+        self._guard = self._guards()
+        self._report = Report(seat, self._happenings, self._announcements.report)
+        self._receiving = self._receives(repeats)
+        self._readiness = Readiness(
+            settings.limits, self._queue, self._admission, self._answering, lambda: self._guard.decision
         )
-        self._announcements = Announcements(
-            settings, manifest, transport, self._topics, [*sources, inference], lambda: engine.rows
-        )
-        self._answering = Answering(
-            self._queue,
-            engine,
-            self._replies,
-            self._journal,
-            settings.limits,
-            manifest.sampling,
-            inference,
-            self._announcements.tell,
-        )
-        if settings.limits.stop_unheard:
-            self._replies.unheard = lambda waiting: self._answering.interrupt(waiting, Cancelled("nobody listens"))
-        self._uploads = Uploads(self._admission.bytes_max, self._replies.refuse)
-        self._notifier = Notifier()
+        self._member = self._joins(fleet) if fleet and settings.fleet else None
+        self._load = LoadTeller(self._topics.load, transport, self._load_body)
+        self._rollout = self._rolls_out(bundles, speed) if bundles else None
+        self._acquaint(inference)
         self._stopping = asyncio.Event()
         self._serving: asyncio.Task[None] | None = None
         self._reason: str | None = None
+
+    def _acquaint(self, inference: Inference) -> None:
+        """Who is to hear of whom."""
+        self._receiving.drain = self._drain
+        self._readiness.is_tried = lambda: self._report.is_trying
+        self._answering.slowed = self._guard.slowed
+        own = {"inference": inference.reading, "governor": self._guard.reading, "bundle": self._report.reading}
+        self._announcements.own = own
+        self._announcements.told = [self._doors.told, self._happenings.told]
+        if self._settings.limits.stop_unheard:
+            self._replies.unheard = lambda waiting: self._answering.interrupt(waiting, Cancelled("nobody listens"))
+
+    def _answers(self, inference: Inference) -> Answering:
+        return Answering(
+            self._queue,
+            self._seat,
+            self._replies,
+            self._journal,
+            self._settings.limits,
+            inference,
+            self._announcements.tell,
+            self._happenings.happened,
+            self._instruments.wattmeter,
+        )
+
+    def _receives(self, repeats: Repeats) -> Receiving:
+        return Receiving(
+            self._settings,
+            self._transport,
+            self._queue,
+            self._journal,
+            self._replies,
+            repeats,
+            self._admission,
+            self._answering,
+            self._doors,
+        )
+
+    def _guards(self) -> Guard:
+        return Guard(
+            self._settings,
+            self._instruments,
+            self._seat,
+            self._queue,
+            self._admission,
+            self._answering,
+            self._happenings,
+            self._governed,
+        )
+
+    def _joins(self, fleet: Fleet) -> FleetMember:
+        member = FleetMember(
+            self._settings, fleet, self._receiving, self._admission, self._queue, self._journal, self._readiness
+        )
+        self._replies.met = member.held.met
+        self._outbox.at_delivered = member.held.delivered
+        return member
+
+    def _load_body(self) -> dict[str, Any]:
+        reason = self._readiness.reason()
+        return {
+            "accepts": reason is None,
+            "reason": reason,
+            "fleet": self._topics.fleet,
+            "is_joined": self._member is not None and self._member.is_joined,
+            "queue_length": len(self._queue),
+            "running": len(self._queue.running),
+            "rows": self._seat.rows,
+            "wait_seconds": round(self._queue.seconds_before(None), 1),
+        }
+
+    def _drain(self, is_drained: bool) -> None:
+        self._readiness.is_drained = is_drained
+
+    def _rolls_out(self, bundles: Bundles, speed: Speed) -> Rollout:
+        def changed() -> None:
+            speed.forget()
+            self._guard.changed()
+            self._announcements.again()
+
+        wishes = Wishes(self._topics)
+        self._receiving.wished = wishes.hear
+        self._receiving.update = lambda: wishes.update(self._seat.manifest.name)
+        return Rollout(self._settings, bundles, self._seat, self._answering, self._guard, wishes, self._report, changed)
+
+    def _governed(self, decision: Decision) -> None:
+        """The governor does something else now: for who reads the status, here and at the broker."""
+        self._announcements.govern(decision.state)
+        slowed = f", slowed: {decision.reason}" if decision.state == "slowed" else ""
+        self._notifier.status(f"{self._announcements.doing}{slowed}")
 
     async def run(self) -> None:
         """Start, serve until `stop` is called, stop. Raises EdgeError where the daemon cannot go on."""
@@ -98,8 +194,8 @@ class Daemon:
         try:
             await self._recover()
             self._start_transport()
-            always = (self._receive(), self._announcements.publish_telemetry(), keep_giving_back())
-            tasks += [asyncio.create_task(work) for work in always]
+            self._instruments.wattmeter.start()
+            tasks += [asyncio.create_task(work) for work in self._always()]
             self._serving = asyncio.create_task(self._serve())
             tasks.append(self._serving)
             stop_asked = asyncio.create_task(self._stopping.wait())
@@ -112,6 +208,19 @@ class Daemon:
         finally:
             await self._finish(tasks)
 
+    def _always(self) -> list[Coroutine[None, None, None]]:
+        """What goes on from the start to the end."""
+        told = self._announcements.publish_telemetry()
+        always = [
+            self._receiving.run(),
+            told,
+            self._guard.run(),
+            keep_giving_back(),
+            self._doors.run(),
+            self._load.run(),
+        ]
+        return [*always, self._member.run()] if self._member else always
+
     def stop(self) -> None:
         """Begin to stop; for a signal handler."""
         self._stopping.set()
@@ -123,11 +232,16 @@ class Daemon:
         for number, left_seconds in await self._journal.read(lambda file: file.undelivered()):
             self._outbox.add(Answer(number, None, now() + left_seconds))
         for entry in await self._journal.read(lambda file: list(file.open_requests())):
-            self._admission.restore(entry)
+            self._restore(entry)
         if len(self._queue) or len(self._outbox):
             log.info("%d requests and %d answers are left from before", len(self._queue), len(self._outbox))
 
+    def _restore(self, entry: Entry) -> None:
+        if not (self._member and self._member.recovered(entry)):
+            self._admission.restore(entry)
+
     def _start_transport(self) -> None:
+        self._report.again()
         self._announcements.at_connect("loading")
         self._transport.at_connect = self._connected
         self._transport.at_trouble = self._notifier.status
@@ -136,27 +250,32 @@ class Daemon:
     async def _serve(self) -> None:
         """A task beside the others, so that a stop, or the broker's refusal, ends loading as it ends answering."""
         await self._load_engine()
-        await asyncio.gather(self._answering.run(), self._answering.watch(), self._feed_watchdog())
+        work = [self._answering.run(), self._answering.watch(), self._feed_watchdog()]
+        await asyncio.gather(*work, *([self._rollout.run()] if self._rollout else []))
 
     def _connected(self) -> None:
-        self._notifier.status(f"{'serving' if self._admission.is_ready else 'loading'} {self._manifest.name}")
+        self._notifier.status(self._announcements.doing)
         self._outbox.pump()
+        self._doors.connected()
 
     async def _load_engine(self) -> None:
         telling = asyncio.create_task(self._tell_progress())
         try:
-            await self._engine.start()
+            await (self._rollout or self._seat).start()
         finally:
             telling.cancel()
+        if self._member:
+            await self._member.reached(REACHED_SECONDS)
         self._admission.is_ready = True
         self._announcements.tell("online")
-        self._notifier.ready(f"serving {self._manifest.name} as {self._topics.base}")
+        self._notifier.ready(f"serving {self._seat.manifest.name} as {self._topics.base}")
+        self._announcements.at_state = self._notifier.status
 
     async def _tell_progress(self) -> None:
         """How far the engine is, to systemd, which gives up a start that gets no further."""
         told = None
         while True:
-            if (doing := self._engine.progress) != told:
+            if (doing := self._seat.progress) != told:
                 self._notifier.starting(doing or "loading the model")
             told = doing
             await asyncio.sleep(PROGRESS_SECONDS)
@@ -166,13 +285,15 @@ class Daemon:
 
         A daemon that never was ready leaves the waiting ones in the journal for the next, which may be.
         """
-        self._notifier.stopping("finishing what is being answered")
         self._announcements.tell("stopping")
+        self._notifier.stopping("finishing what is being answered")
         if self._serving is not None and not self._admission.is_ready:
             self._serving.cancel()
-        self._uploads.close()
+        if self._member:
+            await self._member.leave()
+        self._receiving.close()
         for waiting in self._queue.close():
-            if self._admission.is_ready or self._stopping.is_set():
+            if (self._admission.is_ready or self._stopping.is_set()) and not self._is_fleets(waiting):
                 self._replies.end(waiting, refusal(stopping()))
         await self._let_running_end()
         with contextlib.suppress(TimeoutError):
@@ -180,9 +301,17 @@ class Daemon:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-        await self._engine.stop()
+        await self._seat.stop()
+        if self._member:
+            await self._member.close()
+        self._load.end()
         await self._transport.close(status_message(self._topics, "offline", self._reason))
         self._journal.close()
+        self._instruments.close()
+
+    def _is_fleets(self, waiting: Waiting) -> bool:
+        """Whether the broker, and this board's journal, keep it for the fleet, so that it needs no refusal."""
+        return self._member is not None and self._member.has(waiting.number)
 
     async def _last_answers_out(self) -> None:
         await self._journal.settled()
@@ -193,90 +322,9 @@ class Daemon:
         until = now() + self._settings.limits.stop_seconds
         if not await self._queue.until_idle(until):
             for waiting in self._queue.running:
-                self._answering.interrupt(waiting, stopping())
+                if not self._is_fleets(waiting):
+                    self._answering.interrupt(waiting, stopping())
             await self._queue.until_idle(until + 2)
-
-    # --- what arrives ---
-
-    async def _receive(self) -> None:
-        """Whatever arrives, until the transport ends; between two batches nothing of the last is kept."""
-        while True:
-            await self._take_batch([await self._transport.received.get()])
-
-    async def _take_batch(self, batch: list[Message | BrokerError]) -> None:
-        """What has arrived: into the queue, onto the disk, and only then acknowledged, in its order."""
-        while not self._transport.received.empty() and len(batch) < BATCH_MAX:
-            batch.append(self._transport.received.get_nowait())
-        arrived = [message for message in batch if not isinstance(message, BrokerError)]
-        await self._take(arrived)
-        for message in arrived:
-            self._transport.acknowledge(message)
-        for error in batch:
-            if isinstance(error, BrokerError):
-                raise error
-
-    async def _take(self, batch: list[Message]) -> None:
-        """Messages in their order; whatever is wrong with one is its sender's to know and never ours to fall over."""
-        understood = [each for message in batch if (each := self._completed(message, self._understood(message)))]
-        known = await self._repeats.known(understood)
-        for (message, what), before in zip(understood, known, strict=True):
-            self._act(message, what, before)
-        await self._journal.settled()
-
-    def _act(self, message: Message, what: Understood, before: Known | None) -> None:
-        """Do what a message asks for; whatever that raises is refused, since the message would come again."""
-        try:
-            if isinstance(what, Request):
-                self._admission.admit(message, what, before)
-            elif isinstance(what, Cancel):
-                self._cancel(what)
-            elif isinstance(what, Fault):  # not raised, since its traceback and this batch would keep each other
-                self._replies.refuse(message, what)
-        except Fault as fault:
-            self._replies.refuse(message, fault)
-        except Exception:
-            log.exception("a message could not be taken")
-            self._replies.refuse(message, unforeseen())
-
-    def _completed(self, message: Message, what: Understood) -> tuple[Message, Understood] | None:
-        """A message with what it asks for; of chunks the whole that they make, None before their last."""
-        if not isinstance(what, Chunk):
-            return message, what
-        try:
-            whole = self._uploads.add(what)
-        except Exception:
-            log.exception("a chunk could not be taken")
-            return what.asker, unforeseen()
-        return None if whole is None else (whole, self._understood(whole))
-
-    def _understood(self, message: Message) -> Understood:
-        """What a message asks for; None where it is not for us."""
-        try:
-            kind = self._topics.parse(message.topic).kind
-        except ValueError:
-            log.warning("a message on a topic that is not ours was ignored")
-            return None
-        try:
-            if kind == "request":
-                return self._admission.parse(message)
-            if kind == "chunk":
-                return parse_chunk(message, self._topics, self._admission.bytes_max)
-            return parse_cancel(message, self._topics) if kind == "cancel" else None
-        except Fault as fault:
-            return fault.bare()
-        except Exception:  # a message must never end the daemon, and one that was not foreseen least of all
-            log.exception("a message could not be read")
-            return BadRequest("this message cannot be read; the board's log says why")
-
-    def _cancel(self, cancel: Cancel) -> None:
-        found, fault = self._queue.find(cancel.client, cancel.name), Cancelled("cancelled as asked")
-        if found is None:
-            log.info("a cancel for a request that is not open was ignored")
-        elif found in self._queue.running:
-            self._answering.interrupt(found, fault)
-        else:
-            self._queue.remove(found)
-            self._replies.end(found, refusal(fault))
 
     # --- signs of life ---
 
@@ -287,7 +335,7 @@ class Daemon:
             await self._stopping.wait()
             return
         while True:
-            stalled = self._engine.silent_seconds >= self._settings.engine.stall_seconds + period
+            stalled = self._seat.silent_seconds >= self._settings.engine.stall_seconds + period
             if not (self._queue.running and stalled):
                 self._notifier.watchdog()
             await asyncio.sleep(period / 3)

@@ -39,11 +39,12 @@ class Counted:
 
 @dataclass(frozen=True)
 class Piece:
-    """Text of a job's answer; an empty one says that it goes on."""
+    """Text of a job's answer; an empty one says that it goes on. tokens: about how many it is."""
 
     event: Literal["progress"]
     id: int
     text: str
+    tokens: int = 0
 
 
 @dataclass(frozen=True)

@@ -1,10 +1,9 @@
-"""What the daemon itself did: answers, speed, queue. Fed by the service, read like any other source."""
+"""What the daemon itself did: answers, speed, queue. Fed by the service, told with the board's own readings."""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Mapping
-from pathlib import Path
 from typing import Any, Protocol
 
 from edge.service.speed import Speed
@@ -29,8 +28,6 @@ class Inference:
     restarts: of an engine that had died. recycled: how often one was started anew because it had grown.
     """
 
-    name = "inference"
-
     def __init__(
         self,
         queue_length: Callable[[], int],
@@ -49,13 +46,14 @@ class Inference:
         """Take note of a request that has ended."""
         self._codes[str(outcome.code)] += 1
 
-    def read(self, _root: Path) -> Mapping[str, Any]:
+    def reading(self) -> Mapping[str, Any]:
         """Requests by code, how many wait and run, and rates in tokens a second (None before the first answer)."""
         return {
             "requests": dict(self._codes),
             "queue_length": self._queue_length(),
             "prefill_tokens_per_second": self._speed.prefill_tokens_per_second,
             "decode_tokens_per_second": self._speed.decode_tokens_per_second,
+            "joules_per_token": self._speed.joules_per_token,
             "running": self._running(),
             **self._lost(),
             "engine_memory_bytes": self._engine.memory_bytes(),

@@ -6,6 +6,7 @@ import asyncio
 import logging
 import math
 from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from edge.service import journal_file
@@ -58,6 +59,8 @@ class Outbox:
         self._refused: set[Answer] = set()
         self._fetching: set[asyncio.Task[None]] = set()
         self.expired = self.given_up = 0
+        self.at_delivered: Callable[[int], None] = lambda _number: None
+        """Called where the broker has an answer, or nobody can get it any more; of a repeat, too."""
 
     def __len__(self) -> int:
         return sum(map(len, (self._waiting, self._in_flight, self._lost, self._refused)))
@@ -69,11 +72,12 @@ class Outbox:
 
     def add(self, answer: Answer) -> None:
         """Send it as soon as its turn comes; of a repeat only if it is not on its way already."""
-        if not (answer.is_repeat and self._has(answer.number)):
+        if not (answer.is_repeat and self.has(answer.number)):
             self._waiting.append(answer)
             self.pump()
 
-    def _has(self, number: int) -> bool:
+    def has(self, number: int) -> bool:
+        """Whether an answer is on its way."""
         places = (self._waiting, self._in_flight, self._lost, self._refused)
         return any(each.number == number for place in places for each in place)
 
@@ -151,6 +155,7 @@ class Outbox:
         self.add(answer)
 
     def _delivered(self, answer: Answer) -> None:
+        self.at_delivered(answer.number)
         if not answer.is_repeat:
             self._journal.write(journal_file.deliver(answer.number))
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable, Mapping
-from typing import Protocol
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from typing import Any, Protocol
 
 from edge.engine import Finished, Job
 from edge.errors import BrokerError
@@ -41,8 +41,19 @@ class Transport(Protocol):
         """Whether connections end again and again soon after they stand, maybe of what is sent over them."""
         ...
 
+    @property
+    def has_session(self) -> bool:
+        """Whether the broker had kept something for us at the last connect."""
+        ...
+
     def start(self) -> None:
         """Connect in the background, and again whenever the connection is lost."""
+
+    def subscribe(self, topics: Sequence[str]) -> None:
+        """Listen to more topics, now and after each connect."""
+
+    def unsubscribe(self, topics: Sequence[str]) -> None:
+        """Listen to some no more."""
 
     def publish(self, message: Message, done: Done | None = None) -> None:
         """Send a message; who gives `done` sends a lost one anew, of the others QoS 1 is kept for the next connect."""
@@ -50,8 +61,20 @@ class Transport(Protocol):
     def acknowledge(self, message: Message) -> None:
         """Tell the broker that an arrived message is in safe hands: its PUBACK."""
 
-    async def close(self, last: Message | None = None) -> None:
-        """Publish a last message and disconnect."""
+    async def close(self, last: Message | None = None, ends_session: bool = False) -> None:
+        """Publish a last message and disconnect. ends_session: the broker keeps nothing for us from then on."""
+
+
+class Fleet(Protocol):
+    """What makes connections for a fleet, which are beside the board's own."""
+
+    def own(self, will: Message) -> Transport:
+        """The board's own: it listens to the fleet's requests and to its members, from the first connect on."""
+        ...
+
+    def heirs(self, device: str) -> Transport:
+        """One that takes the place of another board's such connection, and gives up where that one comes back."""
+        ...
 
 
 class Engine(Protocol):
@@ -59,6 +82,16 @@ class Engine(Protocol):
 
     rows: int
     """Jobs that it works on at once; known once it has started."""
+
+    gained: Callable[[int, int], None]
+    """Called in the event loop with a job and how many tokens its answer has grown by, about."""
+    threads: int
+    """That it begins with the next time; 0 for every core."""
+
+    @property
+    def pid(self) -> int | None:
+        """Its process; None where it does not run, or is none."""
+        ...
 
     async def start(self) -> None:
         """Load the model; BundleError or ConfigError where it never can be, StartError where it could not now."""
@@ -69,6 +102,15 @@ class Engine(Protocol):
 
     def cancel(self, job_id: int) -> None:
         """Ask for a job to be stopped soon."""
+
+    def pace(self, duty: float, period_seconds: float) -> None:
+        """Have it work for this share of the time: above 0, 1 for all of it. It holds over restarts.
+
+        period_seconds: how long a turn of work and rest may be, about.
+        """
+
+    def ease(self) -> None:
+        """Ask it to let go of what it keeps only to be faster."""
 
     async def stop(self) -> None:
         """End the engine."""
@@ -103,3 +145,23 @@ class Engine(Protocol):
     def memory_bytes(self) -> int | None:
         """What it holds; None where that cannot be told."""
         ...
+
+
+class Door(Protocol):
+    """Another way in or out, as those in `edge/doors`. What it raises is logged, and ends it alone."""
+
+    subscriptions: Sequence[str]
+    """Topics that it wants to hear of, beside the daemon's own."""
+
+    async def run(self, publish: Callable[[Message], None]) -> None:
+        """Its life until the daemon ends, which cancels it; the first connect may be before. publish: a Transport's."""
+
+    def connected(self) -> None:
+        """The broker took us, for the first time or again; what the daemon publishes at every connect is out."""
+
+    def hear(self, message: Message) -> bool:
+        """A message on a topic that is not the daemon's; whether it was for this door."""
+        ...
+
+    def told(self, telemetry: Mapping[str, Any]) -> None:
+        """The body of the telemetry message that is published now."""

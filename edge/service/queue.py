@@ -135,6 +135,14 @@ class Queue:
         """The open request of that client (None: anyone's) and name."""
         return self._by_name.get((client, name))
 
+    def waiting(self, number: int) -> Waiting | None:
+        """The one of that number, where it has not begun."""
+        return next((each for each in self._waiting if each.number == number), None)
+
+    def is_open(self, number: int) -> bool:
+        """Whether the one of that number waits or runs."""
+        return any(each.number == number for each in (*self.running, *self._waiting))
+
     def begin(self) -> Waiting:
         """Make the one whose turn it is a running one."""
         waiting = self._waiting.take()

@@ -45,20 +45,24 @@ class Repeats:
         """Whether a request was asked before; its answer, where there is one, goes out again."""
         digest = message.digest()
         if known and known.digest == digest and (message.duplicate or not _may_be_tried_again(known)):
-            self._answer_again(request, known)
+            self._answer_again(message, request, known)
             return True
         open_one = self._queue.namesake(request)
         if open_one is None or open_one.digest != digest:  # another request of that name is the queue's to refuse
             return False
         log.info("request %s came again while it is open", request.address.id)
+        self._replies.met(message, open_one.number)
         return True
 
-    def _answer_again(self, request: Request, known: Known) -> None:
+    def _answer_again(self, message: Message, request: Request, known: Known) -> None:
         log.info("request %s came again; it is not answered twice", request.address.id)
         lately = now() - AGAIN_SECONDS
         self._told = {number: when for number, when in self._told.items() if when > lately}
-        if known.code is not None and known.number not in self._told:
+        if known.code is None:
+            self._replies.met(message, known.number)
+        elif known.number not in self._told:
             self._told[known.number] = now()
+            self._replies.met(message, known.number)
             self._replies.again(known.number)
 
 

@@ -46,6 +46,8 @@ class Replies:
         self._journal, self._outbox = journal, outbox
         self.unheard: Callable[[Waiting], None] = lambda _waiting: None
         """Called where the broker says that nobody listens to an answer."""
+        self.met: Callable[[Message, int], None] = lambda _message, _number: None
+        """Called with a message that arrived, and the journal's number under which it ends (`Outbox.at_delivered`)."""
 
     def refuse(self, message: Message, fault: Fault) -> None:
         """A message that did not become a request; on disk before it is acknowledged, as an answer is."""
@@ -56,6 +58,7 @@ class Replies:
         if self._outbox.is_full:
             return self._transport.publish(replace(reply, qos=0))
         answer = Answer(self._journal.file.next_number(), reply, now() + KEEP_SECONDS_MIN)
+        self.met(message, answer.number)
         if not message.qos:
             return self._outbox.add(answer)
         write = journal_file.refuse(answer.number, reply, fault.code, KEEP_SECONDS_MIN)

@@ -6,6 +6,7 @@ Nothing is promised before the first answer: until then every estimate is 0 and 
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from edge.wire.reply import Outcome
@@ -30,6 +31,7 @@ class Sums:
     """Over the last answers. prompt_bytes: of their requests' texts.
 
     decoded_tokens: of those with more than one token: the first comes with the prompt and has no time of its own.
+    joules: of those whose energy is known, net; joules_tokens: their tokens.
     """
 
     answers: int = 0
@@ -39,6 +41,8 @@ class Sums:
     decoded_tokens: int = 0
     prefill_seconds: float = 0.0
     decode_seconds: float = 0.0
+    joules: float = 0.0
+    joules_tokens: int = 0
 
 
 class Speed:
@@ -63,7 +67,13 @@ class Speed:
             sum(each.completion_tokens for each in usages if each.completion_tokens > 1),
             sum(each.prefill_seconds for each in timings),
             sum(each.decode_seconds for each in timings),
+            *_energy(self._recent),
         )
+
+    def forget(self) -> None:
+        """Another model answers from now on."""
+        self._recent.clear()
+        self._sums = Sums()
 
     @property
     def seconds_per_byte(self) -> float:
@@ -90,6 +100,11 @@ class Speed:
         """Of an answer; None before the first of more than one token."""
         return _rate(self._sums.decoded_tokens, self._sums.decode_seconds)
 
+    @property
+    def joules_per_token(self) -> float | None:
+        """Of an answer, net of what an idle board takes; None before the first of which that is known."""
+        return round(self._sums.joules / self._sums.joules_tokens, 3) if self._sums.joules_tokens else None
+
     def seconds(self, request: Request, max_tokens: int) -> float:
         """What a request will take once it is its turn: its prompt, and an answer as long as they have been."""
         length = min(request.chat.max_tokens or max_tokens, self.usual_tokens)
@@ -104,3 +119,10 @@ def prompt_bytes(request: Request) -> int:
     """Of all texts of a conversation, and what its pictures are worth; a template's own are in the rate."""
     text = sum(len(turn["content"].encode()) for turn in request.chat.conversation())
     return max(1, text + CROP_BYTES * sum(picture.crops_max + 1 for picture in request.chat.pictures()))
+
+
+def _energy(recent: Iterable[Seen]) -> tuple[float, int]:
+    """Joules, net, and tokens of the answers of which that is known."""
+    told = [(each.outcome.energy or {}, each.outcome.usage.completion_tokens) for each in recent]
+    known = [(energy["net_joules"], tokens) for energy, tokens in told if energy.get("net_joules") is not None]
+    return sum(joules for joules, _ in known), sum(tokens for _, tokens in known)

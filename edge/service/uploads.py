@@ -42,7 +42,7 @@ class Uploads:
     """Those that are on their way. bytes_max: of one of them; what has arrived of all may be twice as much."""
 
     def __init__(self, bytes_max: int, refuse: Refuse) -> None:
-        self._bytes_max, self._refuse = bytes_max, refuse
+        self.bytes_max, self._refuse = bytes_max, refuse
         self._open: dict[Key, Upload] = {}
         self._over: deque[Key] = deque(maxlen=REMEMBERED)
 
@@ -72,8 +72,8 @@ class Uploads:
         return self._finish(chunk.key) if upload.next_index == chunk.count else None
 
     def _begin(self, chunk: Chunk) -> Upload:
-        if chunk.total > self._bytes_max:
-            raise TooLarge(f"the upload has {chunk.total} bytes, but {self._bytes_max} are allowed", "total")
+        if chunk.total > self.bytes_max:
+            raise TooLarge(f"the upload has {chunk.total} bytes, but {self.bytes_max} are allowed", "total")
         own = sum(upload.first.client == chunk.client for upload in self._open.values())
         if own >= PER_CLIENT_MAX or len(self._open) >= OPEN_MAX:
             others = f"{own} other uploads of this client" if own >= PER_CLIENT_MAX else f"{OPEN_MAX} other uploads"
@@ -83,7 +83,7 @@ class Uploads:
 
     def _make_room(self, chunk: Chunk) -> None:
         """What arrives goes before what has more: the client whose uploads are largest loses one, maybe this one."""
-        while sum(len(upload.data) for upload in self._open.values()) + len(chunk.data) > 2 * self._bytes_max:
+        while sum(len(upload.data) for upload in self._open.values()) + len(chunk.data) > 2 * self.bytes_max:
             largest = max(self._open, key=lambda key: (self._of_client(key[0]), len(self._open[key].data)))
             fault = Unavailable("other uploads need the room", retry_after=int(SILENT_SECONDS))
             if largest == chunk.key:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 from edge.engine import Finished
 from edge.errors import Fault
@@ -18,7 +19,8 @@ class Waiting:
 
     number: the journal's. arrived: on the monotonic clock. digest: of its message. attempts: how often it was begun.
     is_written: whether it is on disk, before which it is not begun. probed, is_probing: when the broker was last
-    asked whether somebody listens, and whether it has yet to say so.
+    asked whether somebody listens, and whether it has yet to say so. slowed: the most that the board's governor did to
+    it; energy: what it took.
     """
 
     number: int
@@ -34,6 +36,8 @@ class Waiting:
     probed: float = -math.inf
     is_probing: bool = False
     ended_by: Fault | None = None
+    slowed: dict[str, Any] | None = None
+    energy: dict[str, Any] | None = None
 
     @property
     def deadline(self) -> float | None:
@@ -44,6 +48,11 @@ class Waiting:
     def restart(self) -> None:
         """Forget what there was of an answer."""
         self.text, self.index, self.started, self.first_token = [], 0, None, None
+
+    def note_slowed(self, slowed: dict[str, Any]) -> None:
+        """The governor slows it so much now; what is told is the worst of it."""
+        if self.slowed is None or _share(slowed) <= _share(self.slowed):
+            self.slowed = slowed
 
     def outcome(self, finished: Finished) -> Outcome:
         """How an answer that the engine ended is told: complete, or cut short by a cancel or a deadline."""
@@ -62,6 +71,8 @@ class Waiting:
             timings=self._timings(finished),
             index=self.index,
             warnings=self.request.warnings,
+            energy=self.energy,
+            slowed=self.slowed,
         )
 
     def _answered(self, finish_reason: str) -> Outcome:
@@ -71,10 +82,16 @@ class Waiting:
         return Outcome(200, "tool_calls", tool_calls=calls) if calls else Outcome(200, finish_reason)
 
     def failure(self, fault: Fault) -> Outcome:
-        """How an answer that a fault broke off is told, with what there is of it."""
-        return replace(refusal(fault), text="".join(self.text), index=self.index)
+        """How an answer that a fault broke off is told, with what there is of it, and what that took."""
+        text = "".join(self.text)
+        return replace(refusal(fault), text=text, index=self.index, energy=self.energy, slowed=self.slowed)
 
     def _timings(self, finished: Finished) -> Timings:
         started = self.started or self.arrived
         first = None if self.first_token is None else self.first_token - self.arrived
         return Timings(started - self.arrived, finished.prefill_seconds, finished.decode_seconds, first)
+
+
+def _share(slowed: dict[str, Any]) -> tuple[float, float]:
+    """How little it leaves of the time, and of the clock."""
+    return slowed["duty"], slowed["clock_cap_hertz"] or math.inf

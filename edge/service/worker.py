@@ -17,9 +17,10 @@ from collections.abc import AsyncGenerator, Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from edge.board.host import process_memory
+from edge.board.memory import process_memory
 from edge.config import Engine as EngineSettings
 from edge.engine import Finished, Job, Options
+from edge.engine.pace import REST_SECONDS_MAX
 from edge.errors import BundleError, ConfigError, EdgeError, EngineFailed, StartError
 from edge.service.engine_events import Counted, Failed, OfJob, Piece, Ready, Refused, understood
 
@@ -58,7 +59,10 @@ class Worker:
         self._listening: asyncio.Task[None] | None = None
         self._counters: dict[str, int | float] = {}
         self._allowed_bytes: int | None = None
+        self._pace: dict[str, Any] = {"op": "pace", "duty": 1.0}
+        self.gained: Callable[[int, int], None] = lambda _job_id, _tokens: None
         self.rows = 1
+        self.threads = settings.threads
 
     @property
     def alive(self) -> bool:
@@ -98,6 +102,8 @@ class Worker:
             raise
         log.info("model ready after %.1f s, engine process %d", ready.load_seconds, process.pid)
         self.rows = ready.rows
+        if self._pace["duty"] < 1:
+            self._write(self._pace)
         kept_on_purpose = self._settings.prefix_bytes or 0
         self._allowed_bytes = (self.anonymous_bytes() or 0) + self._settings.growth_bytes + kept_on_purpose
         self._listening = asyncio.create_task(self._listen(process))
@@ -121,7 +127,7 @@ class Worker:
 
     async def _spawned(self) -> Process:
         self._heard, self._stopped = time.monotonic(), ""
-        options = {name: getattr(self._settings, name) for name in OPTIONS}
+        options = {name: getattr(self._settings, name) for name in OPTIONS} | {"threads": self.threads}
         arguments = [str(self._settings.bundle), f"--options={json.dumps(options, default=str)}"]
         try:
             return await asyncio.create_subprocess_exec(
@@ -196,6 +202,8 @@ class Worker:
                     self._counters = said.counters
                 elif isinstance(said, OfJob) and (waiting := self._jobs.get(said.id)) is not None:
                     waiting.put_nowait(said)
+                    if isinstance(said, Piece):
+                        self.gained(said.id, said.tokens)
             await self._ended(process)
         finally:
             with contextlib.suppress(ProcessLookupError):
@@ -211,6 +219,22 @@ class Worker:
         """Ask the child to stop a job; it ends at the next token, or in the middle of its prompt."""
         if self.alive:
             self._write({"op": "cancel", "id": job_id})
+
+    def pace(self, duty: float, period_seconds: float) -> None:
+        """Have the child, and those after it, work for this share of the time: above 0, 1 for all of it.
+
+        period_seconds: how long a turn of work and rest may be, about.
+        """
+        step_seconds = duty * period_seconds if duty < 1 else None
+        rest_seconds = min(REST_SECONDS_MAX, self._settings.stall_seconds / 4)
+        self._pace |= {"duty": duty, "step_seconds": step_seconds, "rest_seconds": rest_seconds}
+        if self.alive:
+            self._write(self._pace)
+
+    def ease(self) -> None:
+        """Ask the child to let go of what it keeps only to be faster."""
+        if self.alive:
+            self._write({"op": "ease"})
 
     async def stop(self) -> None:
         """Close the child's input and wait for it to end; kill it where it does not."""

@@ -42,6 +42,8 @@ WRONG = {
     "EDGE_BROKER__PORT": "",
     "EDGE_DEVICE": "a/b",
     "EDGE_ENGINE__KV_BYTES": "lots",
+    "EDGE_TELEMETRY__ROOT": "/there/is/no/such/folder",
+    "EDGE_STORE__REPOSITORY": "ftp://host/repository",
 }
 
 
@@ -59,6 +61,25 @@ def test_a_host_with_what_is_seen_by_nobody_is_refused(monkeypatch, host):
     """As a file that was edited elsewhere has it at the end of a line."""
     monkeypatch.setenv("EDGE_BROKER__HOST", host)
     with pytest.raises(ConfigError, match=r"EDGE_BROKER__HOST: broker\.host"):
+        load_settings()
+
+
+@pytest.mark.parametrize(
+    "address", ["https://me:secret@nas/edge", "https://nas/edge?token=secret", "http://nas/#secret"]
+)
+def test_a_repositorys_address_holds_no_secret(monkeypatch, address):
+    """It would be told to all who read what the board reports, and not even sent to the server."""
+    monkeypatch.setenv("EDGE_STORE__REPOSITORY", address)
+    with pytest.raises(ConfigError, match=r"EDGE_STORE__REPOSITORY") as raised:
+        load_settings()
+    assert "secret" not in str(raised.value)
+
+
+def test_a_device_is_not_its_own_fleet(monkeypatch):
+    """Both would have the same topics: a request would be the board's own and the fleet's."""
+    monkeypatch.setenv("EDGE_DEVICE", "hall")
+    monkeypatch.setenv("EDGE_FLEET", "hall")
+    with pytest.raises(ConfigError, match=r"EDGE_FLEET: .*hall is what the device is called"):
         load_settings()
 
 

@@ -141,6 +141,18 @@ def test_a_reply_without_what_is_beside_the_answer(board, strange):
         assert "cannot be read" in done[2]
 
 
+def test_what_an_answer_took_and_what_slowed_it(board):
+    """With --verbose: joules without the idle board's, where those are known, and the governor's reason."""
+    energy = {"gross_joules": 31.2, "net_joules": 18.4}
+    for taken, shown in ((energy, "18.4 J"), (energy | {"net_joules": None}, "31.2 J with an idle board's")):
+        asking = started(board.env, "ask", "--verbose", "hi")
+        board.asked()
+        board.ends("a b c", energy=taken, slowed={"duty": 0.5, "reason": "to stay below\x1b[2J 77 °C"})
+        status, _, said = ended(asking)
+        assert (status, f"(stop), {shown}; slowed down: to stay below" in said) == (0, True), said
+        assert "\x1b" not in said
+
+
 STEERING = "a\x1b]52;c;eA==\x07b\x1b[2Jc\rd\x9b31me\u202ef\u2066g\x08h\x7fi\x00j\ttab\nline"
 
 

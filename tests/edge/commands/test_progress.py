@@ -81,6 +81,7 @@ def test_loading_is_told_and_stopped_at_once(bundle, tmp_path, manager):
         assert "online" not in daemon.log.read_text()
 
 
+@pytest.mark.slow
 def test_the_second_start_reads_no_weights(bundle, tmp_path, manager):
     """What was verified before and not touched is not read again; what was touched is."""
     linked = tmp_path / "bundle"

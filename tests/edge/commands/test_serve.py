@@ -15,6 +15,7 @@ from tests.conftest import serving
 
 QUESTION = "What is the capital of France?"
 ENDLESS = {"max_tokens": 2000, "loop_guard": False}
+STORY = "Tell a long story about a lighthouse."
 SCHEMA = {
     "type": "object",
     "properties": {
@@ -203,7 +204,12 @@ def test_stopping_lets_the_running_answer_end(bundle, tmp_path):
         user.wait_online()
         user.client.subscribe("edge/test/reply/me", 1)
         for name in ("a", "b"):
-            asked = {"prompt": "Count to one hundred.", "id": name, "max_tokens": 100, "stream": name == "b"}
+            asked = {
+                "prompt": STORY,
+                "id": name,
+                "max_tokens": 100,
+                "stream": name == "b",
+            }
             user.publish("edge/test/request/me", asked)
         assert json.loads(user.next(60).payload) == {"type": "queued", "id": "b", "place": 1, "seconds": 0.0}
         daemon.process.send_signal(signal.SIGTERM)
@@ -227,7 +233,8 @@ def test_a_signal_to_everything_lets_the_running_answer_end(bundle, tmp_path):
         ):
             user.wait_online()
             user.publish(
-                "edge/test/request/me", {"prompt": "Count to one hundred.", "id": "a", **ENDLESS, "max_tokens": 200}
+                "edge/test/request/me",
+                {"prompt": STORY, "id": "a", **ENDLESS, "max_tokens": 200},
             )
             while json.loads(user.next(60).payload).get("type") != "delta":
                 pass

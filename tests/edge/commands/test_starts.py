@@ -103,6 +103,14 @@ def empty_folder(it: Start) -> None:
     it.settings["EDGE_ENGINE__BUNDLE"] = str(it.folder / "disk")
 
 
+def no_wheel(it: Start) -> None:
+    """A bundle that is read with `tokenizers`, and one before it on the path that is none."""
+    (it.folder / "path").mkdir()
+    (it.folder / "path/tokenizers.py").write_text("raise ImportError")
+    it.copy(tokenizer="tokenizers")
+    it.settings["PYTHONPATH"] = os.pathsep.join(filter(None, (str(it.folder / "path"), os.environ.get("PYTHONPATH"))))
+
+
 def unmet_file(it: Start) -> None:
     """/proc/PID/mem is a regular file of no bytes whose reading fails with EIO."""
     (it.bundle / "model.onnx").write_bytes(b"")
@@ -215,6 +223,7 @@ FAULTS: dict[str, Callable[[Start], object]] = {
     "the memory is taken by others": both(setting(), lambda it: it.board(4000, 100)),
     "the board is too small": both(setting(), lambda it: it.board(200, 100)),
     "the weights do not load": lambda it: it.resized("model.onnx.data", b"cut off"),
+    "the wheel that reads its tokens is missing": no_wheel,
     "the tokenizer does not load": lambda it: it.resized("tokenizer.json", b"{"),
     "an engine that does not run on the provider": lambda it: (
         it.copy(provider="cuda") and it.settings.update(EDGE_ENGINE__PROVIDER="cuda", EDGE_ENGINE__KIND="batched")

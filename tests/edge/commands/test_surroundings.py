@@ -26,9 +26,10 @@ pytestmark = pytest.mark.slow
 
 SHORT = {
     "ask": ["ask", "hi"],
-    "status": ["status", "--wait=3"],
+    "status": ["status", "--once", "--wait=3"],
     "bench": ["bench", "--rounds=1", "--tokens=2", "--clients=1"],
     "doctor": ["doctor"],
+    "schema": ["schema", "telemetry"],
     "bundle": ["bundle", "show", "BUNDLE"],
     "serve": ["serve", "--print-config"],
 }
@@ -392,7 +393,7 @@ def test_a_board_that_says_odd_things_of_itself(board):
             odd.info(**dict.fromkeys(names, strange))
             body = dict.fromkeys(("thermal", "memory", "cpu", "inference"), strange)
             odd.user.publish("edge/odd/telemetry", body, retain=True)
-            process, terminal = in_terminal(odd.env, "status", "--wait=5")
+            process, terminal = in_terminal(odd.env, "status", "--once", "--wait=5")
             shown = shown_on(terminal)
             assert process.wait(10) == 0
             assert "\x1b" not in shown

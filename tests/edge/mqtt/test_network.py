@@ -45,7 +45,16 @@ def slowness(proxy: Proxy) -> None:
     proxy.delay_seconds = 0.0
 
 
-@pytest.mark.parametrize("harm", [Proxy.cut, Proxy.half_close, silence, slowness], ids=lambda harm: harm.__name__)
+@pytest.mark.parametrize(
+    "harm",
+    [
+        Proxy.cut,
+        Proxy.half_close,
+        pytest.param(silence, marks=pytest.mark.slow),
+        pytest.param(slowness, marks=pytest.mark.slow),
+    ],
+    ids=lambda harm: harm.__name__,
+)
 def test_an_answer_survives_its_connection(way, harm):
     """Broken while the answer is generated: its terminal message arrives, whole, and so does the next one's."""
     user, proxy = way

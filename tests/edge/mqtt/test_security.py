@@ -127,6 +127,7 @@ def test_nobody_is_heard_as_another(folder, port, attempt):
         eve.publish("edge/test/request/eve", b"", retain=True)
 
 
+@pytest.mark.slow
 def test_a_laptop_asks_by_its_command_line_alone(folder, port, tmp_path):
     """Broker, user, password and CA as options of `edge ask` and `edge status`, without a variable."""
     secret = tmp_path / "password"

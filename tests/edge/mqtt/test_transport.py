@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import subprocess
+import sys
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -162,6 +164,7 @@ BROKEN = {
 }
 
 
+@pytest.mark.slow
 def test_a_loop_of_connections_is_told_and_broken():
     """Packets that end each connection: later each time, told after three, and then without what the broker kept."""
 
@@ -294,3 +297,15 @@ def test_a_broker_that_acknowledges_nothing_is_left():
 
     with asyncio.Runner(loop_factory=SimulatedLoop) as runner:
         runner.run(work())
+
+
+def test_the_client_does_not_load_what_it_does_not_use():
+    """The library would load dnspython where it is installed, 3 MB of it; whoever wants that still gets it."""
+    program = """
+import sys
+import edge.mqtt.paho_client
+assert not [name for name in sys.modules if name.split(".")[0] == "dns"]
+import dns.resolver
+"""
+    pytest.importorskip("dns")
+    subprocess.run([sys.executable, "-c", program], check=True)

@@ -13,12 +13,14 @@ from collections.abc import AsyncIterator, Sequence
 
 import pytest
 
+from edge.board.instruments import Instruments
 from edge.bundle import Sampling
 from edge.config import Settings
 from edge.errors import EngineFailed, Fault
 from edge.service.daemon import Daemon
 from edge.service.journal_file import Entry, JournalError, JournalFile, Moment, Write, accept, begin
 from edge.service.outbox import Answer
+from edge.service.seat import Seat, Served
 from edge.testing import MemoryTransport, ScriptedEngine, scripted_manifest
 from edge.wire.message import Delivery, Message
 
@@ -39,7 +41,9 @@ class Rig:
         )
         self.transport, self.engine = MemoryTransport(), engine
         manifest = scripted_manifest(sampling=sampling or Sampling())
-        self.service = Daemon(settings, manifest, self.transport, engine, [], journal or JournalFile(None))
+        self.service = Daemon(
+            settings, Seat(Served(manifest, engine)), self.transport, Instruments(), journal or JournalFile(None)
+        )
 
     def ask(self, name: str = "q", topic: str = "edge/pi/request", **fields) -> None:
         """A request arrives."""
@@ -234,9 +238,8 @@ def test_stopping_refuses_what_waits_and_says_offline():
             engine.hold.set()
             replies = {each["id"]: each["code"] for each in await it.replies(2)}
             assert replies == {"runs": 200, "waits": 503}
-        states = [
-            body["state"] for body in map(json.loads, (m.payload for m in it.transport.published)) if "state" in body
-        ]
+        said = [message.payload for message in it.transport.published if message.topic == "edge/pi/status"]
+        states = [json.loads(payload)["state"] for payload in said]
         assert states == ["loading", "online", "stopping", "offline"]
         assert it.transport.closed
 

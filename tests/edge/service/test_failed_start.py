@@ -8,10 +8,12 @@ from pathlib import Path
 
 import pytest
 
+from edge.board.instruments import Instruments
 from edge.config import Settings
 from edge.errors import BrokerError, EdgeError, StartError
 from edge.service.daemon import Daemon
 from edge.service.journal_file import JournalFile
+from edge.service.seat import Seat, Served
 from edge.testing import MemoryTransport, ScriptedEngine, scripted_manifest
 from edge.wire.message import Message
 
@@ -39,7 +41,9 @@ def daemon(engine: ScriptedEngine, journal: Path) -> tuple[Daemon, MemoryTranspo
     """A daemon with a journal on the disk, and its broker's side."""
     transport = MemoryTransport()
     settings = Settings(device="pi")
-    return Daemon(settings, scripted_manifest(), transport, engine, [], JournalFile(journal)), transport
+    return Daemon(
+        settings, Seat(Served(scripted_manifest(), engine)), transport, Instruments(), JournalFile(journal)
+    ), transport
 
 
 def states(transport: MemoryTransport) -> list[dict]:

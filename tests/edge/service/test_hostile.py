@@ -5,9 +5,11 @@ from __future__ import annotations
 import asyncio
 import json
 
+from edge.board.instruments import Instruments
 from edge.config import Settings
 from edge.service.daemon import Daemon
 from edge.service.journal_file import JournalFile
+from edge.service.seat import Seat, Served
 from edge.testing import MemoryTransport, ScriptedEngine, scripted_manifest
 from edge.wire.message import Message
 from tests.hostile import hostile
@@ -28,7 +30,9 @@ def test_hostile_messages_get_a_fault_each():
     async def work():
         transport, engine = MemoryTransport(), ScriptedEngine()
         settings = Settings(device="test", limits={"queue_length": 10_000, "queue_per_client": 10_000})
-        service = Daemon(settings, scripted_manifest(), transport, engine, [], JournalFile(None))
+        service = Daemon(
+            settings, Seat(Served(scripted_manifest(), engine)), transport, Instruments(), JournalFile(None)
+        )
         running = asyncio.create_task(service.run())
         for each in hostile(1000):
             properties = {NAMES[name]: value for name, value in each.properties.items()}

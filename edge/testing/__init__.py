@@ -2,26 +2,30 @@
 
 They are real implementations of the service's protocols, never patches: a `Daemon` over a `MemoryTransport`
 and a `ScriptedEngine` is the whole daemon without a broker and without a model. `python -m edge.testing` is the
-daemon over a real broker with a scripted engine; its settings are `edge serve`'s.
+daemon over a real broker with a scripted engine; its settings are `edge serve`'s. Start reading in this file.
+
+    __main__.py  the daemon with a scripted engine
+    bundles.py   bundles whose engine is scripted, for a store
 """
 
 from __future__ import annotations
 
-import argparse
 import asyncio
+import errno
 import json
+import os
 import selectors
+import struct
 import sys
 import time
-from collections.abc import AsyncGenerator, Callable, Mapping
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from concurrent.futures import Executor
 from pathlib import Path
 from typing import Any, TypeVar, TypeVarTuple
 
 from edge.bundle import Manifest
-from edge.config import load_settings
 from edge.engine import Finished, Job
-from edge.errors import BrokerError, EdgeError, EngineFailed, Fault
+from edge.errors import BrokerError, EngineFailed, Fault, StartError
 from edge.wire.message import Delivery, Message
 
 T = TypeVar("T")
@@ -36,7 +40,9 @@ class MemoryTransport:
         self.birth: list[Message] = []
         self.at_connect: Callable[[], None] = lambda: None
         self.at_trouble: Callable[[str], None] = lambda _why: None
-        self.is_connected = self.is_looping = False
+        self.is_connected = self.is_looping = self.has_session = False
+        self.subscriptions: list[str] = []
+        self.ended_session = False
         self.delivery: Delivery | None = Delivery.TAKEN
         """What the broker says of each message; None leaves them without a word until `lose`."""
         self.receive_maximum, self.maximum_packet_size = 65535, 268_435_460
@@ -76,11 +82,19 @@ class MemoryTransport:
         """Keep what was acknowledged, in order."""
         self.acknowledged.append(message)
 
-    async def close(self, last: Message | None = None) -> None:
+    def subscribe(self, topics: Sequence[str]) -> None:
+        """Keep what is listened to."""
+        self.subscriptions += topics
+
+    def unsubscribe(self, topics: Sequence[str]) -> None:
+        """As much less."""
+        self.subscriptions = [each for each in self.subscriptions if each not in topics]
+
+    async def close(self, last: Message | None = None, ends_session: bool = False) -> None:
         """Keep the last message."""
         if last is not None:
             self.publish(last)
-        self.closed = True
+        self.closed, self.ended_session = True, self.ended_session or ends_session
 
     def arrive(self, message: Message) -> None:
         """Let a message come in."""
@@ -148,7 +162,7 @@ class ScriptedEngine:
     pieces: the text of every answer. pause_seconds: before each piece. fault: raised instead of an answer.
     dies_after: pieces after which it dies as a killed process does; dies_of: the prompt that kills it.
     hold: an event that answers wait for. is_overgrown: until the next start.
-    figures: seconds of prefill and of decode that it says an answer took.
+    figures: seconds of prefill and of decode that it says an answer took. why_not: why it does not start.
     log: a file that gets the prompt of each job as it is begun, in place of the list `jobs`.
     """
 
@@ -162,7 +176,13 @@ class ScriptedEngine:
         self.dies_of: str | None = None
         self.hold: asyncio.Event | None = None
         self.is_overgrown = False
+        self.why_not = ""
         self.progress = ""
+        self.pid: int | None = None
+        self.threads = 0
+        self.gained: Callable[[int, int], None] = lambda _job_id, _tokens: None
+        self.duties: list[float] = []
+        self.eased = 0
         self.figures = (0.01, 0.01)
         self.jobs: list[Job] = []
         self.starts = 0
@@ -172,10 +192,20 @@ class ScriptedEngine:
         self._death = asyncio.Event()
 
     async def start(self) -> None:
-        """Be ready at once."""
+        """Be ready at once; StartError where it is not to be."""
+        if self.why_not:
+            raise StartError(self.why_not)
         self.starts += 1
         self.is_overgrown = False
         self._death.clear()
+
+    def pace(self, duty: float, _period_seconds: float) -> None:
+        """Keep what it was told."""
+        self.duties.append(duty)
+
+    def ease(self) -> None:
+        """Count how often."""
+        self.eased += 1
 
     async def stop(self) -> None:
         """End."""
@@ -227,6 +257,7 @@ class ScriptedEngine:
             if self._death.is_set():
                 raise EngineFailed("the engine process ended while it was answering (signal 9)")
             self._heard = time.monotonic()
+            self.gained(job.id, 1)
             yield piece
         yield Finished("stop", 1, len(self.pieces), *self.figures)
 
@@ -260,6 +291,35 @@ def scripted_manifest(**changes: Any) -> Manifest:
     return Manifest.model_validate({**fields, **changes})
 
 
+class ScriptedFirmware:
+    """A Raspberry Pi's firmware behind /dev/vcio_gencmd: answers by command, in the layout of vcgencmd.c and vcio.c.
+
+    answers: may be changed; nodes: which there are, with an errno where opening fails.
+    """
+
+    def __init__(self, answers: Mapping[str, str], nodes: Mapping[str, int] | None = None) -> None:
+        self.answers, self.nodes = dict(answers), dict({"vcio_gencmd": 0} if nodes is None else nodes)
+        self.asked: list[str] = []
+
+    def __call__(self, path: Path, message: bytearray) -> None:
+        """Overwrite a message by its answer; OSError, as the kernel has it, for one that is no such message."""
+        if number := self.nodes.get(path.name, errno.ENOENT):
+            raise OSError(number, os.strerror(number), str(path))
+        size, request, tag, room, _, _ = struct.unpack_from("=6I", message)
+        ends = int.from_bytes(message[-4:], sys.byteorder)
+        if size != len(message) or request or room > size - 20 or ends:
+            raise OSError(errno.EINVAL, os.strerror(errno.EINVAL))
+        if tag != 0x00030080:
+            raise OSError(errno.EPERM, os.strerror(errno.EPERM))
+        command = bytes(message[24:-4]).partition(b"\0")[0].decode()
+        self.asked.append(command)
+        name, _, only = command.partition(" ")
+        lines = self.answers.get(name, 'error=1 error_msg="Command not registered"').splitlines(keepends=True)
+        text = "".join(line for line in lines if only in line).encode()[: room - 5] + b"\0"
+        struct.pack_into("=6I", message, 0, size, 0x80000000, tag, room, 0x80000000 | len(text) + 4, 0)
+        message[24 : 24 + len(text)] = text
+
+
 def write_tree(root: Path, files: Mapping[str, str]) -> Path:
     """Files below a folder by their paths, for readers of /proc and /sys."""
     for name, text in files.items():
@@ -267,28 +327,3 @@ def write_tree(root: Path, files: Mapping[str, str]) -> Path:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text, encoding="utf-8")
     return root
-
-
-def main() -> int:
-    """The daemon with a scripted engine, until SIGTERM; exit statuses are `edge serve`'s."""
-    from edge.commands import logs
-    from edge.commands.serve import serve
-
-    parser = argparse.ArgumentParser(prog="python -m edge.testing", description=main.__doc__, allow_abbrev=False)
-    parser.add_argument("--pause-seconds", type=float, default=0.0, help="before each piece of an answer")
-    parser.add_argument("--pieces", type=int, default=2, help="pieces of an answer")
-    parser.add_argument("--log", type=Path, help="file that gets the prompt of each job as it is begun")
-    options = parser.parse_args()
-    engine = ScriptedEngine(("word ",) * options.pieces, options.pause_seconds, options.log)
-    try:
-        settings = load_settings()
-        logs.set_up(settings.log_level)
-        asyncio.run(serve(settings, scripted_manifest(), engine))
-    except EdgeError as error:
-        print(f"edge.testing: {error}", file=sys.stderr)
-        return error.exit_status
-    return 0
-
-
-if __name__ == "__main__":
-    raise SystemExit(main())

@@ -1,0 +1,49 @@
+"""Settings, from the environment (`EDGE_…`), `edge.toml`, systemd credentials and the defaults, in that order.
+
+One section a room. `EDGE_BROKER__HOST=10.0.0.2` and
+
+    [broker]
+    host = "10.0.0.2"
+
+say the same. A credential is a file in `$CREDENTIALS_DIRECTORY` named `broker_password`. Start reading in
+`sections.py`.
+
+    sections.py  what can be set, and what it means: a new key goes there, and into systemd/edge.toml.example
+    settings.py  all of it together
+    files.py     where it is read from
+    loading.py   what is in force, what is wrong and where
+"""
+
+from edge.config.files import config_file
+from edge.config.loading import describe, load_settings
+from edge.config.sections import (
+    Broker,
+    Engine,
+    EngineKind,
+    Governor,
+    HomeAssistant,
+    Journal,
+    Limits,
+    Prometheus,
+    Store,
+    Telemetry,
+)
+from edge.config.settings import FLEET_SPARE, Settings
+
+__all__ = [
+    "FLEET_SPARE",
+    "Broker",
+    "Engine",
+    "EngineKind",
+    "Governor",
+    "HomeAssistant",
+    "Journal",
+    "Limits",
+    "Prometheus",
+    "Settings",
+    "Store",
+    "Telemetry",
+    "config_file",
+    "describe",
+    "load_settings",
+]

@@ -1,0 +1,41 @@
+"""`python -m edge.testing`: the daemon with a scripted engine, until SIGTERM; exit statuses are `edge serve`'s."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import sys
+from functools import partial
+from pathlib import Path
+
+from edge.commands import logs
+from edge.commands.serve import serve
+from edge.config import load_settings
+from edge.errors import EdgeError
+from edge.service.bundles import Bundles
+from edge.store.store import Store
+from edge.testing import ScriptedEngine
+from edge.testing.bundles import opened
+
+
+def main() -> int:
+    """Serve a model that does not exist; bundles of the store are scripted ones, too."""
+    parser = argparse.ArgumentParser(prog="python -m edge.testing", description=__doc__, allow_abbrev=False)
+    parser.add_argument("--pause-seconds", type=float, default=0.0, help="before each piece of an answer")
+    parser.add_argument("--pieces", type=int, default=2, help="pieces of an answer")
+    parser.add_argument("--log", type=Path, help="file that gets the prompt of each job as it is begun")
+    options = parser.parse_args()
+    engine = ScriptedEngine(("word ",) * options.pieces, options.pause_seconds, options.log)
+    try:
+        settings = load_settings()
+        logs.set_up(settings.log_level)
+        store = Store(settings.store.folder)
+        asyncio.run(serve(settings, Bundles(store, partial(opened, store, engine, log=options.log))))
+    except EdgeError as error:
+        print(f"edge.testing: {error}", file=sys.stderr)
+        return error.exit_status
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
