@@ -9,17 +9,16 @@ import shutil
 import subprocess
 import sys
 import sysconfig
-import time
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from deploy.install import install_unit
 from edge.errors import FINAL
-from edge.testing import scripted_manifest
+from edge.testing import scripted_manifest, write_tree
 from tests.conftest import ROOT
+from tests.systemd.machine import ALONE, Machine, remove_cgroups
 
 pytestmark = pytest.mark.checkout
 UNIT = ROOT / "systemd/edge.service"
@@ -48,11 +47,15 @@ needs_systemd = pytest.mark.skipif(shutil.which("systemd-analyze") is None, reas
 
 
 @needs_systemd
-def test_the_unit_has_no_error(tmp_path: Path):
+@pytest.mark.parametrize("names", [["edge.service"], ["edge@.service"], ["edge-clock.socket", "edge-clock.service"]])
+def test_the_unit_has_no_error(tmp_path: Path, names):
     """systemd-analyze verify finds nothing to say; what a systemd before 254 does not know is in a drop-in."""
-    unit = tmp_path / "edge.service"
-    unit.write_text(UNIT.read_text().replace("/opt/edge-slm/venv/bin/python", sys.executable))
-    done = subprocess.run(["systemd-analyze", "verify", str(unit)], capture_output=True, text=True, check=False)
+    units = [tmp_path / name for name in names]
+    for unit in units:
+        text = (ROOT / "systemd" / unit.name).read_text()
+        unit.write_text(text.replace("/opt/edge-slm/venv/bin/python", sys.executable))
+    named = [str(unit).replace("@.", "@some.") for unit in units]
+    done = subprocess.run(["systemd-analyze", "verify", *named], capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr) == (0, "")
 
 
@@ -78,11 +81,47 @@ def test_longer_delays_are_for_a_systemd_that_knows_them(tmp_path: Path, monkeyp
 
 
 @needs_systemd
-def test_the_sandbox_is_tight(tmp_path: Path):
+@pytest.mark.parametrize("drop_in", ["edge.pi.conf", "edge.clock.conf", "edge.jetson.conf"])
+def test_a_drop_in_has_no_error(tmp_path: Path, drop_in):
+    """systemd-analyze verify reads it with the unit, and has nothing to say; of an unknown key it would."""
+    unit, folder = tmp_path / "edge.service", tmp_path / "edge.service.d"
+    unit.write_text(UNIT.read_text().replace("/opt/edge-slm/venv/bin/python", sys.executable))
+    folder.mkdir()
+    for more, is_well in (("", True), ("NoSuchKey=1\n", False)):
+        (folder / "60.conf").write_text((UNIT.parent / drop_in).read_text() + more)
+        done = subprocess.run(["systemd-analyze", "verify", str(unit)], capture_output=True, text=True, check=False)
+        assert ((done.returncode, done.stderr) == (0, "")) is is_well
+
+
+@pytest.mark.parametrize(("model", "is_there"), [("Raspberry Pi 5\0", True), ("Jetson", False), (None, False)])
+def test_the_firmware_is_opened_on_a_raspberry_pi(tmp_path: Path, model, is_there):
+    """The installer puts the drop-in where the device tree says so."""
+    if model is not None:
+        write_tree(tmp_path, {"proc/device-tree/model": model})
+    install_unit(tmp_path)
+    assert (tmp_path / "etc/systemd/system/edge.service.d/60-pi.conf").exists() is is_there
+
+
+@needs_systemd
+@pytest.mark.parametrize("name", ["edge.service", "edge@.service", "edge-clock.service"])
+def test_the_sandbox_is_tight(tmp_path: Path, name):
     """systemd-analyze security stays under 2.0 of 10."""
-    command = ["systemd-analyze", "security", "--offline=true", "--threshold=20", "--no-pager", str(UNIT)]
+    unit = str(ROOT / "systemd" / name)
+    command = ["systemd-analyze", "security", "--offline=true", "--threshold=20", "--no-pager", unit]
     done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=tmp_path)
     assert done.returncode == 0, done.stdout[-300:]
+
+
+def test_an_instance_is_the_unit_once_more():
+    """edge@.service differs where it must, in its names; what is mended in one is mended in both."""
+    one, many = ((UNIT.parent / name).read_text().splitlines() for name in ("edge.service", "edge@.service"))
+    differing = [(first, second) for first, second in zip(one, many, strict=True) if first != second]
+    (_, said), *names = differing
+    assert said.startswith("Description=Edge SLM: %i")
+    assert names == [
+        ("Environment=EDGE_CONFIG=/etc/edge-slm/edge.toml", "Environment=EDGE_CONFIG=/etc/edge-slm/%i.toml"),
+        *((f"{key}=edge-slm", f"{key}=edge-slm-%i") for key in ("User", "StateDirectory", "CacheDirectory")),
+    ]
 
 
 def test_the_example_settings_are_the_defaults(monkeypatch: pytest.MonkeyPatch):
@@ -96,39 +135,6 @@ def test_the_example_settings_are_the_defaults(monkeypatch: pytest.MonkeyPatch):
     assert example == print_config(Settings(device="board"))
 
 
-@dataclass
-class Machine:
-    """A booted systemd."""
-
-    pid: int
-    console: Path
-
-    def run(self, *command: str, check: bool = True, seconds: float = 60) -> str:
-        """A command inside; its output."""
-        entered = ["nsenter", "-t", str(self.pid), "-a", *command]
-        done = subprocess.run(entered, capture_output=True, text=True, timeout=seconds, check=False)
-        if check and done.returncode:
-            raise AssertionError(f"{command}: {done.stdout}{done.stderr}")
-        return done.stdout.strip()
-
-    def show(self, name: str) -> str:
-        """A property of the unit."""
-        return self.run("systemctl", "show", "edge.service", f"--property={name}", "--value")
-
-    def seconds_since(self, event: str) -> float:
-        """How long ago the unit did something, by systemd's own clock; 0 where it has not."""
-        moment = int(self.show(f"{event}TimestampMonotonic"))
-        return time.monotonic() - moment / 1e6 if moment else 0
-
-    def wait(self, what: Callable[[], bool], seconds: float = 60) -> None:
-        """Return once it is so."""
-        until = time.monotonic() + seconds
-        while not what():
-            if time.monotonic() > until:
-                raise AssertionError(self.run("journalctl", "--no-pager", "-n", "60", check=False))
-            time.sleep(0.1)
-
-
 @pytest.fixture
 def machine(bundle: Path, tmp_path: Path) -> Iterator[Machine]:
     """The root of this machine, booted, with Mosquitto that wants a password."""
@@ -137,7 +143,7 @@ def machine(bundle: Path, tmp_path: Path) -> Iterator[Machine]:
             pytest.fail("CI must have root, systemd-container and mosquitto")
         pytest.skip("needs root, systemd-nspawn (systemd-container) and mosquitto")
     prepare(tmp_path / "etc")
-    command = ["unshare", "-m", "sh", str(Path(__file__).with_name("boot.sh"))]
+    command = [*ALONE, str(Path(__file__).with_name("boot.sh"))]
     command += [str(tmp_path), str(ROOT), str(bundle.resolve())]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
     assert process.stdout is not None
@@ -162,6 +168,7 @@ def prepare(etc: Path) -> None:
     shutil.copy(UNIT, units)
     drop_in = DROP_IN.format(site=SITE.format(sys.version_info), start=START_SECONDS)
     (units / "edge.service.d/test.conf").write_text(drop_in)
+    prepare_clock(etc)
     (units / "broker.service").write_text(
         "[Service]\nType=notify\nExecStart=/usr/sbin/mosquitto -c /etc/edge-slm/mosquitto.conf\n"
     )
@@ -173,13 +180,21 @@ def prepare(etc: Path) -> None:
     subprocess.run(["mosquitto_passwd", "-c", "-b", str(settings / "passwords"), "board", "secret"], check=True)
 
 
-def remove_cgroups() -> None:
-    """Nspawn leaves empty cgroups behind."""
-    for top in ("systemd", "unified", "."):
-        for name in ("payload", "supervisor"):
-            folder = Path("/sys/fs/cgroup") / top / name
-            if folder.is_dir():
-                subprocess.run(["find", str(folder), "-depth", "-type", "d", "-exec", "rmdir", "{}", "+"], check=False)
+def prepare_clock(etc: Path) -> None:
+    """The clock's helper, as it is but for the Python that runs it."""
+    units = etc / "systemd/system"
+    for name in ("edge-clock.socket", "edge-clock.service"):
+        shutil.copy(ROOT / "systemd" / name, units)
+    (etc / "sysusers.d").mkdir()
+    shutil.copy(ROOT / "systemd/edge.sysusers.conf", etc / "sysusers.d/edge.conf")
+    shutil.copy(ROOT / "systemd/edge.clock.conf", units / "edge.service.d/clock.conf")
+    (units / "edge-clock.service.d").mkdir()
+    text = (ROOT / "systemd/edge-clock.service").read_text()
+    text = text.replace("/opt/edge-slm/venv/bin/python -I", "/usr/bin/python3")
+    lines = [line for line in text.splitlines() if line.startswith("Exec")]
+    cleared = "ExecStart=\nExecStopPost=\n" + "\n".join(lines)
+    more = "Environment=PYTHONPATH=/opt/edge-slm/repository\n"
+    (units / "edge-clock.service.d/test.conf").write_text(f"[Service]\n{cleared}\n{more}")
 
 
 @pytest.mark.nspawn
@@ -210,6 +225,48 @@ def test_the_unit_serves_and_recovers(machine: Machine):
 @pytest.mark.nspawn
 @pytest.mark.mosquitto
 @pytest.mark.skipif(sysconfig.get_python_version() != "3.11", reason="Debian 12's own Python is 3.11")
+def test_the_clock_is_capped_by_root_for_whom_is_in_the_group(machine: Machine):
+    """The socket starts the helper; others may not speak to it; killed, it leaves nothing behind, and starts again.
+
+    Of /sys it may write the clocks' folder alone, though it is root. This machine has no clock, nor may it write /sys,
+    so that the processor's folder is one of the test's.
+    """
+    cpu, word = "/sys/devices/system/cpu", "/usr/bin/python3 -c '{}'"
+    policy = f"{cpu}/cpufreq/policy0"
+    machine.run("mount", "-t", "tmpfs", "tmpfs", cpu)
+    machine.run("mkdir", "-p", policy)
+    for name, value in (("cpuinfo_min_freq", 1500000), ("cpuinfo_max_freq", 2400000), ("scaling_max_freq", 2400000)):
+        machine.run("sh", "-c", f"echo {value} > {policy}/{name}")
+    machine.run("systemd-sysusers")
+    machine.run("systemctl", "start", "edge-clock.socket")
+    send = (
+        'import socket; socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM).sendto(b"1700000", "/run/edge-clock.socket")'
+    )
+    as_daemon = ["systemd-run", "--wait", "--quiet", "-p", "DynamicUser=yes"]
+
+    def cap() -> str:
+        return machine.run("cat", f"{policy}/scaling_max_freq")
+
+    machine.run("sh", "-c", f"! {' '.join(as_daemon)} {word.format(send)}")
+    assert cap() == "2400000"
+    machine.run("sh", "-c", f"{' '.join(as_daemon)} -p SupplementaryGroups=edge-clock {word.format(send)}")
+    machine.wait(lambda: cap() == "1700000")
+    pid = machine.run("systemctl", "show", "edge-clock.service", "--property=MainPID", "--value")
+    inside = f"nsenter -t {pid} -m touch"
+    machine.run(
+        "sh", "-c", f"{inside} {policy}/may && ! {inside} {cpu}/may && ! {inside} /sys/may && ! {inside} /etc/may"
+    )
+    machine.run("systemctl", "kill", "-s", "KILL", "edge-clock.service")
+    machine.wait(lambda: cap() == "2400000")
+    machine.run("sh", "-c", f"{' '.join(as_daemon)} -p SupplementaryGroups=edge-clock {word.format(send)}")
+    machine.wait(lambda: cap() == "1700000")
+    machine.run("systemctl", "stop", "edge-clock.service")
+    assert cap() == "2400000"
+
+
+@pytest.mark.nspawn
+@pytest.mark.mosquitto
+@pytest.mark.skipif(sysconfig.get_python_version() != "3.11", reason="Debian 12's own Python is 3.11")
 def test_what_must_be_put_right_is_not_started_again(machine: Machine):
     """A damaged bundle (65) and a wrong setting (78) are final: systemd does not try again and again."""
     machine.run("sh", "-c", "cp -r /srv/edge-slm/bundle /srv/damaged && echo x >> /srv/damaged/tokenizer.json")
@@ -227,6 +284,7 @@ def test_what_must_be_put_right_is_not_started_again(machine: Machine):
 @pytest.mark.nspawn
 @pytest.mark.mosquitto
 @pytest.mark.skipif(sysconfig.get_python_version() != "3.11", reason="Debian 12's own Python is 3.11")
+@pytest.mark.slow
 def test_what_may_pass_is_tried_until_it_has_passed(machine: Machine):
     """A bundle on a disk that is mounted late: more starts than systemd bears by default, then it serves by itself."""
     machine.run("mkdir", "/srv/late")
@@ -244,6 +302,7 @@ def test_what_may_pass_is_tried_until_it_has_passed(machine: Machine):
 @pytest.mark.nspawn
 @pytest.mark.mosquitto
 @pytest.mark.skipif(sysconfig.get_python_version() != "3.11", reason="Debian 12's own Python is 3.11")
+@pytest.mark.slow
 def test_a_long_start_is_waited_for_and_can_be_stopped(machine: Machine):
     """Verifying a terabyte takes longer than TimeoutStartSec; systemd hears how far it is, and a stop ends it."""
     entries = {"model.onnx.data": {"sha256": "0" * 64, "size_bytes": 1 << 40}}
@@ -266,3 +325,28 @@ def ask(machine: Machine) -> str:
     options = ["-u", "board", "-P", "secret", "-V", "5", "-q", "1", "-W", "30"]
     topics = ["-t", "edge/test/request", "-e", "answers", "-m", request]
     return str(json.loads(machine.run("mosquitto_rr", *options, *topics))["text"])
+
+
+PROBE = """\
+mknod /dev/vcio_gencmd c 1 7 && chgrp video /dev/vcio_gencmd && chmod 0640 /dev/vcio_gencmd
+mkdir -p /etc/systemd/system/probe.service.d
+cp /opt/edge-slm/repository/systemd/edge.pi.conf /etc/systemd/system/probe.service.d/60-pi.conf
+sed -e '/^Exec/d; /^Restart=/d; s/^Type=.*/Type=oneshot/; s/^WatchdogSec=.*//' \\
+    -e 's,^Environment=.*,ExecStart=/bin/sh -c "ls /dev; head -c 1 < /dev/vcio_gencmd",' \\
+    /etc/systemd/system/edge.service > /etc/systemd/system/probe.service
+systemctl daemon-reload
+"""
+"""A unit that is ours but for what it runs, before a node that reads as zeros (mem(4): /dev/full)."""
+
+
+@pytest.mark.nspawn
+def test_a_pis_firmware_in_the_sandbox(machine: Machine):
+    """Under unit and drop-in the one node is there and opens for the group; without the node the unit starts."""
+    machine.run("sh", "-ec", PROBE)
+    machine.run("systemctl", "start", "probe.service")
+    seen = machine.run("journalctl", "-u", "probe.service", "--no-pager", "-o", "cat").splitlines()
+    assert "vcio_gencmd" in seen
+    assert not {"kmsg", "mem", "console"} & set(seen)
+    machine.run("sh", "-ec", "rm /dev/vcio_gencmd; sed -i 's/; head.*gencmd//' /etc/systemd/system/probe.service")
+    machine.run("systemctl", "daemon-reload")
+    machine.run("systemctl", "start", "probe.service")

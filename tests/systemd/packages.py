@@ -1,0 +1,122 @@
+"""A package built, and a Debian of its own booted for it: what the tests and the figures of packages share."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from export.download import default_cache
+from tests.conftest import ROOT
+from tests.systemd.machine import ALONE, Machine, remove_cgroups
+
+TOOLS = ("mmdebstrap", "systemd-nspawn", "unshare", "dpkg-deb", "lintian")
+RELEASES = {12: "bookworm", 13: "trixie"}
+INSIDE = "python3,systemd,systemd-sysv,libstdc++6,mosquitto,mosquitto-clients"
+QUESTION = {"id": "kept", "prompt": "What is the capital of France?", "max_tokens": 12, "stream": False}
+ELSEWHERE = " -o ".join(f"-path /{name}" for name in ("proc", "sys", "run", "tmp", "dev", "mnt"))
+FIND = rf"find / -xdev \( {ELSEWHERE} \) -prune -o -print"
+OTHERS = ("/var/log/", "/var/lib/dpkg/", "/var/lib/apt/", "/var/cache/apt/", "/var/lib/mosquitto/")
+"""What others keep for themselves: dpkg, the journal, the broker."""
+KEPT = {"/etc/group-", "/etc/gshadow-", "/var/lib/private", "/var/cache/private"}
+"""A group that was made stays; the two folders are systemd's."""
+
+
+def debian(release: int) -> Path:
+    """A small Debian with Python and Mosquitto, made once and kept in the cache."""
+    root = default_cache() / f"debian-{release}"
+    if not (root / "made").is_file():
+        shutil.rmtree(root, ignore_errors=True)
+        options = ["--quiet", "--variant=apt", f"--include={INSIDE}"]
+        subprocess.run(["mmdebstrap", *options, RELEASES[release], str(root)], check=True)
+        (root / "made").touch()
+    return root
+
+
+def build(release: int, into: Path) -> Path:
+    """The package of the last commit for this machine's processor."""
+    words = [f"--release={release}", "--architecture=amd64", f"--into={into}"]
+    subprocess.run([sys.executable, "-m", "deploy.deb", *words], cwd=ROOT, check=True)
+    return next(into.glob("*.deb"))
+
+
+def newer(package: Path, folder: Path) -> Path:
+    """The same package with a higher version, and another comment in its settings."""
+    tree = folder / "tree"
+    subprocess.run(["dpkg-deb", "-R", str(package), str(tree)], check=True)
+    control = tree / "DEBIAN/control"
+    control.write_text(control.read_text().replace("Version: ", "Version: 9"))
+    settings = tree / "etc/edge-slm/edge.toml"
+    settings.write_text(settings.read_text() + "# newer\n")
+    target = folder / "newer.deb"
+    subprocess.run(["dpkg-deb", "--root-owner-group", "-Znone", "--build", str(tree), str(target)], check=True)
+    shutil.rmtree(tree)
+    return target
+
+
+def rebuilt(release: int, folder: Path) -> Path:
+    """The same once more, from a clone elsewhere, by somebody with another umask in another part of the world."""
+    clone = folder / "somewhere-else"
+    subprocess.run(["git", "clone", "--quiet", str(ROOT), str(clone)], check=True)
+    words = [f"--release={release}", "--architecture=amd64", f"--into={folder / 'again'}"]
+    command = ["sh", "-c", 'umask 077; exec "$0" "$@"', sys.executable, "-m", "deploy.deb", *words]
+    environment = os.environ | {"PYTHONPATH": str(clone), "TZ": "Asia/Kathmandu", "LC_ALL": "C"}
+    subprocess.run(command, cwd=clone, check=True, env=environment)
+    return next((folder / "again").glob("*.deb"))
+
+
+def findings(package: Path) -> list[str]:
+    """What lintian has against a package, over all that its overrides explain."""
+    command = ["lintian", "--allow-root", "--tag-display-limit=0", str(package)]
+    said = subprocess.run(command, capture_output=True, text=True, check=False).stdout
+    return [line for line in said.splitlines() if re.match(r"[EWI]: ", line)]
+
+
+@contextmanager
+def booted(release: int, packages: Path, bundle: Path, folder: Path) -> Iterator[Machine]:
+    """A Debian with some packages below /mnt/packages and a bundle at /mnt/bundle; /mnt/before lists its files."""
+    command = [*ALONE, str(Path(__file__).with_name("boot_package.sh"))]
+    command += [str(folder), str(debian(release)), str(packages), str(bundle.resolve())]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, start_new_session=True) as process:
+        assert process.stdout is not None
+        pid = process.stdout.readline().strip()
+        assert pid.isdigit(), (folder / "console.log").read_text()
+        board = Machine(int(pid), folder / "console.log")
+        try:
+            board.wait(lambda: "running" in board.run("systemctl", "is-system-running", check=False), 60)
+            board.run("sh", "-c", f"{FIND} > /mnt/before")
+            yield board
+        finally:
+            board.run("systemctl", "poweroff", "--force", check=False)
+            try:
+                process.wait(60)
+            except subprocess.TimeoutExpired:  # whatever became of it, no machine is left behind
+                os.killpg(process.pid, signal.SIGKILL)
+            remove_cgroups()
+
+
+def ask(board: Machine, request: dict[str, object], *login: str) -> dict[str, object]:
+    """One question as a stranger's program asks it; the terminal message."""
+    options = ["-h", "127.0.0.1", "-V", "5", "-q", "1", "-W", "30", *login]
+    topics = ["-t", "edge/board/request", "-e", "answers", "-m", json.dumps(request)]
+    return dict(json.loads(board.run("mosquitto_rr", *options, *topics)))
+
+
+def left(board: Machine) -> list[str]:
+    """What is there now and was not before the installation."""
+    now = board.run("sh", "-c", FIND).splitlines()
+    before = set(board.run("cat", "/mnt/before").splitlines())
+    return [path for path in now if path not in before | KEPT and not path.startswith(OTHERS)]
+
+
+def purge(board: Machine) -> None:
+    """After what the operator has put there; dpkg leaves that."""
+    board.run("rm", "-rf", "/srv/edge-slm/bundle", "/etc/systemd/system/edge.service.d", "/etc/mosquitto/passwd")
+    board.run("dpkg", "--purge", "edge-slm")
