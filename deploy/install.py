@@ -7,6 +7,7 @@ already stays as it is; running it again updates the program and the unit.
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import re
 import shutil
@@ -31,7 +32,8 @@ def main() -> int:
     if options.bundle and not (options.bundle / "manifest.json").is_file():
         return refuse(f"{options.bundle} is not a bundle; `make bundle` or edge-export makes one")
     try:
-        install_program(options.root / "opt/edge-slm/venv")
+        bundle = options.bundle or options.root / "srv/edge-slm/bundle"
+        install_program(options.root / "opt/edge-slm/venv", needs_tokenizers(bundle))
     except subprocess.CalledProcessError:
         return refuse("pip failed; the lines above say why")
     install_unit(options.root)
@@ -45,27 +47,53 @@ def refuse(reason: str) -> int:
     return 1
 
 
-def install_program(venv: Path) -> None:
-    """A virtual environment with what requirements/board.lock names, and this checkout's packages."""
+def needs_tokenizers(bundle: Path) -> bool:
+    """Whether a bundle's manifest asks for the library `tokenizers`."""
+    try:
+        return bool(json.loads((bundle / "manifest.json").read_bytes()).get("tokenizer") == "tokenizers")
+    except (OSError, ValueError, AttributeError):
+        return False  # there is none, or none that the daemon could read; it says so itself
+
+
+def install_program(venv: Path, with_tokenizers: bool) -> None:
+    """A virtual environment with what requirements/board.lock names, and this checkout's packages.
+
+    with_tokenizers: that library, too, without the hub client among what it depends on, which it never imports.
+    """
     print(f"install: {venv} (about a minute)", flush=True)
     subprocess.run([sys.executable, "-m", "venv", venv], check=True)
     pip = [venv / "bin/python", "-m", "pip", "install", "--disable-pip-version-check", "--quiet"]
     lock = SOURCE / "requirements/board.lock"
     subprocess.run([*pip, "--require-hashes", "--only-binary=:all:", "-r", lock], check=True)
+    if with_tokenizers:
+        alone = [*pip, "--no-deps", "--require-hashes", "--only-binary=:all:"]
+        subprocess.run([*alone, "-r", SOURCE / "requirements/tokenizers.lock"], check=True)
     subprocess.run([*pip, "--force-reinstall", "--no-deps", "--no-build-isolation", SOURCE], check=True)
 
 
 def install_unit(root: Path) -> None:
     """The unit and its folders are ours and replaced; edge.toml is the operator's and kept."""
-    place(UNITS / "edge.service", root / "etc/systemd/system/edge.service")
+    for name in ("edge.service", "edge@.service"):
+        place(UNITS / name, root / "etc/systemd/system" / name)
     if systemd_version() >= DELAYS_SINCE:
         place(UNITS / "edge.restart.conf", root / "etc/systemd/system/edge.service.d/50-restart.conf")
+    if is_raspberry_pi(root):
+        place(UNITS / "edge.pi.conf", root / "etc/systemd/system/edge.service.d/60-pi.conf")
     place(UNITS / "edge.tmpfiles.conf", root / "etc/tmpfiles.d/edge.conf")
+    install_clock(root)
     settings = root / "etc/edge-slm/edge.toml"
     if settings.exists():
         print(f"install: {settings} kept")
     else:
         place(UNITS / "edge.toml.example", settings)
+
+
+def is_raspberry_pi(root: Path) -> bool:
+    """Whether this board's firmware can be asked how it fares."""
+    try:
+        return (root / "proc/device-tree/model").read_bytes().startswith(b"Raspberry Pi")
+    except OSError:
+        return False
 
 
 def systemd_version() -> int:
@@ -84,6 +112,13 @@ def place(source: Path, target: Path) -> None:
     shutil.copyfile(source, target)
     target.chmod(0o644)
     print(f"install: {target}")
+
+
+def install_clock(root: Path) -> None:
+    """The clock's helper and its socket; the operator turns them on (docs/operator.md), which makes the group, too."""
+    for name in ("edge-clock.socket", "edge-clock.service"):
+        place(UNITS / name, root / "etc/systemd/system" / name)
+    place(UNITS / "edge.sysusers.conf", root / "etc/sysusers.d/edge.conf")
 
 
 def install_bundle(target: Path, bundle: Path | None) -> None:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-EXTRAS: dict[str, list[str]] = {"test": ["export", "test"], "demo": ["export"], "board": []}
+EXTRAS: dict[str, list[str]] = {"test": ["export", "test"], "demo": ["export", "live"], "board": ["fleet"]}
 """The widest first: the others are held to its versions."""
+ALONE = "tokenizers"
+"""What a board installs without what it depends on, where a bundle needs it: that is a hub client."""
 BUILD = "hatchling>=1.27,<2\neditables>=0.5,<1\n"
 """What an editable install builds with, since it is done without build isolation."""
 
@@ -26,6 +29,7 @@ def main() -> int:
             "requirements/build.in",
             "--universal",
             "--generate-hashes",
+            "--no-strip-extras",  # pip wants hashes of `pydantic[email]` by that name
         ]
         command += ["--python-version=3.11", "--no-emit-index-url", "--no-header", "--no-annotate", "--quiet"]
         command += [f"--extra={extra}" for extra in extras]
@@ -34,7 +38,15 @@ def main() -> int:
             command += ["--constraint", "requirements/test.lock"]
         if subprocess.run(command, cwd=ROOT, check=False).returncode:
             return 1
+    (folder / f"{ALONE}.lock").write_text(entry_of((folder / "test.lock").read_text(encoding="utf-8"), ALONE))
     return 0
+
+
+def entry_of(lock: str, name: str) -> str:
+    """A package's version and hashes in a lock file, for an installation of it alone."""
+    found = re.search(rf"^{name}==.*?(?=^\S|\Z)", lock, re.DOTALL | re.MULTILINE)
+    assert found, name
+    return found[0]
 
 
 if __name__ == "__main__":

@@ -38,6 +38,7 @@ def test_without_the_venv_module(clone, tmp_path):
     assert not (clone / ".venv").exists()
 
 
+@pytest.mark.slow
 def test_without_a_network(clone):
     """What pip says, then where a proxy or a mirror goes; a second run begins where this one ended."""
     nowhere = {"PIP_INDEX_URL": "http://127.0.0.1:9/simple", "PIP_RETRIES": "0", "PIP_NO_CACHE_DIR": "1"}

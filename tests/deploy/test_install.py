@@ -10,12 +10,15 @@ from pathlib import Path
 
 import pytest
 
+from deploy.install import needs_tokenizers
+from deploy.lock import entry_of
 from tests.conftest import ROOT
 
 pytestmark = pytest.mark.checkout
 INSTALL = [sys.executable, str(ROOT / "deploy/install.py")]
 
 
+@pytest.mark.slow
 def test_what_the_unit_names_is_there_and_runs(bundle: Path, tmp_path: Path):
     """The program runs from its place without this checkout, the settings are read, the bundle verifies."""
     (tmp_path / "etc/edge-slm").mkdir(parents=True)
@@ -42,3 +45,20 @@ def test_a_folder_that_is_no_bundle_is_refused(tmp_path: Path):
     assert done.returncode == 1
     assert "is not a bundle" in done.stderr
     assert not (tmp_path / "root").exists()
+
+
+def test_a_bundle_that_needs_the_wheel_brings_it(tmp_path: Path):
+    """By the manifest of the bundle that is given, or of the one that is there."""
+    for told, needed in (('{"tokenizer": "tokenizers"}', True), ('{"tokenizer": "other"}', False), ("[]", False)):
+        (tmp_path / "manifest.json").write_text(told)
+        assert needs_tokenizers(tmp_path) is needed
+    assert not needs_tokenizers(tmp_path / "nothing")
+
+
+def test_the_wheel_is_locked_with_its_hashes():
+    """The same version as everywhere, alone."""
+    alone = (ROOT / "requirements/tokenizers.lock").read_text()
+    assert alone == entry_of((ROOT / "requirements/test.lock").read_text(), "tokenizers")
+    assert alone.startswith("tokenizers==")
+    assert alone.count("--hash=sha256:") > 10
+    assert [line for line in alone.splitlines() if line[0] != " "] == [alone.splitlines()[0]]
