@@ -3,13 +3,16 @@ PYTHON ?= python3
 BIN := .venv/bin
 CACHE := $(or $(EDGE_CACHE),$(or $(XDG_CACHE_HOME),$(HOME)/.cache)/edge-slm)
 # The number goes up where the export makes another bundle of the same model, so that no old one is taken for it.
-BUNDLE := $(CACHE)/bundles/smollm2-135m-4
+BUNDLE := $(CACHE)/bundles/smollm2-135m-6
 VISION_BUNDLE ?= $(CACHE)/bundles/phi-3.5-vision
 IMAGE ?= docs/gauge.png
+HA_PYTHON ?= python3.13
 ARGS ?=
+# The half of the suite that computes; the other half waits.
+MODELS := tests/export tests/edge/engine
 ONLY ?=
 
-.PHONY: help demo demo-vision test lint bench figures skeletons trace-test arm-test export-test slow-test wheel-test soak lock clean install demo-env test-env bundle
+.PHONY: help demo demo-vision test lint bench figures skeletons trace-test ha-test arm-test export-test ansible-lint ansible-test slow-test wheel-test deb release deb-test soak lock clean install ansible-env demo-env test-env test-daemon test-models bundle
 
 help: ## Show this
 	@awk 'BEGIN { FS = ":.*## " } /^##@/ { printf "\n%s\n", substr($$0, 5) } /^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -28,8 +31,12 @@ install: ## Put the daemon on this board as a systemd service (as root; see docs
 
 ##@ To change it
 
-test: test-env lint bundle ## Set everything up and run the whole suite
+test: test-env lint bundle ## Set everything up and run the whole suite, its two halves at once (ARGS=PATH for a part)
+ifeq ($(ARGS),)
+	@$(MAKE) --no-print-directory -j2 test-daemon test-models
+else
 	@TEST_BUNDLE=$(BUNDLE) $(BIN)/python -m pytest $(ARGS)
+endif
 
 lint: test-env ## ruff, mypy --strict
 	@$(BIN)/ruff check .
@@ -37,7 +44,15 @@ lint: test-env ## ruff, mypy --strict
 	@$(BIN)/mypy
 
 clean: ## Remove what was made here; the cache with models and bundles stays
-	rm -rf .venv .venv-trace .mypy_cache .ruff_cache .pytest_cache build dist figures.json
+	rm -rf .venv .venv-trace .venv-ha .venv-ansible .mypy_cache .ruff_cache .pytest_cache build dist figures.json
+
+##@ To give it away
+
+deb: test-env ## Packages for Debian 12 and 13, amd64 and arm64, below dist/ (ARGS="--release 12 --architecture arm64")
+	@$(BIN)/python -m deploy.deb $(ARGS)
+
+release: test-env ## Packages, wheel, sources, bill of materials and sums of the last commit, in an empty dist/
+	@$(BIN)/python -m deploy.release $(ARGS)
 
 ##@ To measure it
 
@@ -58,13 +73,29 @@ slow-test: test-env bundle ## The long walks: every command in strange surroundi
 wheel-test: test-env bundle ## The suite against the wheel that users install, the checkout's code out of reach (8 minutes)
 	@TEST_BUNDLE=$(BUNDLE) $(BIN)/python deploy/suite_from_wheel.py $(ARGS)
 
-trace-test: ## Skeletons traced anew and fused graphs held to Transformers, in .venv-trace (installs torch and Optimum)
+trace-test: ## Skeletons traced anew and fused graphs held to Transformers 4 and 5, in .venv-trace (installs torch and Optimum)
 	@$(PYTHON) -m venv .venv-trace
 	@.venv-trace/bin/python -m pip install --disable-pip-version-check --quiet -e '.[trace,test]'
 	@HF_HUB_OFFLINE=1 .venv-trace/bin/python -m pytest -m trace $(ARGS)
+	@.venv-trace/bin/python deploy/inner_venv.py .venv-trace/transformers-5 'transformers>=5,<6' 'peft>=0.18,<1'
+	@HF_HUB_OFFLINE=1 .venv-trace/transformers-5/bin/python -m pytest -m trace $(addprefix tests/export/test_,held.py altered.py oracle.py) $(ARGS)
+
+ha-test: test-env ## A board in releases of Home Assistant itself, in .venv-ha (Python 3.13; HA_PYTHON=PATH HA_RELEASES=2026.2.3)
+	@$(BIN)/python deploy/home_assistants.py $(HA_PYTHON) $(HA_RELEASES)
+	@$(BIN)/python -m pytest -m home_assistant $(ARGS)
 
 arm-test: test-env bundle ## The engine on emulated processors of a Pi 3, 4 and 5 (root, qemu-user-static, mmdebstrap; 2 minutes)
 	@RUN_ARM=1 TEST_BUNDLE=$(BUNDLE) $(BIN)/python -m pytest -m arm $(ARGS)
+
+deb-test: test-env bundle ## Packages from dpkg -i to purge on booted Debians 12 and 13 (root, systemd-container, mmdebstrap; 5 minutes)
+	@RUN_DEB=1 TEST_BUNDLE=$(BUNDLE) $(BIN)/python -m pytest -m deb $(ARGS)
+
+ansible-lint: ansible-env ## The collection for Ansible by ansible-lint's production profile, in .venv-ansible
+	@cd deploy/ansible && PATH=$(CURDIR)/.venv-ansible/bin:$$PATH ANSIBLE_COLLECTIONS_PATH=$(CURDIR)/.venv-ansible/collections \
+		ansible-lint --offline --strict --profile production
+
+ansible-test: ansible-env test-env bundle ansible-lint ## Ansible sets up a booted Debian, and rolls bundles out to six boards (root, systemd-container, mmdebstrap)
+	@RUN_ANSIBLE=1 TEST_BUNDLE=$(BUNDLE) $(BIN)/python -m pytest -m ansible $(ARGS)
 
 export-test: test-env ## Phi-3.5-mini and -vision at their true sizes, random weights, and answers (hours, 40 GB of disk)
 	@$(BIN)/python -m benchmarks --bundle $(BUNDLE) full-size vision-full-size
@@ -76,6 +107,19 @@ skeletons: ## Trace every family again with Optimum (needs the trace extra)
 
 lock: test-env ## Resolve the lock files anew (needs uv)
 	@$(BIN)/python deploy/lock.py
+
+test-daemon:
+	@TEST_BUNDLE=$(BUNDLE) $(BIN)/python -m pytest $(addprefix --ignore=,$(MODELS))
+
+# What it has to say comes at its end, and not between the lines of the other.
+test-models:
+	@log=$$(mktemp); TEST_BUNDLE=$(BUNDLE) $(BIN)/python -m pytest $(MODELS) > $$log 2>&1; status=$$?; cat $$log; rm $$log; exit $$status
+
+ansible-env:
+	@$(PYTHON) -m venv .venv-ansible
+	@.venv-ansible/bin/python -m pip install --disable-pip-version-check --quiet -r requirements/ansible.txt
+	@mkdir -p .venv-ansible/collections/ansible_collections/edge_slm
+	@ln -sfn $(CURDIR)/deploy/ansible .venv-ansible/collections/ansible_collections/edge_slm/fleet
 
 demo-env:
 	@$(PYTHON) deploy/bootstrap.py demo

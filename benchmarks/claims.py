@@ -179,6 +179,32 @@ GROUPS = (
         },
     ),
     Group(
+        "A board that stays cool by itself",
+        "The governor on boards on paper: two poles, a Raspberry Pi's firmware that lowers the clock from 80 °C on,"
+        " f·V², tokens as clock^0.2. All of it is reckoned, none of it measured. First a bare Raspberry Pi 5 at 22 °C"
+        " for an hour, the worst of ten seeds of its sensor's noise; then six boards with thermal resistances ± 25 %,"
+        " time constants ± 30 %, at 15, 22 and 35 °C, with clocks to set and without.",
+        "governor",
+        {
+            "governor_free_seconds_above_80": "no governor: seconds above 80 °C",
+            "governor_clock_tokens_lost_percent": "with clocks to set: tokens lost against no governor",
+            "governor_clock_seconds_above_80": "with clocks to set: seconds above 80 °C",
+            "governor_duty_tokens_lost_percent": "with pauses alone: tokens lost against no governor; the bar is what"
+            " the duty loses at which the board settles 3 °C below its limit",
+            "governor_duty_over_balance": "with pauses alone: tokens over those of that duty",
+            "governor_duty_seconds_above_80": "with pauses alone: seconds above 80 °C",
+            "governor_fixed_duty_seconds_above_80": "that duty, fixed, when the room is at 35 °C: seconds above 80 °C",
+            "governor_warm_seconds_above_80": "the governor with pauses alone at 35 °C: seconds above 80 °C",
+            "governor_headroom_runs": "hours of boards with headroom",
+            "governor_headroom_schedules_altered": "of these, those whose clock, duty or heat was not that of no"
+            " governor, to the bit",
+            "governor_hot_runs": "hours of boards without",
+            "governor_oscillations": "of these, moves one way less than a minute after one the other way",
+            "governor_turns_an_hour": "turns from one way to the other in an hour, the most of any",
+            "governor_seconds_above_limit": "seconds above their limits, where resting boards stay below them",
+        },
+    ),
+    Group(
         "Memory, and starting again",
         "What the daemon takes beside its engine, and what Phi-3.5-mini's shape takes once its weights lie packed on"
         " disk.",
@@ -189,6 +215,16 @@ GROUPS = (
             "phi35_anonymous_over_weights": "memory of the engine at its second start that no file backs, over its"
             " weights",
             "phi35_second_start_over_first": "seconds until the engine is ready, the second start over the first",
+        },
+    ),
+    Group(
+        "Home Assistant takes the board",
+        "The discovery messages of every board that the tests know, held to Home Assistant's own schemas of MQTT"
+        " devices and of each platform, in the releases 2025.4, 2025.12 and 2026.2.",
+        "home-assistant",
+        {
+            "home_assistant_components": "components of all messages, over all releases",
+            "home_assistant_accepted_ratio": "those that are accepted",
         },
     ),
     Group(
@@ -205,6 +241,37 @@ GROUPS = (
             "storm_real_contradicted": "of 40, those with two answers that differ",
             "storm_real_failed": "of 40, those that did not end with a whole answer",
             "hours_of_reconnects": "simulated hours in which every request was answered once",
+        },
+    ),
+    Group(
+        "Nothing is lost where a board dies",
+        "Three boards share a queue at Mosquitto (`fleet`), five requests a second, each asked once. One is killed each"
+        " minute for ten minutes: every other time it comes back at once, else after another has taken its place.",
+        "fleet",
+        {
+            "fleet_requests": "requests that the broker acknowledged; the bar is nine tenths of what was to be asked",
+            "fleet_kills": "boards killed",
+            "fleet_lost": "requests without an answer",
+            "fleet_refused": "requests that ended otherwise than with a whole answer",
+            "fleet_told_again": "answers that came a second time; the bar is what the boards may have had in hand",
+        },
+    ),
+    Group(
+        "Another model while it answers",
+        "A client asks all the time while one bundle takes another's place: engines of a script, with the daemon killed"
+        " at 40 seeded moments of as many exchanges; real ones, killed at six; and ten exchanges without a kill, every"
+        " third of a bundle that answers wrongly. After each kill the board is asked which bundle it has.",
+        "rollbacks",
+        {
+            "exchange_kills_whole": "of 40 kills, those after which one whole bundle answers",
+            "exchange_kills_lost": "requests without an answer, over the 40",
+            "exchange_kills_contradicted": "requests with two answers that differ, over the 40",
+            "exchange_kills_real_whole": "of six kills with the real engine, those after which a whole bundle answers",
+            "exchange_kills_real_lost": "requests without an answer, over the six",
+            "exchange_lost": "requests without an answer, over ten exchanges without a kill",
+            "exchange_failed": "those that did not end with a whole answer, over the ten",
+            "exchange_begun_again": "those that two engines worked on, over the ten",
+            "exchange_right_ends": "of ten bundles, those kept or rolled back as they should be",
         },
     ),
     Group(
@@ -229,6 +296,23 @@ GROUPS = (
         {
             "egress_foreign_calls": "calls to anything but the broker",
             "egress_files_under_home": "files written under HOME",
+        },
+    ),
+    Group(
+        "What the board tells of itself",
+        "Trees of files as boards have them, one of them hostile, and a daemon that reads the largest. Prompts of 3,900"
+        " tokens are read one after the other for half a minute, while telemetry comes four times a second.",
+        "telemetry",
+        {
+            "boards_read_right": "boards of which exactly what is expected is read",
+            "hostile_board_errors": "failures counted on the hostile one; the bar is how many there are",
+            "telemetry_look_p99_ms": "a look at all that is read at each, on the board with the most files, 99th"
+            " percentile of 2,000",
+            "telemetry_core_percent": "of one core that these looks take at the default pace",
+            "daemon_idle_core_percent": "of one core that the whole daemon takes at that pace while nobody asks",
+            "telemetry_daemon_rss_mb": "memory of the daemon with everything on, without its engine's process",
+            "long_prefill_seconds": "how long prompts were read one after the other",
+            "long_prefill_late_over_period": "the latest telemetry meanwhile, after its time, in periods",
         },
     ),
     Group(
@@ -283,6 +367,23 @@ GROUPS = (
         },
     ),
     Group(
+        "What the export reads it understands",
+        "Altered checkpoints: keys of a config, tensors, files, adapters and headers of GGUF files. Each must be"
+        " refused by the name of what is altered, or its bundle must have the logits of Transformers (and PEFT). Then"
+        " every kind of checkpoint that a manifest says was held to Transformers, and what a report says was lost"
+        " beside what is measured with Transformers and the bundle's own graph. They want `make trace-test` first.",
+        "misread",
+        {
+            "altered_checkpoints_right": "altered checkpoints refused by name or right, by Transformers 5",
+            "altered_checkpoints_right_by_4_57": "the same by Transformers 4.57, adapters aside",
+            "kinds_held_to_transformers": "kinds of checkpoint whose bundles have the logits of Transformers 5",
+            "kinds_held_to_transformers_4_57": "kinds of checkpoint whose bundles have the logits of Transformers 4.57",
+            "reported_kl_off_transformers_smollm2": "how far the loss that is reported is from the one that is"
+            " measured, SmolLM2 rounded to nearest",
+            "reported_kl_off_transformers_small_phi3": "the same of a small Phi-3 with random weights",
+        },
+    ),
+    Group(
         "The export of Phi-3.5-mini",
         "At its true size on a machine without torch; weights are random, shape, tokenizer and recipe are real.",
         "full-size",
@@ -294,6 +395,21 @@ GROUPS = (
             "phi35_bits_per_weight": "bits a weight, scales and all",
             "phi35_bundle_gb": "the bundle's size",
             "phi35_answered_tokens": "tokens of an answer from that bundle, through MQTT",
+        },
+    ),
+    Group(
+        "A board from a package",
+        "The package for Debian 12 and amd64 is built twice, from two folders by two people's settings. dpkg installs"
+        " it on a minimal Debian that booted systemd and Mosquitto and has no network but loopback; a bundle is copied,"
+        " a question asked, everything purged.",
+        "packages",
+        {
+            "package_answers": "questions answered",
+            "package_seconds": "from `dpkg -i` to the answer, on this machine; no bar",
+            "package_builds_alike": "builds with the same bytes",
+            "package_lintian_findings": "findings of lintian that no override explains",
+            "unit_exposure": "what `systemd-analyze security` counts of the most exposed unit",
+            "package_left_after_purge": "files and folders that were not there before",
         },
     ),
     Group(
@@ -313,6 +429,29 @@ GROUPS = (
         },
     ),
     Group(
+        "The tokens that the model was trained on",
+        "10,000 texts made to differ (numbers, white space, scripts, emoji, code, control marks), read by the engine"
+        " over what the export made of tokenizers in every form, and by the library `tokenizers` over the originals.",
+        "tokens",
+        {
+            "tokens_differing_texts": "texts that come out as other tokens, or back as another text, over all forms",
+            "tokens_forms": "forms: ways to cut, to merge and to join, small tokenizers and the real SmolLM2 and Phi-3",
+            "tokens_forms_without_the_wheel": "forms that a board reads without the optional wheel",
+        },
+    ),
+    Group(
+        "An export ends well or at once",
+        "Contexts are walked to their ends, by prompts, slices and batches at their edges, with both caches and both"
+        " forms of rotary tables. `--force` meets places that hold no bundle. Some thirty things that keep a checkpoint"
+        " of Phi-3.5-mini's true size from becoming a bundle are tried, from a NaN in its middle to a wrong option.",
+        "contexts places",
+        {
+            "engine_deaths_by_context": "contexts from 16 to 300, and every recipe's, that end the engine or an answer",
+            "places_left_whole": "kinds of places that `--force` leaves as they are",
+            "refusal_seconds": "the slowest refusal, from the command's start; all come before a matrix is rounded",
+        },
+    ),
+    Group(
         "The same as the originals, and the same each time",
         "Each is some tests of the suite that were run and counted. Those beside Transformers want `make trace-test`"
         " first.",
@@ -323,6 +462,61 @@ GROUPS = (
             "same_logits_as_glassllm": "logits are those of the package glassllm, on its own weights",
             "phi_tokenizer_vectors": "the bundle's tokenizer gives the tokens that are published for Phi-3's",
             "two_exports_one_hash": "two exports of one model are the same bytes",
+        },
+    ),
+    Group(
+        "Bundles from a signed repository",
+        "The installer that boards run, from a repository made with python-tuf: ten kinds of bad bundles; `kill -9` at"
+        " moments drawn from the whole of an installation of SmolLM2-135M in which every chunk of the weights is new;"
+        " and what is fetched where one of its thirty layers is another, first of the same size, then in more bits, so"
+        " that all behind it moves.",
+        "installs power-cuts",
+        {
+            "installs_refused_kinds": "kinds of bad bundles that are refused by their reason, the store as it was",
+            "installs_killed_whole": "moments after which every bundle is whole, and the next installation ends",
+            "installs_power_cuts_whole": "the same where the power goes: an ext4 is shut down and loses what it had not"
+            " written (as root)",
+            "installs_layer_share": "share of a bundle that is fetched for one layer",
+            "installs_shifted_layer_share": "the same for a layer that has become larger",
+        },
+    ),
+    Group(
+        "Who signed a bundle",
+        "What a board's verifier of OpenSSF Model Signing v1.0 says of every kind of good and of bad signature, made by"
+        " the reference implementation `model_signing` 1.1.1, or by hand where it would not; of signed models altered"
+        " at random in their files, signatures and rightly signed statements: whatever a board accepts of them, the"
+        " reference must accept; and of what others publish: the specification's eight test vectors, and the"
+        " reference's thirteen signatures since 0.2.0. Keyless ones come out right where they are refused for being"
+        " that: a board without the internet cannot verify them. `signature-vectors` wants `OMS_VECTORS`.",
+        "signatures signature-vectors",
+        {
+            "signatures_accepted_kinds": "kinds of good signatures that are accepted",
+            "signatures_refused_kinds": "kinds of bad ones that are refused by their reason",
+            "signatures_accepted_alone": "altered models that a board accepts and the reference refuses",
+            "signatures_published": "published signatures that come out as they should",
+        },
+    ),
+    Group(
+        "Boards with Ansible",
+        "The collection as it is shipped. A Debian with systemd and no network is set up from nothing to an answer, and"
+        " once more. Six daemons at one Mosquitto get a signed bundle that answers wrongly, in waves of one, two and"
+        " three, then a good one. As root, after `make ansible-test`.",
+        "waves",
+        {
+            "ansible_second_run_changed": "tasks of the second run that change anything",
+            "waves_bad_bundle_first_wave": "boards that a bad bundle is tried on, of the first wave",
+            "waves_bad_bundle_later_waves": "boards of later waves that are asked for it, or run it",
+            "waves_good_bundle_boards": "boards that keep a good bundle",
+        },
+    ),
+    Group(
+        "GGUF files",
+        "llama.cpp's own: vocabularies with the tokens that texts must give, and files that its converter made of small"
+        " Phi-3-, TinyLlama- and Mistral-like folders with their own tokenizers. It wants `make trace-test` first.",
+        "gguf-files",
+        {
+            "gguf_vectors_alike": "vocabularies that give every token of llama.cpp's vectors",
+            "gguf_equals_folder": "files whose bundles have the logits, tokens and chat text of their folders' bundles",
         },
     ),
 )

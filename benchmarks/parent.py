@@ -10,7 +10,7 @@ import time
 from pathlib import Path
 
 from benchmarks.figure import Figure
-from edge.board.host import process_memory
+from edge.board.memory import process_memory
 from edge.commands.demo import DEVICE, broker_process, daemon_process, wait_until_online
 from edge.config import Broker
 from edge.mqtt.client import Client
@@ -27,11 +27,11 @@ def measure(bundle: Path) -> list[Figure]:
     ]
 
 
-async def resident_bytes(bundle: Path) -> int:
-    """VmRSS of the daemon's parent process."""
+async def resident_bytes(bundle: Path, **changed: str) -> int:
+    """VmRSS of the daemon's parent process. changed: settings by their variables' names."""
     async with (
         broker_process() as (port, _),
-        daemon_process(bundle, port) as daemon,
+        daemon_process(bundle, port, **changed) as daemon,
         Client(Broker(port=port), DEVICE, (f"edge/{DEVICE}/status",)) as client,
     ):
         await wait_until_online(client, daemon)

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.figure import Figure
-from edge.board.host import process_memory
+from edge.board.memory import process_memory
 from tests.clients import User
 from tests.conftest import embedded_broker, serving
 from tests.export import small_vision

@@ -14,7 +14,7 @@ from pathlib import Path
 from benchmarks import phi_shape
 from benchmarks.figure import Figure
 from benchmarks.full_size import GIB, exported
-from edge.board.host import process_memory
+from edge.board.memory import process_memory
 from edge.bundle import read_manifest
 from edge.commands.demo import DEVICE, broker_process, daemon_process, wait_until_online
 from edge.config import Broker

@@ -20,24 +20,32 @@ import pytest
 
 import edge
 from edge.__main__ import COMMANDS, _parser
-from edge.board.source import sample
+from edge.board.sensors import Sensors, read_all
 from edge.commands.serve import board_sources
 from edge.config import Settings, describe
 from edge.errors import FAULTS
+from edge.governor import Decision
 from edge.service.announcements import Announcements
+from edge.service.happenings import Happenings
 from edge.service.inference import Inference
+from edge.service.report import Report
+from edge.service.seat import Seat, Served
 from edge.service.speed import Speed
 from edge.testing import MemoryTransport, ScriptedEngine, scripted_manifest, write_tree
 from edge.wire.chat import ChatRequest
-from edge.wire.message import WIRE_VERSION, Message
+from edge.wire.desired import Desired
+from edge.wire.event import Event
+from edge.wire.load import Load
+from edge.wire.message import WIRE_VERSION, Message, dumps
 from edge.wire.reply import Outcome, Usage, delta, queued, refusal, terminal
+from edge.wire.reported import Report as Reported
 from edge.wire.request import Address, parse_request
 from edge.wire.tools import called
 from edge.wire.topics import Topics
 from export.command import parser as export_parser
+from tests import boards
 from tests.clients import User
 from tests.conftest import ROOT, embedded_broker, running, wait_until
-from tests.edge.board.test_sources import PI
 
 PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")])
 ASK, WIRE, OPERATOR = (ROOT / f"docs/{name}.md" for name in ("ask", "wire", "operator"))
@@ -51,6 +59,26 @@ FOLDERS = ("edge", "export", "tests", "docs", "deploy", "systemd", "benchmarks",
 SUFFIXES = ("", ".conf", ".example", ".json", ".lock", ".md", ".png", ".py", ".service", ".sh", ".svg", ".toml")
 ADDRESS = Address("edge/pi/reply/me", "q1", "me")
 COUNTED = ("cached_tokens", "prompt_tokens", "run_rows", "runs", "right_tokens", "guessed_tokens")
+ZONE, FAN = "sys/class/thermal/thermal_zone0", "sys/class/hwmon/hwmon2"
+WAITING = "some avg10=0.00 avg60=0.00 avg300=0.00 total=0\nfull avg10=0.00 avg60=0.00 avg300=0.00 total=0\n"
+PI = {
+    "proc/device-tree/model": "Raspberry Pi 5 Model B Rev 1.0\0",
+    "proc/meminfo": "MemTotal: 8245104 kB\nMemAvailable: 7000000 kB\nSwapTotal: 100 kB\nSwapFree: 40 kB\n",
+    **{f"proc/pressure/{resource}": WAITING for resource in ("memory", "cpu", "io")},
+    "proc/100/smaps_rollup": "Pss: 38000 kB\nAnonymous: 29000 kB\n",
+    "proc/200/smaps_rollup": "Pss: 286623 kB\nAnonymous: 214476 kB\n",
+    "proc/stat": "cpu  100 0 100 800 0 0 0 0 0 0\ncpu0 100 0 100 800 0 0 0 0 0 0\n",
+    "proc/loadavg": "0.50 0.40 0.30 1/100 1234\n",
+    f"{ZONE}/type": "cpu-thermal\n",
+    f"{ZONE}/temp": "48250\n",
+    f"{ZONE}/trip_point_0_type": "critical\n",
+    f"{ZONE}/trip_point_0_temp": "110000\n",
+    f"{FAN}/name": "pwmfan\n",
+    f"{FAN}/fan1_input": "1518\n",
+    "sys/class/thermal/cooling_device0/type": "pwm-fan\n",
+    "sys/class/hwmon/hwmon0/name": "cpu_thermal\n",
+    "sys/class/hwmon/hwmon0/temp1_input": "48250\n",
+}
 EYES = {"crop_size": 336, "side_tokens": 12, "crops_max": 16, "mean": (0, 0, 0), "std": (1, 1, 1)}
 
 each_page = pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())
@@ -127,7 +155,9 @@ def holds_something(path: Path) -> bool:
 def test_settings_exist(page: Path):
     """Every `section.key` that a page names is a setting."""
     known = {".".join(path) for path, _ in describe()}
-    for name in re.findall(r"`((?:broker|engine|limits|journal|telemetry)\.[a-z_]+)`", prose(page)):
+    for name in re.findall(
+        r"`((?:broker|engine|limits|journal|telemetry|home_assistant|prometheus)\.[a-z_]+)`", prose(page)
+    ):
         assert name in known, name
 
 
@@ -237,7 +267,7 @@ def test_what_a_board_says_has_the_keys_of_the_real_thing(page: Path, tmp_path: 
     for kind, text in blocks(page, "json"):
         if kind != "request":
             example = json.loads(text)
-            assert shape(example) == shape(real(kind, example, tmp_path)), text
+            assert shape(example) == shape(real(kind, {**example}, tmp_path)), text
 
 
 def shape(value: Any) -> Any:
@@ -257,6 +287,10 @@ def real(kind: str, example: dict[str, Any], folder: Path) -> Any:
         "reply": lambda: terminal(ADDRESS, ended_like(example)),
         "status": lambda: announced()[0],
         "info": lambda: announced()[1],
+        "load": lambda: Message("", dumps(Load.model_validate(example).model_dump())),
+        "reported": lambda: Message("", Reported.model_validate(example).model_dump_json(exclude_unset=True).encode()),
+        "desired": lambda: Message("", Desired.model_validate(example).model_dump_json(exclude_unset=True).encode()),
+        "event": lambda: Message("", dumps(Event.model_validate(example).model_dump(exclude_none=True))),
     }
     return json.loads(made[kind]().payload)
 
@@ -272,8 +306,10 @@ def ended_like(example: dict[str, Any]) -> Outcome:
 
 def announced() -> list[Message]:
     """Status and info of a board that sees pictures."""
-    transport, manifest = MemoryTransport(), scripted_manifest(pictures=EYES)
-    Announcements(Settings(device="pi"), manifest, transport, Topics("pi"), [], lambda: 8).at_connect("online")
+    transport, engine = MemoryTransport(), ScriptedEngine()
+    engine.rows = 8
+    seat = Seat(Served(scripted_manifest(pictures=EYES), engine))
+    Announcements(Settings(device="pi"), seat, transport, Topics("pi"), Sensors([])).at_connect("online")
     return transport.birth
 
 
@@ -291,20 +327,33 @@ def read_board(folder: Path) -> dict[str, Any]:
         lambda: 0, lambda: 0, lambda: {"answers_expired": 0, "answers_given_up": 0}, Counting(), Speed()
     )
     inference.count(Outcome(200, "stop"))
-    taken = sample([*board_sources(), inference], write_tree(folder, PI))
-    return {"time": 0.0, "late_seconds": 0.0, **taken.body()}
+    taken = read_all(board_sources(Settings(), lambda: boards.PROCESSES), write_tree(folder, PI))
+    return {
+        "time": 0.0,
+        "late_seconds": 0.0,
+        "inference": inference.reading(),
+        "governor": Decision().body(),
+        "bundle": Report(
+            Seat(Served(scripted_manifest(), ScriptedEngine())),
+            Happenings("", lambda _message: None),
+            lambda _body: None,
+        ).reading(),
+        **taken.body(),
+    }
 
 
 # --- for operators ---
 
 
 def test_every_reading_is_explained(tmp_path: Path):
-    """Each key of a reading is in operator.md's table by its full name."""
+    """Each key of a reading, of every board, is in operator.md's table by its full name."""
     text = OPERATOR.read_text()
-    for name, value in read_board(tmp_path).items():
-        keys = [f"{name}.{key}" for key in value] if isinstance(value, dict) and value else [name]
-        for key in keys:
-            assert f"`{key}`" in text, key
+    for reading in (read_board(tmp_path), *(boards.expected(name) for name in boards.NAMES)):
+        for name, value in reading.items():
+            is_by_source = name in ("absent", "denied", "failed", "errors")
+            keys = [name] if is_by_source or not isinstance(value, dict) else [f"{name}.{key}" for key in value]
+            for key in keys:
+                assert key.endswith(".age_seconds") or f"`{key}`" in text, key
 
 
 def test_log_lines_are_what_is_logged():
