@@ -27,6 +27,7 @@ from edge.governor import PRESETS
 from edge.mqtt.client import Client
 from edge.service.guard import preset_name
 from edge.service.looks import heat
+from edge.store.store import Store
 
 WRITTEN = datetime.date(2026, 11, 27)
 """No clock that is right says an earlier day than the one on which this was written."""
@@ -103,15 +104,16 @@ def lies_on_sd_card(place: Path, root: Path) -> bool:
 
 
 def bundle(settings: Settings) -> Iterator[Finding]:
-    """Whether the configured bundle may be loaded, and what those beside it need."""
+    """Whether the bundle in use may be loaded, and what those beside the operator's own need."""
     free = available_bytes(settings.telemetry.root)
     configured = settings.engine.bundle
-    manifest = read_manifest(configured)
+    in_use = Store(settings.store.folder).in_use(configured)
+    manifest = read_manifest(in_use)
     yield fits(manifest, free)
-    checked_bundle(settings)
+    checked_bundle(settings, in_use)
     if manifest.tokenizer == "tokenizers" and not is_installed():
         raise BundleError(MISSING)
-    yield Finding(f"{configured} is whole")
+    yield Finding(f"{in_use} is whole")
     for other in beside(configured):
         try:
             need = read_manifest(other).memory_floor_bytes

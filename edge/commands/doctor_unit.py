@@ -9,6 +9,7 @@ from edge.board.memory import meminfo
 from edge.bundle import read_manifest
 from edge.config import Settings
 from edge.errors import BundleError
+from edge.store.store import Store
 
 MIB = 2**20
 RESERVE_BYTES_MIN, RESERVE_SHARE = 256 * MIB, 1 / 8
@@ -23,7 +24,7 @@ STOP_SECONDS = 120
 TEXT = """\
 # Limits for {board} MiB of memory and {name}, which wants {need} MiB. Written by `edge doctor --unit`; after
 # another bundle or other memory write it anew:
-#   edge doctor --unit | sudo tee /etc/systemd/system/edge.service.d/70-memory.conf
+#   sudo edge doctor --unit | sudo tee /etc/systemd/system/edge.service.d/70-memory.conf
 #   sudo systemctl daemon-reload && sudo systemctl restart edge
 [Service]
 # {reserve} MiB stay for the rest of the board. What goes over this is ended: the engine, which the daemon starts anew.
@@ -39,11 +40,15 @@ TimeoutStopSec={stop}
 
 
 def drop_in(settings: Settings) -> str:
-    """The drop-in. BundleError where the bundle is not there or would not fit; OSError without /proc/meminfo."""
+    """The drop-in, for the bundle in use.
+
+    BundleError where it is not there or would not fit; StartError where the store cannot be read; OSError without
+    /proc/meminfo.
+    """
     board = meminfo(Files(settings.telemetry.root)).get("MemTotal")
     if board is None:
         raise OSError(f"{settings.telemetry.root / 'proc/meminfo'} does not say how much memory there is")
-    manifest = read_manifest(settings.engine.bundle)
+    manifest = read_manifest(Store(settings.store.folder).in_use(settings.engine.bundle))
     reserve, need = max(RESERVE_BYTES_MIN, int(board * RESERVE_SHARE)), manifest.memory_floor_bytes + DAEMON_BYTES
     most, cores = board - reserve, os.cpu_count() or 1
     high = int(most * HIGH_SHARE)

@@ -87,7 +87,7 @@ def opened(settings: Settings, digest: str | None) -> Served:
 
     Its hashes are looked at then, since that takes its time. Raises BundleError where it cannot be used.
     """
-    path = settings.engine.bundle if digest is None else Store(settings.store.folder).bundle(digest)
+    path = Store(settings.store.folder).place(digest, settings.engine.bundle)
     if digest is not None and not path.is_dir():
         raise BundleError(f"{path} is not there any more")
     bundle = open_bundle(path, settings.engine.provider, verify_hashes=False)
@@ -98,8 +98,8 @@ def opened(settings: Settings, digest: str | None) -> Served:
 
 def check_room(settings: Settings, served: Served) -> None:
     """BundleError where the board has not the memory for a bundle, or not now."""
-    is_own = served.source == "engine.bundle"
-    path = settings.engine.bundle if is_own else Store(settings.store.folder).bundle(served.digest)
+    digest = None if served.source == "engine.bundle" else served.digest
+    path = Store(settings.store.folder).place(digest, settings.engine.bundle)
     if (path / MANIFEST).is_file():  # a scripted one takes none
         checked_bundle(settings, path, verify_hashes=False)
 

@@ -54,6 +54,16 @@ class Store:
         """Whether a bundle is there; what is there is whole."""
         return self.bundle(digest).is_dir()
 
+    def place(self, digest: str | None, own: Path) -> Path:
+        """Where a bundle lies; `own`, the operator's, is that of None."""
+        return own if digest is None else self.bundle(digest)
+
+    def in_use(self, own: Path) -> Path:
+        """Where the bundle lies that the daemon serves, or would. StartError where the record cannot be read."""
+        record = self.read()
+        there = [each for each in (record.kept, *record.previous) if each is None or self.has(each)]
+        return self.place(there[0], own) if there else own
+
     @property
     def digests(self) -> list[str]:
         """Of all bundles that are there."""
@@ -66,6 +76,8 @@ class Store:
             return Record.model_validate_json(file.read_bytes())
         except FileNotFoundError:
             return Record()
+        except PermissionError as error:
+            raise StartError(f"{file} is the daemon's: look at it as root") from error
         except OSError as error:
             raise StartError(f"{file} cannot be read: {error.strerror}") from error
         except ValidationError as error:

@@ -12,6 +12,8 @@ import pytest
 from edge.commands.doctor_unit import DAEMON_BYTES, MIB, drop_in
 from edge.config import Engine, Settings, Telemetry
 from edge.errors import BundleError
+from edge.store.record import Record
+from edge.store.store import Store
 from edge.testing import scripted_manifest, write_tree
 from tests.conftest import ROOT
 from tests.edge.commands.program import ended, started
@@ -36,6 +38,22 @@ def test_limits_leave_room_on_both_sides(tmp_path: Path, board_mib: int, need_mi
     assert need_mib + DAEMON_BYTES // MIB <= found["MemoryHigh"] < found["MemoryMax"] <= board_mib - 256
     assert found["TasksMax"] > 64
     assert found["TimeoutStopSec"] > 40
+
+
+def test_the_limits_are_for_the_bundle_in_use(tmp_path: Path):
+    """A bundle of the store that was kept counts, and not the one that the board came with."""
+    board = settings(tmp_path, 8192, 400)
+    store = Store(tmp_path / "store")
+    digest = "a" * 64
+    kept = store.bundle(digest)
+    kept.mkdir(parents=True)
+    (kept / "manifest.json").write_text(scripted_manifest(memory_floor_bytes=6000 * MIB).model_dump_json())
+    store.write(Record(kept=digest))
+    text = drop_in(board.model_copy(update={"store": board.store.model_copy(update={"folder": store.folder})}))
+    assert "which wants 6064 MiB" in text
+    assert store.in_use(tmp_path) == kept
+    shutil.rmtree(kept)
+    assert store.in_use(tmp_path) == tmp_path
 
 
 def test_a_bundle_that_is_too_large_gets_no_limits(tmp_path: Path):
