@@ -205,6 +205,12 @@ class Store(Section):
     desired: bool = Field(
         default=False, description="install and try the bundle that edge/<device>/desired, or the fleet's, names"
     )
+    latest_seconds: float = Field(
+        default=0,
+        ge=0,
+        description="time between two looks at the repository for the newest version of the bundle in use, which"
+        " edge/<device>/reported tells and Home Assistant shows; 0: it is never asked",
+    )
     speed_floor: float = Field(
         default=0.7, ge=0, le=10, description="share of the old bundle's tokens a second that a new one must reach"
     )

@@ -38,6 +38,7 @@ knows neither paho nor a runtime. Start reading in `daemon.py`.
     bundles.py        what it is at the start, and what else could be
     wishes.py         which bundle the operator wants
     installer.py      the process that fetches one
+    newest.py         which one the repository has
     rollout.py        from one to another: fetch, try, keep or go back
     trials.py         the new one beside the old one, or after it
     trial.py          what it is asked, and how fast it must be

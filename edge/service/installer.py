@@ -9,7 +9,7 @@ import os
 import sys
 from asyncio.subprocess import Process
 from collections.abc import AsyncIterator, Callable, Sequence
-from typing import Annotated, Literal
+from typing import Annotated, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 
@@ -59,6 +59,14 @@ class Verified(_Line):
     version: str
 
 
+class Latest(_Line):
+    """The newest version that the repository has."""
+
+    state: Literal["latest"]
+    name: str
+    version: str
+
+
 class Refused(_Line):
     """It is not to be had, or not to be used."""
 
@@ -66,7 +74,8 @@ class Refused(_Line):
     reason: str
 
 
-Line = Downloading | Verifying | Verified | Refused
+Line = Downloading | Verifying | Verified | Latest | Refused
+_Last = TypeVar("_Last", Verified, Latest)
 _LINE: TypeAdapter[Line] = TypeAdapter(Annotated[Line, Field(discriminator="state")])
 
 
@@ -89,7 +98,14 @@ class Installer:
 
         Raises InstallFailed with why there is none. A cancel ends the process; what it has fetched stays.
         """
-        process = await self._started(arguments(wanted, channel, is_again))
+        return await self._run(arguments(wanted, channel, is_again), Verified, tell)
+
+    async def latest(self, name: str, channel: str) -> Latest:
+        """The newest version of a bundle; nothing is fetched but who says so. InstallFailed as above."""
+        return await self._run(["latest", f"--channel={channel}", "--", name], Latest, lambda _line: None)
+
+    async def _run(self, words: Sequence[str], wanted: type[_Last], tell: Callable[[Line], None]) -> _Last:
+        process = await self._started(words)
         last: Line | None = None
         try:
             async for line in _lines(process):
@@ -98,7 +114,7 @@ class Installer:
             status = await process.wait()
         finally:
             await _ended(process)
-        if isinstance(last, Verified) and status == 0:
+        if isinstance(last, wanted) and status == 0:
             return last
         reason = last.reason if isinstance(last, Refused) else f"the installer has ended with {status}; see the log"
         raise InstallFailed(reason, status in MAY_PASS or status < 0)

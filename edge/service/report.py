@@ -27,6 +27,7 @@ class Report:
         self._next: dict[str, Any] | None = None
         self._progress: float | None = None
         self._told_at = -math.inf
+        self._latest: tuple[str, str] | None = None
 
     def tell(self, state: str, reason: str = "", coming: dict[str, Any] | None = None) -> None:
         """Another state. coming: the bundle that it is about, where that is not the one in use."""
@@ -48,6 +49,12 @@ class Report:
         self.heed(None)
         self.tell("refused", why)
 
+    def latest(self, name: str, version: str) -> None:
+        """The repository's newest of a name."""
+        if self._latest != (name, version):
+            self._latest = (name, version)
+            self.again()
+
     @property
     def reason(self) -> str:
         """That was told last."""
@@ -65,8 +72,10 @@ class Report:
 
     def body(self) -> dict[str, Any]:
         """As `reported` has it."""
+        name, version = self._latest or ("", None)
         return {
             "bundle": self._seat.served.body(),
+            "latest": version if name == self._seat.manifest.name else None,
             "state": self._state,
             "next": self._next,
             "progress": self._progress,

@@ -19,6 +19,7 @@ from edge.service.bundles import Bundles
 from edge.service.clock import now
 from edge.service.guard import Guard
 from edge.service.installer import Installer, InstallFailed
+from edge.service.newest import Newest
 from edge.service.report import Report, named
 from edge.service.seat import Seat, Served
 from edge.service.trial import TrialFailed
@@ -55,6 +56,7 @@ class Rollout:
         self._seat, self._answering, self._guard = seat, answering, guard
         self._wishes, self._report, self._changed = wishes, report, changed
         self._installer = installer or Installer()
+        self._newest = Newest(settings.store, seat, self._installer, report)
         self._trials = Trials(settings, seat, answering)
         self._news = asyncio.Event()
         self._before: Served | None = None
@@ -110,6 +112,8 @@ class Rollout:
             await self._go_over(record.kept)
         elif pending := self._wishes.next():
             await self._until_news(self._fetch(pending, record))
+        elif self._newest.is_due:
+            await self._until_news(self._newest.look())
 
     async def _until_news(self, work: Coroutine[None, None, None]) -> None:
         """Some work, unless another wish holds before it is done."""

@@ -1,14 +1,16 @@
-"""`python -m edge.store install NAME`: the installer, a process of its own.
+"""`python -m edge.store install NAME`: the installer, a process of its own; `latest NAME` tells which is the newest.
 
-On standard output a line of JSON for each thing that happens, the last one `verified` or `refused`:
+On standard output a line of JSON for each thing that happens, the last one `verified`, `latest` or `refused`:
 
     {"state": "downloading", "done_bytes": 1048576, "total_bytes": 104857600}
     {"state": "verifying", "done_bytes": 104857600, "total_bytes": 104857600}
     {"state": "verified", "digest": "…", "name": "…", "version": "6", "size_bytes": …, "fetched_bytes": …,
      "signed_by": null}
+    {"state": "latest", "name": "…", "version": "7"}
     {"state": "refused", "reason": "…", "passes": false}
 
-Exit statuses: 0 verified, 65 refused, 75 not now, 78 a wrong setting, 71 the system refuses a file, 130 interrupted.
+Exit statuses: 0 verified or told, 65 refused, 75 not now, 78 a wrong setting, 71 the system refuses a file,
+130 interrupted.
 """
 
 from __future__ import annotations
@@ -22,7 +24,7 @@ import time
 from dataclasses import asdict
 from typing import Any
 
-from edge.config import load_settings
+from edge.config import Settings, load_settings
 from edge.errors import MAY_PASS, ConfigError, EdgeError
 from edge.store.index import NEWEST
 from edge.store.store import act_as_owner
@@ -37,7 +39,7 @@ def main(arguments: list[str] | None = None) -> int:
     """Install, and tell; the exit status."""
     options = _parser().parse_args(arguments)
     try:
-        say(state="verified", **_installed(options))
+        say(**_done(options))
     except EdgeError as error:
         say(state="refused", reason=str(error), passes=error.exit_status == MAY_PASS)
         return error.exit_status
@@ -50,17 +52,40 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _installed(options: argparse.Namespace) -> dict[str, Any]:
-    given = {"repository": options.repository} if options.repository else {}
-    settings = load_settings(**({"store": given} if given else {}))
+    from edge.store.install import Wish, install
+
+    settings = _settings(options)
+    channel = options.channel or settings.store.channel
+    wish = Wish(options.name, channel, options.version, is_again=not options.unless_failed)
+    return {"state": "verified", **asdict(install(wish, settings, Telling()))}
+
+
+def _latest(options: argparse.Namespace) -> dict[str, Any]:
+    from edge.store.install import Wish, latest
+
+    settings = _settings(options)
+    index = latest(Wish(options.name, options.channel or settings.store.channel), settings)
+    return {"state": "latest", "name": index.name, "version": index.version}
+
+
+def _done(options: argparse.Namespace) -> dict[str, Any]:
+    """What the last line says."""
     try:
-        from edge.store.install import Wish, install
+        return ACTIONS[options.action](options)
     except ModuleNotFoundError as error:
         text = f"bundles from a repository need {error.name}, which is not installed"
         raise ConfigError(f"{text}: pip install 'edge-slm[fleet]'") from error
-    channel = options.channel or settings.store.channel
-    wish = Wish(options.name, channel, options.version, is_again=not options.unless_failed)
+
+
+ACTIONS = {"install": _installed, "latest": _latest}
+
+
+def _settings(options: argparse.Namespace) -> Settings:
+    """With the store's folder for one's own. ConfigError where what a repository takes is not installed."""
+    given = {"repository": options.repository} if options.repository else {}
+    settings = load_settings(**({"store": given} if given else {}))
     act_as_owner(settings.store.folder)
-    return asdict(install(wish, settings, Telling()))
+    return settings
 
 
 class Telling:
@@ -89,12 +114,14 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m edge.store", description=__doc__, allow_abbrev=False)
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
-    action = actions.add_parser("install", help="fetch and verify a bundle", allow_abbrev=False)
-    action.add_argument("name", help="the bundle's name")
-    action.add_argument("--version", default=NEWEST, help="which one (default: the channel's newest)")
-    action.add_argument("--channel", help="default: store.channel")
-    action.add_argument("--repository", help="a folder or an address (default: store.repository)")
-    action.add_argument("--unless-failed", action="store_true", help="refuse one that was rolled back here before")
+    install = actions.add_parser("install", help="fetch and verify a bundle", allow_abbrev=False)
+    install.add_argument("--version", default=NEWEST, help="which one (default: the channel's newest)")
+    install.add_argument("--unless-failed", action="store_true", help="refuse one that was rolled back here before")
+    latest = actions.add_parser("latest", help="say which version is the channel's newest", allow_abbrev=False)
+    for action in (install, latest):
+        action.add_argument("name", help="the bundle's name")
+        action.add_argument("--channel", help="default: store.channel")
+        action.add_argument("--repository", help="a folder or an address (default: store.repository)")
     return parser
 
 

@@ -58,16 +58,9 @@ def install(wish: Wish, settings: Settings, told: Told, clock: Callable[[], floa
     Raises BundleError saying why it is refused, and leaves nothing of it behind; where that passes, what was fetched
     stays for the next time. ConfigError where a setting is wrong, StartError where another installation runs.
     """
-    for what, given in (("channel", wish.channel), ("name", wish.name), ("version", wish.version)):
-        if not LEVEL.fullmatch(given):
-            raise UsageError(f"{given!r} cannot be a {what}: letters, digits, '.', '_' and '-' make one, 64 at most")
-    if settings.store.repository is None:
-        raise ConfigError("store.repository is not set: name the folder or the address that bundles come from")
-    repository, store = repository_at(settings.store.repository), Store(settings.store.folder)
+    repository, store = _repository(wish, settings), Store(settings.store.folder)
     with store.changing():
-        store.make(store.folder / "tuf")
-        trust = Trust(repository, store.folder / "tuf", settings.store.root, clock)
-        payload = trust.index(wish.channel, wish.name, wish.version)
+        payload = _payload(wish, settings, repository, store, clock)
         index = parse_index(payload)
         refuse_early(index, wish, settings, store)
         store.clean(keep=index.digest)
@@ -75,6 +68,29 @@ def install(wish: Wish, settings: Settings, told: Told, clock: Callable[[], floa
         store.change(lambda record: record.to_be_tried(index.digest))
         store.pruned()
     return done
+
+
+def latest(wish: Wish, settings: Settings, clock: Callable[[], float] = time.time) -> Index:
+    """What the repository has for a wish, by its metadata; no bundle is fetched. Raises as `install` does."""
+    repository, store = _repository(wish, settings), Store(settings.store.folder)
+    with store.changing():
+        return parse_index(_payload(wish, settings, repository, store, clock))
+
+
+def _repository(wish: Wish, settings: Settings) -> Repository:
+    for what, given in (("channel", wish.channel), ("name", wish.name), ("version", wish.version)):
+        if not LEVEL.fullmatch(given):
+            raise UsageError(f"{given!r} cannot be a {what}: letters, digits, '.', '_' and '-' make one, 64 at most")
+    if settings.store.repository is None:
+        raise ConfigError("store.repository is not set: name the folder or the address that bundles come from")
+    return repository_at(settings.store.repository)
+
+
+def _payload(wish: Wish, settings: Settings, repository: Repository, store: Store, clock: Callable[[], float]) -> bytes:
+    """The index, as the repository's keys have signed it."""
+    store.make(store.folder / "tuf")
+    trust = Trust(repository, store.folder / "tuf", settings.store.root, clock)
+    return trust.index(wish.channel, wish.name, wish.version)
 
 
 def refuse_early(index: Index, wish: Wish, settings: Settings, store: Store) -> None:

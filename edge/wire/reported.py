@@ -43,6 +43,9 @@ class Report(_Part):
     """`edge/<device>/reported`, retained, at each change."""
 
     bundle: Reported = Field(description="that answers now")
+    latest: str | None = Field(
+        description="the repository's newest version of its name; null where that is not looked for, or not known yet"
+    )
     state: State = Field(description="docs/wire.md says what each means")
     next: Next | None = Field(description="that is fetched or tried, or was rolled back or refused")
     progress: float | None = Field(ge=0, le=1, description="share of its bytes that are in place, while it downloads")

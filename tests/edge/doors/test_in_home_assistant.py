@@ -102,7 +102,8 @@ def test_its_templates_read_status_info_and_write_prompts(told):
         assert rendered(told, HERE, dumps({"state": state})) == here
         assert rendered(told, STATE, dumps({"state": state})) == state
     assert rendered(told, HERE, b"garbage") == "offline"
-    served = {"bundle": {"name": "m", "version": "2"}, "state": "kept", "next": None, "progress": None, "reason": None}
+    nothing = dict.fromkeys(["latest", "next", "progress", "reason"])
+    served = {"bundle": {"name": "m", "version": "2"}, "state": "kept", **nothing}
     assert json.loads(rendered(told, BUNDLE, dumps(served))) == {
         "installed_version": "2",
         "latest_version": "2",
@@ -111,6 +112,8 @@ def test_its_templates_read_status_info_and_write_prompts(told):
         "update_percentage": None,
         "release_summary": "",
     }
+    shown = json.loads(rendered(told, BUNDLE, dumps({**served, "latest": "10"})))
+    assert (shown["installed_version"], shown["latest_version"], shown["in_progress"]) == ("2", "10", False)
     fetched = {
         **served,
         "state": "downloading",

@@ -39,7 +39,8 @@ DOWNLOADING = {"state": "downloading", "done_bytes": 42, "total_bytes": 100}
 
 def rig(folder: Path, **plan: Any) -> Rig:
     """A daemon that heeds wishes, and the installer's plan."""
-    made = Rig(folder, store={"desired": True, "repository": "/nowhere"}, fleet="all")
+    store = {"desired": True, "repository": "/nowhere", **plan.pop("store", {})}
+    made = Rig(folder, store=store, fleet="all")
     (folder / "installer.py").write_text(INSTALLER)
     planned(made, **plan)
     return made
@@ -243,6 +244,44 @@ def test_a_command_has_the_newest_installed(tmp_path):
             body = await it.reported("kept", where=lambda body: body["bundle"]["version"] == "2")
             assert body["desired"] is None
             assert calls(it) == ["install --channel=stable -- scripted"]
+
+    run(work)
+
+
+def test_the_newest_version_is_told(tmp_path):
+    """The repository is asked from time to time; nobody answering leaves what was known, another name is not ours."""
+
+    async def work():
+        it = rig(tmp_path, store={"latest_seconds": 0.2})
+        planned(it, ({"state": "latest", "name": "scripted", "version": "9"},))
+        async with it.running():
+            body = await it.reported("kept", where=lambda body: body["latest"] is not None)
+            assert (body["latest"], body["bundle"]["version"]) == ("9", "1")
+            planned(it, ({"state": "refused", "reason": "no way there"},), status=75)
+            seen = len(calls(it))
+            while len(calls(it)) < seen + 3:
+                await asyncio.sleep(0.02)
+            assert it.daemon._report.body()["latest"] == "9"
+            assert set(calls(it)) == {"latest --channel=stable -- scripted"}
+            planned(it, ({"state": "latest", "name": "scripted", "version": "10"},))
+            await it.reported("kept", where=lambda body: body["latest"] == "10")
+            changes = [body["latest"] for body in it.said("reported")]
+            assert changes == sorted(changes, key=[None, "9", "10"].index)
+            assert len(changes) < 6
+
+    run(work)
+
+
+def test_nobody_asks_a_repository_unasked(tmp_path):
+    """Without `store.latest_seconds` no connection is made for it."""
+
+    async def work():
+        it = rig(tmp_path)
+        async with it.running():
+            await it.reported("kept")
+            await asyncio.sleep(0.5)
+            assert calls(it) == []
+            assert it.said("reported")[-1]["latest"] is None
 
     run(work)
 

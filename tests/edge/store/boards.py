@@ -71,11 +71,15 @@ class Board:
 
     def install_here(self, name: str = "scripted", *options: str) -> Told:
         """The same within this process, which is quicker."""
+        return self.do("install", name, *options)
+
+    def do(self, *words: str) -> Told:
+        """Any action of the installer, within this process."""
         before, said = dict(os.environ), io.StringIO()
         os.environ.update(self.environment)
         try:
             with contextlib.redirect_stdout(said):
-                status = main(["install", name, *options])
+                status = main([*words])
         finally:
             os.environ.clear()
             os.environ.update(before)

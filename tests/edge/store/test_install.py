@@ -56,6 +56,17 @@ def test_which_version(board, published, tmp_path):
     assert board.install_here("scripted", "--channel", "canary").last["version"] == "3"
 
 
+def test_the_newest_is_told_without_being_fetched(board, published, tmp_path):
+    """One line with its version; the store has the repository's metadata afterwards, and no bundle."""
+    published.add(make_bundle(tmp_path / "2", changed=1), "2")
+    told = board.do("latest", "scripted")
+    assert (told.status, told.lines) == (0, [{"state": "latest", "name": "scripted", "version": "2"}])
+    assert board.left() == []
+    told = board.do("latest", "other")
+    assert told.status == 75
+    assert "no bundle other" in told.last["reason"]
+
+
 def test_a_version_that_is_not_there(board):
     """May be published later; the channel and the version are named."""
     told = board.install_here("scripted", "--version", "7")
