@@ -44,9 +44,13 @@ class Script:
         return hashlib.sha256(manifest.encode()).hexdigest()
 
     def put(self, store: Store) -> str:
-        """Make the bundle in a store, as an installer leaves it; its digest."""
-        place = store.folder / "bundles" / "new"
+        """Make the bundle in a store, as an installer leaves it; its digest.
+
+        Until the record names it a daemon may tidy it away: hold `Store.changing` meanwhile.
+        """
+        place = store.incoming("new")
         digest = self.write(place)
+        store.make(store.bundle(digest).parent)
         place.rename(store.bundle(digest))
         return digest
 

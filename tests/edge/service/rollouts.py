@@ -6,12 +6,14 @@ import asyncio
 import contextlib
 import json
 import sys
+import time
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
 
 from edge.board.instruments import Instruments
 from edge.config import Settings
+from edge.errors import StartError
 from edge.service.bundles import Bundles
 from edge.service.daemon import Daemon
 from edge.service.journal_file import JournalFile
@@ -55,6 +57,12 @@ class Rig:
 
     def install(self, script: Script) -> str:
         """A bundle into the store, to be tried; its digest."""
+        while True:
+            with contextlib.suppress(StartError), self.store.changing():  # else the daemon tidies up at the time
+                return self._installed(script)
+            time.sleep(0.01)
+
+    def _installed(self, script: Script) -> str:
         digest = script.put(self.store)
         self.store.change(lambda record: record.to_be_tried(digest))
         return digest
