@@ -1,6 +1,7 @@
-"""The suite against the wheel that users install, in an environment that cannot see this checkout's code.
+"""The wheel that users install, in an environment that cannot see this checkout's code: every file, and the programs.
 
-`python3 deploy/suite_from_wheel.py [pytest's arguments]`. A file that the wheel forgets is found here and nowhere else.
+`python3 deploy/suite_from_wheel.py [pytest's arguments]`. What the wheel forgets is found here and nowhere else.
+Without arguments the tests run that start programs and read data which is not Python; `tests` is the whole suite.
 """
 
 from __future__ import annotations
@@ -9,12 +10,14 @@ import os
 import shutil
 import subprocess
 import sys
+import zipfile
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 FOLDER = ROOT / "build" / "wheel"
 PACKAGES = ("edge/", "export/")
 """What the wheel brings; the rest of the checkout is the suite and what it looks at."""
+PROGRAMS = ("tests/edge/commands", "tests/edge/mqtt/test_broker.py", "tests/export/test_pipeline.py")
 FROM_THE_WHEEL = """
 import edge, export, sys
 for package in (edge, export):
@@ -27,10 +30,14 @@ def main(arguments: list[str]) -> int:
     """Build, install, run; pytest's exit status."""
     shutil.rmtree(FOLDER, ignore_errors=True)
     wheel, python, suite = built(), environment(), checkout_without_code()
+    if forgotten := missing(wheel):
+        print(f"{wheel.name} lacks {', '.join(forgotten)}: see [tool.setuptools] in pyproject.toml", file=sys.stderr)
+        return 1
     run([python, *PIP, "--no-deps", str(wheel)])
     run([python, "-c", FROM_THE_WHEEL], cwd=suite)
     print(f"the suite against {wheel.name}, in {suite}", flush=True)
-    command = [python, "-m", "pytest", "-m", "not checkout and not trace and not arm and not slow", *arguments]
+    command = [python, "-m", "pytest", "-m", "not checkout and not trace and not arm and not slow"]
+    command += arguments or PROGRAMS
     return subprocess.run(command, cwd=suite, env=outside(), check=False).returncode
 
 
@@ -38,6 +45,13 @@ def built() -> Path:
     """The wheel of this checkout, made by what the lock file brings."""
     run([sys.executable, "-m", "pip", "wheel", "-q", "--no-deps", "--no-build-isolation", "-w", str(FOLDER), str(ROOT)])
     return next(FOLDER.glob("*.whl"))
+
+
+def missing(wheel: Path) -> list[str]:
+    """What git tracks of our packages and the wheel has not."""
+    with zipfile.ZipFile(wheel) as archive:
+        brought = set(archive.namelist())
+    return [name for name in run(["git", "ls-files", *PACKAGES]).split() if name not in brought]
 
 
 def environment() -> str:
