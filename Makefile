@@ -12,7 +12,7 @@ ARGS ?=
 MODELS := tests/export tests/edge/engine
 ONLY ?=
 
-.PHONY: help demo demo-vision test lint bench figures skeletons trace-test ha-test arm-test export-test ansible-lint ansible-test slow-test wheel-test deb release deb-test soak lock clean install ansible-env demo-env test-env test-daemon test-models bundle
+.PHONY: help demo demo-vision test lint bench figures skeletons trace-test ha-test arm-test guest-test export-test ansible-lint ansible-test slow-test wheel-test deb release deb-test soak lock clean install ansible-env demo-env test-env test-daemon test-models bundle
 
 help: ## Show this
 	@awk 'BEGIN { FS = ":.*## " } /^##@/ { printf "\n%s\n", substr($$0, 5) } /^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -70,7 +70,7 @@ soak: test-env ## Ten minutes of requests over a connection that is cut again an
 slow-test: test-env bundle ## The long walks: every command in strange surroundings, every start that fails, every bound of a broker
 	@TEST_BUNDLE=$(BUNDLE) $(BIN)/python -m pytest -m slow $(ARGS)
 
-wheel-test: test-env bundle ## The suite against the wheel that users install, the checkout's code out of reach (8 minutes)
+wheel-test: test-env bundle ## The wheel that users install, the checkout's code out of reach (ARGS=tests for the whole suite)
 	@TEST_BUNDLE=$(BUNDLE) $(BIN)/python deploy/suite_from_wheel.py $(ARGS)
 
 trace-test: ## Skeletons traced anew and fused graphs held to Transformers 4 and 5, in .venv-trace (installs torch and Optimum)
@@ -86,6 +86,9 @@ ha-test: test-env ## A board in releases of Home Assistant itself, in .venv-ha (
 
 arm-test: test-env bundle ## The engine on emulated processors of a Pi 3, 4 and 5 (root, qemu-user-static, mmdebstrap; 2 minutes)
 	@RUN_ARM=1 TEST_BUNDLE=$(BUNDLE) $(BIN)/python -m pytest -m arm $(ARGS)
+
+guest-test: test-env bundle ## The arm64 package on a booted, emulated arm64 Debian (root, qemu-system-arm, mmdebstrap, cpio, kmod)
+	@RUN_GUEST=1 TEST_BUNDLE=$(BUNDLE) $(BIN)/python -m pytest -m guest $(ARGS)
 
 deb-test: test-env bundle ## Packages from dpkg -i to purge on booted Debians 12 and 13 (root, systemd-container, mmdebstrap; 5 minutes)
 	@RUN_DEB=1 TEST_BUNDLE=$(BUNDLE) $(BIN)/python -m pytest -m deb $(ARGS)
