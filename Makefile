@@ -8,8 +8,8 @@ VISION_BUNDLE ?= $(CACHE)/bundles/phi-3.5-vision
 IMAGE ?= docs/gauge.png
 HA_PYTHON ?= python3.13
 ARGS ?=
-# The half of the suite that computes; the other half waits.
-MODELS := tests/export tests/edge/engine
+# The half of the suite that computes; the other half waits, and takes as long.
+MODELS := tests/export tests/edge/engine tests/edge/board tests/edge/governor tests/edge/wire tests/edge/doors
 ONLY ?=
 
 .PHONY: help demo demo-vision test lint bench figures skeletons trace-test ha-test arm-test guest-test export-test ansible-lint ansible-test slow-test wheel-test deb release deb-test soak lock clean install ansible-env demo-env test-env test-daemon test-models bundle

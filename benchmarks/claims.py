@@ -413,6 +413,19 @@ GROUPS = (
         },
     ),
     Group(
+        "The package on a whole arm64 Debian",
+        "Emulated, two Cortex-A76 with 2 GB, its own kernel and systemd, and no network but loopback: `dpkg -i`, the"
+        " limits that `edge doctor --unit` prints, a question; then half of the memory that the unit holds, and the"
+        " question again.",
+        "guest",
+        {
+            "guest_answers": "questions answered, one of them after the kernel has ended a process of the unit",
+            "guest_limit_kept": "the kernel's limit is the drop-in's",
+            "guest_peak_mb": "the unit's memory at most, page cache and all, below its limit",
+            "guest_killed_over_limit": "processes that the kernel ended where the limit was halved",
+        },
+    ),
+    Group(
         "The house",
         "Rooms are the packages and files of `edge/`, floors lie above what they import; functions and files of `edge/`"
         " and `export/` are counted in lines.",

@@ -6,12 +6,15 @@ lends what its packages' scripts have written (`/etc`, dpkg's database), and the
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 from export.download import default_cache
+from tests.conftest import ROOT
 from tests.systemd.packages import RELEASES, debian
 
 TOOLS = ("qemu-system-aarch64", "mmdebstrap", "dpkg-deb", "depmod", "modprobe", "cpio", "mkfs.ext4")
@@ -103,6 +106,28 @@ def start_of(folder: Path) -> tuple[Path, Path]:
         command = ["cpio", "--quiet", "--create", "--format=newc"]
         subprocess.run(command, check=True, cwd=tree, input=names.encode(), stdout=file)
     return kernel, archive
+
+
+def missing() -> str:
+    """What has to be installed first, in words; empty where nothing has."""
+    tools = [tool for tool in TOOLS if shutil.which(tool) is None]
+    who = [] if os.getuid() == 0 else ["root"]
+    hint = ": apt install qemu-system-arm mmdebstrap cpio kmod" if tools else ""
+    return ", ".join(who + tools) + hint
+
+
+def tried(folder: Path, bundle: Path) -> dict[str, str]:
+    """What `guest.sh` told, by name, with the last commit's package.
+
+    RuntimeError, with the console, where it broke off.
+    """
+    words = [f"--release={RELEASE}", f"--architecture={THEIRS[0]}", f"--into={folder / 'packages'}"]
+    subprocess.run([sys.executable, "-m", "deploy.deb", *words], cwd=ROOT, check=True)
+    console = run(folder, next((folder / "packages").glob("*.deb")), bundle.resolve())
+    said = dict(re.findall(r"^guest: (\S+) (.*)$", console, re.MULTILINE))
+    if "done" not in said:
+        raise RuntimeError(console)
+    return said
 
 
 def run(folder: Path, package: Path, bundle: Path, seconds: float = 900) -> str:

@@ -18,7 +18,7 @@ dpkg -i /root/edge-slm.deb
 say installed "$(cut -d ' ' -f 1 /proc/uptime)"
 mkdir -p "${drop_in%/*}"
 edge doctor --unit > "$drop_in"
-grep '^Memory' "$drop_in"
+say limit "$(sed -n 's/^MemoryMax=\([0-9]*\)M$/\1/p' "$drop_in")"
 systemctl daemon-reload
 systemctl restart edge
 wait_until_active

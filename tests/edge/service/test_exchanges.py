@@ -16,6 +16,7 @@ from tests.edge.store.publishing import Published
 from tests.exchanges import exchanged, killed, script
 
 
+@pytest.mark.slow
 @pytest.mark.mosquitto
 def test_kills_in_an_exchange_leave_one_whole_bundle(tmp_path: Path):
     """After each the board answers with the old bundle or the new one, and the exchange goes on; nothing is lost."""
@@ -33,6 +34,7 @@ def test_exchanges_lose_no_request_and_answer_none_twice(tmp_path: Path):
     assert {name: count for name, count in course.begun.items() if name.startswith("c0-") and count > 1} == {}
 
 
+@pytest.mark.slow
 @pytest.mark.mosquitto
 def test_a_real_model_is_exchanged(tmp_path: Path, bundle: Path):
     """Kept where it knows Paris, rolled back where it is to know Lisbon; nobody's request is lost."""

@@ -22,6 +22,7 @@ def names(count: int, prefix: str = "q") -> list[str]:
     return [f"{prefix}{number}" for number in range(count)]
 
 
+@pytest.mark.slow
 def test_a_drained_board_leaves_hands_on_and_comes_back(tmp_path):
     """What waits at it goes to the others, nothing new comes to it, and it takes its share again when told."""
     with hall(tmp_path, options=SLOW) as it:
@@ -106,6 +107,7 @@ def test_two_of_three_killed_for_good(tmp_path):
         assert it.asker.codes.keys() == {200}
 
 
+@pytest.mark.slow
 def test_a_stopped_board_refuses_nobody(tmp_path):
     """SIGTERM: what runs is answered, what waits is handed on, nothing is told 503."""
     with hall(tmp_path, options=SLOW) as it:
@@ -147,6 +149,7 @@ def test_a_hot_board_leaves_until_it_is_cool(tmp_path):
         assert it.asker.codes == {200: asked + 12}
 
 
+@pytest.mark.slow
 def test_a_full_board_hands_on(tmp_path):
     """Its own askers fill it: the fleet's requests go to the others and none is refused."""
     with hall(tmp_path, options=SLOW, EDGE_LIMITS__QUEUE_LENGTH="4") as it:
