@@ -23,6 +23,14 @@ COLLECTION = ROOT / "deploy/ansible"
 NEW = "phi@6"
 
 
+@pytest.mark.parametrize("name", ["acl.conf", "edge.conf"])
+def test_the_brokers_files_are_the_shipped_ones(name):
+    """A collection travels alone, and has copies: `cp deploy/mosquitto/NAME deploy/ansible/roles/edge/files/`."""
+    copy, shipped = COLLECTION / "roles/edge/files" / name, ROOT / "deploy/mosquitto" / name
+    assert copy.read_text() == shipped.read_text()
+    assert not copy.is_symlink()
+
+
 @pytest.mark.parametrize(
     ("total", "shape", "sizes"),
     [
