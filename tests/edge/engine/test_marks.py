@@ -116,12 +116,12 @@ LONG = {
 def test_what_is_far_too_long_is_refused_early(family, kind):
     """A quarter megabyte of anything takes less than the tokenizer takes for a quarter of the slowest."""
     text = LONG[kind](random.Random(0))
-    started = time.perf_counter()
+    started = time.process_time()  # others' work does not count
     family[1].ids(LONG["one word"](random.Random(1))[:64_000])
-    between = time.perf_counter()
+    between = time.process_time()
     with pytest.raises(TooLarge, match="more than"):
         family[1].encode([{"role": "user", "content": text}])
-    assert time.perf_counter() - between < between - started
+    assert time.process_time() - between < between - started
 
 
 def test_what_just_fits_is_not_refused_early(family):

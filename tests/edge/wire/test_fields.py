@@ -218,12 +218,12 @@ def test_numbers_without_an_end_take_no_time():
     """Eight million digits are refused in less than it takes to read eight million letters of a list of texts."""
     payload = b'{"prompt": "x", "seed": ' + b"7" * 8_000_000 + b"}"
     letters = json.dumps(["x"] * 1_600_000).encode()
-    started = time.perf_counter()
+    started = time.process_time()  # others' work does not count
     json.loads(letters)
-    between = time.perf_counter()
+    between = time.process_time()
     with pytest.raises(BadRequest, match="seed should be a number that is finite"):
         parse_request(Message("edge/pi/request", payload), TOPICS, 9_000_000)
-    assert time.perf_counter() - between < 4 * (between - started)
+    assert time.process_time() - between < 4 * (between - started)
 
 
 WRONG: list[Any] = [True, 5, "text", [], [[]], {}, {"a": 1}, [None], 1.5]
