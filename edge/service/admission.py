@@ -23,7 +23,7 @@ from edge.service.seat import Seat
 from edge.service.speed import prompt_bytes
 from edge.service.waiting import Waiting
 from edge.wire.chat import ChatRequest
-from edge.wire.message import Message
+from edge.wire.message import INHERITED, Message, handed_on_count
 from edge.wire.pictures import tokens_at_most
 from edge.wire.request import Request, parse_request
 from edge.wire.topics import Topics
@@ -32,6 +32,8 @@ log = logging.getLogger(__name__)
 
 SHORT_BYTES = 2000
 """Of a prompt that is let in where memory is short; a picture's crop counts as much."""
+INHERITED_MAX = 3
+"""So many boards may go away for good with a request before it is taken for the reason."""
 BOARD_SECONDS = 30
 """Until it is worth asking again; neither memory nor a battery is short for less (edge/governor)."""
 
@@ -63,6 +65,10 @@ class Admission:
         """Into the queue and the journal; a repeat gets the answer that there is. Raises Fault where it may not."""
         if self._repeats.has(message, request, known):
             return
+        if (gone := handed_on_count(message, INHERITED)) >= INHERITED_MAX:
+            raise EngineFailed(
+                f"{gone} boards went away for good while they had this request, so it is not tried again"
+            )
         if self._replies.is_backed_up:
             raise Unavailable("the broker takes no answers", retry_after=60)
         self._check(request)

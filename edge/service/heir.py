@@ -13,7 +13,7 @@ from edge.errors import BrokerError
 from edge.service.clock import now
 from edge.service.protocols import Transport
 from edge.wire.load import Absence
-from edge.wire.message import Delivery, Message, handed_on
+from edge.wire.message import INHERITED, Delivery, Message, handed_on
 from edge.wire.topics import Topics
 
 log = logging.getLogger(__name__)
@@ -85,7 +85,7 @@ class Heir:
         """Publish one anew until a board has it; BrokerError where none can be reached."""
         for _ in range(TRIES_MAX):
             told: asyncio.Future[Delivery] = asyncio.get_running_loop().create_future()
-            self._fleet.publish(handed_on(message, 0), told.set_result)
+            self._fleet.publish(handed_on(message, 0, INHERITED), told.set_result)
             if await told is Delivery.TAKEN:
                 self._count += 1
                 return

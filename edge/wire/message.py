@@ -18,6 +18,8 @@ PREFIX = "edge-"
 """Of user properties that mean something here, in either direction."""
 HANDED_ON = "handed-on"
 """User property of a request that one board of a fleet has handed on to the others: how often that was done."""
+INHERITED = "inherited"
+"""The same of one that a board had which went away for good: how many did."""
 WIRE_VERSION = 1
 """Of `docs/wire.md`; the next number where a client of the last one would misunderstand."""
 
@@ -47,7 +49,7 @@ class Message:
 
     def digest(self) -> bytes:
         """sha256 of what was asked; equal for a message that comes again, be it by way of another board."""
-        asked = tuple(pair for pair in self.user_properties if pair[0] != HANDED_ON)
+        asked = tuple(pair for pair in self.user_properties if pair[0] not in (HANDED_ON, INHERITED))
         parts = (self.topic, self.response_topic, self.content_type, asked, self.correlation_data)
         found = hashlib.sha256(repr(parts).encode())
         found.update(self.payload)
@@ -77,18 +79,24 @@ class Delivery(Enum):
     LOST = "lost"
 
 
-def handed_on_count(message: Message) -> int:
-    """How often a request was handed on before it came here; what cannot be read counts as once."""
+def handed_on_count(message: Message, of: str = HANDED_ON) -> int:
+    """How often a request was handed on before it came here; what cannot be read counts as once.
+
+    of: HANDED_ON, or INHERITED for how many boards had it that went away for good.
+    """
     for name, value in message.user_properties:
-        if name == HANDED_ON:
+        if name == of:
             return int(value) if value.isascii() and value.isdecimal() and len(value) < 4 else 1
     return 0
 
 
-def handed_on(message: Message, held_seconds: float) -> Message:
-    """A request as it goes to the other boards. held_seconds: for how long it lay here, by which it expires sooner."""
-    others = tuple(pair for pair in message.user_properties if pair[0] != HANDED_ON)
-    count = min(handed_on_count(message) + 1, 999)
+def handed_on(message: Message, held_seconds: float, by: str = HANDED_ON) -> Message:
+    """A request as it goes to the other boards. held_seconds: for how long it lay here, by which it expires sooner.
+
+    by: HANDED_ON, or INHERITED by the heir of a board.
+    """
+    others = tuple(pair for pair in message.user_properties if pair[0] != by)
+    count = min(handed_on_count(message, by) + 1, 999)
     expiry = message.message_expiry_interval
     return Message(
         message.topic,
@@ -99,7 +107,7 @@ def handed_on(message: Message, held_seconds: float) -> Message:
         message.correlation_data,
         message.content_type,
         None if expiry is None else max(1, round(expiry - held_seconds)),
-        (*others, (HANDED_ON, str(count))),
+        (*others, (by, str(count))),
     )
 
 

@@ -103,6 +103,22 @@ def test_what_is_not_asked_for_is_the_bundles_own():
     run(work)
 
 
+def test_what_three_boards_died_of_is_not_tried_again():
+    """A request that went from dead board to dead board ends with 500 before it ends a fleet; twice may be chance."""
+
+    async def work():
+        async with rig() as it:
+            for count in (2, 3):
+                payload = json.dumps({"prompt": "x", "id": f"q{count}"}).encode()
+                properties = (("inherited", str(count)),)
+                it.transport.arrive(Message("edge/pi/request", payload, 1, user_properties=properties))
+            refused, answered = await it.replies(2)
+            assert (refused["id"], refused["code"], answered["code"]) == ("q3", 500, 200)
+            assert "3 boards went away for good" in refused["error"]["message"]
+
+    run(work)
+
+
 def test_a_full_queue_and_a_doubled_id_are_refused():
     """503 with retry_after, 409; what was accepted is answered all the same, in order."""
 

@@ -12,7 +12,7 @@ from edge.service.load import LoadTeller
 from edge.service.roll import MEMBERS_MAX, Roll, rank
 from edge.testing import MemoryTransport
 from edge.wire.load import Load, Member, parse_member
-from edge.wire.message import Delivery, Message, handed_on, handed_on_count
+from edge.wire.message import INHERITED, Delivery, Message, handed_on, handed_on_count
 from edge.wire.topics import Topics
 
 TOPICS = Topics("b", "hall")
@@ -145,6 +145,9 @@ def test_a_request_that_is_handed_on_is_the_same():
     assert [handed_on_count(each) for each in (asked, once, twice)] == [0, 1, 2]
     assert (twice.response_topic, twice.correlation_data, twice.packet_identifier) == ("answers/me", b"c", 0)
     assert handed_on_count(Message("t", b"", user_properties=(("handed-on", "x" * 9999),))) == 1
+    inherited = handed_on(handed_on(twice, 0, INHERITED), 0, INHERITED)
+    assert (handed_on_count(inherited), handed_on_count(inherited, INHERITED)) == (2, 2)
+    assert inherited.digest() == asked.digest()
 
 
 def inherit(deliveries: list[Delivery], has_session: bool = True) -> tuple[str, MemoryTransport, MemoryTransport]:
@@ -172,6 +175,7 @@ def test_an_heir_acknowledges_what_it_has_handed_on_alone():
     """What the broker refuses, or has nobody for, is tried again; then the session is ended."""
     found, theirs, ours = inherit([Delivery.REFUSED, Delivery.UNHEARD, Delivery.TAKEN])
     assert (found, len(theirs.acknowledged), len(ours.published)) == ("inherited", 1, 3)
+    assert {handed_on_count(each, INHERITED) for each in ours.published} == {1}
     assert theirs.ended_session
     assert theirs.subscriptions == []
 
