@@ -28,12 +28,24 @@ class Bundles:
     def first(self) -> Served:
         """What is kept; where it is gone or damaged, what was before, and last `engine.bundle`.
 
-        Raises BundleError where none of them can be used, StartError where the record cannot be read.
+        Where none of them can be used, what was installed for a trial, which has nothing to be compared with then.
+        Raises BundleError where there is no such one either, StartError where the record cannot be read.
         """
         record = self.store.read()
         self.kept = record.kept
         self._left = list(dict.fromkeys([record.kept, *record.previous, None]))
-        return self._next()
+        try:
+            return self._next()
+        except BundleError as error:
+            if record.verified is None:
+                raise
+            log.warning("%s; the bundle %s, as installed, is served without a trial", error, record.verified[:12])
+            return self._adopted(record.verified)
+
+    def _adopted(self, digest: str) -> Served:
+        served = self.open(digest)
+        self.kept = self.store.change(lambda record: record.adopted(digest)).kept
+        return served
 
     def after(self, error: BundleError) -> Served:
         """The same, once the last one has turned out to be damaged; the error where no other is left."""

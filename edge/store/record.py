@@ -82,6 +82,10 @@ class Record(_Part):
         changes = {"kept": self.tried.digest, "previous": before[:count], "tried": None, "failed": failed}
         return self.model_copy(update=changes)
 
+    def adopted(self, digest: str) -> Record:
+        """It is in use without a trial: there is nothing else."""
+        return self.model_copy(update={"kept": digest, "previous": [], "verified": None, "tried": None})
+
     def rolled_back(self, reason: str, time: float) -> Record:
         """What was tried has failed: what was kept before is in use."""
         assert self.tried is not None

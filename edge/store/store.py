@@ -61,8 +61,10 @@ class Store:
     def in_use(self, own: Path) -> Path:
         """Where the bundle lies that the daemon serves, or would. StartError where the record cannot be read."""
         record = self.read()
-        there = [each for each in (record.kept, *record.previous) if each is None or self.has(each)]
-        return self.place(there[0], own) if there else own
+        last = () if record.verified is None else (record.verified,)
+        digests = (record.kept, *record.previous, None, *last)
+        places = [self.place(digest, own) for digest in digests]
+        return next((place for place in places if place.is_dir()), own)
 
     @property
     def digests(self) -> list[str]:

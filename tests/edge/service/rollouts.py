@@ -13,7 +13,7 @@ from typing import Any
 
 from edge.board.instruments import Instruments
 from edge.config import Settings
-from edge.errors import StartError
+from edge.errors import BundleError, StartError
 from edge.service.bundles import Bundles
 from edge.service.daemon import Daemon
 from edge.service.journal_file import JournalFile
@@ -39,6 +39,8 @@ class Rig:
         (self.store.folder / "bundles").mkdir(parents=True, exist_ok=True)
         self.transport = MemoryTransport()
         self.engines: dict[str, ScriptedEngine] = {}
+        self.has_own = True
+        """Whether there is an `engine.bundle`."""
         root = write_tree(
             folder / "root", {"proc/meminfo": FREE.format(kilobytes=options.pop("free_kilobytes", 7000000))}
         )
@@ -51,6 +53,8 @@ class Rig:
 
     def open(self, digest: str | None) -> Served:
         """A bundle; an engine of the store's is the last one that was opened."""
+        if digest is None and not self.has_own:
+            raise BundleError("engine.bundle is not there")
         served = opened(self.store, self.engine, digest)
         self.engines[served.digest] = served.engine  # type: ignore[assignment]  # as all of these are
         return served

@@ -7,6 +7,8 @@ import shutil
 
 import pytest
 
+from edge.errors import BundleError
+from edge.service.bundles import Bundles
 from edge.store.record import Record, Trial
 from edge.testing import ScriptedEngine
 from edge.testing.bundles import Script
@@ -245,6 +247,26 @@ def test_what_was_before_is_served_where_what_is_kept_is_gone(tmp_path, harm):
 
     run(lambda: work([True], "3", tmp_path / "one"))
     run(lambda: work([], "1", tmp_path / "none"))
+
+
+def test_the_first_bundle_of_all_may_be_installed(tmp_path):
+    """A board without `engine.bundle` serves what was installed, and keeps it; without that it says what lacks."""
+
+    async def work():
+        rig = Rig(tmp_path)
+        rig.has_own = False
+        with pytest.raises(BundleError, match="not there"):
+            Bundles(rig.store, rig.open).first()
+        digest = rig.install(GOOD)
+        async with rig.running():
+            body = await rig.reported("kept")
+            assert (body["bundle"]["version"], body["bundle"]["source"]) == ("2", "store")
+            rig.ask()
+            assert (await rig.answers())[0]["code"] == 200
+        assert rig.store.read() == Record(kept=digest)
+        assert rig.store.in_use(tmp_path / "none") == rig.store.bundle(digest)
+
+    run(work)
 
 
 def test_the_operators_rollback_is_noticed(tmp_path):
