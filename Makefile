@@ -68,7 +68,11 @@ soak: test-env ## Ten minutes of requests over a connection that is cut again an
 ##@ Slow proofs
 
 slow-test: test-env bundle ## The long walks: every command in strange surroundings, every start that fails, every bound of a broker
+ifeq ($(ARGS),)
+	@$(MAKE) --no-print-directory -j2 test-daemon test-models MARK=slow
+else
 	@TEST_BUNDLE=$(BUNDLE) $(BIN)/python -m pytest -m slow $(ARGS)
+endif
 
 wheel-test: test-env bundle ## The wheel that users install, the checkout's code out of reach (ARGS=tests for the whole suite)
 	@TEST_BUNDLE=$(BUNDLE) $(BIN)/python deploy/suite_from_wheel.py $(ARGS)
@@ -112,11 +116,11 @@ lock: test-env ## Resolve the lock files anew (needs uv)
 	@$(BIN)/python deploy/lock.py
 
 test-daemon:
-	@TEST_BUNDLE=$(BUNDLE) $(BIN)/python -m pytest $(addprefix --ignore=,$(MODELS))
+	@TEST_BUNDLE=$(BUNDLE) $(BIN)/python -m pytest $(if $(MARK),-m $(MARK)) $(addprefix --ignore=,$(MODELS))
 
 # What it has to say comes at its end, and not between the lines of the other.
 test-models:
-	@log=$$(mktemp); TEST_BUNDLE=$(BUNDLE) $(BIN)/python -m pytest $(MODELS) > $$log 2>&1; status=$$?; cat $$log; rm $$log; exit $$status
+	@log=$$(mktemp); TEST_BUNDLE=$(BUNDLE) $(BIN)/python -m pytest $(if $(MARK),-m $(MARK)) $(MODELS) > $$log 2>&1; status=$$?; cat $$log; rm $$log; exit $$status
 
 ansible-env:
 	@$(PYTHON) -m venv .venv-ansible
