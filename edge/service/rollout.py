@@ -11,6 +11,7 @@ import contextlib
 import logging
 import time
 from collections.abc import Callable, Coroutine
+from typing import TypeVar
 
 from edge.config import Settings
 from edge.errors import BundleError, EdgeError
@@ -18,17 +19,19 @@ from edge.service.answering import Answering
 from edge.service.bundles import Bundles
 from edge.service.clock import now
 from edge.service.guard import Guard
-from edge.service.installer import Installer, InstallFailed
+from edge.service.installer import Installer, InstallFailed, Verified
 from edge.service.newest import Newest
 from edge.service.report import Report, named
 from edge.service.seat import Seat, Served
 from edge.service.trial import TrialFailed
 from edge.service.trials import Trials
 from edge.service.wishes import Pending, Wishes
-from edge.store.record import ATTEMPTS_MAX, Record
+from edge.store.record import ATTEMPTS_MAX, Record, Trial
 from edge.wire.desired import Wanted
 
 log = logging.getLogger(__name__)
+
+T = TypeVar("T")
 
 LOOK_SECONDS = 2.0
 """Between two looks at the record, which `edge bundle` changes, too."""
@@ -61,7 +64,7 @@ class Rollout:
         self._news = asyncio.Event()
         self._before: Served | None = None
         self._fault = ""
-        self.look_seconds = LOOK_SECONDS
+        self.look_seconds, self.rested_seconds = LOOK_SECONDS, RESTED_SECONDS
         self._limits_reached = 0  # by the bundles that were kept
         wishes.news, wishes.refused, wishes.taken_back = self._news.set, report.refused, report.taken_back
         answering.failed = self._engine_failed
@@ -78,7 +81,7 @@ class Rollout:
 
     async def run(self) -> None:
         """For ever: what is written down, then what is wished for."""
-        await self._begin()
+        self._begin()
         while True:
             self._news.clear()
             try:
@@ -86,18 +89,13 @@ class Rollout:
             except Exception as error:  # which would end the daemon, that answers all the same
                 log.exception("bundles cannot be looked after now")
                 self._report.tell("waiting", f"bundles cannot be looked after now: {error}")
-                await asyncio.sleep(RESTED_SECONDS)
+                await asyncio.sleep(self.rested_seconds)
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._news.wait(), min(self.look_seconds, self._wishes.seconds))
 
-    async def _begin(self) -> None:
-        """What the last daemon has left behind."""
-        tried = self._store.read().tried
-        if tried is not None and tried.attempts >= ATTEMPTS_MAX:
-            why = f"the board went down {tried.attempts} times while it was tried"
-            await self._write(lambda record: _rolled_back(record, tried.digest, why))
-            self._report.tell("rolled_back", why, named(*self._called(tried.digest), tried.digest))
-        elif self._bundles.why_another:
+    def _begin(self) -> None:
+        """What is in use."""
+        if self._bundles.why_another:
             self._report.tell("rolled_back", self._bundles.why_another)
         else:
             self._report.tell("kept")
@@ -106,22 +104,23 @@ class Rollout:
         """The one thing that is to be done now, where there is one."""
         record = self._store.read()
         digest = record.tried.digest if record.tried else record.verified
-        if digest is not None:
+        if record.tried and record.tried.attempts >= ATTEMPTS_MAX:
+            await self._give_up(record.tried)
+        elif digest is not None:
             await self._try(digest)
         elif record.kept != self._bundles.kept:
             await self._go_over(record.kept)
         elif pending := self._wishes.next():
-            await self._until_news(self._fetch(pending, record))
+            await self._carry_out(pending, record)
         elif self._newest.is_due:
             await self._until_news(self._newest.look())
 
-    async def _until_news(self, work: Coroutine[None, None, None]) -> None:
-        """Some work, unless another wish holds before it is done."""
+    async def _until_news(self, work: Coroutine[None, None, T]) -> T | None:
+        """What some work comes to; None where another wish holds before it is done."""
         task, news = asyncio.create_task(work), asyncio.create_task(self._news.wait())
         try:
             await asyncio.wait({task, news}, return_when=asyncio.FIRST_COMPLETED)
-            if task.done():
-                task.result()
+            return task.result() if task.done() else None
         finally:
             for each in (task, news):
                 each.cancel()
@@ -129,29 +128,37 @@ class Rollout:
 
     # --- what is wished for ---
 
-    async def _fetch(self, pending: Pending, record: Record) -> None:
-        """Into the store; the next step tries it."""
+    async def _carry_out(self, pending: Pending, record: Record) -> None:
+        """A wish: another wish ends the fetching, but nothing that is written down."""
         served, wanted = self._seat.manifest, pending.wanted
         self._report.heed(pending)
-        if wanted.name == served.name and wanted.version == served.version:
-            return self._is_here(pending)
+        is_here = wanted.name == served.name and wanted.version == served.version
+        if is_here and not self._bundles.why_another:
+            return await self._is_here(pending, record)
         if await asyncio.to_thread(self._is_own, wanted):
             return await self._keep_again(pending, None)
-        is_again = pending.is_told or (pending.id is not None and pending.id != record.wish)
-        channel = self._settings.channel
-        try:
-            found = await self._installer.install(wanted, channel, is_again, self._report.installing(pending))
-        except InstallFailed as failure:
-            return self._is_not_there(pending, failure)
+        found = await self._until_news(self._fetched(pending, record))
+        if found is None:
+            return None
         if found.digest in record.previous:
             return await self._keep_again(pending, found.digest)
-        await self._write(lambda record: record if pending.is_told else record.wished(pending.id))
+        await self._write(lambda record: _wished(record, pending))
         self._wishes.done(pending)
         if self._store.read().verified == found.digest:
             return None
         if self._seat.served.digest != found.digest:  # it is kept, but had been damaged
             return await self._go_over(found.digest)
         return self._report.tell("kept")
+
+    async def _fetched(self, pending: Pending, record: Record) -> Verified | None:
+        """Into the store, where the next step tries it; None where it is not to be had, which is told."""
+        is_again = pending.is_told or (pending.id is not None and pending.id != record.wish)
+        tell, channel = self._report.installing(pending), self._settings.channel
+        try:
+            return await self._installer.install(pending.wanted, channel, is_again, tell)
+        except InstallFailed as failure:
+            self._is_not_there(pending, failure)
+            return None
 
     def _is_own(self, wanted: Wanted) -> bool:
         """Whether it is `engine.bundle`, which is on the board, whatever its repository has."""
@@ -163,14 +170,19 @@ class Rollout:
 
     async def _keep_again(self, pending: Pending, digest: str | None) -> None:
         """Without a trial: it was kept before, and may well be slower than what is in use now."""
+        try:
+            await asyncio.to_thread(self._bundles.open, digest)
+        except BundleError as error:
+            return self._is_not_there(pending, InstallFailed(str(error), passes=False))
         count = self._settings.previous_count
-        await self._write(lambda record: record.kept_again(digest, count))
-        if not pending.is_told:
-            await self._write(lambda record: record.wished(pending.id))
+        await self._write(lambda record: _wished(record.kept_again(digest, count), pending))
         self._wishes.done(pending)
-        await self._go_over(digest)
+        return await self._go_over(digest)
 
-    def _is_here(self, pending: Pending) -> None:
+    async def _is_here(self, pending: Pending, record: Record) -> None:
+        """Written down, too: should the operator leave it, the same wish does not bring it back."""
+        if _wished(record, pending) != record:
+            await self._write(lambda record: _wished(record, pending))
         self._wishes.done(pending)
         self._report.tell("kept")
 
@@ -192,23 +204,32 @@ class Rollout:
         await self._write(lambda record: record.trying(digest))
         served: Served | None = None
         try:
-            served = await asyncio.to_thread(self._bundles.open, digest)
-            self._report.happened("bundle_tried", served.manifest, digest)
-            self._report.tell("trying", coming=named(served.manifest.name, served.manifest.version, digest))
-            self._before = await self._trials.change_to(served)
-            self._changed()
-            await self._watched(served)
-            await self._keep(served)
-        except (TrialFailed, EdgeError) as error:
-            await self._roll_back(digest, str(error), served)
+            try:
+                served = await asyncio.to_thread(self._bundles.open, digest)
+                await self._tried(served)
+            except (TrialFailed, EdgeError) as error:
+                await self._roll_back(digest, str(error), served)
         except asyncio.CancelledError:  # told to stop
-            self._store.change(Record.put_off)
+            with contextlib.suppress(OSError, EdgeError):  # a full disk holds up no end; the attempt counts then
+                self._store.change(Record.put_off)
+            raise
+        except Exception:  # such as a full disk: what was before answers, and it is tried once more
+            await self._put_back()
             raise
         finally:
             self._before = None
             if served is not None and served is not self._seat.served:
                 await served.engine.stop()
         return None
+
+    async def _tried(self, served: Served) -> None:
+        """Raises TrialFailed or EdgeError where it is not kept."""
+        self._report.happened("bundle_tried", served.manifest, served.digest)
+        self._report.tell("trying", coming=named(served.manifest.name, served.manifest.version, served.digest))
+        self._before = await self._trials.change_to(served)
+        self._changed()
+        await self._watched(served)
+        await self._keep(served)
 
     def _not_now(self) -> str:
         """Why it would not be fair to try a bundle now, in words."""
@@ -243,16 +264,17 @@ class Rollout:
         record = await self._write(
             lambda record: record.kept_now(count) if _is_tried(record, served.digest) else record
         )
+        if record.kept != served.digest:
+            raise TrialFailed("the operator went back")
         self._bundles.kept, self._limits_reached = record.kept, self._guard.limits_reached
+        self._bundles.why_another = ""
         self._report.happened("bundle_kept", served.manifest, served.digest)
         self._report.tell("kept")
         await asyncio.to_thread(self._store.prune)
 
     async def _roll_back(self, digest: str, why: str, served: Served | None) -> None:
         """The old one answers before anything is told; what failed may be fetched again, should it be wished for."""
-        if self._before is not None and self._seat.served is not self._before:
-            await self._trials.change_back(self._before)
-            self._changed()
+        await self._put_back()
         log.error("the bundle %s is not kept: %s", digest[:12], why)
         await self._write(lambda record: _rolled_back(record, digest, why))
         if served is not None:
@@ -260,18 +282,31 @@ class Rollout:
         self._report.tell("rolled_back", why, named(*self._called(digest), digest))
         await asyncio.to_thread(self._store.prune)
 
+    async def _put_back(self) -> None:
+        """What was in use before a trial has the seat again."""
+        if self._before is not None and self._seat.served is not self._before:
+            await self._trials.change_back(self._before)
+            self._changed()
+
+    async def _give_up(self, tried: Trial) -> None:
+        """A trial that has come to no end, as often as may be chance."""
+        why = f"the board went down {tried.attempts} times while it was tried"
+        await self._write(lambda record: _rolled_back(record, tried.digest, why))
+        self._report.tell("rolled_back", why, named(*self._called(tried.digest), tried.digest))
+
     # --- what the operator says at the board ---
 
     async def _go_over(self, kept: str | None) -> None:
-        """`edge bundle rollback` has changed what is in use."""
-        self._bundles.kept = kept
+        """What is written down as kept is not what is in use: `edge bundle rollback`, or a wish, has changed it."""
         try:
             served = await asyncio.to_thread(self._bundles.open, kept)
         except BundleError as error:
+            self._bundles.kept = kept  # nobody asks again
             return self._report.tell("refused", str(error))
         before = self._seat.served
         await self._trials.change_back(served)
         await before.engine.stop()
+        self._bundles.kept, self._bundles.why_another = kept, ""
         self._changed()
         return self._report.tell("kept")
 
@@ -287,6 +322,11 @@ class Rollout:
         except BundleError:
             return digest[:12], None
         return manifest.name, manifest.version
+
+
+def _wished(record: Record, pending: Pending) -> Record:
+    """With the id of what was wished for, unless it was a command."""
+    return record if pending.is_told else record.wished(pending.id)
 
 
 def _is_tried(record: Record, digest: str) -> bool:

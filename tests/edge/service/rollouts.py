@@ -80,7 +80,7 @@ class Rig:
         self.daemon = Daemon(self.settings, seat, self.transport, Instruments(), journal, (), bundles)
         if self.daemon._rollout is not None:
             self.daemon._rollout._installer._program = self.program
-            self.daemon._rollout.look_seconds = 0.1
+            self.daemon._rollout.look_seconds = self.daemon._rollout.rested_seconds = 0.1
         task = asyncio.create_task(self.daemon.run())
         try:
             yield self
