@@ -64,9 +64,7 @@ class Keys:
         encryption = BestAvailableEncryption(secret) if secret else NoEncryption()
         try:
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-            number = os.open(folder / f"{name}.pem", os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-            with os.fdopen(number, "wb") as file:
-                file.write(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, encryption))
+            _lay(folder / f"{name}.pem", key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, encryption))
         except OSError as error:
             raise ConfigError(f"{error.filename or folder} cannot be written ({error.strerror})") from error
         return CryptoSigner(key, _public(key))
@@ -87,6 +85,30 @@ class Keys:
 
     def _file(self, name: str) -> Path | None:
         return next((found for folder in self._folders if (found := folder / f"{name}.pem").is_file()), None)
+
+
+def _lay(file: Path, data: bytes) -> None:
+    """Whole and on the disk, or not there at all, and never over another: who loses a key that boards know is lost."""
+    beside = file.with_name(f".{file.name}.{os.getpid()}")
+    try:
+        number = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        with os.fdopen(number, "wb") as opened:
+            opened.write(data)
+            opened.flush()
+            os.fsync(number)
+        try:
+            os.link(beside, file)
+        except FileExistsError:
+            raise
+        except OSError:  # FAT, as sticks have it, knows no second names
+            beside.replace(file)
+    finally:
+        beside.unlink(missing_ok=True)
+    folder = os.open(file.parent, os.O_RDONLY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
 
 
 def _public(key: Ed25519PrivateKey) -> SSlibKey:
