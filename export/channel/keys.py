@@ -30,7 +30,9 @@ class Keys:
         """What signs with a key. ConfigError where there is none, or it cannot be read."""
         if (file := self._file(name)) is None:
             places = ", ".join(map(str, self._folders))
-            raise ConfigError(f"the key {name}.pem is in none of these folders: {places}; name its own with --keys")
+            what = f"run `rotate` of {name} again, which was broken off" if self.has(f"{name}.new") else ""
+            text = f"the key {name}.pem is in none of these folders: {places}"
+            raise ConfigError(f"{text}; {what or 'name its own with --keys'}")
         return self._opened(file)
 
     def _opened(self, file: Path) -> CryptoSigner:
@@ -70,12 +72,14 @@ class Keys:
         return CryptoSigner(key, _public(key))
 
     def settle(self, name: str) -> None:
-        """NAME.new.pem takes the place of NAME.pem, which is kept as NAME.old.pem."""
+        """NAME.new.pem takes the place of NAME.pem, which is kept as NAME.old.pem.
+
+        Where that was broken off between the two there is no NAME.pem any more.
+        """
         new = self._file(f"{name}.new")
-        old = self._file(name)
         assert new is not None
-        assert old is not None
-        old.replace(old.with_name(f"{name}.old.pem"))
+        if (old := self._file(name)) is not None:
+            old.replace(old.with_name(f"{name}.old.pem"))
         new.replace(new.with_name(f"{name}.pem"))
 
     def drop(self, name: str) -> None:

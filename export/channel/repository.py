@@ -163,7 +163,8 @@ class Repository:
     def _sign(self, role: str, signer: CryptoSigner) -> None:
         if not self.knows(role, signer):
             text = f"the key {key_of(role)}.pem is not the one that signs {role} of {self.folder}"
-            raise ConfigError(f"{text}: is it another repository's, or an old one?")
+            text = f"{text}: is it another repository's, or an old one?"
+            raise ConfigError(f"{text} Where a `rotate` was broken off, run it again")
         signers = self._changed.setdefault(role, [])
         if signer.public_key.keyid not in {each.public_key.keyid for each in signers}:
             signers.append(signer)

@@ -119,6 +119,28 @@ def test_another_key(publisher, key):
     assert publisher.run("refresh", *([] if key == "online" else ["--role", key])) == 78
 
 
+@pytest.mark.parametrize("key", ["root", "targets", "online", "stable"])
+def test_another_key_after_a_power_cut(publisher, key, capsys):
+    """Published, and then its file was not, or half, put in place: other commands say what to do, and it does."""
+    shutil.copy(publisher.keys / f"{key}.pem", publisher.folder / "before.pem")
+    assert publisher.run("rotate", key) == 0
+    (publisher.keys / f"{key}.pem").rename(publisher.keys / f"{key}.new.pem")
+    role = [] if key == "online" else ["--role", key]
+    for is_there in (False, True):
+        if is_there:
+            shutil.copy(publisher.folder / "before.pem", publisher.keys / f"{key}.pem")
+        assert publisher.run("refresh", *role) == 78
+        said = capsys.readouterr().err
+        assert "rotate" in said
+        assert "again" in said
+        assert publisher.run("rotate", key) == 0
+        assert publisher.run("refresh", *role) == 0
+        (publisher.keys / f"{key}.pem").rename(publisher.keys / f"{key}.new.pem")
+    shutil.move(publisher.keys / f"{key}.new.pem", publisher.keys / f"{key}.pem")
+    assert publisher.run("add", publisher.bundle("1")) == 0
+    assert publisher.board().install_here(NAME).status == 0
+
+
 def test_a_key_of_one_channel_is_none_of_another(publisher):
     """Who may publish to canary may not to stable."""
     (publisher.keys / "stable.pem").unlink()
