@@ -129,7 +129,7 @@ def _sign_words(words: argparse._SubParsersAction) -> None:  # type: ignore[type
 
 
 def _init(options: argparse.Namespace) -> int:
-    channels = options.channel or list(CHANNELS)
+    channels = list(dict.fromkeys(options.channel or CHANNELS))
     for name in channels:
         if not re.fullmatch(LEVEL, name) or name in (ROOT, TARGETS, SNAPSHOT, TIMESTAMP, ONLINE):
             raise ConfigError(f"a channel cannot be called {name!r}")

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -247,10 +248,31 @@ def _replace(file: Path, data: bytes) -> None:
 
 
 def made(folder: Path, keys: Keys, channels: Sequence[str], days: int | None = None) -> Path:
-    """A new repository with new keys; its first root, which boards are given. ConfigError where there is one."""
+    """A new repository with new keys; its first root, which boards are given. ConfigError where there is one.
+
+    It appears by one rename. No key is made where the folder cannot be written, or one of another repository is there.
+    """
     if (folder / "metadata").exists():
         raise ConfigError(f"{folder} is a repository already")
-    signers = {name: keys.make(name) for name in (ROOT, TARGETS, ONLINE, *channels)}
+    begun = folder / ".begun"
+    try:
+        shutil.rmtree(begun, ignore_errors=True)
+        begun.mkdir(parents=True)
+    except OSError as error:
+        raise ConfigError(f"{folder} cannot be written ({error.strerror})") from error
+    try:
+        _make(begun, keys, channels, days)
+        (begun / "metadata").rename(folder / "metadata")
+    finally:
+        shutil.rmtree(begun, ignore_errors=True)
+    return folder / "metadata" / "1.root.json"
+
+
+def _make(folder: Path, keys: Keys, channels: Sequence[str], days: int | None) -> None:
+    names = (ROOT, TARGETS, ONLINE, *channels)
+    if there := [f"{name}.pem" for name in names if keys.has(name)]:
+        raise ConfigError(f"there are keys already, {', '.join(there)}: move them away first, or name another folder")
+    signers = {name: keys.make(name) for name in names}
     root, targets, snapshot, timestamp = Root(consistent_snapshot=True), Targets(), Snapshot(), Timestamp()
     for role in (ROOT, TARGETS, SNAPSHOT, TIMESTAMP):
         root.add_key(signers[key_of(role)].public_key, role)
@@ -264,7 +286,6 @@ def made(folder: Path, keys: Keys, channels: Sequence[str], days: int | None = N
     for role, signed in roles.items():
         signed.expires = expiry(role, days)
         _write(folder, role, signed, [signers[key_of(role)]])
-    return folder / "metadata" / "1.root.json"
 
 
 @contextmanager

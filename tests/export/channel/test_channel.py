@@ -62,6 +62,46 @@ def publisher(tmp_path) -> Publisher:
     return Publisher(tmp_path / "publisher").init()
 
 
+def test_a_repository_that_was_begun_is_begun_again(tmp_path, capsys):
+    """Killed at seeded moments `init` leaves a repository or none, never one that is neither."""
+    chance = random.Random(0)
+    for number in range(4):
+        publisher = Publisher(tmp_path / str(number))
+        more = ["--keys", publisher.keys, "--passphrase-file", publisher.passphrase]
+        command = [sys.executable, "-m", "export.channel", "init", publisher.repository, *more]
+        process = subprocess.Popen(list(map(str, command)), cwd=ROOT, stdout=subprocess.DEVNULL, env=dict(os.environ))
+        while not list(publisher.repository.rglob("*.json")) and process.poll() is None:
+            time.sleep(0.0002)
+        time.sleep(chance.random() * 0.004)
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+        if publisher.run("list", keys=False) != 0:
+            assert publisher.run("init") == 78
+            assert (
+                "root.pem, targets.pem, online.pem, stable.pem, canary.pem: move them away" in capsys.readouterr().err
+            )
+            shutil.rmtree(publisher.keys)
+            assert publisher.run("init") == 0
+            assert [file.name for file in publisher.repository.iterdir()] == ["metadata"]
+        assert publisher.run("refresh") == 0
+
+
+def test_no_key_is_made_for_a_folder_that_cannot_be(tmp_path, capsys):
+    """So that the same words do once it can be written, and once a key of another repository is out of the way."""
+    publisher = Publisher(tmp_path / "publisher")
+    publisher.repository.write_text("a file")
+    assert publisher.run("init") == 78
+    assert "cannot be written" in capsys.readouterr().err
+    assert not publisher.keys.exists()
+    publisher.repository.unlink()
+    publisher.keys.mkdir()
+    (publisher.keys / "canary.pem").write_text("another's")
+    assert publisher.run("init") == 78
+    assert [file.name for file in publisher.keys.iterdir()] == ["canary.pem"]
+    (publisher.keys / "canary.pem").unlink()
+    assert publisher.run("init", "--channel", "stable", "--channel", "stable") == 0
+
+
 def test_what_is_added_is_installed(publisher):
     """From a folder and over HTTP; the newest, and a version by its name; the bundle is whole."""
     assert publisher.run("add", publisher.bundle("1")) == 0
