@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, cast
 
+from securesystemslib.exceptions import UnverifiedSignatureError
 from securesystemslib.signer import CryptoSigner
 from tuf.api.exceptions import RepositoryError
 from tuf.api.metadata import (
@@ -32,6 +33,7 @@ from edge.errors import ConfigError
 from edge.store.index import NEWEST, Index, parse_index, target
 from export.channel.chunks import write
 from export.channel.keys import Keys
+from export.channel.reading import COPY, read
 from export.channel.roles import ONLINE, ROOT, SNAPSHOT, TARGETS, TIMESTAMP, expiry, key_of
 
 Signed = Root | Targets | Snapshot | Timestamp
@@ -42,8 +44,10 @@ NUMBER = "edge-slm-number"
 class Repository:
     """One state of it, which changes become the next by `publish`. Use `opened` or `made`."""
 
-    def __init__(self, folder: Path, roles: dict[str, Signed]) -> None:
-        self.folder, self._roles = folder, roles
+    def __init__(self, folder: Path, roles: dict[str, Metadata[Any]]) -> None:
+        self.folder = folder
+        self._roles: dict[str, Signed] = {name: each.signed for name, each in roles.items()}
+        self._found = {name: (each.signed_bytes, each.signatures) for name, each in roles.items()}
         self._changed: dict[str, list[CryptoSigner]] = {}
 
     # --- what there is ---
@@ -98,11 +102,16 @@ class Repository:
         return self._index(path, found)
 
     def _index(self, path: str, found: TargetFile) -> Index:
+        """ConfigError where it is not the one that was signed: it may be signed anew, or say what is still in use."""
         file = self._place(path, found)
         try:
-            return parse_index(file.read_bytes())
+            data = file.read_bytes()
+            found.verify_length_and_hashes(data)
         except OSError as error:
-            raise ConfigError(f"{file} cannot be read ({error.strerror}): the repository is not whole") from error
+            raise ConfigError(f"{file} cannot be read ({error.strerror}): {COPY}") from error
+        except RepositoryError as error:
+            raise ConfigError(f"{file} was altered: {COPY}") from error
+        return parse_index(data)
 
     def _place(self, path: str, found: TargetFile) -> Path:
         whole = self.folder / "targets" / path
@@ -166,9 +175,20 @@ class Repository:
             text = f"the key {key_of(role)}.pem is not the one that signs {role} of {self.folder}"
             text = f"{text}: is it another repository's, or an old one?"
             raise ConfigError(f"{text} Where a `rotate` was broken off, run it again")
+        if role not in self._changed:
+            self._refuse_foreign(role, signer)
         signers = self._changed.setdefault(role, [])
         if signer.public_key.keyid not in {each.public_key.keyid for each in signers}:
             signers.append(signer)
+
+    def _refuse_foreign(self, role: str, signer: CryptoSigner) -> None:
+        """What a key signs anew it has signed as it was found: the keys that the folder names may be somebody's own."""
+        data, signatures = self._found[role]
+        try:
+            signer.public_key.verify_signature(signatures[signer.public_key.keyid], data)
+        except (KeyError, UnverifiedSignatureError) as error:
+            text = f"{role} of {self.folder} as it is there was not signed with {key_of(role)}.pem: it was altered"
+            raise ConfigError(f"{text}. Nothing is signed upon that; {COPY}") from error
 
     # --- into the world ---
 
@@ -300,30 +320,8 @@ def opened(folder: Path) -> Iterator[Repository]:
     number = os.open(metadata, os.O_RDONLY)
     try:
         fcntl.flock(number, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        yield Repository(folder, _read(metadata))
+        yield Repository(folder, read(metadata))
     except BlockingIOError as error:
         raise ConfigError(f"another program changes {folder} just now: try again") from error
     finally:
         os.close(number)
-
-
-def _read(metadata: Path) -> dict[str, Signed]:
-    roots = sorted(int(file.name.split(".")[0]) for file in metadata.glob("*.root.json") if file.name[0].isdigit())
-    if not roots:
-        raise ConfigError(f"{metadata} has no root metadata")
-    timestamp = _load(metadata / f"{TIMESTAMP}.json")
-    assert isinstance(timestamp, Timestamp)
-    snapshot = _load(metadata / f"{timestamp.snapshot_meta.version}.{SNAPSHOT}.json")
-    assert isinstance(snapshot, Snapshot)
-    roles = {
-        name.removesuffix(".json"): _load(metadata / f"{meta.version}.{name}") for name, meta in snapshot.meta.items()
-    }
-    root = _load(metadata / f"{roots[-1]}.{ROOT}.json")
-    return roles | {ROOT: root, SNAPSHOT: snapshot, TIMESTAMP: timestamp}
-
-
-def _load(file: Path) -> Signed:
-    try:
-        return cast("Signed", Metadata.from_bytes(file.read_bytes()).signed)
-    except (OSError, RepositoryError) as error:
-        raise ConfigError(f"{file} cannot be read: {error}") from error

@@ -86,6 +86,15 @@ def test_a_repository_that_was_begun_is_begun_again(tmp_path, capsys):
         assert publisher.run("refresh") == 0
 
 
+def test_a_channel_may_have_any_name(tmp_path):
+    """Also one that makes its metadata look like the root's."""
+    publisher = Publisher(tmp_path / "publisher")
+    assert publisher.run("init", "--channel", "new.root") == 0
+    assert publisher.run("add", publisher.bundle("1"), "--channel", "new.root") == 0
+    assert publisher.run("list", keys=False) == 0
+    assert publisher.board().install_here(NAME, "--channel", "new.root").status == 0
+
+
 def test_no_key_is_made_for_a_folder_that_cannot_be(tmp_path, capsys):
     """So that the same words do once it can be written, and once a key of another repository is out of the way."""
     publisher = Publisher(tmp_path / "publisher")
