@@ -48,10 +48,18 @@ class Trust:
         self._repository, self._folder, self._root, self._clock = repository, folder, root, clock
 
     def index(self, channel: str, name: str, version: str) -> bytes:
-        """The signed bytes of a bundle's index.
+        """The signed bytes of a bundle's index. Raises as `find` does, and where there is none, which passes."""
+        payload = self.find(channel, name, version)
+        if payload is None:
+            text = f"channel {channel} of {self._repository} has no bundle {name}, version {version}"
+            raise BundleError(f"{text}: is it published there, and is it spelled like that?", passes=True)
+        return payload
 
-        Raises BundleError saying what is wrong with the repository; it passes where it cannot be reached, has expired
-        or does not have the bundle yet, and where the clock is wrong. ConfigError where the root cannot be used.
+    def find(self, channel: str, name: str, version: str) -> bytes | None:
+        """The signed bytes of a bundle's index; None where the repository, with which all is well, has no such bundle.
+
+        Raises BundleError saying what is wrong with the repository; it passes where it cannot be reached, has expired,
+        and where the clock is wrong. ConfigError where the root cannot be used.
         """
         now_seconds = self._now_seconds()
         try:
@@ -61,9 +69,6 @@ class Trust:
         except (exceptions.RepositoryError, exceptions.DownloadError) as error:
             raise self._explained(error) from error
         self._remember(now_seconds)
-        if payload is None:
-            text = f"channel {channel} of {self._repository} has no bundle {name}, version {version}"
-            raise BundleError(f"{text}: is it published there, and is it spelled like that?", passes=True)
         return payload
 
     def _updater(self) -> Updater:

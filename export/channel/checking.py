@@ -4,43 +4,49 @@ from __future__ import annotations
 
 import hashlib
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 from edge.errors import BundleError
 from edge.store.fetch import repository_at
-from edge.store.index import CHUNK_BYTES_MAX, Index, parse_index
+from edge.store.index import CHUNK_BYTES_MAX, Index, parse_index, target
 from edge.store.trust import Trust
 from export.channel.chunks import place
 from export.channel.repository import Repository
 
 
-def problems(repository: Repository, trusted: Path, progress: Callable[[int], None]) -> Iterator[str]:
-    """What is wrong, a line each; nothing where all is well. trusted: the root that boards have.
+def metadata(repository: Repository, trusted: Path) -> tuple[list[Index], list[str]]:
+    """The indices that boards get, and what is wrong with the others and with what says which they are, a line each.
 
-    progress: called with the bytes of each chunk that was read.
+    trusted: the root that boards have. A channel's newest are looked at by that name, too, and one that has nothing yet
+    for whether a board would believe that.
     """
-    seen: set[str] = set()
+    indices, wrong = [], []
     for channel in repository.channels:
-        for _, index in repository.versions(channel):
-            yield from _metadata(repository, trusted, channel, index)
-            for sha256, size in sorted(
-                {(c.sha256, c.size_bytes) for file in index.files.values() for c in file.chunks}
-            ):
-                if sha256 not in seen:
-                    seen.add(sha256)
-                    progress(size)
-                    yield from _chunk(place(repository.folder, sha256), sha256, size)
+        for path in sorted(repository.channel(channel).targets) or [target(channel, "none")]:
+            name, version = path.removesuffix(".json").split("/")[1:]
+            try:
+                if (payload := _found(repository, trusted, channel, name, version)) is not None:
+                    indices.append(parse_index(payload))
+            except BundleError as error:
+                wrong.append(f"{channel}: {name}, version {version}: {error}")
+    return indices, wrong
 
 
-def _metadata(repository: Repository, trusted: Path, channel: str, index: Index) -> Iterator[str]:
+def _found(repository: Repository, trusted: Path, channel: str, name: str, version: str) -> bytes | None:
     """By a board that has never seen the repository."""
     with tempfile.TemporaryDirectory() as folder:
         trust = Trust(repository_at(str(repository.folder.absolute())), Path(folder), trusted)
-        try:
-            parse_index(trust.index(channel, index.name, index.version))
-        except BundleError as error:
-            yield f"{channel}: {index.name}, version {index.version}: {error}"
+        return trust.find(channel, name, version)
+
+
+def chunks(repository: Repository, indices: Iterable[Index], progress: Callable[[int], None]) -> Iterator[str]:
+    """What is wrong with the chunks of some bundles. progress: called with the bytes of each that was read."""
+    files = [file for index in indices for file in index.files.values()]
+    sizes = {chunk.sha256: chunk.size_bytes for file in files for chunk in file.chunks}
+    for sha256, size in sorted(sizes.items()):
+        progress(size)
+        yield from _chunk(place(repository.folder, sha256), sha256, size)
 
 
 def _chunk(file: Path, sha256: str, size: int) -> Iterator[str]:
@@ -58,13 +64,13 @@ def _chunk(file: Path, sha256: str, size: int) -> Iterator[str]:
 
 def unused(repository: Repository) -> Iterator[Path]:
     """Chunks and indices that no channel names any more, and what a publication that was broken off has left."""
-    chunks, indices = set(), set()
+    used, indices = set(), set()
     for channel in repository.channels:
         indices |= set(repository.files(channel))
         for _, index in repository.versions(channel):
-            chunks |= {chunk.sha256 for file in index.files.values() for chunk in file.chunks}
+            used |= {chunk.sha256 for file in index.files.values() for chunk in file.chunks}
     for file in (repository.folder / "chunks").rglob("*"):
-        if file.is_file() and file.name not in chunks:
+        if file.is_file() and file.name not in used:
             yield file
     for file in (repository.folder / "targets").rglob("*"):
         if file.is_file() and file not in indices:

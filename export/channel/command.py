@@ -218,9 +218,10 @@ def _rotate(options: argparse.Namespace) -> int:
 def _verify(options: argparse.Namespace) -> int:
     trusted = options.root or options.repository / "metadata" / "1.root.json"
     with opened(options.repository) as repository:
-        total = sum(index.size_bytes for channel in repository.channels for _, index in repository.versions(channel))
-        with _bar("verify", total) as bar:
-            found = list(checking.problems(repository, trusted, bar.update))
+        indices, found = checking.metadata(repository, trusted)
+        distinct = {index.digest: index for index in indices}.values()
+        with _bar("verify", sum(index.size_bytes for index in distinct)) as bar:
+            found += checking.chunks(repository, indices, bar.update)
         for line in found:
             print(line)
         if not found:

@@ -247,6 +247,32 @@ def test_verify_finds_what_a_board_would(publisher, capsys):
         file.write_bytes(data)
 
 
+def test_verify_finds_what_is_wrong_with_the_newest(publisher, capsys):
+    """By that name boards ask for it: its index is a file of its own. One that is gone is a line, as all that is."""
+    assert publisher.run("add", publisher.bundle("1")) == 0
+    for file in publisher.repository.glob(f"targets/stable/{NAME}/*.json"):
+        data = file.read_bytes()
+        file.unlink()
+        capsys.readouterr()
+        assert publisher.run("verify", keys=False) == 1
+        assert str(file) in capsys.readouterr().out
+        file.write_bytes(data)
+    assert publisher.run("verify", keys=False) == 0
+
+
+def test_verify_finds_what_is_wrong_where_nothing_is_published(publisher, capsys):
+    """A channel without bundles that has expired is refused by boards as any other."""
+    assert publisher.run("verify", keys=False) == 0
+    assert publisher.run("refresh", "--role", "canary", "--days", "-1") == 0
+    assert publisher.run("refresh") == 0
+    capsys.readouterr()
+    assert publisher.run("verify", keys=False) == 1
+    said = capsys.readouterr().out
+    assert said.startswith("canary: ")
+    assert "expired" in said
+    assert "stable:" not in said
+
+
 def test_what_nobody_names_is_removed_when_it_is_old(publisher):
     """And nothing else: boards in the middle of fetching it are let finish."""
     for version in ("1", "2"):
