@@ -64,14 +64,6 @@ def _chunk(file: Path, sha256: str, size: int) -> Iterator[str]:
 
 def unused(repository: Repository) -> Iterator[Path]:
     """Chunks and indices that no channel names any more, and what a publication that was broken off has left."""
-    used, indices = set(), set()
-    for channel in repository.channels:
-        indices |= set(repository.files(channel))
-        for _, index in repository.versions(channel):
-            used |= {chunk.sha256 for file in index.files.values() for chunk in file.chunks}
-    for file in (repository.folder / "chunks").rglob("*"):
-        if file.is_file() and file.name not in used:
-            yield file
-    for file in (repository.folder / "targets").rglob("*"):
-        if file.is_file() and file not in indices:
-            yield file
+    named = repository.named()
+    for folder in ("chunks", "targets"):
+        yield from (file for file in (repository.folder / folder).rglob("*") if file.is_file() and file not in named)

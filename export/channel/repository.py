@@ -10,7 +10,7 @@ import fcntl
 import os
 import shutil
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, cast
 
@@ -31,7 +31,7 @@ from tuf.api.metadata import (
 
 from edge.errors import ConfigError
 from edge.store.index import NEWEST, Index, parse_index, target
-from export.channel.chunks import write
+from export.channel.chunks import place, write
 from export.channel.keys import Keys
 from export.channel.reading import COPY, read
 from export.channel.roles import ONLINE, ROOT, SNAPSHOT, TARGETS, TIMESTAMP, expiry, key_of
@@ -49,6 +49,8 @@ class Repository:
         self._roles: dict[str, Signed] = {name: each.signed for name, each in roles.items()}
         self._found = {name: (each.signed_bytes, each.signatures) for name, each in roles.items()}
         self._changed: dict[str, list[CryptoSigner]] = {}
+        self._named: set[Path] = set()
+        """What boards could read before the first change, where there was one."""
 
     # --- what there is ---
 
@@ -88,9 +90,14 @@ class Repository:
         for number, path, each in sorted(found, key=lambda entry: entry[:2]):
             yield number, self._index(path, each)
 
-    def files(self, channel: str) -> list[Path]:
-        """Of a channel's indices."""
-        return [self._place(path, found) for path, found in self.channel(channel).targets.items()]
+    def named(self) -> set[Path]:
+        """Indices and chunks that some channel names."""
+        files = set()
+        for channel in self.channels:
+            files |= {self._place(path, found) for path, found in self.channel(channel).targets.items()}
+            for _, index in self.versions(channel):
+                files |= {place(self.folder, c.sha256) for file in index.files.values() for c in file.chunks}
+        return files
 
     def find(self, channel: str, name: str, version: str) -> Index:
         """One bundle of a channel; ConfigError where it has none such."""
@@ -121,6 +128,7 @@ class Repository:
 
     def put(self, channel: str, index: Index, signer: CryptoSigner) -> None:
         """A bundle into a channel, as its newest. ConfigError where the version is there with another content."""
+        self._named = self._named or self.named()
         held = self.channel(channel).targets
         path, payload = target(channel, index.name, index.version), index.model_dump_json().encode()
         if path in held and self._index(path, held[path]).digest != index.digest:
@@ -140,6 +148,7 @@ class Repository:
     def withdraw(self, channel: str, name: str, version: str, signer: CryptoSigner) -> str | None:
         """A bundle out of a channel; the version that is its newest then, None where no other is left."""
         self.find(channel, name, version)
+        self._named = self._named or self.named()
         held = self.channel(channel).targets
         del held[target(channel, name, version)]
         left = [(number, index) for number, index in self.versions(channel) if index.name == name]
@@ -204,6 +213,7 @@ class Repository:
                 self._sign(role, keys.signer(key_of(role)))
         if self._has_new_top_keys and not self._changed.get(ROOT):
             self._sign(ROOT, keys.signer(ROOT))
+        self._date()
         order = sorted(set(self._changed) - {ROOT}, key=_order)
         for role in order:
             self._write(role, days)
@@ -212,6 +222,12 @@ class Repository:
             order.append(ROOT)
         self._changed.clear()
         return order
+
+    def _date(self) -> None:
+        """What is named no more from now on is as old as that: a board may be in the middle of fetching it (`gc`)."""
+        for file in self._named - self.named() if self._named else ():
+            with suppress(OSError):  # what is lost can be withdrawn, too, and who may not write may not remove
+                os.utime(file)
 
     @property
     def _has_new_keys(self) -> bool:

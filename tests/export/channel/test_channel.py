@@ -286,6 +286,23 @@ def test_what_nobody_names_is_removed_when_it_is_old(publisher):
     assert publisher.board().install(NAME).last["version"] == "1"
 
 
+def test_what_was_withdrawn_just_now_is_kept_however_old_it_is(publisher):
+    """What was published long ago a board may be fetching in the moment in which it is taken back, or replaced."""
+    for version, seed in (("1", 0), ("2", 1)):
+        assert publisher.run("add", publisher.bundle(version, seed=seed)) == 0
+    long_ago = time.time() - 100 * 86400
+    for file in publisher.repository.rglob("*"):
+        os.utime(file, (long_ago, long_ago))
+    there = {file for folder in ("chunks", "targets") for file in (publisher.repository / folder).rglob("*")}
+    assert publisher.run("withdraw", NAME, "2") == 0
+    assert publisher.run("gc", keys=False) == 0
+    assert all(file.exists() for file in there)
+    assert publisher.run("gc", "--days", "0", keys=False) == 0
+    gone = {file for file in there if not file.exists()}
+    assert gone
+    assert publisher.board().install_here(NAME).last["version"] == "1"
+
+
 def test_list_says_what_there_is(publisher, capsys):
     """By channel, with the newest marked, and when what expires."""
     for version in ("1", "2"):
