@@ -14,6 +14,8 @@ from edge.store.trust import Trust
 from export.channel.chunks import place
 from export.channel.repository import Repository
 
+AGAIN = "`edge-channel add` the same bundle again, in the same version, or put the file back from a copy"
+
 
 def metadata(repository: Repository, trusted: Path) -> tuple[list[Index], list[str]]:
     """The indices that boards get, and what is wrong with the others and with what says which they are, a line each.
@@ -54,12 +56,12 @@ def _chunk(file: Path, sha256: str, size: int) -> Iterator[str]:
         with file.open("rb") as opened:
             data = opened.read(CHUNK_BYTES_MAX + 1)
     except OSError as error:
-        yield f"{file} cannot be read ({error.strerror})"
+        yield f"{file} cannot be read ({error.strerror}): {AGAIN}"
         return
     if len(data) != size:
-        yield f"{file} has {len(data)} bytes instead of {size}"
+        yield f"{file} has {len(data)} bytes instead of {size}: {AGAIN}"
     elif hashlib.sha256(data).hexdigest() != sha256:
-        yield f"{file} is altered"
+        yield f"{file} is altered: {AGAIN}"
 
 
 def unused(repository: Repository) -> Iterator[Path]:

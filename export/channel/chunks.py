@@ -24,7 +24,7 @@ Progress = Callable[[int], None]
 
 
 def lay(bundle: Bundle, version: str, repository: Path, progress: Progress) -> Index:
-    """The bundle's chunks in the repository, those that are there already left alone; its index.
+    """The bundle's chunks in the repository, those that are whole there already left alone; its index.
 
     Raises ConfigError where the repository cannot be written.
     """
@@ -59,9 +59,9 @@ def _laid(bundle: Path, name: str, repository: Path, progress: Progress) -> Inde
 
 
 def write(file: Path, data: bytes) -> None:
-    """A file that is there whole, or not at all; one of this size stays as it is, since its name tells its content."""
+    """A file that is there whole, or not at all; one that has this content stays as it is."""
     try:
-        if file.is_file() and file.stat().st_size == len(data):
+        if file.is_file() and file.stat().st_size == len(data) and file.read_bytes() == data:
             return
         file.parent.mkdir(parents=True, exist_ok=True)
         beside = file.with_name(f".{file.name}.{os.getpid()}")

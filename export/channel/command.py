@@ -153,9 +153,9 @@ def _add(options: argparse.Namespace) -> int:
         total = sum(entry.size_bytes for entry in manifest.files.values())
         with _bar("chunks", total) as bar:
             index = lay(bundle, version, options.repository, bar.update)
-        repository.put(options.channel, index, signer)
+        is_newest = repository.put(options.channel, index, signer)
         repository.publish(keys, options.days)
-    print(f"{_called(index)} is the newest {index.name} of {options.channel}: {index.size_bytes / 1e6:.1f} MB.")
+    print(f"{_placed(index, options.channel, is_newest)}: {index.size_bytes / 1e6:.1f} MB.")
     return 0
 
 
@@ -168,9 +168,9 @@ def _promote(options: argparse.Namespace) -> int:
     keys = _keys(options)
     with opened(options.repository) as repository:
         index = repository.find(options.source, options.name, options.version)
-        repository.put(options.channel, index, keys.signer(options.channel))
+        is_newest = repository.put(options.channel, index, keys.signer(options.channel))
         repository.publish(keys, options.days)
-    print(f"{_called(index)} is the newest {index.name} of {options.channel}, too.")
+    print(f"{_placed(index, options.channel, is_newest)}, too.")
     return 0
 
 
@@ -296,6 +296,11 @@ def _asked(file: Path, is_made: bool) -> bytes:
 
 def _bar(what: str, total: int) -> tqdm[None]:
     return tqdm(total=total, desc=what, unit="B", unit_scale=True, delay=2, leave=False)
+
+
+def _placed(index: Index, channel: str, is_newest: bool) -> str:
+    text = f"is the newest {index.name} of" if is_newest else "was there already, behind a newer one, in"
+    return f"{_called(index)} {text} {channel}"
 
 
 def _called(index: Index) -> str:

@@ -35,8 +35,8 @@ from export.channel.chunks import place, write
 from export.channel.keys import Keys
 from export.channel.reading import COPY, read
 from export.channel.roles import ONLINE, ROOT, SNAPSHOT, TARGETS, TIMESTAMP, expiry, key_of
+from export.channel.writing import Signed, write_role
 
-Signed = Root | Targets | Snapshot | Timestamp
 NUMBER = "edge-slm-number"
 """In a target's custom data: the later it was added, the higher."""
 
@@ -83,7 +83,7 @@ class Repository:
     def versions(self, channel: str) -> Iterator[tuple[int, Index]]:
         """The bundles of a channel, each with its number, the newest last."""
         found = [
-            (int((each.custom or {}).get(NUMBER, 0)), path, each)
+            (_number(each), path, each)
             for path, each in self.channel(channel).targets.items()
             if not path.endswith(f"/{NEWEST}.json")
         ]
@@ -126,18 +126,25 @@ class Repository:
 
     # --- changes, not yet published ---
 
-    def put(self, channel: str, index: Index, signer: CryptoSigner) -> None:
-        """A bundle into a channel, as its newest. ConfigError where the version is there with another content."""
-        self._named = self._named or self.named()
+    def put(self, channel: str, index: Index, signer: CryptoSigner) -> bool:
+        """A bundle into a channel, as its newest; whether it is that: one that is there already stays in its place.
+
+        ConfigError where the version is there with another content.
+        """
         held = self.channel(channel).targets
         path, payload = target(channel, index.name, index.version), index.model_dump_json().encode()
+        write(self._place(path, TargetFile.from_data(path, payload, ["sha256"])), payload)  # where it was lost
+        self._named = self._named or self.named()
         if path in held and self._index(path, held[path]).digest != index.digest:
             text = f"channel {channel} has another {index.name}, version {index.version}"
             raise ConfigError(f"{text}: a version never changes; take the next, or withdraw it first")
-        number = 1 + max((number for number, _ in self.versions(channel)), default=0)
-        for each in (path, target(channel, index.name)):
+        last, newest = max((number for number, _ in self.versions(channel)), default=0), target(channel, index.name)
+        number = _number(held[path]) if path in held else last + 1
+        is_newest = path not in held or number == _number(held[newest])
+        for each in (path, newest) if is_newest else (path,):
             self._aim(channel, each, payload, number)
         self._sign(channel, signer)
+        return is_newest
 
     def _aim(self, channel: str, path: str, payload: bytes, number: int) -> None:
         made = TargetFile.from_data(path, payload, ["sha256"])
@@ -245,7 +252,7 @@ class Repository:
         signed.version += 1
         signed.expires = expiry(role, days)
         self._tell(role, signed.version)
-        _write(self.folder, role, signed, self._changed[role])
+        write_role(self.folder, role, signed, self._changed[role])
 
     def _tell(self, role: str, version: int) -> None:
         """The role above knows the version that goes with it."""
@@ -258,29 +265,13 @@ class Repository:
             snapshot.meta[f"{role}.json"] = MetaFile(version)
 
 
+def _number(found: TargetFile) -> int:
+    return int((found.custom or {}).get(NUMBER, 0))
+
+
 def _order(role: str) -> int:
     """Channels, targets, snapshot, timestamp."""
     return {TARGETS: 1, SNAPSHOT: 2, TIMESTAMP: 3}.get(role, 0)
-
-
-def _write(folder: Path, role: str, signed: Signed, signers: Sequence[CryptoSigner]) -> None:
-    metadata: Metadata[Any] = Metadata(signed)
-    for signer in signers:
-        metadata.sign(signer, append=True)
-    data = metadata.to_bytes()
-    file = folder / "metadata" / (f"{role}.json" if role == TIMESTAMP else f"{signed.version}.{role}.json")
-    if file.exists() and role != TIMESTAMP:  # of a publication that was broken off before its timestamp
-        file.unlink()
-    elif file.exists():
-        return _replace(file, data)
-    return write(file, data)
-
-
-def _replace(file: Path, data: bytes) -> None:
-    beside = file.with_name(f".{file.name}.new")
-    beside.unlink(missing_ok=True)
-    write(beside, data)
-    beside.replace(file)
 
 
 def made(folder: Path, keys: Keys, channels: Sequence[str], days: int | None = None) -> Path:
@@ -321,7 +312,7 @@ def _make(folder: Path, keys: Keys, channels: Sequence[str], days: int | None) -
     roles |= {TARGETS: targets, SNAPSHOT: snapshot, TIMESTAMP: timestamp, ROOT: root}
     for role, signed in roles.items():
         signed.expires = expiry(role, days)
-        _write(folder, role, signed, [signers[key_of(role)]])
+        write_role(folder, role, signed, [signers[key_of(role)]])
 
 
 @contextmanager

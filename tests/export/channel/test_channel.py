@@ -132,6 +132,20 @@ def test_a_version_never_changes(publisher, capsys):
     assert "a version never changes" in capsys.readouterr().err
 
 
+def test_an_older_version_again_is_not_the_newest(publisher, capsys):
+    """One adds it again to mend its chunks: boards that ask for the newest must not go back to it by that."""
+    for version in ("1", "2"):
+        assert publisher.run("add", publisher.bundle(version)) == 0
+    capsys.readouterr()
+    assert publisher.run("add", publisher.bundle("1")) == 0
+    assert "behind a newer one" in capsys.readouterr().out
+    assert publisher.run("promote", NAME, "1", "--from", "stable", "--to", "stable") == 0
+    assert publisher.board().install_here(NAME).last["version"] == "2"
+    assert publisher.run("add", publisher.bundle("2")) == 0
+    assert publisher.run("withdraw", NAME, "2") == 0
+    assert publisher.board("other").install_here(NAME).last["version"] == "1"
+
+
 def test_from_canary_to_stable(publisher):
     """What is in canary alone is not in stable; promoted it is, without its key having signed anything there."""
     assert publisher.run("add", publisher.bundle("1"), "--channel", "canary") == 0
@@ -271,6 +285,20 @@ def test_verify_finds_what_is_wrong_where_nothing_is_published(publisher, capsys
     assert said.startswith("canary: ")
     assert "expired" in said
     assert "stable:" not in said
+
+
+def test_what_is_damaged_is_mended_by_adding_it_again(publisher):
+    """Chunks that rotted or are lost, and the index itself."""
+    assert publisher.run("add", publisher.bundle("1")) == 0
+    files = [file for file in (publisher.repository / "chunks").rglob("*") if file.is_file()]
+    for file in files[::2]:
+        file.write_bytes(bytes(file.stat().st_size))
+    files[1].unlink()
+    for file in publisher.repository.glob(f"targets/stable/{NAME}/*.json"):
+        file.unlink()
+    assert publisher.run("verify", keys=False) == 1
+    assert publisher.run("add", publisher.bundle("1")) == 0
+    assert publisher.run("verify", keys=False) == 0
 
 
 def test_what_nobody_names_is_removed_when_it_is_old(publisher):
