@@ -108,7 +108,7 @@ class Web:
         for pause_seconds in (*self._pauses_seconds, None):
             try:
                 return self._read(path, limit_bytes)
-            except HTTPError as error:
+            except (HTTPError, ValueError) as error:  # urllib's at an address that is none, http.client's at a length
                 if pause_seconds is None:
                     text = f"{self} cannot be reached now ({_reason(error)})"
                     raise BundleError(f"{text}; it is asked again later", passes=True) from error

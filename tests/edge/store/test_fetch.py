@@ -96,6 +96,25 @@ def test_a_redirect_to_another_host_is_not():
         assert other.asked == []
 
 
+@pytest.mark.parametrize(
+    ("headers", "body"),
+    [
+        ({"Location": "http://["}, b""),
+        ({"Location": "//[x]/file"}, b""),
+        ({"Transfer-Encoding": "chunked"}, b"-5\r\nbytes\r\n"),
+    ],
+)
+def test_what_makes_no_sense_is_said(headers, body):
+    """No answer of a server ends the installer without a word."""
+    status = 302 if "Location" in headers else 200
+    with (
+        server(file=[(status, headers, body)]) as running,
+        pytest.raises(BundleError, match="cannot be reached now") as raised,
+    ):
+        web(running).read("file", 5)
+    assert raised.value.exit_status == 75
+
+
 def test_redirects_in_a_circle():
     """They end."""
     with server(file=[(302, {"Location": "/file"}, b"")]) as running:
