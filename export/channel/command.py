@@ -105,7 +105,7 @@ def _with_keys(command: argparse.ArgumentParser) -> None:
         help="folder of the keys; may be given again, for keys on a stick (new ones go into the first)",
     )
     command.add_argument("--passphrase-file", type=Path, help="what opens the keys (default: it is asked for)")
-    command.add_argument("--days", type=int, help="until what is signed now expires, instead of the usual")
+    command.add_argument("--days", type=_days, help="until what is signed now expires, instead of the usual")
 
 
 def _with_bundle(command: argparse.ArgumentParser) -> None:
@@ -292,6 +292,14 @@ def _asked(file: Path, is_made: bool) -> bytes:
     if first != getpass.getpass("The same once more: "):
         raise ConfigError("the two are not the same; nothing was made")
     return first.encode()
+
+
+def _days(word: str) -> int:
+    """A whole number of days; a century is longer than any board lasts, and dates end somewhere."""
+    days = int(word)
+    if abs(days) > 36_525:
+        raise argparse.ArgumentTypeError(f"{word} days are more than 36525")
+    return days
 
 
 def _bar(what: str, total: int) -> tqdm[None]:
