@@ -143,8 +143,7 @@ def _states(record: Record) -> Iterator[tuple[str | None, str, str | None]]:
     if record.verified:
         yield record.verified, "verified", None
     yield from ((digest, "previous", None) for digest in record.previous)
-    now = {record.kept, *record.previous, record.verified, record.tried and record.tried.digest}
-    yield from ((each.digest, "failed", each.reason) for each in record.failed if each.digest not in now)
+    yield from ((each.digest, "failed", each.reason) for each in record.failed if each.digest not in record.digests)
 
 
 def _row(store: Store, digest: str | None, state: str, why: str | None) -> Row:

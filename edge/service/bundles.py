@@ -33,7 +33,7 @@ class Bundles:
         """
         record = self.store.read()
         self.kept = record.kept
-        self._left = list(dict.fromkeys([record.kept, *record.previous, None]))
+        self._left = record.in_order
         try:
             return self._next()
         except BundleError as error:

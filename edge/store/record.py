@@ -53,6 +53,15 @@ class Record(_Part):
     failed: list[Failure] = []
     wish: str | None = None
 
+    @property
+    def in_order(self) -> list[str | None]:
+        """What a start takes, the first that can be used: kept, what was kept before, `engine.bundle` (None)."""
+        return list(dict.fromkeys([self.kept, *self.previous, None]))
+
+    def _before(self, digest: str | None, count: int) -> list[str | None]:
+        """What was kept before a bundle is, so many of them."""
+        return [each for each in (self.kept, *self.previous) if each != digest][:count]
+
     def to_be_tried(self, digest: str) -> Record:
         """A bundle was installed: it stays on the disk until it was tried. What is in use already is not tried."""
         return self.model_copy(update={"verified": None if digest == self.kept else digest})
@@ -77,9 +86,9 @@ class Record(_Part):
     def kept_now(self, count: int) -> Record:
         """What was tried is in use. count: how many are remembered that were before."""
         assert self.tried is not None
-        before = [each for each in (self.kept, *self.previous) if each != self.tried.digest]
+        before = self._before(self.tried.digest, count)
         failed = [each for each in self.failed if each.digest != self.tried.digest]
-        changes = {"kept": self.tried.digest, "previous": before[:count], "tried": None, "failed": failed}
+        changes = {"kept": self.tried.digest, "previous": before, "tried": None, "failed": failed}
         return self.model_copy(update=changes)
 
     def adopted(self, digest: str) -> Record:
@@ -109,8 +118,8 @@ class Record(_Part):
 
     def kept_again(self, digest: str | None, count: int) -> Record:
         """What was in use before is again, as a wish has it. count: how many are remembered that were before."""
-        before = [each for each in (self.kept, *self.previous) if each != digest]
-        return self.model_copy(update={"kept": digest, "previous": before[:count], "verified": None})
+        before = self._before(digest, count)
+        return self.model_copy(update={"kept": digest, "previous": before, "verified": None})
 
     def without(self, digest: str) -> Record:
         """A bundle is deleted that is neither in use nor tried."""

@@ -62,8 +62,7 @@ class Store:
         """Where the bundle lies that the daemon serves, or would. StartError where the record cannot be read."""
         record = self.read()
         last = () if record.verified is None else (record.verified,)
-        digests = (record.kept, *record.previous, None, *last)
-        places = [self.place(digest, own) for digest in digests]
+        places = [self.place(digest, own) for digest in (*record.in_order, *last)]
         return next((place for place in places if place.is_dir()), own)
 
     @property
