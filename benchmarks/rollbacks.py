@@ -49,5 +49,5 @@ def told(name: str, run: Callable[[Path], Course]) -> Course:
     with tempfile.TemporaryDirectory() as folder:
         course = run(Path(folder))
     text = f"{course.kills} kills, {course.whole} whole, ends {course.ends.count('kept')} kept of {len(course.ends)}"
-    print(f"  {name}: {text}, {course.asked} requests, {course.lost} lost", file=sys.stderr, flush=True)
+    print(f"  {name}: {text}, {course.requests} requests, {course.lost} lost", file=sys.stderr, flush=True)
     return course

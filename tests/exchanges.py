@@ -19,12 +19,11 @@ from pathlib import Path
 from typing import Any
 
 from edge.bundle import MANIFEST, Golden, Manifest, open_bundle
-from edge.errors import StartError
 from edge.store.store import Store
-from edge.testing.bundles import Script
+from edge.testing.bundles import Script, arrive
 from tests.clients import User
 from tests.conftest import free_port, mosquitto_command
-from tests.storm import PERSISTENT, Asker, Process, daemon_settings
+from tests.storm import PERSISTENT, Answered, Asker, Process, daemon_settings
 
 SECONDS = 120.0
 """For one exchange to end, kills and all."""
@@ -37,7 +36,7 @@ OWN = "word word "
 
 
 @dataclass
-class Course:
+class Course(Answered):
     """What came of it. whole: probes after a kill that one bundle, the old or the new one, answered wholly.
 
     ends: how each exchange ended, `kept` or `rolled_back`. begun: how often the engines began each request.
@@ -46,24 +45,9 @@ class Course:
     kills: int = 0
     whole: int = 0
     ends: list[str] = field(default_factory=list)
-    asked: int = 0
+    requests: int = 0
     answers: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
     begun: Counter[str] = field(default_factory=Counter)
-
-    @property
-    def lost(self) -> int:
-        """Requests without a terminal message."""
-        return self.asked - sum(1 for each in self.answers.values() if each)
-
-    @property
-    def contradicted(self) -> int:
-        """Requests whose terminal messages are not all the same."""
-        return sum(1 for each in self.answers.values() if any(other != each[0] for other in each))
-
-    @property
-    def failed(self) -> int:
-        """Requests whose terminal message is no whole answer."""
-        return sum(1 for each in self.answers.values() if each and each[0]["code"] != 200)
 
 
 def again(bundle: Path, store: Store, version: str, golden: list[Golden]) -> str:
@@ -140,24 +124,18 @@ class Board:
         self._is_over.set()
         asking.join()
         self._asker.stop()
-        self.course.asked, self.course.answers = self._asker._next, self._asker.answers
+        self.course.requests, self.course.answers = self._asker._next, self._asker.answers
         self.course.begun = Counter(self.jobs.read_text().splitlines())
 
     def arrive(self, version: int, is_good: bool = True) -> str:
         """A new bundle is in the store, to be tried, as an installer leaves it; its digest."""
-        while True:
-            with contextlib.suppress(StartError), self.store.changing():  # else the daemon tidies up at the time
-                return self._arrived(version, is_good)
-            time.sleep(0.01)
+        return arrive(self.store, lambda: self._put(version, is_good))
 
-    def _arrived(self, version: int, is_good: bool) -> str:
-        if self.bundle:
-            golden = PARIS if is_good else [replace_contains("Lisbon")]
-            digest = again(self.bundle, self.store, str(version), golden)
-        else:
-            digest = script(version, is_good).put(self.store)
-        self.store.change(lambda record: record.to_be_tried(digest))
-        return digest
+    def _put(self, version: int, is_good: bool) -> str:
+        if self.bundle is None:
+            return script(version, is_good).put(self.store)
+        golden = PARIS if is_good else [replace_contains("Lisbon")]
+        return again(self.bundle, self.store, str(version), golden)
 
     def ended(self, digest: str) -> str:
         """How its exchange ends: `kept` or `rolled_back`."""

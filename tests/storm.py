@@ -41,21 +41,11 @@ PERSISTENT = (
 )
 
 
-@dataclass
-class Outcome:
-    """What a storm left.
-
-    answers: each request's terminal messages. begun: how often the engine began each. interrupted: generations that a
-    kill took, since no answer of theirs was on disk.
-    """
+class Answered:
+    """Requests, and each one's terminal messages."""
 
     requests: int
-    seconds: float
-    kills: dict[str, int]
     answers: dict[str, list[dict[str, Any]]]
-    begun: Counter[str]
-    interrupted: int
-    repeats: int
 
     @property
     def lost(self) -> int:
@@ -71,6 +61,23 @@ class Outcome:
     def failed(self) -> int:
         """Requests whose terminal message is not a whole answer."""
         return sum(1 for each in self.answers.values() if each and each[0]["code"] != 200)
+
+
+@dataclass
+class Outcome(Answered):
+    """What a storm left.
+
+    answers: each request's terminal messages. begun: how often the engine began each. interrupted: generations that a
+    kill took, since no answer of theirs was on disk.
+    """
+
+    requests: int
+    seconds: float
+    kills: dict[str, int]
+    answers: dict[str, list[dict[str, Any]]]
+    begun: Counter[str]
+    interrupted: int
+    repeats: int
 
     @property
     def begun_again(self) -> int:

@@ -5,11 +5,15 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import json
+import time
+from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from edge.bundle import MANIFEST, File, open_bundle
+from edge.errors import StartError
 from edge.service.seat import Served
 from edge.store.store import Store
 from edge.testing import ScriptedEngine, scripted_manifest
@@ -46,13 +50,27 @@ class Script:
     def put(self, store: Store) -> str:
         """Make the bundle in a store, as an installer leaves it; its digest.
 
-        Until the record names it a daemon may tidy it away: hold `Store.changing` meanwhile.
+        Until the record names it a daemon may tidy it away: see `arrive`.
         """
         place = store.incoming("new")
         digest = self.write(place)
         store.make(store.bundle(digest).parent)
         place.rename(store.bundle(digest))
         return digest
+
+
+def arrive(store: Store, put: Callable[[], str]) -> str:
+    """A bundle is in the store, to be tried, as an installer leaves it; its digest. put: lays it there."""
+    while True:
+        with suppress(StartError), store.changing():  # else a daemon tidies up at the time
+            return _arrived(store, put)
+        time.sleep(0.01)
+
+
+def _arrived(store: Store, put: Callable[[], str]) -> str:
+    digest = put()
+    store.change(lambda record: record.to_be_tried(digest))
+    return digest
 
 
 OPTIONS = ("pieces", "pause_seconds", "figures", "why_not", "dies_of")

@@ -6,21 +6,20 @@ import asyncio
 import contextlib
 import json
 import sys
-import time
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
 
 from edge.board.instruments import Instruments
 from edge.config import Settings
-from edge.errors import BundleError, StartError
+from edge.errors import BundleError
 from edge.service.bundles import Bundles
 from edge.service.daemon import Daemon
 from edge.service.journal_file import JournalFile
 from edge.service.seat import Seat, Served
 from edge.store.store import Store
 from edge.testing import MemoryTransport, ScriptedEngine, write_tree
-from edge.testing.bundles import Script, opened
+from edge.testing.bundles import Script, arrive, opened
 from edge.wire.message import Message
 
 FREE = "MemTotal: 8000000 kB\nMemAvailable: {kilobytes} kB\n"
@@ -61,15 +60,7 @@ class Rig:
 
     def install(self, script: Script) -> str:
         """A bundle into the store, to be tried; its digest."""
-        while True:
-            with contextlib.suppress(StartError), self.store.changing():  # else the daemon tidies up at the time
-                return self._installed(script)
-            time.sleep(0.01)
-
-    def _installed(self, script: Script) -> str:
-        digest = script.put(self.store)
-        self.store.change(lambda record: record.to_be_tried(digest))
-        return digest
+        return arrive(self.store, lambda: script.put(self.store))
 
     @contextlib.asynccontextmanager
     async def running(self) -> AsyncIterator[Rig]:
