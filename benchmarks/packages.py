@@ -32,7 +32,7 @@ def measure(bundle: Path) -> list[Figure]:
         again = packages.rebuilt(RELEASE, folder)
         alike = TRIES if package.read_bytes() == again.read_bytes() else 1
         said = len(packages.findings(package))
-        with packages.booted(RELEASE, package.parent, bundle, folder) as board:
+        with packages.debian_board(RELEASE, package.parent, bundle, folder) as board:
             seconds, answers = answered(board, package.name)
             packages.purge(board)
             left = len(packages.left(board))

@@ -13,7 +13,7 @@ from typing import Any
 
 from tests.deploy.fleet_of_boards import Played, play
 from tests.systemd.machine import Machine
-from tests.systemd.packages import booted, build
+from tests.systemd.packages import build, debian_board
 
 CONNECTIONS = Path(__file__).with_name("connections")
 QUESTION = "What is the capital of France?"
@@ -72,6 +72,6 @@ def inventory(machine: Machine, folder: Path, bundle: Path) -> Path:
 def site(folder: Path, bundle: Path) -> Iterator[Site]:
     """A Debian 12 with Python and Mosquitto on it, and nothing of ours."""
     build(12, folder / "packages")
-    with booted(12, folder / "packages", bundle, folder) as machine:
+    with debian_board(12, folder / "packages", bundle, folder) as machine:
         yield Site(machine, inventory(machine, folder, bundle))
     shutil.rmtree(folder / "packages")

@@ -1,15 +1,15 @@
 #!/bin/sh
 # Boot a real systemd over an overlay of this machine's root, in a private mount namespace.
-# boot.sh FOLDER REPOSITORY BUNDLE; prints the PID to enter with `nsenter -t PID -a`, ends when the machine does.
+# boot.sh FOLDER ETC REPOSITORY BUNDLE; prints the PID to enter with `nsenter -t PID -a`, ends when the machine does.
 set -eu
-folder=$1 repository=$2 bundle=$3
+folder=$1 etc=$2 repository=$3 bundle=$4
 mount --make-rprivate /
 mkdir -p "$folder/t"
 mount -t tmpfs tmpfs "$folder/t"
 mkdir "$folder/t/u" "$folder/t/w" "$folder/t/m"
 mount -t overlay overlay -o "lowerdir=/,upperdir=$folder/t/u,workdir=$folder/t/w" "$folder/t/m"
 mkdir -p "$folder/t/m/etc/systemd/system" "$folder/t/m/opt/edge-slm" "$folder/t/m/srv/edge-slm/bundle"
-cp -r "$folder"/etc/. "$folder/t/m/etc/"
+cp -r "$etc"/. "$folder/t/m/etc/"
 rm -f "$folder/t/m/etc/systemd/system/multi-user.target.wants/"*
 export SYSTEMD_NSPAWN_UNIFIED_HIERARCHY=1
 systemd-nspawn -D "$folder/t/m" --boot --register=no --keep-unit --private-network --console=pipe --quiet \

@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import subprocess
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-ALONE = ["flock", "--close", "/run/lock/edge-slm-nspawn.lock", "unshare", "--mount", "sh"]
+ALONE = ["flock", "--close", "--timeout=240", "/run/lock/edge-slm-nspawn.lock", "unshare", "--mount", "sh"]
 """What boots one, once no other runs: two would share their control groups, and end each other's services."""
+BOOTS_MAX = 3
+BOOT_SECONDS = 30
+OFF_SECONDS = 20
+CGROUP_SECONDS = 5
 
 
 @dataclass
@@ -26,6 +33,27 @@ class Machine:
         if check and done.returncode:
             raise AssertionError(f"{command}: {done.stdout}{done.stderr}")
         return done.stdout.strip()
+
+    def comes_up(self, seconds: float) -> bool:
+        """Whether systemd says in time that all of it runs."""
+        until = time.monotonic() + seconds
+        while time.monotonic() < until:
+            try:
+                if "running" in self.run("systemctl", "is-system-running", check=False, seconds=seconds):
+                    return True
+            except subprocess.TimeoutExpired:
+                return False
+            time.sleep(0.1)
+        return False
+
+    def turn_off(self, process: subprocess.Popen[str]) -> None:
+        """As a person would; where that does not help, by its plug."""
+        try:
+            self.run("systemctl", "poweroff", "--force", check=False, seconds=OFF_SECONDS)
+            process.wait(OFF_SECONDS)
+        except subprocess.TimeoutExpired:
+            os.kill(self.pid, signal.SIGKILL)
+            os.killpg(process.pid, signal.SIGKILL)
 
     def show(self, name: str) -> str:
         """A property of the unit."""
@@ -45,10 +73,50 @@ class Machine:
             time.sleep(0.1)
 
 
+@contextmanager
+def booted(script: str, folder: Path, *words: Path) -> Iterator[Machine]:
+    """One that runs, made by a script beside this file in a folder of the test; no longer there afterwards.
+
+    One that does not come up is made again: it is this machine that fails then, and nothing of ours runs in it yet.
+    AssertionError, with what each said on its console, where none does.
+    """
+    said = []
+    for number in range(BOOTS_MAX):
+        within = folder / f"machine-{number}"
+        within.mkdir()
+        with started(script, within, *words) as machine:
+            if machine is not None and machine.comes_up(BOOT_SECONDS):
+                yield machine
+                return
+        said.append((within / "console.log").read_text() if (within / "console.log").exists() else "it was not made")
+    raise AssertionError("no machine came up:\n" + "\n--\n".join(said))
+
+
+@contextmanager
+def started(script: str, folder: Path, *words: Path) -> Iterator[Machine | None]:
+    """A machine that may come up, None where there is none to ask; whatever became of it, it is not left behind."""
+    command = [*ALONE, str(Path(__file__).with_name(script)), str(folder), *map(str, words)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, start_new_session=True) as process:
+        assert process.stdout is not None
+        pid = process.stdout.readline().strip()
+        machine = Machine(int(pid), folder / "console.log") if pid.isdigit() else None
+        try:
+            yield machine
+        finally:
+            if machine is not None:
+                machine.turn_off(process)
+            else:
+                process.wait(OFF_SECONDS)
+            remove_cgroups()
+
+
 def remove_cgroups() -> None:
-    """Nspawn leaves empty cgroups behind."""
-    for top in ("systemd", "unified", "."):
-        for name in ("payload", "supervisor"):
-            folder = Path("/sys/fs/cgroup") / top / name
-            if folder.is_dir():
-                subprocess.run(["find", str(folder), "-depth", "-type", "d", "-exec", "rmdir", "{}", "+"], check=False)
+    """Nspawn leaves empty cgroups behind; what was killed is a moment in them yet."""
+    tops = [Path("/sys/fs/cgroup") / top for top in ("systemd", "unified", ".")]
+    folders = [top / name for top in tops for name in ("payload", "supervisor")]
+    until = time.monotonic() + CGROUP_SECONDS
+    while any(folder.is_dir() for folder in folders) and time.monotonic() < until:
+        for folder in filter(Path.is_dir, folders):
+            command = ["find", str(folder), "-depth", "-type", "d", "-exec", "rmdir", "{}", "+"]
+            subprocess.run(command, check=False, stderr=subprocess.DEVNULL)
+        time.sleep(0.05)

@@ -6,7 +6,6 @@ import json
 import os
 import re
 import shutil
-import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -15,7 +14,7 @@ from pathlib import Path
 
 from export.download import default_cache
 from tests.conftest import ROOT
-from tests.systemd.machine import ALONE, Machine, remove_cgroups
+from tests.systemd.machine import Machine, booted
 
 TOOLS = ("mmdebstrap", "systemd-nspawn", "unshare", "dpkg-deb", "lintian")
 RELEASES = {12: "bookworm", 13: "trixie"}
@@ -80,26 +79,11 @@ def findings(package: Path) -> list[str]:
 
 
 @contextmanager
-def booted(release: int, packages: Path, bundle: Path, folder: Path) -> Iterator[Machine]:
+def debian_board(release: int, packages: Path, bundle: Path, folder: Path) -> Iterator[Machine]:
     """A Debian with some packages below /mnt/packages and a bundle at /mnt/bundle; /mnt/before lists its files."""
-    command = [*ALONE, str(Path(__file__).with_name("boot_package.sh"))]
-    command += [str(folder), str(debian(release)), str(packages), str(bundle.resolve())]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, start_new_session=True) as process:
-        assert process.stdout is not None
-        pid = process.stdout.readline().strip()
-        assert pid.isdigit(), (folder / "console.log").read_text()
-        board = Machine(int(pid), folder / "console.log")
-        try:
-            board.wait(lambda: "running" in board.run("systemctl", "is-system-running", check=False), 60)
-            board.run("sh", "-c", f"{FIND} > /mnt/before")
-            yield board
-        finally:
-            board.run("systemctl", "poweroff", "--force", check=False)
-            try:
-                process.wait(60)
-            except subprocess.TimeoutExpired:  # whatever became of it, no machine is left behind
-                os.killpg(process.pid, signal.SIGKILL)
-            remove_cgroups()
+    with booted("boot_package.sh", folder, debian(release), packages, bundle.resolve()) as machine:
+        machine.run("sh", "-c", f"{FIND} > /mnt/before")
+        yield machine
 
 
 def ask(board: Machine, request: dict[str, object], *login: str) -> dict[str, object]:

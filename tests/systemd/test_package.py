@@ -15,7 +15,19 @@ from pathlib import Path
 import pytest
 
 from tests.systemd.machine import Machine
-from tests.systemd.packages import QUESTION, RELEASES, TOOLS, ask, booted, build, findings, left, newer, purge, rebuilt
+from tests.systemd.packages import (
+    QUESTION,
+    RELEASES,
+    TOOLS,
+    ask,
+    build,
+    debian_board,
+    findings,
+    left,
+    newer,
+    purge,
+    rebuilt,
+)
 
 LONG = {"prompt": "Write a long story about a lighthouse and its keeper.", "max_tokens": 300, "temperature": 0}
 SECRET = "no-one-else-reads-this"
@@ -47,7 +59,7 @@ def packages(request, tmp_path_factory) -> Iterator[Path]:
 @pytest.fixture(scope="module")
 def board(packages: Path, bundle: Path, tmp_path_factory) -> Iterator[Machine]:
     """A booted Debian with the packages."""
-    with booted(int(packages.name), packages, bundle, tmp_path_factory.mktemp("debian")) as machine:
+    with debian_board(int(packages.name), packages, bundle, tmp_path_factory.mktemp("debian")) as machine:
         yield machine
 
 

@@ -18,7 +18,7 @@ from deploy.install import install_unit
 from edge.errors import FINAL
 from edge.testing import scripted_manifest, write_tree
 from tests.conftest import ROOT
-from tests.systemd.machine import ALONE, Machine, remove_cgroups
+from tests.systemd.machine import Machine, booted
 
 pytestmark = pytest.mark.checkout
 UNIT = ROOT / "systemd/edge.service"
@@ -143,21 +143,9 @@ def machine(bundle: Path, tmp_path: Path) -> Iterator[Machine]:
             pytest.fail("CI must have root, systemd-container and mosquitto")
         pytest.skip("needs root, systemd-nspawn (systemd-container) and mosquitto")
     prepare(tmp_path / "etc")
-    command = [*ALONE, str(Path(__file__).with_name("boot.sh"))]
-    command += [str(tmp_path), str(ROOT), str(bundle.resolve())]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
-    assert process.stdout is not None
-    pid = process.stdout.readline().strip()
-    assert pid.isdigit(), (tmp_path / "console.log").read_text()
-    booted = Machine(int(pid), tmp_path / "console.log")
-    try:
-        booted.wait(lambda: "running" in booted.run("systemctl", "is-system-running", check=False), 30)
-        booted.run("systemctl", "start", "broker.service")
-        yield booted
-    finally:
-        booted.run("systemctl", "poweroff", "--force", check=False)
-        process.wait(30)
-        remove_cgroups()
+    with booted("boot.sh", tmp_path, tmp_path / "etc", ROOT, bundle.resolve()) as machine:
+        machine.run("systemctl", "start", "broker.service")
+        yield machine
 
 
 def prepare(etc: Path) -> None:
