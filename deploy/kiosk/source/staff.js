@@ -47,7 +47,7 @@ export function pinDialog(root, digest, words, enter) {
   part("pin-form", root).addEventListener("submit", submit);
   dialog.addEventListener("close", () => (clearInterval(timer), (field.value = ""), setText(note, "")));
   return () => {
-    part("pin-keys", root).replaceChildren(...[..."1234567890", ""].map(key));
+    part("pin-keys", root).replaceChildren(...[..."123456789", "", "0"].map(key));
     timer = setInterval(tellWait, WRONG_MS / 4);
     tellWait();
     show(dialog);

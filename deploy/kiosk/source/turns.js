@@ -84,5 +84,6 @@ function grow(target, text) {
 
 function line(target, entries, words) {
   target.hidden = entries.length === 0;
+  target.dataset.says = entries[0]?.[0] ?? "";
   setText(target, entries.map(([key, count]) => words.say(key, count === null ? {} : { count })).join(" "));
 }
