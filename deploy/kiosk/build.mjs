@@ -10,7 +10,7 @@ import { gzipSync } from "node:zlib";
 const HERE = fileURLToPath(new URL(".", import.meta.url));
 const DIST = join(HERE, "dist");
 const GZIPPED_BYTES_MAX = 250_000;
-const AS_THEY_ARE = ["index.html", "theme.css", "logo.svg", "logo-contrast.svg"];
+const AS_THEY_ARE = ["index.html", "theme.css", "logo.png", "logo-contrast.png"];
 const TARGET = ["chrome100", "firefox104", "safari15.4"];
 const LICENCE_FILE = /^(licen[cs]e|copying|notice)/i;
 
