@@ -6,8 +6,8 @@
  * - conversation.js, deltas.js, queue.js, sentences.js, turn_text.js, board.js, idle.js, pin.js, picture_budget.js:
  *   what is known and what follows from it, without a screen; each has its tests
  * - kiosk.js: the screens and what leads from one to the other; attract.js, suggestions.js, turns.js, composer.js
- *   (camera_dialog.js), keyboard.js (layouts.js, hangul.js), dialogs.js, sources.js (documents.js), pin_dialog.js, staff.js
- *   (charts.js), announcer.js, themes.js, elements.js: what is on them
+ *   (camera_dialog.js), keyboard.js (layouts.js, hangul.js), dialogs.js, sources.js (documents.js), pin_dialog.js,
+ *   staff.js (charts.js), announcer.js, themes.js, elements.js: what is on them
  * - picture.js, speak.js, forgetting.js, names.js, sha256.js: what a browser is asked for
  */
 import { languageList, languageTable, settingsText } from "./files.js";
