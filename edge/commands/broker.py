@@ -13,7 +13,7 @@ from edge.errors import UsageError
 
 if TYPE_CHECKING:
     from edge.mqtt.broker.access import Access
-    from edge.mqtt.broker.folders import Route
+    from edge.mqtt.broker.folders import Folders
 
 LEVELS = ("debug", "info", "warning", "error")
 
@@ -59,7 +59,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def main(options: argparse.Namespace) -> int:
     """Serve until SIGTERM or SIGINT; BrokerError where a port cannot be had, ConfigError for a file that is wrong."""
     set_up(options.log_level)
-    asyncio.run(_serve(options, _access(options), _routes(options)))
+    asyncio.run(_serve(options, _access(options), _folders(options)))
     return 0
 
 
@@ -74,16 +74,16 @@ def _access(options: argparse.Namespace) -> Access:
     return Access(passwords, acl, options.allow_anonymous)
 
 
-def _routes(options: argparse.Namespace) -> list[Route]:
-    """The folders that are handed out; UsageError for one that is none."""
-    from edge.mqtt.broker.folders import read_route
+def _folders(options: argparse.Namespace) -> Folders | None:
+    """The folders that are handed out, None where there are none; UsageError for one that is no folder."""
+    from edge.mqtt.broker.folders import Folders, read_route
 
     if options.serve and options.websocket_port is None:
         raise UsageError("--serve hands files out on the WebSocket's port; name one with --websocket-port")
-    return [read_route(each) for each in options.serve]
+    return Folders(map(read_route, options.serve)) if options.serve else None
 
 
-async def _serve(options: argparse.Namespace, access: Access, routes: list[Route]) -> None:
+async def _serve(options: argparse.Namespace, access: Access, folders: Folders | None) -> None:
     from edge.mqtt.broker.listener import Listener
 
     stopping = asyncio.Event()
@@ -96,7 +96,7 @@ async def _serve(options: argparse.Namespace, access: Access, routes: list[Route
         options.or_free,
         access,
         options.origin,
-        routes=routes,
+        folders=folders,
     ) as listener:
         websocket = (
             "" if listener.websocket_port is None else f", WebSocket on {options.listen}:{listener.websocket_port}"

@@ -21,7 +21,7 @@ from edge.errors import BrokerError
 from edge.mqtt.broker.access import Access
 from edge.mqtt.broker.connection import Connection
 from edge.mqtt.broker.core import Core
-from edge.mqtt.broker.folders import Route
+from edge.mqtt.broker.folders import Folders
 from edge.mqtt.broker.limits import Limits
 from edge.mqtt.broker.origins import Origins
 from edge.mqtt.broker.pages import Pages
@@ -102,15 +102,14 @@ class Listener:
         access: Access | None = None,
         origins: Iterable[str] = (),
         limits: Limits | None = None,
-        routes: Iterable[Route] = (),
+        folders: Folders | None = None,
     ) -> None:
         self._host, self._or_free = host, or_free
         self.core = Core(limits, access)
         self._limits, self._telling = self.core.limits, self.core.telling
         self.doors = Doorkeeper(self._limits, self._telling)
         self._origins = Origins(origins)
-        held = list(routes)
-        self._pages = Pages(held, self._origins, self._limits, self._telling) if held else None
+        self._pages = Pages(folders, self._origins, self._limits, self._telling) if folders else None
         self._stack = contextlib.AsyncExitStack()
         self._tasks: set[asyncio.Task[None]] = set()
         self._websockets: set[Any] = set()
@@ -209,7 +208,7 @@ class Listener:
         origins, hosts = request.headers.get_all("Origin"), request.headers.get_all("Host")
         is_one = len(origins) <= 1 and len(hosts) <= 1
         if not is_one or not self._origins.allows((origins or [None])[0], (hosts or [None])[0]):
-            origin, address = shown(origins[0]), address_of(socket.remote_address)
+            origin, address = shown((origins or [None])[0]), address_of(socket.remote_address)
             text = f"refused {address} (WebSocket): a page of {origin} may not connect (see --origin)"
             self._telling.line("refused", text, logging.WARNING)
             return socket.respond(403, "Pages of this origin may not connect.\n")

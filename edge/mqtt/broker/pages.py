@@ -8,11 +8,12 @@ Source: RFC 9110 (HTTP), Content Security Policy Level 3, the Fetch standard (Cr
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import email.utils
 import gzip
 import logging
 from collections import OrderedDict
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
@@ -85,8 +86,8 @@ class Body:
 class Pages:
     """Answers requests that open no WebSocket."""
 
-    def __init__(self, routes: Iterable[Route], origins: Origins, limits: Limits, telling: Telling) -> None:
-        self._folders, self._origins, self._limits, self._telling = Folders(routes), origins, limits, telling
+    def __init__(self, folders: Folders, origins: Origins, limits: Limits, telling: Telling) -> None:
+        self._folders, self._origins, self._limits, self._telling = folders, origins, limits, telling
         self._threads = ThreadPoolExecutor(THREADS, "pages")
         self._packed: OrderedDict[tuple[int, ...], bytes] = OrderedDict()
 
@@ -176,36 +177,43 @@ class Pages:
             raise Unserved(503, "The file is being changed; ask again.") from error
 
     async def _send(self, made: Any, headers: Mapping[str, str], body: Body) -> None:
-        """Head and body, and the connection's end. A file that changes meanwhile ends it before all has come."""
+        """Head and body, and the connection's end.
+
+        It comes before all is sent where the file changes meanwhile, where the browser takes it too slowly, or where
+        that says more than its request.
+        """
         transport = made.transport
         transport.pause_reading()  # one request a connection
         head = {"Date": email.utils.formatdate(usegmt=True), **headers}
         head |= {"Content-Length": str(body.size), "Connection": "close"}
         lines = ["HTTP/1.1 200 OK", *(f"{name}: {value}" for name, value in head.items()), "", ""]
         try:
-            async with asyncio.timeout(self._limits.page_seconds):
-                transport.write("\r\n".join(lines).encode("latin-1"))
-                await self._send_pieces(made, body)
-                transport.close()
-                await made.wait_closed()
-        except (OSError, RuntimeError) as error:  # of the disk, of the connection, or out of time
-            text = f"a file was not handed out whole: {type(error).__name__} {error}"
-            self._telling.line("pages", text.rstrip(), logging.WARNING)
+            with contextlib.suppress(OSError, RuntimeError):  # lost, out of time; its end was sent already
+                async with asyncio.timeout(self._limits.page_seconds):
+                    transport.write("\r\n".join(lines).encode("latin-1"))
+                    await self._send_pieces(made, body)
+                    transport.close()
+                    await made.wait_closed()
         finally:
             transport.abort()
             await made.wait_closed()
 
     async def _send_pieces(self, made: Any, body: Body) -> None:
         for start in range(0, body.size, CHUNK_BYTES):
-            count = min(CHUNK_BYTES, body.size - start)
             if made.transport.is_closing():
                 return
-            if body.packed is not None:
-                piece = body.packed[start : start + count]
-            else:
-                piece = await self._in_thread(partial(body.opened.read, start, count))
-            made.transport.write(piece)
+            made.transport.write(await self._piece(body, start, min(CHUNK_BYTES, body.size - start)))
             await made.drain()
+
+    async def _piece(self, body: Body, start: int, count: int) -> bytes:
+        """OSError where the file has none, which is told."""
+        if body.packed is not None:
+            return body.packed[start : start + count]
+        try:
+            return await self._in_thread(partial(body.opened.read, start, count))
+        except OSError as error:
+            self._telling.line("pages", f"a file was not handed out whole: {error}", logging.WARNING)
+            raise
 
     async def _in_thread(self, work: Callable[[], Result]) -> Result:
         return await asyncio.get_running_loop().run_in_executor(self._threads, work)
