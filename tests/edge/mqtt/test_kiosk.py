@@ -135,7 +135,10 @@ def test_what_the_kiosk_hears(broker):
         all_powerful.publish("edge/other/status", "kept", retain=True)
         all_powerful.publish("answers/eve/kept", "kept", retain=True)
         page.client.subscribe([(each, 1) for each in ("#", "edge/#", "answers/#", "+/+/+/+", "edge/demo/reply/eve")])
-        page.granted.get(timeout=10)
+        assert page.granted.get(timeout=10) in (
+            [1] * 5,
+            [1, 1, 1, 1, DENIED],
+        )  # Mosquitto grants what it never delivers
         for topic in (*MAY_NOT_READ, *MAY_READ):
             all_powerful.publish(topic, topic)
         heard = set()
