@@ -95,6 +95,7 @@ class Admission:
             return None
         request = replace(request, address=replace(request.address, id=entry.id))
         waiting = Waiting(entry.number, request, now() - gone, entry.digest, entry.attempts)
+        waiting.is_forgotten = not entry.keeps
         if entry.attempts >= ATTEMPTS_MAX:
             fault = EngineFailed(f"the daemon ended {entry.attempts} times while it was answering this")
             return self._replies.end(waiting, waiting.failure(fault))
@@ -185,5 +186,14 @@ def lowered(request: Request, limits: Limits) -> Request:
 
 def _entry(message: Message, waiting: Waiting) -> Entry:
     address = waiting.request.address
-    names = tuple(names_of(waiting.request))
-    return Entry(waiting.number, address.id, waiting.digest, message, Moment.now(), names, message.packet_identifier)
+    return Entry(
+        waiting.number,
+        address.id,
+        waiting.digest,
+        message,
+        Moment.now(),
+        tuple(names_of(waiting.request)),
+        message.packet_identifier,
+        share=address.share,
+        keeps=waiting.keeps,
+    )

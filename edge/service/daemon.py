@@ -15,6 +15,7 @@ from edge.config import Settings
 from edge.errors import Cancelled, EdgeError
 from edge.governor import Decision
 from edge.service.admission import Admission
+from edge.service.afterwards import Afterwards
 from edge.service.announcements import Announcements, status_message
 from edge.service.answering import Answering
 from edge.service.bundles import Bundles
@@ -86,7 +87,7 @@ class Daemon:
         self._answering = self._answers(inference)
         self._guard = self._guards()
         self._report = Report(seat, self._happenings, self._announcements.report)
-        self._receiving = self._receives(repeats)
+        self._receiving = self._receives(repeats, inference)
         self._readiness = Readiness(
             settings.limits, self._queue, self._admission, self._answering, lambda: self._guard.decision
         )
@@ -122,7 +123,8 @@ class Daemon:
             self._instruments.wattmeter,
         )
 
-    def _receives(self, repeats: Repeats) -> Receiving:
+    def _receives(self, repeats: Repeats, inference: Inference) -> Receiving:
+        limits, ratings = self._settings.limits, inference.ratings
         return Receiving(
             self._settings,
             self._transport,
@@ -133,6 +135,7 @@ class Daemon:
             self._admission,
             self._answering,
             self._doors,
+            Afterwards(limits, self._topics.base, self._queue, self._journal, self._seat, ratings),
         )
 
     def _guards(self) -> Guard:
