@@ -15,7 +15,7 @@ from edge.errors import DocumentsError
 def packed(vectors: Vectors) -> NDArray[np.int8]:
     """Vectors in 8 bits a number, each by its largest one; the cosine with another stays, but for the rounding."""
     largest = np.maximum(np.abs(vectors).max(axis=1, keepdims=True), 1e-9)
-    return np.rint(vectors * (127 / largest)).astype(np.int8)
+    return np.asarray(np.rint(vectors * (127 / largest)), np.int8)
 
 
 class Matrix:

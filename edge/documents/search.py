@@ -144,8 +144,8 @@ class Index:
         path, title, heading, page, text = row
         if not all(isinstance(each, str) for each in (path, title, heading, text)) or not isinstance(page, int | None):
             raise self._damaged(f"piece {number}")
-        names = (each[:NAME_CHARS_MAX] for each in (path, title, heading))
-        return Piece(number, *names, page=page, text=text[:TEXT_CHARS_MAX])
+        path, title, heading = (each[:NAME_CHARS_MAX] for each in (path, title, heading))
+        return Piece(number, path, title, heading, page, text[:TEXT_CHARS_MAX])
 
 
 def _whole(piece: Piece) -> str:

@@ -1,4 +1,4 @@
-"""Words of a text as the index has them: without case, accents and endings; pairs of characters where nobody puts spaces.
+"""Words of a text as the index has them: without case, accents, endings; groups of characters where none puts spaces.
 
 Questions go through the same, so that whatever a visitor writes is words, and never syntax of SQLite's.
 """
@@ -18,12 +18,14 @@ _JOINED = "\u0e00-\u0e7f\u0e80-\u0eff\u1000-\u109f\u1780-\u17ff"
 _IDEOGRAPHS = "\u3005-\u3007\u3041-\u3096\u309d-\u309f\u30a1-\u30fa\u30fc-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff"
 _IDEOGRAPHS += "\U00020000-\U0003ffff"
 """Chinese and Japanese: two characters make a word."""
-_MARKS = (
+_ACCENTS = "\u0300-\u036f\u0483-\u0489\u0591-\u05c7\u0610-\u061a\u064b-\u065f\u0670\u06d6-\u06ed"
+"""And Hebrew points, Arabic vowels."""
+_MARKS = f"{_ACCENTS}\u0900-\u0963\u0966-\u0dff"
     "\u0300-\u036f\u0483-\u0489\u0591-\u05c7\u0610-\u061a\u064b-\u065f\u0670\u06d6-\u06ed\u0900-\u0963\u0966-\u0dff"
 )
 """Signs that belong to the letter before them; of India's scripts all that are no punctuation."""
-_DROPPED = re.compile("[\u0300-\u036f\u0483-\u0489\u0591-\u05c7\u0610-\u061a\u0640\u064b-\u065f\u0670\u06d6-\u06ed]+")
-"""Accents, Hebrew points, Arabic vowels and the stroke that makes a word longer."""
+_DROPPED = re.compile(f"[{_ACCENTS}\u0640]+")
+"""The last is the stroke that makes an Arabic word longer."""
 _WORD = re.compile(f"[{_IDEOGRAPHS}]+|[{_JOINED}]+|(?:(?![{_IDEOGRAPHS}{_JOINED}])[^\\W_][{_MARKS}]*)+")
 _IDEOGRAPH, _LETTER_JOINED = re.compile(f"[{_IDEOGRAPHS}]"), re.compile(f"[{_JOINED}]")
 _ENDING = re.compile("(?:ations?|ings?|ed|ers?|ies|es|ly|en|e|s|y)$")
@@ -54,6 +56,6 @@ def _grams(run: str, size: int) -> list[str]:
 
 
 def _stem(word: str) -> str:
-    """Without its ending, English's and some that other languages share; a false one costs little, both sides lose it."""
+    """Without its ending, one of English's or that others share; a false one costs little, since both sides lose it."""
     found = _ENDING.search(word, STEM_CHARS_MIN)
     return word[: found.start()] if found else word
