@@ -21,8 +21,6 @@ _IDEOGRAPHS += "\U00020000-\U0003ffff"
 _ACCENTS = "\u0300-\u036f\u0483-\u0489\u0591-\u05c7\u0610-\u061a\u064b-\u065f\u0670\u06d6-\u06ed"
 """And Hebrew points, Arabic vowels."""
 _MARKS = f"{_ACCENTS}\u0900-\u0963\u0966-\u0dff"
-    "\u0300-\u036f\u0483-\u0489\u0591-\u05c7\u0610-\u061a\u064b-\u065f\u0670\u06d6-\u06ed\u0900-\u0963\u0966-\u0dff"
-)
 """Signs that belong to the letter before them; of India's scripts all that are no punctuation."""
 _DROPPED = re.compile(f"[{_ACCENTS}\u0640]+")
 """The last is the stroke that makes an Arabic word longer."""
