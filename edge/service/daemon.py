@@ -72,7 +72,7 @@ class Daemon:
         self._transport, self._instruments = transport, instruments
         self._doors = Doors(doors, transport.publish)
         self._topics = settings.topics
-        speed = Speed()
+        speed = Speed(settings.documents.tokens)
         self._queue = Queue(settings.limits, speed)
         inference = Inference(
             lambda: len(self._queue), lambda: len(self._queue.running), lambda: self._outbox.lost(), seat, speed
@@ -81,7 +81,9 @@ class Daemon:
         self._outbox = Outbox(transport, self._journal)
         self._replies = Replies(transport, self._topics, inference, speed, self._journal, self._outbox)
         repeats = Repeats(self._journal, self._queue, self._replies)
-        self._admission = Admission(settings, seat, self._topics, self._queue, self._journal, self._replies, repeats)
+        self._admission = Admission(
+            settings, seat, self._topics, self._queue, self._journal, self._replies, repeats, speed
+        )
         self._announcements = Announcements(settings, seat, transport, self._topics, instruments.sensors)
         self._happenings = Happenings(self._topics.event, transport.publish)
         self._answering = self._answers(inference)
@@ -213,10 +215,10 @@ class Daemon:
 
     def _always(self) -> list[Coroutine[None, None, None]]:
         """What goes on from the start to the end."""
-        told = self._announcements.publish_telemetry()
         always = [
             self._receiving.run(),
-            told,
+            self._announcements.publish_telemetry(),
+            self._announcements.watch_documents(),
             self._guard.run(),
             keep_giving_back(),
             self._doors.run(),

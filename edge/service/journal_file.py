@@ -139,7 +139,7 @@ class JournalFile:
         self._is_to_erase |= any(erases)
 
     def _erase(self) -> None:
-        """Have what was written beside the file written into it, over what was dropped there (wal.html, "Checkpointing").
+        """Have the log beside the file written into it and emptied (wal.html, "Checkpointing").
 
         Where that fails now it is done with the next write: what was to be written is written all the same.
         """
@@ -248,10 +248,7 @@ def accept(entry: Entry) -> Write:
 
     def run(database: sqlite3.Connection) -> None:
         database.execute(
-            """insert into request
-            (number, id, digest, packet_identifier, boot_id, boot_seconds, wall_seconds, share, keeps, message) values
-            (:number, :id, :digest, :packet_identifier, :boot_id, :boot_seconds, :wall_seconds, :share, :keeps, :message)
-            """,
+            f"insert into request ({', '.join(row)}) values ({', '.join(f':{name}' for name in row)})",  # noqa: S608
             row,
         )
         database.executemany(
@@ -290,7 +287,7 @@ def refuse(number: int, reply: Message, code: int, worth_seconds: float) -> Writ
 
 
 def deliver(number: int) -> Write:
-    """The broker has its answer, or nobody wants it any more; nothing stays of a refusal, and of what is not to stay."""
+    """The broker has its answer, or nobody wants it; nothing stays of a refusal, nor of what is not to stay."""
 
     def run(database: sqlite3.Connection) -> object:
         database.execute("delete from request where number = ? and digest = ?", (number, REFUSED))
@@ -317,9 +314,10 @@ def forget(share: str) -> Write:
 
 def _erased(database: sqlite3.Connection, which: str, value: int | str) -> object:
     """Delete requests and their names; ERASED where there were some."""
-    names = f"delete from name where number in (select number from request where {which})"
+    names = f"delete from name where number in (select number from request where {which})"  # noqa: S608
     database.execute(names, (value,))
-    return ERASED if database.execute(f"delete from request where {which}", (value,)).rowcount else None
+    gone = database.execute(f"delete from request where {which}", (value,))  # noqa: S608
+    return ERASED if gone.rowcount else None
 
 
 def _message(text: bytes) -> Message:

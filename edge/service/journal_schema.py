@@ -49,7 +49,7 @@ alter table request add column keeps integer not null default 1;
 update request set share = (select case when asker like ' %' then '' else asker end from name
     where name.number = request.number);
 """
-"""Whose a request is was known of those with a name alone; of the others nobody can say it, and they go with their time."""
+"""Whose a request is was known of those with a name alone; the others go when their time is over."""
 
 
 def upgrade(database: sqlite3.Connection, version: int) -> None:
