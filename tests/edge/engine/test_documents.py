@@ -44,6 +44,11 @@ def piece(number: int = 0, text: str = "The pump is oiled on Thursdays.", **othe
     return Piece(number, fields["path"], fields["title"], fields["heading"], None, text)
 
 
+def others(first: int, count: int) -> list[Piece]:
+    """So many about something else."""
+    return [piece(number, f"Tulips bloom in bed {number}.", title="Garden") for number in range(first, first + count)]
+
+
 def turn(text: str = "What?") -> list[dict[str, str]]:
     """A conversation of one."""
     return [{"role": "user", "content": text}]
@@ -71,9 +76,7 @@ def test_an_order_begins_as_an_earlier_one(askings: list[set[int]]):
 
 def shared(one: list[int], other: list[int]) -> int:
     """How many they begin with alike."""
-    return next(
-        (place for place, (a, b) in enumerate(zip(one, other, strict=False)) if a != b), min(len(one), len(other))
-    )
+    return next(count for count in range(min(len(one), len(other)), -1, -1) if one[:count] == other[:count])
 
 
 def length(order: Sequence[int], chosen: set[int]) -> int:
@@ -243,6 +246,7 @@ def test_pieces_have_the_room_that_is_left(bundle: Path, indexes: Path, tmp_path
     counts = []
     with Writing(tmp_path / "museum.index") as writing:
         writing.put([piece(number, f"{BIRD} Bird {number} is {'very ' * 40}small.") for number in range(6)])
+        writing.put(others(6, 30))
     for tokens in (64, 200, 400, 800):
         asked = documents(bundle, tmp_path, documents_tokens=tokens).asked(job(E42))
         added = len(tokenizer.encode(asked.job.messages)) - len(tokenizer.encode(turn(asked.job.question)))
@@ -288,7 +292,7 @@ def test_a_new_index_counts_from_the_next_question(bundle: Path, indexes: Path, 
     found = documents(bundle, tmp_path)
     assert found.asked(job(E42)).sources
     with Writing(path) as writing:
-        writing.put([piece(text=BIRD)])
+        writing.put([piece(text=BIRD), *others(1, 9)])
     (source,) = found.asked(job(E42)).sources
     assert source["text"] == BIRD
     path.write_bytes(b"SQLite format 3\0" + b"x" * 5000)
@@ -316,8 +320,8 @@ def test_vectors_of_a_model_that_is_not_here(bundle: Path, indexes: Path, tmp_pa
     import numpy as np
 
     with Writing(tmp_path / "museum.index") as writing:
-        writing.put([piece(text=BIRD)])
-        writing.put_vectors("f" * 64, np.ones((1, 8), np.int8))
+        writing.put([piece(text=BIRD), *others(1, 9)])
+        writing.put_vectors("f" * 64, np.ones((10, 8), np.int8))
     asked = documents(bundle, tmp_path).asked(job(E42))
     assert len(asked.sources) == 1
     assert "by words alone" in asked.warnings[0]
