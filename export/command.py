@@ -203,13 +203,7 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("--golden", type=path, metavar="FILE", help="what a board asks before it keeps the bundle")
     prompt = "a system prompt to know from the first start"
     made.add_argument("--warm", type=path, action="append", metavar="FILE", help=prompt)
-    made.add_argument(
-        "--sentences", type=path, metavar="DIR", help="an embedding model of sentences, which documents are found with"
-    )
-    made.add_argument(
-        "--documents", type=path, action="append", metavar="FILE", help="an index of documents to bring along"
-    )
-    made.add_argument("--version", type=version, metavar="NAME", help="the bundle's version in its manifest")
+    add_what_is_beside(made)
     made.add_argument("--allow-loss", action="store_true", help="pack the bundle whatever it lost")
     made.add_argument(
         "--oracle",
@@ -231,6 +225,17 @@ def parser() -> argparse.ArgumentParser:
     )
     made.add_argument("--cache", type=path, default=None, metavar="DIR", help="where downloads are kept")
     return made
+
+
+def add_what_is_beside(made: argparse.ArgumentParser) -> None:
+    """The arguments for what a bundle brings beside its model, a finished one's, too."""
+    made.add_argument(
+        "--sentences", type=path, metavar="DIR", help="an embedding model of sentences, which documents are found with"
+    )
+    made.add_argument(
+        "--documents", type=path, action="append", metavar="FILE", help="an index of documents to bring along"
+    )
+    made.add_argument("--version", type=version, metavar="NAME", help="the bundle's version in its manifest")
 
 
 def chosen_recipe(options: argparse.Namespace) -> Recipe:
