@@ -7,6 +7,7 @@ import gzip
 import http.client
 import os
 import random
+import re
 import socket
 import subprocess
 import threading
@@ -21,6 +22,7 @@ import pytest
 from edge.errors import UsageError
 from edge.mqtt.broker.folders import Folders, Unserved, names_of, read_route
 from edge.mqtt.broker.limits import Limits
+from edge.mqtt.broker.pages import PAGE
 from tests.conftest import EDGE, ROOT, embedded_broker, free_port, wait_for_port, wait_until
 from tests.edge.mqtt.raw import Raw, inside, listening, log_of, resident
 
@@ -127,6 +129,14 @@ def test_the_page_is_at_the_root(way):
     assert get(way[1], "/?a=b")[2] == body
     assert get(way[1], "/languages/de.json")[2] == b'{"ask": "Fragen"}'
     assert get(way[1], quote("/Grüße & mehr.txt"))[2] == b"hello"
+
+
+@pytest.mark.checkout
+def test_the_kiosks_page_has_the_same_rules():
+    """What its file says for any server, the broker says in a header, and who may have it in a frame."""
+    text = (ROOT / "deploy/kiosk/dist/index.html").read_text()
+    (policy,) = re.findall(r'http-equiv="Content-Security-Policy" content="([^"]+)"', text)
+    assert f"{policy}; frame-ancestors 'self'" == PAGE
 
 
 @pytest.mark.parametrize("name", KINDS)
