@@ -76,6 +76,9 @@ def test_a_kiosk_from_start_to_ctrl_c(bundle, page):
         settings = json.loads(fetched(f"{address}kiosk.json"))
         assert settings["device"] == "demo"
         assert all(settings["suggestions"].values())
+        for path in ("none", "page/kiosk.json", "..%2fpage/kiosk.json", "documents/kiosk/a.txt"):
+            with pytest.raises(urllib.error.HTTPError, match="404"):
+                fetched(f"{address}{path}")
         port = int(address.split(":")[2].rstrip("/"))
         with User(port, "answers/kiosk/tab", transport="websockets") as user:
             request = {"messages": [{"role": "user", "content": settings["suggestions"]["en"][0]}], "id": "q"}
@@ -107,16 +110,6 @@ def test_a_browser_opens_where_there_is_a_screen(bundle, page, tmp_path):
             assert "A browser opens: " in said
             wait_until(opened.exists)
             wait_until(lambda: opened.read_text() == f"{address_of(said)}\n")
-
-
-def test_what_is_not_handed_out(bundle, page):
-    """The folder that the settings are made in holds nothing else, and is gone afterwards."""
-    with shown("--bundle", str(bundle), "--page", str(page), f"--port={free_port()}") as (process, said):
-        for path in ("none", "page/kiosk.json", "..%2fpage/kiosk.json", "documents/kiosk/a.txt"):
-            with pytest.raises(urllib.error.HTTPError, match="404"):
-                fetched(f"{address_of(said)}{path}")
-        process.send_signal(signal.SIGINT)
-        assert process.wait(30) == 0
 
 
 @pytest.mark.checkout
