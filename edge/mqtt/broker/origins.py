@@ -1,5 +1,7 @@
 """Which web pages may open a WebSocket: a browser says where its page is from, and keeps no page from asking.
 
+And under which names files are handed out: a page of a name that its owner leads here would read them as its own.
+
 Source: RFC 6455, 10.2; RFC 6454, 7 (the Origin header).
 """
 
@@ -31,6 +33,16 @@ class Origins:
             return True
         page, asked = _host(origin), _host(f"http://{host}")
         return page is not None and (_is_here(page) or (page == asked and not _is_public(page)))
+
+    def serves(self, host: str) -> bool:
+        """Whether files are handed out to who asks for this host (`name:port`).
+
+        A name that is on the internet is none of ours, unless an origin of it was named.
+        """
+        if "*" in self._named:
+            return True
+        asked = _host(f"http://{host}")
+        return asked is not None and (not _is_public(asked) or asked in {_host(each) for each in self._named})
 
 
 def _host(url: str) -> str | None:
