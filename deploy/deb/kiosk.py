@@ -1,4 +1,4 @@
-"""`edge-slm-kiosk`: the page, its units and its browser's policy, for every processor and every Debian that edge-slm is for."""
+"""`edge-slm-kiosk`: the page, its units and its browser's policy, for every Debian and processor of edge-slm."""
 
 from __future__ import annotations
 
@@ -22,6 +22,14 @@ PLACES = {
 }
 """What is beside the units, and where it goes."""
 PAGES = ("docs/kiosk-board.md", "docs/kiosk.md")
+DEPENDS = (
+    "edge-slm (>= {version})",
+    "chromium | chromium-browser",
+    "cage",
+    "cage (>= 0.2) | xwayland",  # an older one does not start without it
+    "seatd",
+    "fonts-noto-core | fonts-dejavu-core",
+)
 CONTROL = """\
 Package: edge-slm-kiosk
 Version: {version}
@@ -29,8 +37,8 @@ Architecture: all
 Maintainer: {maintainer}
 Installed-Size: {kibibytes}
 Pre-Depends: init-system-helpers (>= 1.54~)
-Depends: edge-slm (>= {version}), chromium | chromium-browser, cage, cage (>= 0.2) | xwayland, seatd, fonts-dejavu-core | fonts-noto-core
-Recommends: fonts-noto-core, fonts-noto-cjk, wlr-randr
+Depends: {depends}
+Recommends: fonts-noto-cjk, wlr-randr
 Section: net
 Priority: optional
 Description: page on the board's own screen that asks its language model
@@ -66,5 +74,6 @@ def build(source: Path, folder: Path, version: str, second: int, into: Path) -> 
     tree.lay_changelog(folder, version, pack.MAINTAINER, second, NAME)
     tree.settle(folder, second)
     scripts = source / "deploy/deb/control-kiosk"
-    control = CONTROL.format(version=version, maintainer=pack.MAINTAINER, kibibytes=pack.kibibytes(folder))
+    fields = {"version": version, "maintainer": pack.MAINTAINER, "kibibytes": pack.kibibytes(folder)}
+    control = CONTROL.format(**fields, depends=", ".join(DEPENDS).format(version=version))
     return pack.close(folder, control, scripts, second, into / f"{NAME}_{version}_all.deb")
