@@ -37,7 +37,7 @@ FLAGS = (
     "--disable-features=Translate,OptimizationHints,MediaRouter,AutofillServerCommunication,NetworkTimeServiceQuerying",
     # No keyring asks for a password; what is kept at all is gone with the profile.
     *("--password-store=basic", f"--disk-cache-size={CACHE_BYTES}", f"--media-cache-size={CACHE_BYTES}"),
-    "--log-level=2",
+    "--log-level=3",
 )
 OURS = ("NOTIFY_SOCKET", "WATCHDOG_PID", "WATCHDOG_USEC")
 """What systemd gave us is not for a renderer."""
