@@ -98,7 +98,7 @@ deb-test: test-env bundle ## Packages from dpkg -i to purge on booted Debians 12
 	@RUN_DEB=1 TEST_BUNDLE=$(BUNDLE) $(BIN)/python -m pytest -m deb $(ARGS)
 
 kiosk-box-test: test-env bundle ## The kiosk's package on booted Debians 12 and 13: Chromium on a screen that nobody sees (as deb-test; 5 minutes)
-	@RUN_KIOSK=1 TEST_BUNDLE=$(BUNDLE) $(BIN)/python -m pytest -m kiosk tests/systemd $(ARGS)
+	@RUN_KIOSK=1 TEST_BUNDLE=$(BUNDLE) $(BIN)/python -m pytest -m kiosk_box $(ARGS)
 
 ansible-lint: ansible-env ## The collection for Ansible by ansible-lint's production profile, in .venv-ansible
 	@cd deploy/ansible && PATH=$(CURDIR)/.venv-ansible/bin:$$PATH ANSIBLE_COLLECTIONS_PATH=$(CURDIR)/.venv-ansible/collections \

@@ -22,6 +22,7 @@ INSIDE = (
 KIOSK = "edge-kiosk.service"
 HEADLESS = "WLR_BACKENDS=headless WLR_LIBINPUT_NO_DEVICES=1 WLR_RENDERER=pixman"
 """wlroots' words for a compositor without card and seat (wlroots, docs/env_vars.md)."""
+NETWORK = "ip link set lo up; ip route add default dev lo; echo nameserver 192.0.2.53 > /etc/resolv.conf"
 DISPLAY = ("XDG_RUNTIME_DIR=/run/edge-kiosk", "WAYLAND_DISPLAY=wayland-0")
 
 
@@ -69,8 +70,8 @@ def shown(machine: Machine, name: str) -> str:
 def processes(machine: Machine, pattern: str) -> list[str]:
     """Process ids of the unit whose command line has a text."""
     group = f"/sys/fs/cgroup/system.slice/{KIOSK}/cgroup.procs"
-    script = f"for pid in $(cat {group}); do grep -qa -e '{pattern}' /proc/$pid/cmdline && echo $pid; done"
-    return machine.run("sh", "-c", script, check=False).split()
+    is_one = f"tr '\\0' ' ' < /proc/$pid/cmdline 2>/dev/null | grep -q -e '{pattern}'"
+    return machine.run("sh", "-c", f"for pid in $(cat {group}); do {is_one} && echo $pid; done", check=False).split()
 
 
 def browser(machine: Machine) -> str:
@@ -84,7 +85,7 @@ def signal(machine: Machine, name: str, *pids: str) -> None:
 
 
 def connections(machine: Machine) -> set[str]:
-    """Ends of what the kiosk's user has open to its broker's WebSocket (Linux, Documentation/networking/proc_net_tcp)."""
+    """Ends of what the kiosk's user has open to its broker's WebSocket (Linux, networking/proc_net_tcp)."""
     user = machine.run("id", "-u", "edge-kiosk")
     lines = (line.split() for line in machine.run("cat", "/proc/net/tcp").splitlines()[1:])
     return {it[1] for it in lines if it[2].endswith(":2329") and it[3] == "01" and it[7] == user}

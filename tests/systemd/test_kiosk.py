@@ -43,11 +43,12 @@ table inet kiosk {{
     }}
 }}
 """
+PYTHON = "/usr/lib/edge-slm/bin/python"
 OTHERS = {"/etc/passwd-", "/etc/group-", "/etc/shadow-", "/etc/gshadow-"}
 """A user that was made stays."""
 
 pytestmark = [
-    pytest.mark.kiosk,
+    pytest.mark.kiosk_box,
     pytest.mark.nspawn,
     pytest.mark.checkout,
     pytest.mark.timeout(900),
@@ -112,7 +113,7 @@ def test_the_screen_waits_for_the_page(board: Machine):
 
 
 def test_chromiums_own_sandbox_holds(board: Machine):
-    """A renderer has users, processes and a network of its own, an empty root and no more system calls than it wants."""
+    """A renderer has users, processes and a network of its own, an empty root and few system calls."""
     assert processes(board, "no-sandbox") == []
     renderers = processes(board, "type=renderer")
     assert renderers
@@ -189,7 +190,7 @@ def test_nothing_leaves_the_board(board: Machine):
     said = board.run("nft", "list", "counter", "inet", "kiosk", "elsewhere")
     assert "packets 0 " in said, said
     board.run("sh", "-c", "ip address add 192.0.2.7/32 dev lo")
-    server = "/usr/lib/edge-slm/bin/python -m http.server --directory /usr/share/edge-slm-kiosk/page 9100"
+    server = f"{PYTHON} -m http.server --directory /usr/share/edge-slm-kiosk/page 9100"
     board.run("systemd-run", "--unit=elsewhere", *server.split())
     board.wait(lambda: fetched(board, "/", "192.0.2.7", 9100) == "200")
     drop_in(board, "elsewhere", "EnvironmentFile=", "Environment=KIOSK_URL=http://192.0.2.7:9100/")
@@ -256,14 +257,20 @@ def test_a_purge_leaves_nothing(board: Machine):
     assert set(left(board)) - OTHERS == set()
 
 
+FETCH = """
+import http.client
+try:
+    connection = http.client.HTTPConnection('{}', {}, timeout=5)
+    connection.request('GET', '{}')
+    print(connection.getresponse().status)
+except OSError:
+    pass
+"""
+
+
 def fetched(board: Machine, path: str, host: str = "127.0.0.1", port: int = 9001) -> str:
     """The status of a page, asked for by root; empty where nobody answers."""
-    script = (
-        "import http.client as h\n"
-        f"try:\n c=h.HTTPConnection('{host}',{port},timeout=5); c.request('GET','{path}'); print(c.getresponse().status)\n"
-        "except OSError: pass"
-    )
-    return board.run("/usr/lib/edge-slm/bin/python", "-c", script)
+    return board.run(PYTHON, "-c", FETCH.format(host, port, path))
 
 
 def visited(board: Machine, *addresses: str) -> dict[str, object]:
@@ -278,6 +285,6 @@ def visited(board: Machine, *addresses: str) -> dict[str, object]:
         "XDG_RUNTIME_DIR=/run/visit",
     ]
     board.run("install", "-d", "-o", "edge-kiosk", "/run/visit")
-    said = board.run(*as_user, "/usr/lib/edge-slm/bin/python", "-c", script, "/run/visit", *addresses)
+    said = board.run(*as_user, PYTHON, "-c", script, "/run/visit", *addresses)
     board.run("rm", "-rf", "/run/visit")
     return dict(json.loads(said))
