@@ -86,10 +86,8 @@ def test_installing_takes_no_terminal_away(board: Machine):
     """Dpkg alone installs both; the broker hands out the page at once, and the screen comes with the next start."""
     board.run("sh", "-c", "dpkg -i /mnt/packages/*.deb", seconds=240)
     assert board.run("systemctl", "is-enabled", KIOSK, "edge-kiosk-broker.service").split() == ["enabled"] * 2
-    assert (shown(board, "ActiveState"), shown(board, "Conflicts")) == (
-        "inactive",
-        "shutdown.target getty@tty1.service",
-    )
+    assert shown(board, "ActiveState") == "inactive"
+    assert "getty@tty1.service" in shown(board, "Conflicts")
     board.wait(lambda: fetched(board, "/") == "200" and fetched(board, "/kiosk.json") == "200")
     assert "edge-kiosk-broker.service" in board.run("systemctl", "show", "edge.service", "--property=After")
     board.run("systemctl", "stop", "edge.service")
