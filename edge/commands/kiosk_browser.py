@@ -85,7 +85,7 @@ async def keep(kiosk: Kiosk) -> int:
     while True:
         kiosk.shown = 0
         try:
-            await with_chromium(kiosk.options.flag, kiosk.event, kiosk.show)
+            await with_chromium([names(kiosk.options.url), *kiosk.options.flag], kiosk.event, kiosk.show)
         except (LostError, RefusedError) as error:
             failed = 0 if kiosk.shown else failed + 1
             if failed >= STARTS_MAX:
@@ -217,6 +217,11 @@ class Kiosk:
         ):
             log.info("closing what was opened beside the page")
             self._pipe.tell("Target.closeTarget", targetId=target["targetId"])
+
+
+def names(url: str) -> str:
+    """The flag by which no name but the page's own is looked up, whatever part of Chromium wants to call whom."""
+    return f"--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE {urlsplit(url).hostname}"
 
 
 def origin(parts: SplitResult) -> tuple[str, str | None, int | None]:

@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from edge.commands.kiosk_browser import names
 from edge.commands.kiosk_chromium import with_chromium
 from edge.commands.kiosk_pipe import Pipe
 
@@ -44,7 +45,7 @@ def main() -> None:
         await visit(pipe, sys.argv[2:], found)
         found["kept"] = [str(path) for path in Path(sys.argv[1]).rglob("*.bin")]
 
-    flags = ["--headless", "--use-fake-device-for-media-stream"]
+    flags = [names(PAGE), "--headless", "--use-fake-device-for-media-stream"]
     asyncio.run(with_chromium(flags, lambda *_: None, work))
     print(json.dumps(found))
 
