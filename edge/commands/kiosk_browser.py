@@ -159,6 +159,7 @@ class Kiosk:
                 await self._loaded.wait()
         except TimeoutError:
             return f"it has not loaded in {LOAD_SECONDS:g} s"
+        await self._call("Page.resetNavigationHistory", self._session)  # Alt and an arrow lead nowhere
         return None
 
     async def _watch(self) -> None:

@@ -237,6 +237,19 @@ def test_a_stop_is_clean(board: Machine):
     assert board.run("sh", "-c", "ls -d /run/edge-kiosk 2>/dev/null || echo none") == "none"
 
 
+def test_what_must_be_put_right_is_not_started_again(board: Machine):
+    """The compositor ends with the browser's status, and a wrong word in kiosk.env is final."""
+    drop_in(board, "wrong", "EnvironmentFile=", "Environment=KIOSK_URL=nonsense")
+    board.run("systemctl", "start", KIOSK, check=False)
+    assert (shown(board, "ActiveState"), shown(board, "ExecMainStatus"), shown(board, "NRestarts")) == (
+        "failed",
+        "2",
+        "0",
+    )
+    assert "is no address of a page" in board.run("journalctl", "--no-pager", "-u", KIOSK)
+    drop_in(board, "wrong")
+
+
 def test_an_upgrade_starts_what_ran(board: Machine, packages: Path):
     """And nothing else: the screen stays off that was off, and comes back that was on."""
     again = next(packages.glob("edge-slm-kiosk_*.deb")).name
