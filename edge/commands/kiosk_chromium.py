@@ -1,0 +1,122 @@
+"""Chromium as a kiosk wants it: one page, nothing kept, nobody called."""
+
+from __future__ import annotations
+
+import asyncio
+import fcntl
+import os
+import shutil
+import signal
+import tempfile
+from collections.abc import Callable, Coroutine, Sequence
+from contextlib import suppress
+from typing import Any, BinaryIO
+
+from edge.commands.kiosk_pipe import Event, LostError, Pipe
+from edge.errors import ConfigError
+
+PROGRAMS = ("chromium", "chromium-browser")
+"""Debian's name, and what Raspberry Pi OS called it."""
+CACHE_BYTES = 32 << 20
+END_SECONDS, TICK_SECONDS = 3.0, 0.05
+FIRST_FREE = 10
+"""Descriptors of ours below this are not handed on, so that 3 and 4 are free for Chromium's."""
+READS, WRITES = 3, 4
+FLAGS = (
+    "--kiosk",
+    "--remote-debugging-pipe",
+    # Nothing asks a visitor, or tells of an earlier visitor's crash.
+    *("--no-first-run", "--no-default-browser-check", "--noerrdialogs", "--hide-crash-restore-bubble"),
+    *("--disable-session-crashed-bubble", "--disable-extensions", "--disable-notifications"),
+    # A finger moves the page, and neither its size nor its history.
+    *("--disable-pinch", "--overscroll-history-navigation=0"),
+    # It calls nobody: neither updates, lists of bad pages, experiments, figures, crash reports nor accounts.
+    *("--disable-background-networking", "--disable-component-update", "--disable-domain-reliability"),
+    *("--disable-client-side-phishing-detection", "--disable-sync", "--disable-breakpad", "--no-pings"),
+    *("--disable-crash-reporter", "--disable-default-apps", "--no-service-autorun"),
+    "--disable-features=Translate,OptimizationHints,MediaRouter,AutofillServerCommunication,NetworkTimeServiceQuerying",
+    # No keyring asks for a password; what is kept at all is gone with the profile.
+    *("--password-store=basic", f"--disk-cache-size={CACHE_BYTES}", f"--media-cache-size={CACHE_BYTES}"),
+    "--log-level=3",
+)
+OURS = ("NOTIFY_SOCKET", "WATCHDOG_PID", "WATCHDOG_USEC")
+"""What systemd gave us is not for a renderer."""
+
+
+async def with_chromium(more: Sequence[str], event: Event, work: Callable[[Pipe], Coroutine[Any, Any, None]]) -> None:
+    """Some work with a browser that has a profile of its own and an empty page; both are gone afterwards.
+
+    more: further flags. LostError as soon as the browser has ended, ConfigError where there is no Chromium.
+    """
+    with tempfile.TemporaryDirectory(prefix="kiosk-", dir=runtime_folder(), ignore_cleanup_errors=True) as profile:
+        process, commands, answers = start([*FLAGS, *surroundings(), *more, "about:blank"], profile)
+        with commands, answers:
+            pipe = Pipe(commands, event)
+            try:
+                await together(pipe.read(answers), work(pipe))
+            finally:
+                await end(process, pipe)
+
+
+async def together(*works: Coroutine[Any, Any, None]) -> None:
+    """Several until one of them ends; the others are cancelled."""
+    tasks = [asyncio.create_task(work) for work in works]
+    try:
+        done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.wait(tasks)
+    for task in done:
+        task.result()
+
+
+def start(flags: Sequence[str], profile: str) -> tuple[int, BinaryIO, BinaryIO]:
+    """Chromium's process, the leader of a group; what takes commands, what gives answers. ConfigError without one."""
+    program = next(filter(None, map(shutil.which, PROGRAMS)), None)
+    if program is None:
+        raise ConfigError("there is no Chromium on this board: apt install chromium")
+    theirs_in, commands = os.pipe()
+    answers, theirs_out = os.pipe()
+    high = [fcntl.fcntl(each, fcntl.F_DUPFD_CLOEXEC, FIRST_FREE) for each in (theirs_in, theirs_out)]
+    actions = [(os.POSIX_SPAWN_DUP2, high[0], READS), (os.POSIX_SPAWN_DUP2, high[1], WRITES)]
+    try:
+        words = [program, *flags[:-1], f"--user-data-dir={profile}", flags[-1]]
+        process = os.posix_spawn(program, words, environment(profile), file_actions=actions, setpgroup=0)
+    except BaseException:
+        os.close(commands)
+        os.close(answers)
+        raise
+    finally:
+        for each in (theirs_in, theirs_out, *high):
+            os.close(each)
+    return process, os.fdopen(commands, "wb", buffering=0), os.fdopen(answers, "rb", buffering=0)
+
+
+async def end(process: int, pipe: Pipe) -> None:
+    """Ask it to end, then make it; with all that it has started."""
+    with suppress(LostError):
+        pipe.tell("Browser.close")
+        for _ in range(int(END_SECONDS / TICK_SECONDS)):
+            if os.waitid(os.P_PID, process, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None:
+                break
+            await asyncio.sleep(TICK_SECONDS)
+    with suppress(ProcessLookupError):
+        os.killpg(process, signal.SIGKILL)
+    os.waitpid(process, 0)
+
+
+def environment(profile: str) -> dict[str, str]:
+    """Whatever it keeps anywhere is kept in the profile."""
+    folders = {"HOME": profile, "XDG_CONFIG_HOME": f"{profile}/config", "XDG_CACHE_HOME": f"{profile}/cache"}
+    return {name: value for name, value in os.environ.items() if name not in OURS} | folders
+
+
+def surroundings() -> list[str]:
+    """What it cannot find out by itself: which screen it is on."""
+    return ["--ozone-platform=wayland"] if "WAYLAND_DISPLAY" in os.environ else []
+
+
+def runtime_folder() -> str | None:
+    """Where profiles are: a unit's own, a session's own, else the system's for what is temporary. In memory, mostly."""
+    return os.environ.get("RUNTIME_DIRECTORY", "").split(":")[0] or os.environ.get("XDG_RUNTIME_DIR") or None
