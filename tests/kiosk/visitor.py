@@ -1,0 +1,84 @@
+"""Who stands before the screen: touches, types, reads. Parts of the page go by their `data-part`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+SECONDS = 20_000
+NEWEST = "[...document.querySelectorAll('[data-part=turn-answer]')].at(-1)"
+ENDED = ("done", "stopped", "failed")
+
+
+class Visitor:
+    """A tab. page: Playwright's."""
+
+    def __init__(self, page: Any) -> None:
+        self.page = page
+        page.set_default_timeout(SECONDS)
+
+    def part(self, name: str) -> Any:
+        """All elements of a part."""
+        return self.page.locator(f"[data-part={name}]")
+
+    def open(self, url: str) -> Visitor:
+        """Go to the page, past its attract screen, until something can be asked."""
+        self.page.goto(url)
+        return self.enter()
+
+    def enter(self) -> Visitor:
+        """Past the attract screen, where there is one, until something can be asked."""
+        self.page.wait_for_function("document.documentElement.dataset.screen")
+        if self.screen == "attract":
+            self.part("attract").click()
+        self.part("prompt").wait_for()
+        return self
+
+    @property
+    def screen(self) -> str:
+        """Which of the page's screens is seen."""
+        return str(self.page.evaluate("document.documentElement.dataset.screen"))
+
+    def wait_ready(self) -> Visitor:
+        """Until the page knows that the board is there."""
+        self.page.wait_for_function(
+            "document.querySelector('[data-part=state]').textContent.trim() === 'Ready'", timeout=SECONDS
+        )
+        return self
+
+    def ask(self, question: str) -> Visitor:
+        """Type it and touch the button."""
+        self.part("prompt").fill(question)
+        self.part("ask").click()
+        return self
+
+    @property
+    def answer(self) -> Any:
+        """The newest answer's element."""
+        return self.part("turn-answer").last
+
+    @property
+    def answer_state(self) -> str | None:
+        """Its `data-state`."""
+        return self.answer.get_attribute("data-state")  # type: ignore[no-any-return]
+
+    def wait_state(self, *states: str, seconds: float = 60) -> Visitor:
+        """Until the newest answer is in one of some states."""
+        return self._wait(f"states => states.includes({NEWEST}?.dataset.state)", list(states), seconds)
+
+    def wait_text(self, text: str, seconds: float = 60) -> Visitor:
+        """Until a text stands in the newest answer."""
+        return self._wait(f"text => {NEWEST}?.textContent.includes(text)", text, seconds)
+
+    def answered(self, seconds: float = 60) -> str:
+        """The newest answer's text once it has ended."""
+        self.wait_state(*ENDED, seconds=seconds)
+        return str(self.answer.inner_text())
+
+    def says(self) -> str:
+        """All text that is on the screen."""
+        return str(self.page.locator("body").inner_text())
+
+    def wait_says(self, text: str, seconds: float = 60) -> Visitor:
+        """Until a text is somewhere on the screen."""
+        self.page.wait_for_function("text => document.body.innerText.includes(text)", arg=text, timeout=seconds * 1000)
+        return self
