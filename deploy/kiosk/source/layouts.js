@@ -1,0 +1,42 @@
+/** The keys of the touch keyboard for each language, rows from the top; a language without one has none. */
+
+const QWERTY = ["qwertyuiop", "asdfghjkl", "zxcvbnm'-"];
+
+/** Rows of letters. Japanese, Korean and Chinese need an input method, which is the browser's or the system's. */
+const LETTERS = {
+  ar: ["ضصثقفغعهخحجد", "شسيبلاتنمكطذ", "ئءؤرىةوزظآأإ"],
+  cs: ["ěščřžýáíéúů", "qwertzuiop", "asdfghjkl", "yxcvbnmďťňó"],
+  da: ["qwertyuiopå", "asdfghjklæø", "zxcvbnm'-é"],
+  de: ["qwertzuiopü", "asdfghjklöä", "yxcvbnmß'-"],
+  en: QWERTY,
+  es: ["qwertyuiop", "asdfghjklñ", "zxcvbnmü", "áéíóú¿¡"],
+  fi: ["qwertyuiopå", "asdfghjklöä", "zxcvbnm'-"],
+  fr: ["azertyuiop", "qsdfghjklm", "wxcvbn'-œ", "éèêëàâùûçîïô"],
+  he: ["קראטוןםפ'-", "שדגכעיחלךף", "זסבהנמצתץ"],
+  hu: ["qwertzuiopőú", "asdfghjkléáű", "yxcvbnmöüóí"],
+  it: ["qwertyuiop", "asdfghjkl", "zxcvbnm'-", "àèéìòù"],
+  nl: ["qwertyuiop", "asdfghjkl", "zxcvbnm'-", "éëïöü"],
+  no: ["qwertyuiopå", "asdfghjkløæ", "zxcvbnm'-é"],
+  pl: ["ąćęłńóśźż", "qwertyuiop", "asdfghjkl", "zxcvbnm'-"],
+  pt: ["áâãàçéêíóôõú", "qwertyuiop", "asdfghjkl", "zxcvbnm'-"],
+  ru: ["йцукенгшщзхъ", "фывапролджэё", "ячсмитьбю-"],
+  sv: ["qwertyuiopå", "asdfghjklöä", "zxcvbnm'-é"],
+  tr: ["qwertyuıopğü", "asdfghjklşi", "zxcvbnmöç'"],
+  uk: ["йцукенгшщзхї", "фівапролджєґ", "ячсмитьбю'-"],
+};
+
+const DIGITS = ["1234567890", "@#%&*()+=/", "-_:;\"'!?€$"];
+
+/** Rows of keys, each a list of characters, or null where the language has no layout. */
+export function rows(language, hasDigits, isShifted) {
+  const own = LETTERS[language.split("-")[0]];
+  if (!own) return null;
+  const raised = (key) => (isShifted && key !== "ß" ? key.toLocaleUpperCase(language) : key);
+  return (hasDigits ? DIGITS : own).map((row) => [...row].map(raised));
+}
+
+/** Whether a language's letters are large and small. */
+export const hasCase = (language) => !["ar", "he"].includes(language.split("-")[0]);
+
+/** What ends a sentence and what parts it, beside the space. */
+export const signs = (language) => (language.startsWith("ar") ? ["،", ".", "؟"] : [",", ".", "?"]);
