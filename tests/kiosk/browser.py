@@ -14,9 +14,19 @@ from urllib.parse import urlsplit
 from tests.kiosk import netlog
 
 CHROMIUM = os.environ.get("CHROMIUM", "/usr/bin/chromium")
-ARGUMENTS = ["--no-sandbox", "--component-updater=url-source=http://127.0.0.1:9/"]
-"""Root has no sandbox. Chromium would look for a model of its own, at its maker's, whatever page it shows and whatever
-its policies say: it is told to look where nobody is."""
+FEATURES = (
+    "AutofillServerCommunication",
+    "OptimizationHints",
+    "NetworkTimeServiceQuerying",
+    "PaintHolding",
+    "HttpsUpgrades",
+)
+ARGUMENTS = [
+    "--no-sandbox",  # root has none
+    # Chromium itself asks its maker how forms are to be filled in and for a model of its own, whatever its policies say:
+    f"--disable-features={','.join(FEATURES)}",
+    "--component-updater=url-source=http://127.0.0.1:9/",
+]
 WHERE_NOT = "Playwright is not installed: make kiosk-test"
 BROKEN_SOCKET = ("WebSocket connection to", "ERR_CONNECTION_REFUSED", "ERR_CONNECTION_RESET", "ERR_EMPTY_RESPONSE")
 """What Chromium itself says where a broker is not there."""

@@ -17,6 +17,8 @@ UP = "import fcntl,socket;fcntl.ioctl(socket.socket(),0x8914,b'lo'.ljust(16,b'\\
 """SIOCSIFFLAGS: up and running. `ip` may not be installed."""
 FOLDER = Path("/etc/chromium/policies")
 POLICY = {
+    "AutofillAddressEnabled": False,
+    "AutofillCreditCardEnabled": False,
     "BrowserSignin": 0,
     "GenAILocalFoundationalModelSettings": 1,
     "ComponentUpdatesEnabled": False,

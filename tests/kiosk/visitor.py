@@ -27,7 +27,7 @@ class Visitor:
 
     def enter(self) -> Visitor:
         """Past the attract screen, where there is one, until something can be asked."""
-        self.page.wait_for_function("document.documentElement.dataset.screen")
+        self.page.locator("[data-part=attract-start]:visible, [data-part=prompt]:visible").wait_for()
         if self.screen == "attract":
             self.part("attract").click()
         self.part("prompt").wait_for()
@@ -80,5 +80,8 @@ class Visitor:
 
     def wait_says(self, text: str, seconds: float = 60) -> Visitor:
         """Until a text is somewhere on the screen."""
-        self.page.wait_for_function("text => document.body.innerText.includes(text)", arg=text, timeout=seconds * 1000)
+        return self._wait("text => document.body.innerText.includes(text)", text, seconds)
+
+    def _wait(self, what: str, argument: object, seconds: float) -> Visitor:
+        self.page.wait_for_function(what, arg=argument, timeout=seconds * 1000)
         return self
