@@ -17,6 +17,8 @@ knows neither paho nor a runtime. Start reading in `daemon.py`.
     answering.py      the queue through the engine
     worker.py         the engine's process: start, feed, watch, end
     engine_events.py  what that process says
+    afterwards.py     what an asker says later: to forget it, that an answer was good
+    ratings.py        how many were
     replies.py        what an asker is told
     outbox.py         terminal messages until the broker has them
     journal.py        what is written down, from the event loop

@@ -6,7 +6,7 @@ import json
 import sqlite3
 from base64 import urlsafe_b64decode  # pydantic's alphabet
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 SCHEMA = """
 create table request (
     number integer primary key,
@@ -17,6 +17,8 @@ create table request (
     boot_seconds real not null,
     wall_seconds real not null,
     attempts integer not null default 0,
+    share text,
+    keeps integer not null default 1,
     message blob,
     reply blob,
     code integer,
@@ -41,14 +43,23 @@ alter table request add column reply_wall_seconds real;
 alter table request add column worth_seconds real;
 """
 """Of version 1 there was a time on the wall clock, `reply_expires`; nobody reads it any more."""
+TO_VERSION_3 = """
+alter table request add column share text;
+alter table request add column keeps integer not null default 1;
+update request set share = (select case when asker like ' %' then '' else asker end from name
+    where name.number = request.number);
+"""
+"""Whose a request is was known of those with a name alone; the others go when their time is over."""
 
 
 def upgrade(database: sqlite3.Connection, version: int) -> None:
     """The tables of this version, from none (0) or from those of an older one, in the caller's transaction."""
     if version == 0:
         database.executescript(f"begin; {SCHEMA} pragma user_version = {SCHEMA_VERSION};")
+    elif version == 2:
+        database.executescript(f"begin; {TO_VERSION_3} pragma user_version = {SCHEMA_VERSION};")
     elif version == 1:
-        database.executescript(f"begin; {TO_VERSION_2} pragma user_version = {SCHEMA_VERSION};")
+        database.executescript(f"begin; {TO_VERSION_2} {TO_VERSION_3} pragma user_version = {SCHEMA_VERSION};")
         answered = database.execute("select number, reply from request where reply is not null").fetchall()
         codes = [(code_in(reply), number) for number, reply in answered]
         database.executemany("update request set code = ? where number = ?", codes)
