@@ -8,7 +8,7 @@ import hashlib
 import os
 import secrets
 import sqlite3
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -20,7 +20,9 @@ from edge.documents.words import words
 from edge.errors import DocumentsError
 
 BOUNDARY_BYTES = 4
-COMMIT_PIECES = 2000
+_JOINED = "FROM pieces JOIN documents ON documents.number = document"
+TEXTS = f"SELECT pieces.number, title || char(10) || heading || char(10) || text {_JOINED}"
+HAS = f"SELECT 1 {_JOINED} WHERE instr(lower(text || heading || title || path), ?) LIMIT 1"
 
 
 class Writing:
@@ -115,9 +117,14 @@ class Writing:
             self._database.executemany("INSERT OR REPLACE INTO about VALUES (?, ?)", about.items())
 
     def texts(self) -> Iterator[tuple[int, str]]:
-        """Number and text of each piece, for who embeds them."""
-        sql = "SELECT number, title || char(10) || heading || char(10) || text FROM pieces JOIN documents ON document = documents.number ORDER BY pieces.number"  # noqa: E501
-        yield from self._database.execute(sql)
+        """Number and text of each piece as it is embedded: below its title and headings."""
+        yield from self._database.execute(TEXTS + " ORDER BY pieces.number")
+
+    def texts_of(self, numbers: Sequence[int]) -> list[str]:
+        """The same of some pieces."""
+        return [
+            self._database.execute(f"{TEXTS} WHERE pieces.number = ?", (number,)).fetchone()[1] for number in numbers
+        ]
 
     def _put_in_place(self) -> None:
         self.tell(version=VERSION, pieces=str(self._count), digest=self._digest.hexdigest(), boundary=self._boundary())
@@ -132,8 +139,7 @@ class Writing:
         """Hex digits that are in no piece, whatever its case."""
         while True:
             digits = secrets.token_hex(BOUNDARY_BYTES)
-            sql = "SELECT 1 FROM pieces JOIN documents ON document = documents.number WHERE instr(lower(text || heading || title || path), ?) LIMIT 1"  # noqa: E501
-            if self._database.execute(sql, (digits,)).fetchone() is None:
+            if self._database.execute(HAS, (digits,)).fetchone() is None:
                 return digits
 
 
