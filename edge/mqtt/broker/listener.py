@@ -205,6 +205,11 @@ class Listener:
     def _look_at(self, socket: Any, request: Any) -> Any:
         """The first request: nothing where it is a WebSocket that is let in, else the answer, or what will be it."""
         socket.opening.cancel()
+        if len(self._websockets) > self._limits.websockets:
+            self._telling.line("refused", "refused a WebSocket: there are too many", logging.WARNING)
+            return socket.respond(503, "There are too many connections.\n")
+        if self._pages is not None and "Upgrade" not in request.headers:
+            return self._pages.answer(socket, request)
         origins, hosts = request.headers.get_all("Origin"), request.headers.get_all("Host")
         is_one = len(origins) <= 1 and len(hosts) <= 1
         if not is_one or not self._origins.allows((origins or [None])[0], (hosts or [None])[0]):
@@ -212,11 +217,6 @@ class Listener:
             text = f"refused {address} (WebSocket): a page of {origin} may not connect (see --origin)"
             self._telling.line("refused", text, logging.WARNING)
             return socket.respond(403, "Pages of this origin may not connect.\n")
-        if len(self._websockets) > self._limits.websockets:
-            self._telling.line("refused", "refused a WebSocket: there are too many", logging.WARNING)
-            return socket.respond(503, "There are too many connections.\n")
-        if self._pages is not None and "Upgrade" not in request.headers:
-            return self._pages.answer(socket, request)
         return None
 
     def _watched(self) -> Any:
