@@ -143,7 +143,7 @@ def write_manifest(
         golden=golden.kept(folder),
         files=files,
     )
-    (folder / MANIFEST).write_text(manifest.model_dump_json(indent=2) + "\n", encoding="utf-8")
+    (folder / MANIFEST).write_text(manifest.text(), encoding="utf-8")
 
 
 def texts_bytes(plan: Plan, kv_bytes: int) -> int:
