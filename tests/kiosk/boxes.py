@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
+import os
 import shutil
 import sys
+from base64 import b64encode
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -56,6 +59,18 @@ def site(folder: Path, config: dict[str, Any]) -> Path:
     return made
 
 
+def password_file(folder: Path, **users: str) -> Path:
+    """Names and passwords as mosquitto_passwd writes them."""
+    lines = []
+    for name, password in users.items():
+        salt = os.urandom(12)
+        digest = hashlib.pbkdf2_hmac("sha512", password.encode(), salt, 101)
+        lines.append(f"{name}:$7$101${b64encode(salt).decode()}${b64encode(digest).decode()}\n")
+    path = folder / "passwords"
+    path.write_text("".join(lines), encoding="utf-8")
+    return path
+
+
 @contextmanager
 def box(
     folder: Path,
@@ -89,5 +104,6 @@ def daemon_settings(folder: Path, port: int, bundle: Path | None) -> dict[str, s
         "EDGE_JOURNAL__FOLDER": str(folder / "state"),
         "EDGE_ENGINE__CACHE_FOLDER": str(folder / "cache"),
         "EDGE_TELEMETRY__PERIOD_SECONDS": "1",
+        "EDGE_LIMITS__STOP_SECONDS": "1",
     }
     return settings | ({"EDGE_ENGINE__BUNDLE": str(bundle)} if bundle else {})

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
-SECONDS = 20_000
+MILLISECONDS = 20_000
 NEWEST = "[...document.querySelectorAll('[data-part=turn-answer]')].at(-1)"
 ENDED = ("done", "stopped", "failed")
 
@@ -14,7 +15,7 @@ class Visitor:
 
     def __init__(self, page: Any) -> None:
         self.page = page
-        page.set_default_timeout(SECONDS)
+        page.set_default_timeout(MILLISECONDS)
 
     def part(self, name: str) -> Any:
         """All elements of a part."""
@@ -27,7 +28,7 @@ class Visitor:
 
     def enter(self) -> Visitor:
         """Past the attract screen, where there is one, until something can be asked."""
-        self.page.locator("[data-part=attract-start]:visible, [data-part=prompt]:visible").wait_for()
+        self.page.locator("[data-part=attract-start]:not(:empty):visible, [data-part=prompt]:visible").wait_for()
         if self.screen == "attract":
             self.part("attract").click()
         self.part("prompt").wait_for()
@@ -40,16 +41,14 @@ class Visitor:
 
     def wait_ready(self) -> Visitor:
         """Until the page knows that the board is there."""
-        self.page.wait_for_function(
-            "document.querySelector('[data-part=state]').textContent.trim() === 'Ready'", timeout=SECONDS
-        )
-        return self
+        return self._wait("() => document.querySelector('[data-part=state]').textContent.trim() === 'Ready'", None, 60)
 
     def ask(self, question: str) -> Visitor:
-        """Type it and touch the button."""
+        """Type it, touch the button, see it on the screen."""
+        before = self.part("turn-user").count()
         self.part("prompt").fill(question)
         self.part("ask").click()
-        return self
+        return self._wait("count => document.querySelectorAll('[data-part=turn-user]').length > count", before, 20)
 
     @property
     def answer(self) -> Any:
@@ -60,6 +59,11 @@ class Visitor:
     def answer_state(self) -> str | None:
         """Its `data-state`."""
         return self.answer.get_attribute("data-state")  # type: ignore[no-any-return]
+
+    @property
+    def text(self) -> str:
+        """The newest answer's own text."""
+        return str(self.part("answer-text").last.text_content())
 
     def wait_state(self, *states: str, seconds: float = 60) -> Visitor:
         """Until the newest answer is in one of some states."""
@@ -83,5 +87,9 @@ class Visitor:
         return self._wait("text => document.body.innerText.includes(text)", text, seconds)
 
     def _wait(self, what: str, argument: object, seconds: float) -> Visitor:
-        self.page.wait_for_function(what, arg=argument, timeout=seconds * 1000)
+        until = time.monotonic() + seconds
+        while not self.page.evaluate(what, argument):  # Playwright's own waiting is against the page's CSP
+            if time.monotonic() > until:
+                raise TimeoutError(f"after {seconds} s not {what} of {argument}; there is: {self.says()}")
+            self.page.wait_for_timeout(20)
         return self
