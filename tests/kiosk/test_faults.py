@@ -65,7 +65,7 @@ def test_a_daemon_that_is_killed_begins_anew(bundle, pages, tmp_path):
     """The page says that it was interrupted; the answer arrives once, and is what the board has said."""
     with box(tmp_path, bundle, LONG) as here, User(here.port, "answers/#") as beside:
         here.wait_online()
-        visitor = pages().open(here.url).wait_ready().ask(STORY).wait_state("streaming")
+        visitor = pages().open(here.url).wait_ready().ask(STORY).wait_letters(60)
         here.daemon.kill(lambda: visitor.wait_says("The assistant is away."))
         visitor.wait_says("The answer was interrupted and begins anew.")
         visitor.answered()

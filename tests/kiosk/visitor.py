@@ -7,6 +7,7 @@ from typing import Any
 
 MILLISECONDS = 20_000
 NEWEST = "[...document.querySelectorAll('[data-part=turn-answer]')].at(-1)"
+NEWEST_TEXT = "[...document.querySelectorAll('[data-part=answer-text]')].at(-1)"
 ENDED = ("done", "stopped", "failed")
 
 
@@ -72,6 +73,10 @@ class Visitor:
     def wait_text(self, text: str, seconds: float = 60) -> Visitor:
         """Until a text stands in the newest answer."""
         return self._wait(f"text => {NEWEST}?.textContent.includes(text)", text, seconds)
+
+    def wait_letters(self, count: int, seconds: float = 60) -> Visitor:
+        """Until so many of them stand there."""
+        return self._wait(f"count => {NEWEST_TEXT}.textContent.length >= count", count, seconds)
 
     def answered(self, seconds: float = 60) -> str:
         """The newest answer's text once it has ended."""
