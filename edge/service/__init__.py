@@ -24,6 +24,7 @@ knows neither paho nor a runtime. Start reading in `daemon.py`.
     journal.py        what is written down, from the event loop
     journal_file.py   the same on the disk
     journal_opening.py  its file, opened
+    journal_erasing.py  what was dropped leaves it
     journal_schema.py  its tables, and those of older versions
     announcements.py  status, info, telemetry
     inference.py      what the daemon did, for telemetry

@@ -6,7 +6,6 @@ SQLite in WAL mode, each `write` one transaction with one fsync, so that what it
 
 from __future__ import annotations
 
-import contextlib
 import functools
 import sqlite3
 import time
@@ -17,6 +16,7 @@ from pathlib import Path
 from pydantic import TypeAdapter
 
 from edge.errors import EdgeError
+from edge.service.journal_erasing import PAD_BYTES, TRACES, Erasing, erase
 from edge.service.journal_opening import opened
 from edge.wire.message import Message
 
@@ -26,8 +26,7 @@ WORTH_SECONDS_MIN = 60.0
 BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 _MESSAGE = TypeAdapter(Message)
 Write = Callable[[sqlite3.Connection], object]
-ERASED = object()
-"""What a write returns whose bytes are not to be in the file any more."""
+"""A change within a transaction. What it has dropped for good it says by where traces may be left (`Trace`)."""
 
 
 class JournalError(EdgeError):
@@ -107,7 +106,7 @@ class JournalFile:
         self._path, self._bounds = path, bounds
         self._database = opened(path, bounds.max_bytes)
         self._last = self._database.execute("select coalesce(max(number), 0) from request").fetchone()[0]
-        self._is_to_erase = False
+        self._erasing = Erasing(self._database)
 
     def next_number(self) -> int:
         """The number of a new request, larger than any before."""
@@ -125,7 +124,7 @@ class JournalFile:
         while True:
             try:
                 self._transact(writes)
-                return self._erase()
+                return self._erasing.run()
             except sqlite3.Error as error:
                 is_full = getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_FULL
                 if not (is_full and self._made_room()):
@@ -134,19 +133,14 @@ class JournalFile:
     def _transact(self, writes: Sequence[Write]) -> None:
         with self._database:
             self._trim()  # first, so that what it frees is there for what follows
-            erases = [each(self._database) is ERASED for each in writes]
+            said = [each(self._database) for each in writes]
             self._trim()
-        self._is_to_erase |= any(erases)
+        self._erasing.note({trace for trace in TRACES if trace in said})
 
-    def _erase(self) -> None:
-        """Have the log beside the file written into it and emptied (wal.html, "Checkpointing").
-
-        Where that fails now it is done with the next write: what was to be written is written all the same.
-        """
-        if self._is_to_erase:
-            with contextlib.suppress(sqlite3.Error):
-                is_busy, *_ = self._database.execute("pragma wal_checkpoint(truncate)").fetchone()
-                self._is_to_erase = bool(is_busy)
+    @property
+    def is_to_erase(self) -> bool:
+        """Whether something that was dropped may still be read in the file: a later write sees to that."""
+        return self._erasing.is_left
 
     def _made_room(self) -> bool:
         """Forget the older half of the delivered answers; False where that cannot be written, either."""
@@ -243,6 +237,7 @@ def accept(entry: Entry) -> Write:
         "wall_seconds": moment.wall_seconds,
         "share": entry.share,
         "keeps": entry.keeps,
+        "pad": None if entry.keeps else bytes(PAD_BYTES),
         "message": _MESSAGE.dump_json(entry.message),
     }
 
@@ -292,14 +287,14 @@ def deliver(number: int) -> Write:
     def run(database: sqlite3.Connection) -> object:
         database.execute("delete from request where number = ? and digest = ?", (number, REFUSED))
         database.execute("update request set delivered = 1 where number = ?", (number,))
-        return _erased(database, "number = ? and not keeps", number)
+        return erase(database, "number = ? and not keeps", number)
 
     return run
 
 
 def withdraw(number: int) -> Write:
     """As if it had never been accepted."""
-    return lambda database: _erased(database, "number = ?", number)
+    return lambda database: erase(database, "number = ?", number)
 
 
 def forget(share: str) -> Write:
@@ -307,17 +302,9 @@ def forget(share: str) -> Write:
 
     def run(database: sqlite3.Connection) -> object:
         database.execute("update request set keeps = 0 where share = ?", (share,))
-        return _erased(database, "share = ? and delivered", share)
+        return erase(database, "share = ? and delivered", share)
 
     return run
-
-
-def _erased(database: sqlite3.Connection, which: str, value: int | str) -> object:
-    """Delete requests and their names; ERASED where there were some."""
-    names = f"delete from name where number in (select number from request where {which})"  # noqa: S608
-    database.execute(names, (value,))
-    gone = database.execute(f"delete from request where {which}", (value,))  # noqa: S608
-    return ERASED if gone.rowcount else None
 
 
 def _message(text: bytes) -> Message:
