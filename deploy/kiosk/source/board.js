@@ -11,7 +11,7 @@ export function boardSays(board, kind, body) {
   return change && body ? { ...board, ...change(board, body) } : board;
 }
 
-const onStatus = (board, { state, governor = null }) => ({ state, governor: governor ?? board.governor });
+const onStatus = (_board, { state, governor = null }) => ({ state, governor });
 const onInfo = (_board, info) => ({ info });
 
 function onTelemetry(board, telemetry) {

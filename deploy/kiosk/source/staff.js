@@ -5,7 +5,7 @@ import { element, part, setText } from "./elements.js";
 import { tried, untried } from "./pin.js";
 import { secondsUntil } from "./queue.js";
 
-const GIB = 1024 ** 3;
+const GB = 1e9;
 const WRONG_MS = 2000;
 
 /** The dialog that asks for the PIN. Returns what opens it; `enter` is called once the PIN was right. */
@@ -35,8 +35,8 @@ export function pinDialog(root, digest, words, enter) {
     tries = attempt.tries;
     field.value = "";
     if (!attempt.isRight) return tellWait();
+    dialog.addEventListener("close", enter, { once: true });
     dialog.close();
-    enter();
   }
 
   function keys() {
@@ -63,7 +63,7 @@ const CHARTS = [
   { reading: "temperature", name: "staff_temperature", format: { style: "unit", unit: "celsius", maximumFractionDigits: 1 } },
   { reading: "queue", name: "staff_queue", format: {} },
   { reading: "speed", name: "staff_speed", format: { maximumFractionDigits: 1 } },
-  { reading: "memory", name: "staff_memory", scale: 1 / GIB, format: { style: "unit", unit: "gigabyte", maximumFractionDigits: 2 } },
+  { reading: "memory", name: "staff_memory", scale: 1 / GB, format: { style: "unit", unit: "gigabyte", maximumFractionDigits: 2 } },
 ];
 
 /** Draw the charts and facts of a board. */
@@ -71,10 +71,10 @@ export function showStaff(root, board, words) {
   part("staff-charts", root).replaceChildren(...CHARTS.map((one) => box(one, board, words)));
   const { info, telemetry } = board;
   const uptime = telemetry?.board?.uptime_seconds;
+  const since = uptime && words.say("staff_since", { hours: Math.floor(uptime / 3600) });
   const facts = [
-    [words.say("staff_board"), telemetry?.board?.model],
+    [words.say("staff_board"), [telemetry?.board?.model, since].filter(Boolean).join(" · ")],
     [words.say("staff_model"), info && `${info.model} ${info.model_version}`],
-    ["", uptime && words.say("staff_since", { hours: Math.floor(uptime / 3600) })],
   ].filter(([, value]) => value);
   part("staff-facts", root).replaceChildren(...facts.map(fact));
 }
@@ -91,6 +91,13 @@ function box({ reading, name, scale = 1, format }, { readings }, words) {
     { class: "chart-box", dataset: { part: "chart", reading } },
     element("h3", { class: "small" }, title),
     element("p", { class: last === undefined ? "note" : "chart-value" }, value),
-    ...(last === undefined ? [] : [chart(values, `${title}: ${value}`)]),
+    ...(last === undefined ? [] : [chart(values, `${title}: ${value}`), range(values, words, format)]),
   );
+}
+
+/** The least and the greatest of what is drawn. */
+function range(values, words, format) {
+  const known = values.filter((value) => value !== null);
+  const [least, greatest] = [Math.min(...known), Math.max(...known)].map((value) => words.number(value, format));
+  return element("p", { class: "chart-range" }, least === greatest ? least : `${least} – ${greatest}`);
 }
