@@ -13,6 +13,7 @@ from edge import __version__
 
 COMMANDS = {
     "demo": ("edge.commands.demo", "try it: a broker, the daemon and three answers in this terminal"),
+    "kiosk": ("edge.commands.kiosk", "try the kiosk: a broker that hands out its page, the daemon, a browser"),
     "serve": ("edge.commands.serve", "run the daemon on this board"),
     "ask": ("edge.commands.ask", "ask a board something and watch the answer come"),
     "status": ("edge.commands.status", "what a board says of itself, or every board at its broker"),
