@@ -42,6 +42,7 @@ export class Composer {
 
   clear() {
     this.field.value = "";
+    this.field.dispatchEvent(new Event("input"));
     this.#drop();
   }
 

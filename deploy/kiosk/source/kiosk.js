@@ -10,7 +10,7 @@ import { element, part, setText } from "./elements.js";
 import { languageTable } from "./files.js";
 import { copyText, emptyClipboard, emptyStorages } from "./forgetting.js";
 import { idle } from "./idle.js";
-import { touchKeyboard } from "./keyboard.js";
+import { TouchKeyboard } from "./keyboard.js";
 import { Session } from "./session.js";
 import { brokerAddress, inLanguage } from "./settings.js";
 import { sourceDialog } from "./sources.js";
@@ -72,7 +72,7 @@ export class Kiosk {
       ask: (question, picture) => this.#ask(question, picture),
       stop: () => this.session.stop(),
     });
-    this.keys = touchKeyboard(part("keyboard"), this.composer.field, () => this.composer.send());
+    this.keys = new TouchKeyboard(part("keyboard"), this.composer.field, () => this.composer.send());
     if (settings.staff_pin_sha256 === null) return;
     const openPin = pinDialog(document, settings.staff_pin_sha256, words, () => this.#go("staff"));
     part("staff-open").addEventListener("click", openPin);
@@ -138,7 +138,7 @@ export class Kiosk {
     closeAll(document);
     this.session = this.#newSession(this.session.close());
     this.composer.clear();
-    this.keys.clear();
+    this.keys.begin();
     this.spoken.clear();
     if (this.hasCopied) emptyClipboard();
     this.hasCopied = false;

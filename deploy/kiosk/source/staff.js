@@ -1,7 +1,7 @@
 /** The staff's screen: behind a PIN, the board's health as small charts, and two things to do. */
 import { chart } from "./charts.js";
 import { show } from "./dialogs.js";
-import { element, part, setText } from "./elements.js";
+import { element, icon, part, setText } from "./elements.js";
 import { tried, untried } from "./pin.js";
 import { secondsUntil } from "./queue.js";
 
@@ -39,18 +39,15 @@ export function pinDialog(root, digest, words, enter) {
     dialog.close();
   }
 
-  function keys() {
-    const signs = [..."123456789", "", "0"];
-    return signs.map((sign) => {
-      const label = sign === "" ? words().say("keyboard_delete") : sign;
-      return element("button", { type: "button", class: "key", ariaLabel: label, onclick: () => type(sign) }, sign || "⌫");
-    });
+  function key(sign) {
+    const [label, content] = sign === "" ? [words().say("keyboard_delete"), icon("erase")] : [sign, sign];
+    return element("button", { type: "button", class: "key", ariaLabel: label, onclick: () => type(sign) }, content);
   }
 
   part("pin-form", root).addEventListener("submit", submit);
   dialog.addEventListener("close", () => (clearInterval(timer), (field.value = ""), setText(note, "")));
   return () => {
-    part("pin-keys", root).replaceChildren(...keys());
+    part("pin-keys", root).replaceChildren(...[..."1234567890", ""].map(key));
     timer = setInterval(tellWait, WRONG_MS / 4);
     tellWait();
     show(dialog);

@@ -163,11 +163,13 @@ test("a source is called by what there is", () => {
 });
 
 test("keys have the language's letters, and none twice", () => {
-  for (const language of ["ar", "cs", "da", "de", "en", "es", "fi", "fr", "he", "hu", "it", "nl", "no", "pl", "pt", "ru", "sv", "tr", "uk"]) {
+  for (const language of ["ar", "cs", "da", "de", "en", "es", "fi", "fr", "he", "hu", "it", "nl", "no", "pl", "pt", "ru", "sv", "th", "tr", "uk"]) {
     const letters = rows(language, false, false).flat();
     assert.equal(new Set(letters).size, letters.length, language);
     assert.ok(rows(language, false, false).every((row) => row.length <= 12), language);
   }
+  const raised = rows("th", false, true);
+  assert.deepEqual(raised.map((row) => row.length), rows("th", false, false).map((row) => row.length));
   assert.ok(rows("tr", false, true).flat().includes("İ"));
   for (const language of ["ja", "ko", "zh"]) assert.equal(rows(language, false, false), null);
 });

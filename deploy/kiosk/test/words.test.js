@@ -42,6 +42,7 @@ test("the first language is the one set, else the browser's, else English", () =
   assert.equal(firstLanguage("de", ["fr"], known), "de");
   assert.equal(firstLanguage("xx", ["fr", "pt-BR"], known), "pt");
   assert.equal(firstLanguage(null, [], known), "en");
+  assert.equal(fitting("nb-NO", ["en", "no"]), "no");
   assert.equal(fitting("zh-Hant", ["zh"]), "zh");
 });
 
