@@ -114,7 +114,7 @@ def write_manifest(
     manifest = Manifest(
         schema_version=SCHEMA,
         name=plan.name,
-        version="1",
+        version=recipe.version,
         family=plan.family.name,
         provider=recipe.provider,
         capabilities=["text", "json_schema", "vision"] if plan.tower else ["text", "json_schema"],

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from itertools import takewhile
 from pathlib import Path
 
 from edge.bundle import SENTENCE_GRAPH, SENTENCE_TOKENIZER, SentenceModel
@@ -16,9 +17,10 @@ from export.sentences.weights import EMBEDDINGS, Weights
 
 TABLE_BLOCKS = (128, 64, 32, 16)
 """Of the table of words: the first that the width is a multiple of."""
+LICENCE_MAX = 64
 
 
-def make(source: Path, bundle: Path, licence: str = "", name: str = "", rounds: bool = True) -> SentenceModel:
+def make(source: Path, bundle: Path, rounds: bool = True) -> SentenceModel:
     """Write a bundle's embedding model into its folder; what the manifest says of it.
 
     rounds: False keeps floats, four times as large, for comparing. Raises SourceError for a folder that lacks or
@@ -37,9 +39,19 @@ def make(source: Path, bundle: Path, licence: str = "", name: str = "", rounds: 
     (bundle / SENTENCE_GRAPH).write_bytes(model.SerializeToString(deterministic=True))
     text = json.dumps(tokenizer, ensure_ascii=False, separators=(",", ":"))
     (bundle / SENTENCE_TOKENIZER).write_text(text, encoding="utf-8")
-    return SentenceModel(
-        name=name or name_of(source), dimensions=encoder.width, tokens_max=encoder.tokens_max, licence=licence
-    )
+    said = {"name": name_of(source), "licence": licence_of(source)}
+    return SentenceModel(dimensions=encoder.width, tokens_max=encoder.tokens_max, **said)
+
+
+def licence_of(source: Path) -> str:
+    """What the head of a model card (README.md) says; empty where there is none."""
+    try:
+        lines = (source / "README.md").read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError):
+        return ""
+    head = takewhile(lambda line: line.strip() != "---", lines[1:] if lines and lines[0].strip() == "---" else ())
+    said = next((line for line in head if line.startswith("license:")), "license:")
+    return said.removeprefix("license:").strip().strip("'\"")[:LICENCE_MAX]
 
 
 def _block(encoder: Encoder) -> int:

@@ -196,6 +196,7 @@ class Encoder:
         options.log_severity_level = 3
         options.intra_op_num_threads = budget.threads(threads)
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")  # the decoder's need the cores
+        options.enable_mem_pattern = False  # one would be kept for every length of a text
         try:
             self._session = ort.InferenceSession(str(path), options, ["CPUExecutionProvider"])
         except Exception as error:  # a tree of its own that has no common root
