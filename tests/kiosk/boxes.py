@@ -59,6 +59,11 @@ def site(folder: Path, config: dict[str, Any]) -> Path:
     return made
 
 
+def made_up(*options: str) -> list[str]:
+    """The daemon's command with a scripted engine."""
+    return [sys.executable, "-m", "edge.testing", *options]
+
+
 def password_file(folder: Path, **users: str) -> Path:
     """Names and passwords as mosquitto_passwd writes them."""
     lines = []
@@ -86,7 +91,7 @@ def box(
     ports = [f"--port={port}", f"--websocket-port={web_port}"]
     broker = Process([*EDGE, "broker", *ports, f"--serve=/={made}", *serve], folder / "broker.log", port=port)
     try:
-        command = [*EDGE, "serve"] if bundle else [sys.executable, "-m", "edge.testing", *scripted]
+        command = [*EDGE, "serve"] if bundle else made_up(*scripted)
         daemon = Process(command, folder / "daemon.log", daemon_settings(folder, port, bundle) | settings)
         try:
             yield Box(folder, made, port, web_port, broker, daemon)
