@@ -7,7 +7,7 @@ import json
 import os
 import shutil
 import sys
-from base64 import b64encode
+from base64 import b64encode, urlsafe_b64encode
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -44,11 +44,22 @@ class Box:
         with User(self.port) as user:
             user.wait_online("test")
 
-    def kept(self, word: str) -> list[str]:
-        """The files of the daemon, below its state and its cache, in which a word stands."""
+    def files(self) -> list[str]:
+        """The daemon's files, below its state and its cache."""
         places = (self.folder / "state", self.folder / "cache")
         files = [path for place in places for path in place.rglob("*") if path.is_file()]
-        return [str(path.relative_to(self.folder)) for path in files if word.encode() in path.read_bytes()]
+        return sorted(str(path.relative_to(self.folder)) for path in files)
+
+    def kept(self, word: str) -> list[str]:
+        """Those of them in which a word stands, as it is or in Base64, as the journal has it."""
+        forms = [word.encode(), *in_base64(word.encode())]
+        return [name for name in self.files() if any(each in (self.folder / name).read_bytes() for each in forms)]
+
+
+def in_base64(word: bytes) -> list[bytes]:
+    """What can be seen of a word in the Base64 of a text, by where in the text it begins."""
+    texts = [urlsafe_b64encode(b"\0" * before + word) for before in range(3)]
+    return [text[(before * 8 + 5) // 6 : (before + len(word)) * 8 // 6] for before, text in enumerate(texts)]
 
 
 def site(folder: Path, config: dict[str, Any]) -> Path:

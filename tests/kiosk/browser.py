@@ -23,7 +23,7 @@ FEATURES = (
 )
 ARGUMENTS = [
     "--no-sandbox",  # root has none
-    # Chromium itself asks its maker how forms are to be filled in and for a model of its own, whatever its policies say:
+    # Chromium itself asks its maker how forms are filled in, and for a model of its own, whatever its policies say:
     f"--disable-features={','.join(FEATURES)}",
     "--component-updater=url-source=http://127.0.0.1:9/",
 ]

@@ -73,7 +73,7 @@ def test_an_answer_is_rated(pages, tmp_path):
         visitor = pages().open(here.url).wait_ready().ask("Are you well?")
         visitor.answered()
         visitor.part("rate-good").click()
-        assert visitor.part("rate-good").get_attribute("aria-pressed") == "true"
+        visitor.part("rate-good").and_(visitor.page.locator("[aria-pressed=true]")).wait_for()
         until = [json.loads(beside.next().payload)["inference"]["ratings"] for _ in range(3)]
         assert until[-1] == {"good": 1, "bad": 0}
 

@@ -6,6 +6,7 @@ import time
 
 import pytest
 
+from tests.clients import User
 from tests.conftest import wait_until
 from tests.kiosk import heap
 from tests.kiosk.boxes import box
@@ -13,6 +14,8 @@ from tests.kiosk.conftest import KIOSK
 
 pytestmark = KIOSK
 SECRET = "xylophone-7351"
+QUESTION = f"What is the capital of France? I ask for {SECRET}."
+ANSWER = "Paris"
 SHORT = {"idle_seconds": 3, "idle_warning_seconds": 3}
 EMPTY = """async () => JSON.stringify([
     localStorage.length, sessionStorage.length, document.cookie, (await indexedDB.databases()).length,
@@ -25,7 +28,8 @@ def test_an_idle_page_warns_and_forgets(bundle, pages, tmp_path):
         here.wait_online()
         visitor = pages().open(here.url).wait_ready()
         before = visitor.page.evaluate(EMPTY)
-        visitor.ask(f"Say the word {SECRET} twice.").answered()
+        files = here.files()
+        assert ANSWER in visitor.ask(QUESTION).answered()
         assert SECRET in visitor.says()
         visitor.part("idle-warning").wait_for()
         assert "Everything is forgotten in" in visitor.part("idle-warning").inner_text()
@@ -33,19 +37,17 @@ def test_an_idle_page_warns_and_forgets(bundle, pages, tmp_path):
         assert SECRET not in visitor.page.content()
         assert visitor.page.evaluate(EMPTY) == before
         assert [each for each in heap.strings(visitor.page) if SECRET in each] == []
-        wait_until(lambda: here.kept(SECRET) == [], 10)
-        assert here.kept(SECRET) == []
+        wait_until(lambda: here.kept(SECRET) + here.kept(ANSWER) == [], 10)
+        assert here.files() == files
 
 
-def test_the_journal_keeps_the_word_of_who_wants_it_kept(bundle, tmp_path):
+def test_the_board_keeps_answers_of_who_wants_them_kept(bundle, tmp_path):
     """What the test above looks for can be found: an asker who does not say `keep` leaves it there."""
-    from tests.clients import User
-
     with box(tmp_path, bundle) as here, User(here.port, "edge/test/reply/someone") as asker:
         here.wait_online()
-        asker.publish("edge/test/request/someone", {"prompt": f"Say {SECRET}.", "id": "q", "max_tokens": 4})
-        asker.answer()
-        assert here.kept(SECRET)
+        asker.publish("edge/test/request/someone", {"prompt": QUESTION, "id": "q", "max_tokens": 16})
+        assert ANSWER in asker.answer()[1]["text"]
+        assert here.kept(ANSWER)
 
 
 def test_who_is_still_there_goes_on(pages, tmp_path):

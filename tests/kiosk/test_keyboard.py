@@ -50,7 +50,7 @@ def test_from_the_attract_screen_to_the_end_by_keys_alone(pages, tmp_path):
         assert visitor.answer_state == "done"
         tab_to(visitor, "rate-good", key="Shift+Tab")
         keys.press("Space")
-        assert visitor.part("rate-good").last.get_attribute("aria-pressed") == "true"
+        visitor.part("rate-good").and_(visitor.page.locator("[aria-pressed=true]")).wait_for()
         tab_to(visitor, "new", key="Shift+Tab")
         keys.press("Enter")
         assert visitor.part("turn-answer").count() == 0
