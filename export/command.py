@@ -24,13 +24,14 @@ from export.progress import Progress, peak_mebibytes
 from export.quantize import METHODS
 from export.recipe import Limits, Recipe, recipes
 from export.sentences.adding import Additions, documents, enlarge
+from export.sentences.known import KNOWN, folder_of
 from export.source import Source, open_source
 from export.source.adapter import AdapterSource
 from export.source.hub import parse
 from export.target import check_free, default_place, is_there, place_of
 from export.workshop import staging
 
-ADDING = ("model", "output", "sentences", "documents", "version", "force")
+ADDING = ("model", "output", "sentences", "documents", "version", "force", "cache")
 """What the command line may say of a finished bundle."""
 WHEEL = "a board needs the library tokenizers to read its tokens: `pip install --no-deps 'tokenizers>=0.22,<1'`"
 
@@ -43,6 +44,8 @@ def run(words: list[str] | None = None) -> int:
         return int(end.code or 0)
     try:
         check_files(options)
+        if options.sentences:
+            options.sentences = folder_of(options.sentences, options.cache)
         print(enlarged(options) if is_finished(Path(options.model)) else made(options))
     except ExportError as error:
         print(f"edge-export: {error}", file=sys.stderr)
@@ -203,13 +206,7 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("--golden", type=path, metavar="FILE", help="what a board asks before it keeps the bundle")
     prompt = "a system prompt to know from the first start"
     made.add_argument("--warm", type=path, action="append", metavar="FILE", help=prompt)
-    made.add_argument(
-        "--sentences", type=path, metavar="DIR", help="an embedding model of sentences, which documents are found with"
-    )
-    made.add_argument(
-        "--documents", type=path, action="append", metavar="FILE", help="an index of documents to bring along"
-    )
-    made.add_argument("--version", type=version, metavar="NAME", help="the bundle's version in its manifest")
+    add_what_is_beside(made)
     made.add_argument("--allow-loss", action="store_true", help="pack the bundle whatever it lost")
     made.add_argument(
         "--oracle",
@@ -231,6 +228,20 @@ def parser() -> argparse.ArgumentParser:
     )
     made.add_argument("--cache", type=path, default=None, metavar="DIR", help="where downloads are kept")
     return made
+
+
+def add_what_is_beside(made: argparse.ArgumentParser) -> None:
+    """The arguments for what a bundle brings beside its model, a finished one's, too."""
+    made.add_argument(
+        "--sentences",
+        type=path,
+        metavar="DIR",
+        help=f"what documents are found with: a folder of sentence-transformers, or {' '.join(KNOWN)}",
+    )
+    made.add_argument(
+        "--documents", type=path, action="append", metavar="FILE", help="an index of documents to bring along"
+    )
+    made.add_argument("--version", type=version, metavar="NAME", help="the bundle's version in its manifest")
 
 
 def chosen_recipe(options: argparse.Namespace) -> Recipe:

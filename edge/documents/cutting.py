@@ -42,22 +42,30 @@ def cut(document: Document) -> Iterator[Cut]:
 class _Cutter:
     def __init__(self, title: str) -> None:
         self._title = title
-        self._path: list[tuple[int, str]] = []
-        """Headings that are open, with their levels."""
+        self._open: list[tuple[int, str]] = []
+        """Headings above what comes next, with their levels."""
+        self._above: list[tuple[int, str]] = []
+        """Those above all of the piece that is begun."""
         self._texts: list[str] = []
         self._chars = 0
-        self._heading, self._level = "", 0
         self._page: int | None = None
 
     def head(self, part: Part) -> Iterator[Cut]:
-        """A heading: what was before it is a piece, unless that is small and the heading lies within."""
-        is_within = self._texts and self._chars < CHARS_SMALL and part.level >= self._level
+        """A heading. What was before it is a piece, unless that is small and the heading no further out."""
+        is_within = self._texts and self._chars < CHARS_SMALL and self._above and part.level >= self._above[-1][0]
         if not is_within:
             yield from self.end()
-        self._path = [each for each in self._path if each[0] < part.level]
-        self._path.append((part.level, part.text))
+        self._open = [*(each for each in self._open if each[0] < part.level), (part.level, part.text)]
         if is_within:
+            self._widen()
             self._add(part.text, part.page)
+
+    def _widen(self) -> None:
+        """Have a begun piece stand under the headings alone that it shares with what comes."""
+        shared = [mine for mine, theirs in zip(self._above, self._open, strict=False) if mine == theirs]
+        if shared != self._above:
+            self._texts.insert(0, self._above[-1][1])
+            self._above = shared
 
     def take(self, part: Part) -> Iterator[Cut]:
         """A paragraph, a table or code."""
@@ -69,21 +77,17 @@ class _Cutter:
 
     def _add(self, text: str, page: int | None) -> None:
         if not self._texts:
-            self._heading, self._page = self._headings(), page
-            self._level = self._path[-1][0] if self._path else 0
+            self._above, self._page = self._open, page
         self._texts.append(text)
         self._chars += len(text) + 2
-
-    def _headings(self) -> str:
-        names = dict.fromkeys(name for _, name in self._path if name != self._title)
-        return BETWEEN.join(names)[:HEADING_CHARS_MAX]
 
     def end(self) -> Iterator[Cut]:
         """What is there so far."""
         text = "\n\n".join(self._texts).strip("\n")
         self._texts, self._chars = [], 0
         if text.strip():
-            yield Cut(self._heading, self._page, text)
+            names = dict.fromkeys(name for _, name in self._above if name != self._title)
+            yield Cut(BETWEEN.join(names)[:HEADING_CHARS_MAX], self._page, text)
 
 
 def _torn(text: str, most: int) -> Iterator[str]:

@@ -18,7 +18,7 @@ RANK_OFFSET = 60
 """Of reciprocal rank fusion (Cormack, Clarke and Büttcher 2009), as there."""
 COMMON = 0.3
 """Share of the pieces from which on a word says nothing of any of them."""
-COVERED_ALONE, COVERED_WITH, COSINE_ALONE, COSINE_WITH = 0.4, 0.2, 0.5, 0.25
+COVERED_ALONE, COVERED_WITH, COSINE_ALONE, COSINE_WITH = 0.35, 0.2, 0.5, 0.25
 """A piece fits that has this share of the question, or this cosine; less of both will do together."""
 _IDEOGRAPH = re.compile("[\u3400-\u4dbf\u4e00-\u9fff]")
 
@@ -28,7 +28,7 @@ class Question:
 
     def __init__(self, counts: Mapping[str, int], pieces: int) -> None:
         """counts: in how many pieces each word is."""
-        self._weights = {word: math.log(1 + pieces / (count + 0.5)) for word, count in counts.items()}
+        self._weights = {word: math.log(1 + pieces / (max(1, count) + 0.5)) for word, count in counts.items()}
         telling = [word for word, count in counts.items() if count <= COMMON * pieces]
         self.match = " OR ".join(map(_term, telling or counts))
         """As FTS5 asks for: words in quotes, any of them."""

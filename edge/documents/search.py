@@ -19,7 +19,7 @@ from edge.documents.schema import (
     bounded,
     opened,
 )
-from edge.documents.words import words
+from edge.documents.words import words, words_asked
 from edge.errors import DocumentsError
 
 NAME = re.compile("[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
@@ -122,7 +122,7 @@ class Index:
 
     def _counted(self, question: str) -> dict[str, int]:
         """The question's words, and in how many pieces each is."""
-        found = dict.fromkeys(words(question[-QUESTION_CHARS_MAX:])[-QUESTION_WORDS_MAX:], 0)
+        found = dict.fromkeys(words_asked(question[-QUESTION_CHARS_MAX:])[-QUESTION_WORDS_MAX:], 0)
         marks = ", ".join("?" * len(found))
         rows = self._database.execute(f"SELECT term, doc FROM counts WHERE term IN ({marks})", tuple(found))  # noqa: S608
         return {**found, **{str(word): max(1, int(count)) for word, count in rows}}

@@ -10,7 +10,7 @@ from edge.documents.parts import Document, Part
 HEADINGS = {f"h{level}": level for level in range(1, 7)}
 ENDS = frozenset(
     {
-        *("address", "article", "aside", "blockquote", "body", "br", "dd", "details", "div", "dl", "dt", "fieldset"),
+        *("address", "article", "aside", "blockquote", "body", "dd", "details", "div", "dl", "dt", "fieldset"),
         *("figcaption", "figure", "footer", "form", "header", "hr", "html", "li", "main", "ol", "p", "pre", "section"),
         *("summary", "table", "ul"),
     }
@@ -66,7 +66,7 @@ class _Page(HTMLParser):
             self._rows += 1
         elif self._rows:
             self._words.append({"tr": "\n", "td": " | ", "th": " | ", "br": " "}.get(tag, ""))
-        elif tag in ENDS and not (self._level or (self._is_kept and tag == "br")):
+        elif tag in ENDS and not self._level:
             self.end()
             self._is_kept = tag == "pre"
             self._words += ["- "] if tag == "li" else []

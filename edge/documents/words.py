@@ -7,6 +7,9 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from functools import cache
+
+from edge.documents.function_words import all_words
 
 WORD_CHARS_MAX = 64
 """Of a longer one its beginning counts."""
@@ -32,6 +35,17 @@ _ENDING = re.compile("(?:ations?|ings?|ed|ers?|ies|es|ly|en|e|s|y)$")
 def words(text: str) -> list[str]:
     """The words of a text, in order, as often as they come."""
     return [word for found in _WORD.findall(_plain(text)) for word in _parts(found)]
+
+
+def words_asked(question: str) -> list[str]:
+    """The words of a question that say what is asked, each once; all of them where none does."""
+    found = list(dict.fromkeys(words(question)))
+    return [word for word in found if word not in _grammar()] or found
+
+
+@cache
+def _grammar() -> frozenset[str]:
+    return frozenset(word for each in all_words() for word in words(each))
 
 
 def _plain(text: str) -> str:

@@ -8,5 +8,6 @@ Start reading in `make.py`.
     weights.py  its tensors, each read or known to change nothing
     graph.py    the graph: token ids and mask in, vectors out
     rounding.py matrices in 8 bits
+    known.py    models that are known by name, and fetched
     adding.py   a finished bundle with an embedding model or documents more
 """

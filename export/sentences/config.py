@@ -19,6 +19,8 @@ from export.families.values import number, whole
 from export.source.shards import read_json
 
 TOKENS_MAX = 8192
+WIDTHS = 16
+"""What the width is a multiple of, since words are stored in blocks."""
 KEYS: Table = {
     **named(
         "it is read",
@@ -89,6 +91,10 @@ def read_encoder(folder: Path) -> Encoder:
         raise UnsupportedError("config.json should say model_type: 'bert' and hidden_act: 'gelu', and lacks one")
     if sizes["width"] % sizes["heads"]:
         raise SourceError(f"config.json: {sizes['heads']} heads do not share {sizes['width']} values evenly")
+    if sizes["width"] % WIDTHS:
+        raise UnsupportedError(
+            f"config.json says hidden_size {sizes['width']}; only multiples of {WIDTHS} are exported"
+        )
     check_pooling(folder, modules, sizes["width"])
     longest = tokens_max(folder, sizes["places"])
     return Encoder(**sizes, epsilon=number(config, "layer_norm_eps", below=1), tokens_max=longest)

@@ -19,7 +19,7 @@ from edge.engine import Event, Finished, Job, Options
 from edge.engine.genai.tokenizer import Tokenizer
 from edge.engine.text.composing import Orders, composed, delimited, end, intro
 from edge.engine.text.places import DOCUMENTS, names_in
-from edge.errors import DocumentsError, EngineFailed, NotFound
+from edge.errors import BundleError, DocumentsError, EngineFailed, NotFound
 
 if TYPE_CHECKING:
     from edge.engine.text.sentences import Sentences
@@ -138,15 +138,17 @@ class Documents:
             return None, []
         sentences = self._embedder()
         if sentences is None or sentences.digest != index.embedder:
-            text = f"documents {index.name} were indexed with another embedding model; words alone were looked for"
-            return None, [text]
+            return None, [f"documents {index.name} were searched by words alone: their embedding model is not here"]
         return sentences.embed([question]), []
 
     def _embedder(self) -> Sentences | None:
         if (sentences := self._sentences) is None and not self._has_none:
             from edge.engine.text.sentences import Sentences  # loads nothing where no index has vectors
 
-            sentences = self._sentences = Sentences.of(self._bundle)
+            try:
+                sentences = self._sentences = Sentences.of(self._bundle)
+            except BundleError as error:
+                log.error("%s; documents are searched by words alone", error)
             self._has_none = sentences is None
         return sentences
 
