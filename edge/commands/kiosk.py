@@ -27,7 +27,7 @@ from edge.config import Broker
 from edge.errors import EdgeError, UsageError
 from edge.mqtt.client import Client
 
-PAGES = (Path(__file__).resolve().parents[2] / "deploy/kiosk/dist", Path("/usr/share/edge-slm/kiosk"))
+PAGES = (Path(__file__).resolve().parents[2] / "deploy/kiosk/dist", Path("/usr/share/edge-slm-kiosk/page"))
 """Where the page lies: in a checkout, and where the package for Debian puts it."""
 PAGE_PORT = 9001
 NAME = "kiosk"

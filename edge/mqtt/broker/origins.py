@@ -7,9 +7,9 @@ Source: RFC 6455, 10.2; RFC 6454, 7 (the Origin header).
 
 from __future__ import annotations
 
+import functools
 import ipaddress
 import socket
-import threading
 from collections.abc import Iterable
 from urllib.parse import urlsplit
 
@@ -22,12 +22,6 @@ class Origins:
 
     def __init__(self, named: Iterable[str] = ()) -> None:
         self._named = {each.rstrip("/").lower() for each in named}
-        self._own = {socket.gethostname().lower()}
-        threading.Thread(target=self._look_up, daemon=True).start()
-
-    def _look_up(self) -> None:
-        """Learn this machine's whole name; name servers that are away are waited for, which must hold up nobody."""
-        self._own.add(socket.getfqdn().lower())
 
     def allows(self, origin: str | None, host: str | None) -> bool:
         """Whether a page of this origin may connect.
@@ -39,25 +33,17 @@ class Origins:
         if origin is None or "*" in self._named or origin.lower() in self._named:
             return True
         page, asked = _host(origin), _host(f"http://{host}")
-        return page is not None and (_is_here(page) or (page == asked and not self._is_public(page)))
+        return page is not None and (_is_here(page) or (page == asked and not _is_public(page)))
 
     def serves(self, host: str) -> bool:
         """Whether files are handed out to who asks for this host (`name:port`).
 
-        A name that is on the internet is none of ours, unless an origin of it was named.
+        A name that is on the internet is none of ours, unless an origin of it was named. May wait for name servers.
         """
-        if "*" in self._named:
-            return True
         asked = _host(f"http://{host}")
-        return asked is not None and (not self._is_public(asked) or asked in {_host(each) for each in self._named})
-
-    def _is_public(self, host: str) -> bool:
-        """Whether anybody on the internet could own the name."""
-        try:
-            ipaddress.ip_address(host)
-        except ValueError:
-            return "." in host and not host.endswith(PRIVATE) and host not in self._own
-        return False
+        if "*" in self._named or asked in {_host(each) for each in self._named} - {None}:
+            return True
+        return asked is not None and not _is_public(asked)
 
 
 def _host(url: str) -> str | None:
@@ -70,3 +56,18 @@ def _host(url: str) -> str | None:
 
 def _is_here(host: str) -> bool:
     return host in ("localhost", "127.0.0.1", "::1")
+
+
+def _is_public(host: str) -> bool:
+    """Whether anybody on the internet could own the name."""
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        return "." in host and not host.endswith(PRIVATE) and host != _own_name()
+    return False
+
+
+@functools.cache
+def _own_name() -> str:
+    """Of this machine, with its domain; where name servers are away they are waited for, once."""
+    return socket.getfqdn().lower()

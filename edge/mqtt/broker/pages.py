@@ -110,7 +110,7 @@ class Pages:
             return _respond(made, request, 500, "The broker failed; its log says why.\n")
 
     async def _answered(self, made: Any, request: Any) -> Any:
-        self._check(request)
+        await self._check(request)
         routes, names = self._folders.find(request.path)
         opened = await self._opened(routes, names, request.path)
         try:
@@ -128,14 +128,14 @@ class Pages:
         finally:
             self._threads.submit(opened.close)
 
-    def _check(self, request: Any) -> None:
+    async def _check(self, request: Any) -> None:
         """Unserved where the method or the host that was asked for is none of ours."""
         if _method(request) not in ("GET", "HEAD"):
             raise Unserved(405, "Files are read alone: GET or HEAD.")
         hosts = request.headers.get_all("Host")
         if len(hosts) != 1:
             raise Unserved(400, "A request names one host.")
-        if not self._origins.serves(hosts[0]):
+        if not await self._in_thread(lambda: self._origins.serves(hosts[0])):
             text = f"refused a page: it was asked for as host {shown(hosts[0])} (see --origin)"
             self._telling.line("refused", text, logging.WARNING)
             raise Unserved(421, "The name in the address is not this machine's (see --origin).")

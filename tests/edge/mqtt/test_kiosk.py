@@ -90,10 +90,12 @@ def box(folder: Path) -> Iterator[tuple[int, int]]:
     (folder / "conf.d").mkdir()
     for name in ("box.conf", "kiosk.conf"):
         text = (MOSQUITTO / name).read_text().replace("listener 1883 ", f"listener {port} ")
-        text = text.replace("listener 9001 ", f"listener {page_port} ").replace("/usr/share/edge-slm", str(folder))
+        text = text.replace("listener 9001 ", f"listener {page_port} ").replace(
+            "/usr/share/edge-slm-kiosk", str(folder)
+        )
         (folder / "conf.d" / name).write_text(text.replace("/etc/mosquitto", str(folder)))
     (folder / "kiosk.acl").write_text((MOSQUITTO / "kiosk.acl").read_text())
-    (folder / "kiosk").mkdir()
+    (folder / "page").mkdir()
     config = folder / "mosquitto.conf"
     config.write_text(f"user root\npersistence true\npersistence_location {folder}/\ninclude_dir {folder}/conf.d\n")
     program = shutil.which("mosquitto") or "/usr/sbin/mosquitto"
@@ -135,7 +137,10 @@ def test_what_the_kiosk_hears(broker):
         all_powerful.publish("edge/other/status", "kept", retain=True)
         all_powerful.publish("answers/eve/kept", "kept", retain=True)
         page.client.subscribe([(each, 1) for each in ("#", "edge/#", "answers/#", "+/+/+/+", "edge/demo/reply/eve")])
-        page.granted.get(timeout=10)
+        assert page.granted.get(timeout=10) in (
+            [1] * 5,
+            [1, 1, 1, 1, DENIED],
+        )  # Mosquitto grants all
         for topic in (*MAY_NOT_READ, *MAY_READ):
             all_powerful.publish(topic, topic)
         heard = set()
@@ -171,7 +176,7 @@ def test_a_page_out_of_mosquitto(tmp_path):
     with box(tmp_path) as (port, page_port):
         files = {"index.html": b"<!doctype html><p>page", "kiosk.js": b"'use strict';", "kiosk.json": b"{}"}
         for name, data in files.items():
-            (tmp_path / "kiosk" / name).write_bytes(data)
+            (tmp_path / "page" / name).write_bytes(data)
         for name, data in {**files, "": files["index.html"]}.items():
             with urllib.request.urlopen(f"http://127.0.0.1:{page_port}/{name}", timeout=10) as answer:
                 assert answer.read() == data
