@@ -31,7 +31,7 @@ export function announcer(region) {
 
   /** The state in words; its count as it was when the state began, since a countdown is no news each second. */
   function tellNote(turn, boardKey, words) {
-    const now = Date.now();
+    const now = performance.now();
     const lines = [...queueLine(turn, now), noteLine(turn, boardKey, now)].filter(Boolean);
     const key = lines.map(([name]) => name).join(" ");
     if (key === note) return;
@@ -40,6 +40,7 @@ export function announcer(region) {
   }
 
   return {
+    say,
     tell,
     clear() {
       [cutter, id, spoken, note] = [null, null, "", null];

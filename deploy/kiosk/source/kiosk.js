@@ -22,6 +22,8 @@ import { fill, wording } from "./words.js";
 
 const TICK_MS = 500;
 const NOTE_MS = 2500;
+/** A screen so low shows the touch keyboard only while somebody writes. */
+const LOW_PIXELS = 620;
 /** How a state looks: a dot's colour beside its words. */
 const KINDS = { state_online: "ready", state_no_broker: "wrong", state_refused_login: "wrong", state_offline: "wrong" };
 
@@ -37,7 +39,7 @@ export class Kiosk {
     this.theme = settings.theme;
     this.board = unheard();
     this.screen = "attract";
-    this.touchedAt = Date.now();
+    this.touchedAt = performance.now();
     this.hasCopied = false;
     this.frame = 0;
   }
@@ -144,6 +146,7 @@ export class Kiosk {
     this.hasCopied = false;
     emptyStorages();
     this.#draw();
+    this.spoken.say(this.words.say("forgotten"));
   }
 
   /** The visitor has left: the next one finds the kiosk as it was set up. */
@@ -162,7 +165,7 @@ export class Kiosk {
     part("ask-screen").hidden = screen !== "ask";
     part("staff-panel").hidden = screen !== "staff";
     part("staff-open").hidden = this.settings.staff_pin_sha256 === null || screen === "staff";
-    this.#setKeyboard(screen === "ask" && this.wantsKeyboard);
+    this.#setKeyboard(screen === "ask" && this.wantsKeyboard && globalThis.innerHeight > LOW_PIXELS);
     if (screen === "attract") document.activeElement?.blur();
     else (screen === "ask" ? this.composer.field : part("staff-close")).focus();
     this.#changed();
@@ -230,7 +233,7 @@ export class Kiosk {
     const key = stateKey(this.board, session.state, session.isStateKnown);
     part("state").dataset.kind = KINDS[key] ?? "waiting";
     setText(part("state"), words.say(key));
-    this.turns.show(conversation, key, words, Date.now());
+    this.turns.show(conversation, key, words, performance.now());
     const turn = open(conversation);
     const last = turn ?? conversation.turns.at(-1);
     if (last) this.spoken.tell(last, key, words);
@@ -241,7 +244,7 @@ export class Kiosk {
   }
 
   #tick() {
-    const now = Date.now();
+    const now = performance.now();
     this.session.tick(now);
     if (this.session.isBusy || this.screen === "attract") this.touchedAt = now;
     const { idle_seconds: idleSeconds, idle_warning_seconds: warningSeconds } = this.settings;
@@ -257,7 +260,7 @@ export class Kiosk {
   }
 
   #touched() {
-    this.touchedAt = Date.now();
+    this.touchedAt = performance.now();
     if (part("idle-warning").open) part("idle-warning").close();
   }
 
@@ -301,6 +304,9 @@ export class Kiosk {
     this.wantsKeyboard = matchMedia("(pointer: coarse)").matches;
     this.composer.field.addEventListener("pointerdown", ({ pointerType }) => {
       if (this.wantsKeyboard || pointerType === "touch") this.#setKeyboard(true);
+    });
+    this.composer.field.addEventListener("keydown", ({ isTrusted, key }) => {
+      if (isTrusted && [...key].length === 1) this.#setKeyboard(false);
     });
   }
 

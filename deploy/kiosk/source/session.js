@@ -40,7 +40,7 @@ export class Session {
 
   /** Whether the board has had the time to say its state, which the broker keeps. */
   get isStateKnown() {
-    return Date.now() - this.upAt > STATE_KNOWN_MS;
+    return performance.now() - this.upAt > STATE_KNOWN_MS;
   }
 
   /** Ask; in place of an earlier turn where `replaced` is its id. turnsMax: how many earlier turns may go with it. */
@@ -54,7 +54,7 @@ export class Session {
     const id = randomName();
     const payload = requestText({ id, question, picture }, turns, { system, documents, deadlineSeconds, maxTokens });
     const asked = { id, question, picture, payload, isShortened: turns.length < earlier.length, keptCount: turns.length };
-    this.conversation = talk.asked(this.conversation, asked, Date.now());
+    this.conversation = talk.asked(this.conversation, asked, performance.now());
     this.#publish(talk.turnOf(this.conversation, id));
     this.page.changed();
   }
@@ -71,7 +71,7 @@ export class Session {
     if (!turn || turn.isStopping) return;
     const isSent = this.#tell("cancel", { id: turn.id });
     this.conversation = (isSent ? talk.stopping : talk.abandoned)(this.conversation, turn.id);
-    this.stopAt = Date.now() + STOP_MS;
+    this.stopAt = performance.now() + STOP_MS;
     this.page.changed();
   }
 
@@ -112,7 +112,7 @@ export class Session {
 
   #up() {
     this.state = "up";
-    this.upAt = Date.now();
+    this.upAt = performance.now();
     if (this.owesForget) this.owesForget = !this.#tell("forget", {});
     const turn = talk.open(this.conversation);
     if (turn) this.#publish(turn);
@@ -133,7 +133,7 @@ export class Session {
 
   #received(body) {
     const before = talk.open(this.conversation);
-    this.conversation = talk.received(this.conversation, body, Date.now());
+    this.conversation = talk.received(this.conversation, body, performance.now());
     const turn = before && talk.turnOf(this.conversation, before.id);
     if (!turn) return;
     if (turn.askedAgain > before.askedAgain) this.#publish(turn);

@@ -22,7 +22,7 @@ export function pinDialog(root, digest, words, enter) {
   }
 
   function tellWait() {
-    const seconds = secondsUntil(tries.waitsUntil, Date.now());
+    const seconds = secondsUntil(tries.waitsUntil, performance.now());
     part("staff-enter", root).disabled = seconds > 0;
     if (seconds > 0) setText(note, `${words().say("staff_wrong")} ${words().say("staff_wait", { count: seconds })}`);
     else if (tries.wrong > 0) setText(note, words().say("staff_wrong"));
@@ -30,8 +30,8 @@ export function pinDialog(root, digest, words, enter) {
 
   function submit(event) {
     event.preventDefault();
-    if (!field.value || Date.now() < tries.waitsUntil) return;
-    const attempt = tried(tries, field.value, digest, Date.now());
+    if (!field.value || performance.now() < tries.waitsUntil) return;
+    const attempt = tried(tries, field.value, digest, performance.now());
     tries = attempt.tries;
     field.value = "";
     if (!attempt.isRight) return tellWait();
@@ -47,7 +47,7 @@ export function pinDialog(root, digest, words, enter) {
   part("pin-form", root).addEventListener("submit", submit);
   dialog.addEventListener("close", () => (clearInterval(timer), (field.value = ""), setText(note, "")));
   return () => {
-    part("pin-keys", root).replaceChildren(...[..."1234567890", ""].map(key));
+    part("pin-keys", root).replaceChildren(...[..."123456789", "", "0"].map(key));
     timer = setInterval(tellWait, WRONG_MS / 4);
     tellWait();
     show(dialog);

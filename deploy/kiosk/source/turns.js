@@ -18,7 +18,8 @@ export function turnsView({ log, scroll, template }, acts, options) {
     const view = template.content.firstElementChild.cloneNode(true);
     fill(view, words);
     setText(view.querySelector(".turn-text"), turn.question);
-    if (turn.picture) Object.assign(view.querySelector(".turn-picture"), { src: turn.picture.data, hidden: false });
+    const picture = { src: turn.picture?.data, alt: words.say("picture"), hidden: false };
+    if (turn.picture) Object.assign(view.querySelector(".turn-picture"), picture);
     part("again", view).onclick = () => acts.again(turn.id);
     part("copy", view).onclick = () => acts.copy(turn.id, part("tools-note", view));
     part("speak", view).onclick = () => acts.speak(turn.id, part("speak", view));
@@ -38,7 +39,7 @@ export function turnsView({ log, scroll, template }, acts, options) {
       views.delete(id);
     }
     turns.forEach((turn) => showTurn(views.get(turn.id) ?? made(turn, words), turn, boardKey, words, now));
-    if (isNear || views.size > count) scroll.scrollTop = scroll.scrollHeight;
+    if (turns.length > 0 && (isNear || views.size > count)) scroll.scrollTop = scroll.scrollHeight;
   }
 
   function showTurn(view, turn, boardKey, words, now) {
@@ -84,5 +85,6 @@ function grow(target, text) {
 
 function line(target, entries, words) {
   target.hidden = entries.length === 0;
+  target.dataset.says = entries[0]?.[0] ?? "";
   setText(target, entries.map(([key, count]) => words.say(key, count === null ? {} : { count })).join(" "));
 }

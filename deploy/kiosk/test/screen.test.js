@@ -65,6 +65,12 @@ test("a status without a governor says that it is free again", () => {
   assert.equal(stateKey(boardSays(slowed, "status", { state: "online" }), "up", true), "state_online");
 });
 
+test("a load that says so is hot, too", () => {
+  const hot = online(["load", { accepts: false, reason: "hot" }]);
+  assert.equal(stateKey(hot, "up", true), "state_hot");
+  assert.equal(stateKey(boardSays(hot, "load", { accepts: true }), "up", true), "state_online");
+});
+
 test("readings are kept, bounded, and unknown ones are null", () => {
   let board = unheard();
   for (let time = 0; time < 200; time++) board = boardSays(board, "telemetry", { time, inference: { queue_length: 1 } });
