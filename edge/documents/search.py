@@ -26,6 +26,8 @@ NAME = re.compile("[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 DIGEST, BOUNDARY, EMBEDDER = re.compile("[0-9a-f]{64}"), re.compile("[0-9a-f]{8}"), re.compile("[0-9a-f]{0,64}")
 QUESTION_CHARS_MAX, QUESTION_WORDS_MAX = 4000, 48
 """Of a longer question its end counts, where people ask."""
+DAMAGES = (sqlite3.Error, UnicodeDecodeError, ValueError, TypeError, MemoryError)
+"""What comes of reading a file in which anything may be anything."""
 LOOKED_AT = 20
 """Pieces whose fit is looked at, at most."""
 PIECE = (
@@ -68,7 +70,7 @@ class Index:
         self._database = opened(path)
         try:
             self._read()
-        except sqlite3.Error as error:
+        except DAMAGES as error:
             self.close()
             raise self._damaged(error) from error
         except BaseException:
@@ -105,20 +107,20 @@ class Index:
         try:
             with bounded(self._database):
                 return self._search(question, vectors, limit)
-        except sqlite3.Error as error:
+        except DAMAGES as error:
             raise self._damaged(error) from error
 
     def _search(self, question: str, vectors: Vectors | None, limit: int) -> list[Found]:
         asked = Question(self._counted(question), self.pieces)
         by_words = self._by_words(asked)
         meant = self._matrix.cosines(vectors) if self._matrix is not None and vectors is not None else None
-        found: list[Found] = []
+        found: dict[str, Found] = {}
         for number, score in joined(by_words, meant)[:LOOKED_AT]:
             piece = self._piece(number)
             cosine = None if meant is None else float(meant[number])
-            if len(found) < limit and fits(asked.covered(words(_whole(piece))), cosine):
-                found.append(Found(piece, score))
-        return found
+            if piece.text not in found and fits(asked.covered(words(_whole(piece))), cosine):
+                found[piece.text] = Found(piece, score)
+        return list(found.values())[:limit]
 
     def _counted(self, question: str) -> dict[str, int]:
         """The question's words, and in how many pieces each is."""
