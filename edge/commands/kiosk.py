@@ -24,7 +24,7 @@ from edge.commands.demo import (
     wait_until_online,
 )
 from edge.config import Broker
-from edge.errors import EdgeError, UsageError
+from edge.errors import DocumentsError, UsageError
 from edge.mqtt.client import Client
 
 PAGES = (Path(__file__).resolve().parents[2] / "deploy/kiosk/dist", Path("/usr/share/edge-slm-kiosk/page"))
@@ -103,7 +103,7 @@ def settings(has_documents: bool) -> dict[str, Any]:
 
 @contextlib.asynccontextmanager
 async def indexed(documents: Path | None, folder: Path, bundle: Path) -> AsyncIterator[dict[str, str]]:
-    """The documents' index below a folder: the daemon's settings that lead to it. EdgeError where it failed."""
+    """The documents' index below a folder: the daemon's settings that lead to it. DocumentsError where it failed."""
     if documents is None:
         yield {}
         return
@@ -112,7 +112,7 @@ async def indexed(documents: Path | None, folder: Path, bundle: Path) -> AsyncIt
     arguments = ["documents", "add", str(documents), f"--name={NAME}", f"--into={into}", f"--bundle={bundle}"]
     async with child(arguments, {}, None) as adding:
         if await adding.wait():
-            raise EdgeError("the documents were not indexed; the lines above say why")
+            raise DocumentsError("the documents were not indexed; the lines above say why")
     yield {"EDGE_DOCUMENTS__FOLDER": str(into)}
 
 

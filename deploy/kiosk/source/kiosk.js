@@ -13,7 +13,7 @@ import { idle } from "./idle.js";
 import { TouchKeyboard } from "./keyboard.js";
 import { Session } from "./session.js";
 import { brokerAddress, inLanguage } from "./settings.js";
-import { sourceDialog } from "./sources.js";
+import { SourceDialog } from "./sources.js";
 import { onVoices, silence, speak, voiceOf } from "./speak.js";
 import { pinDialog, showStaff } from "./staff.js";
 import { THEMES, onScreenChange, wear } from "./themes.js";
@@ -61,7 +61,7 @@ export class Kiosk {
     const words = () => this.words;
     this.spoken = announcer(part("spoken"));
     this.attract = new Attract(document, this.languages, (code) => this.#start(code));
-    this.openSource = sourceDialog(part("source-dialog"), settings.documents_url, show);
+    this.sources = new SourceDialog(part("source-dialog"), settings.documents_url);
     this.turns = turnsView({ log: part("log"), scroll: part("scroll"), template: part("turn") }, this.#acts(), {
       mayRate: settings.rate,
       maySpeak: () => settings.read_aloud && voiceOf(this.words.code) !== null,
@@ -87,7 +87,7 @@ export class Kiosk {
       copy: (id, note) => this.#copy(id, note),
       speak: (id, button) => this.#readAloud(id, button),
       rate: (id, rating, note) => (this.session.rate(id, rating), this.#note(note, "rated")),
-      source: (source) => this.openSource(source, this.words),
+      source: (source) => this.sources.open(source, this.words),
     };
   }
 

@@ -6,7 +6,7 @@
  * - conversation.js, deltas.js, queue.js, sentences.js, turn_text.js, board.js, idle.js, pin.js, picture_budget.js:
  *   what is known and what follows from it, without a screen; each has its tests
  * - kiosk.js: the screens and what leads from one to the other; attract.js, turns.js, composer.js (camera_dialog.js),
- *   keyboard.js (layouts.js), dialogs.js, sources.js, staff.js (charts.js), announcer.js, themes.js, elements.js: what
+ *   keyboard.js (layouts.js), dialogs.js, sources.js (documents.js), staff.js (charts.js), announcer.js, themes.js, elements.js: what
  *   is on them
  * - picture.js, speak.js, forgetting.js, names.js, sha256.js: what a browser is asked for
  */

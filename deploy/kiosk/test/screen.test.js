@@ -5,7 +5,8 @@ import { line } from "../source/charts.js";
 import { rows } from "../source/layouts.js";
 import { costSeconds, detailFor, sizeFor } from "../source/picture_budget.js";
 import { sentenceCutter } from "../source/sentences.js";
-import { documentAddress, sourceName } from "../source/sources.js";
+import { documentAddress, found } from "../source/documents.js";
+import { sourceName } from "../source/sources.js";
 import { askingAgain, noteLine, queueLine } from "../source/turn_text.js";
 
 const all = (language, ...pieces) => {
@@ -155,11 +156,19 @@ test("a line is drawn from what is known", () => {
 
 test("a document is found below its folder and nowhere else", () => {
   const here = "http://board:9001/index.html";
-  const at = (path, page = null, folder = "/documents/museum") => documentAddress(folder, { path, page }, here);
-  assert.equal(at("a b/c.pdf", 3), "http://board:9001/documents/museum/a%20b/c.pdf#page=3");
+  const at = (path, folder = "/documents/museum") => documentAddress(folder, { path }, here);
+  assert.equal(at("a b/c.pdf"), "http://board:9001/documents/museum/a%20b/c.pdf");
   assert.equal(at("javascript:alert(1)"), "http://board:9001/documents/museum/javascript%3Aalert(1)");
   for (const path of ["../x", "a/../../x", "", null]) assert.equal(at(path), null, path);
-  assert.equal(at("a.txt", null, "http://elsewhere/"), null);
+  assert.equal(at("a.txt", "http://elsewhere/"), null);
+});
+
+test("a piece is found in its document, however it is spaced there", () => {
+  const text = "# The pump\n\nIt is oiled every\nThursday (with care). More.";
+  const { start, end } = found(text, "It is oiled every Thursday (with care).");
+  assert.equal(text.slice(start, end), "It is oiled every\nThursday (with care).");
+  assert.equal(found(text, "Never said"), null);
+  assert.equal(found(text, ""), null);
 });
 
 test("a source is called by what there is", () => {

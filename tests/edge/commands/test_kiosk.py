@@ -76,6 +76,9 @@ def test_a_kiosk_from_start_to_ctrl_c(bundle, page):
         settings = json.loads(fetched(f"{address}kiosk.json"))
         assert settings["device"] == "demo"
         assert all(settings["suggestions"].values())
+        for path in ("none", "page/kiosk.json", "..%2fpage/kiosk.json", "documents/kiosk/a.txt"):
+            with pytest.raises(urllib.error.HTTPError, match="404"):
+                fetched(f"{address}{path}")
         port = int(address.split(":")[2].rstrip("/"))
         with User(port, "answers/kiosk/tab", transport="websockets") as user:
             request = {"messages": [{"role": "user", "content": settings["suggestions"]["en"][0]}], "id": "q"}
@@ -109,14 +112,34 @@ def test_a_browser_opens_where_there_is_a_screen(bundle, page, tmp_path):
             wait_until(lambda: opened.read_text() == f"{address_of(said)}\n")
 
 
-def test_what_is_not_handed_out(bundle, page):
-    """The folder that the settings are made in holds nothing else, and is gone afterwards."""
-    with shown("--bundle", str(bundle), "--page", str(page), f"--port={free_port()}") as (process, said):
-        for path in ("none", "page/kiosk.json", "..%2fpage/kiosk.json", "documents/kiosk/a.txt"):
-            with pytest.raises(urllib.error.HTTPError, match="404"):
-                fetched(f"{address_of(said)}{path}")
+@pytest.mark.checkout
+def test_the_checkouts_page_answers_from_documents(bundle, tmp_path):
+    """Without --page it is the one that was built; an answer comes out of the folder, whose files it can open."""
+    (tmp_path / "rooms").mkdir()
+    text = "# Opening hours\n\nThe museum is open from ten to six. On Mondays it is closed.\n"
+    (tmp_path / "rooms/hours.md").write_text(text)
+    with shown("--bundle", str(bundle), f"--port={free_port()}", "--documents", str(tmp_path)) as (process, said):
+        address = address_of(said)
+        for name in ("index.html", "kiosk.js", "languages/en.json"):
+            assert fetched(f"{address}{name}") == (ROOT / "deploy/kiosk/dist" / name).read_bytes()
+        settings = json.loads(fetched(f"{address}kiosk.json"))
+        question = {"messages": [{"role": "user", "content": "When is the museum closed?"}], "id": "q"}
+        question |= {"documents": settings["documents"], "max_tokens": 40}
+        with User(int(address.split(":")[2].rstrip("/")), "answers/kiosk/tab", transport="websockets") as user:
+            user.publish("edge/demo/request/kiosk", question, ResponseTopic="answers/kiosk/tab")
+            (source,) = user.answer(name="q")[1]["sources"]
+        assert source["path"] == "rooms/hours.md"
+        assert fetched(f"{address}{settings['documents_url'].lstrip('/')}{source['path']}") == text.encode()
         process.send_signal(signal.SIGINT)
         assert process.wait(30) == 0
+
+
+def test_documents_that_are_not_there(bundle, page, tmp_path):
+    """Nothing starts; the status is that of documents."""
+    command = [*EDGE, "kiosk", "--bundle", str(bundle), "--page", str(page), "--documents", str(tmp_path / "none")]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=60)
+    assert (done.returncode, "the documents were not indexed" in done.stderr) == (65, True), done.stderr
+    assert "broker" not in done.stdout
 
 
 @pytest.mark.parametrize("given", [["--page={folder}"], ["--port=0"], ["--port=x"]])
