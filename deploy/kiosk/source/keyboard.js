@@ -1,5 +1,6 @@
 /** The touch keyboard: writes into one field, and leaves the focus there. */
 import { element, icon } from "./elements.js";
+import { typed } from "./hangul.js";
 import { face, hasCase, hasShift, rows, signs } from "./layouts.js";
 
 export class TouchKeyboard {
@@ -39,9 +40,21 @@ export class TouchKeyboard {
   }
 
   #follow() {
-    if (this.isShifted === this.#beginsLarge) return;
+    if (!hasCase(this.words.code) || this.isShifted === this.#beginsLarge) return;
     this.isShifted = this.#beginsLarge;
     this.#draw();
+  }
+
+  /** Write a sign; a Korean letter joins the syllable before it. */
+  #type(sign) {
+    const { field } = this;
+    const start = field.selectionStart;
+    if (this.words.code === "ko" && start > 0 && start === field.selectionEnd && /[ㄱ-ㅣ]/.test(sign)) {
+      const before = field.value[start - 1];
+      field.setSelectionRange(start - 1, start);
+      this.#write(typed(before, sign));
+    } else this.#write(sign);
+    if (this.isShifted && !hasCase(this.words.code)) this.#shift();
   }
 
   #write(text) {
@@ -69,7 +82,13 @@ export class TouchKeyboard {
 
   /** A key that writes a sign; it goes by the sign without shift, so that it is found under one name. */
   #letter(sign, name = sign) {
-    const properties = { type: "button", tabIndex: -1, class: "key", dataset: { key: name }, onclick: () => this.#write(sign) };
+    const properties = {
+      type: "button",
+      tabIndex: -1,
+      class: "key",
+      dataset: { key: name },
+      onclick: () => this.#type(sign),
+    };
     return element("button", properties, face(sign));
   }
 
@@ -93,7 +112,8 @@ export class TouchKeyboard {
   }
 
   #putEdges(row) {
-    const shift = () => this.#named("keyboard_shift", icon("shift"), () => this.#shift(), { ariaPressed: String(this.isShifted) });
+    const shift = () =>
+      this.#named("keyboard_shift", icon("shift"), () => this.#shift(), { ariaPressed: String(this.isShifted) });
     if (hasShift(this.words.code) && !this.hasDigits) row.unshift(shift());
     row.push(this.#named("keyboard_delete", icon("erase"), () => this.#erase()));
   }
