@@ -1,4 +1,4 @@
-"""What is found in documents: whether it is what was asked for, what making an index costs, and what a question adds."""
+"""What is found in documents: whether it is what was asked for, what an index costs, and what a question adds."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ SEARCHES = 200
 
 @dataclass(frozen=True)
 class Question:
-    """places: documents that answer it, `#` and a word of a heading behind those that are long; none where none does."""
+    """places: documents that answer it, `#` and a word behind those that are long; none where none does."""
 
     text: str
     places: tuple[str, ...]
@@ -38,11 +38,8 @@ class Question:
         """Whether one of the pieces is from such a place."""
         named = [place.partition("#") for place in self.places]
         pieces = [each.piece for each in found]
-        return any(
-            piece.path == path and word in f"{piece.heading}\n{piece.text}"
-            for piece in pieces
-            for path, _, word in named
-        )
+        texts = [(piece.path, f"{piece.heading}\n{piece.text}") for piece in pieces]
+        return any(where == path and word in text for where, text in texts for path, _, word in named)
 
 
 def questions(first: int) -> list[Question]:
@@ -53,7 +50,7 @@ def questions(first: int) -> list[Question]:
 
 
 def measure(bundle: Path) -> list[Figure]:
-    """Recall with both ranks and with words alone, what is said to be nothing; seconds and memory of 10 MB; a search."""
+    """Recall with both ranks and with words alone, what is said to be nothing; what 10 MB cost; a search."""
     if Sentences.of(bundle) is None:
         raise RuntimeError("the bundle has no embedding model: edge-export BUNDLE --sentences FOLDER gives it one")
     with tempfile.TemporaryDirectory() as name:
@@ -83,7 +80,7 @@ def _found(bundle: Path, folder: Path) -> dict[str, float]:
 
 
 def shares(index: Index, model: Sentences, asked: list[Question]) -> dict[str, float]:
-    """Of questions that have an answer, how many get it, by both ranks and by words alone; of all, what gets nothing."""
+    """Of questions that have an answer, how many get it, by both ranks and by words alone; what gets nothing."""
     both = [index.search(each.text, model.embed([each.text]), FOUND) for each in asked]
     words = [index.search(each.text, None, FOUND) for each in asked]
     answered = [place for place, each in enumerate(asked) if each.places]

@@ -1,11 +1,11 @@
 """Documents that answers come from: a folder of texts cut into pieces, and the best of them found for a question.
 
-An index is one SQLite file. `edge documents add FOLDER` writes it, the engine reads it. Start reading in `search.py` for
-what a question gets, in `adding.py` for how an index comes to be. This room imports nothing else of edge but its errors.
+An index is one SQLite file. `edge documents add FOLDER` writes it, the engine reads it. Start reading in `search.py`
+for what a question gets, in `adding.py` for how an index comes to be.
 
     adding.py      a folder into an index
     folder.py      its files, and why some are not read
-    reading.py     each read by another process, which `reader.py` is: bounded, and ended where a file is too much for it
+    reading.py     each read by another process, which `reader.py` is: bounded, and ended where it must be
     encodings.py   bytes to text
     plain.py       text and Markdown to parts (`parts.py`)
     web.py         HTML to parts
