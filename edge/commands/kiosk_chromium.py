@@ -89,7 +89,7 @@ def installed(*names: str) -> str:
     return program
 
 
-def start(words: Sequence[str], surroundings: dict[str, str]) -> tuple[int, BinaryIO, BinaryIO]:
+def start(words: list[str], surroundings: dict[str, str]) -> tuple[int, BinaryIO, BinaryIO]:
     """A process, the leader of a group, which has its pipes at 3 and 4; what takes commands, what gives answers."""
     theirs_in, commands = os.pipe()
     answers, theirs_out = os.pipe()
@@ -127,5 +127,6 @@ def environment(profile: str) -> dict[str, str]:
 
 
 def runtime_folder() -> str | None:
-    """Where profiles are: a unit's own, a session's own, else the system's for what is temporary. In memory, mostly."""
-    return os.environ.get("RUNTIME_DIRECTORY", "").split(":")[0] or os.environ.get("XDG_RUNTIME_DIR") or None
+    """Where profiles are: where TMPDIR says, else a unit's or a session's own folder, which is in memory mostly."""
+    own = os.environ.get("RUNTIME_DIRECTORY", "").split(":")[0] or os.environ.get("XDG_RUNTIME_DIR")
+    return os.environ.get("TMPDIR") or own or None

@@ -146,7 +146,8 @@ def test_a_dead_browser_is_begun_anew(board: Machine, name):
     signal(board, name, first)
     board.wait(lambda: bool(connections(board) - before) and browser(board) not in ("", first))
     assert (shown(board, "MainPID"), shown(board, "NRestarts")) == (main, "0")
-    assert board.run("sh", "-c", "ls -d /run/edge-kiosk/kiosk-* | wc -l") == "1"
+    seen = board.run("nsenter", "-t", main, "-m", "sh", "-c", "ls -d /run/edge-kiosk/memory/kiosk-* | wc -l")
+    assert seen == "1"
 
 
 def test_the_page_is_back_after_its_broker(board: Machine):

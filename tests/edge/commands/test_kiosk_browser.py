@@ -69,7 +69,7 @@ class Watched:
 
 def surroundings(folder: Path) -> dict[str, str]:
     """Where the only Chromium is the one in the folder."""
-    found = {name: value for name, value in os.environ.items() if name != "WAYLAND_DISPLAY"}
+    found = {name: value for name, value in os.environ.items() if name not in ("WAYLAND_DISPLAY", "TMPDIR")}
     return (
         found
         | {"PATH": f"{folder}/bin:/bin:/usr/bin" if (folder / "bin").exists() else str(folder)}
