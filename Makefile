@@ -12,7 +12,7 @@ ARGS ?=
 MODELS := tests/export tests/edge/engine tests/edge/board tests/edge/governor tests/edge/wire tests/edge/doors
 ONLY ?=
 
-.PHONY: help demo demo-vision test lint bench figures skeletons trace-test ha-test arm-test guest-test export-test ansible-lint ansible-test slow-test wheel-test deb release deb-test kiosk-box-test soak lock clean install ansible-env demo-env test-env test-daemon test-models bundle
+.PHONY: help demo demo-vision kiosk test lint bench figures skeletons trace-test ha-test arm-test guest-test export-test ansible-lint ansible-test slow-test wheel-test deb release deb-test kiosk-box-test soak lock clean install ansible-env demo-env test-env test-daemon test-models bundle
 
 help: ## Show this
 	@awk 'BEGIN { FS = ":.*## " } /^##@/ { printf "\n%s\n", substr($$0, 5) } /^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -25,6 +25,9 @@ demo: bundle ## Set everything up, stream three answers over MQTT, serve until C
 demo-vision: demo-env ## The demo with a picture: VISION_BUNDLE=DIR IMAGE=FILE (docs/export.md makes such a bundle)
 	@test -f $(VISION_BUNDLE)/manifest.json || { echo "$(VISION_BUNDLE) is not there; docs/export.md says how to make a bundle that sees pictures" >&2; exit 1; }
 	@$(BIN)/python -m edge demo --bundle $(VISION_BUNDLE) --image $(IMAGE) $(ARGS)
+
+kiosk: bundle ## The kiosk: its page, the daemon, a browser where there is a screen (ARGS="--documents FOLDER" answers from it)
+	@$(BIN)/python -m edge kiosk --bundle $(BUNDLE) $(ARGS)
 
 install: ## Put the daemon on this board as a systemd service (as root; see docs/raspberry-pi.md)
 	@$(PYTHON) deploy/install.py $(ARGS)

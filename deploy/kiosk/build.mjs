@@ -10,6 +10,7 @@ import { gzipSync } from "node:zlib";
 const HERE = fileURLToPath(new URL(".", import.meta.url));
 const DIST = join(HERE, "dist");
 const GZIPPED_BYTES_MAX = 250_000;
+const AS_THEY_ARE = ["index.html", "theme.css", "logo.png", "logo-contrast.png"];
 const TARGET = ["chrome100", "firefox104", "safari15.4"];
 const LICENCE_FILE = /^(licen[cs]e|copying|notice)/i;
 
@@ -18,7 +19,7 @@ async function write(folder) {
   await mkdir(join(folder, "languages"), { recursive: true });
   const metafile = await script(folder);
   await style(folder);
-  for (const name of ["index.html", "theme.css", "logo.svg"]) await cp(join(HERE, "source", name), join(folder, name));
+  for (const name of AS_THEY_ARE) await cp(join(HERE, "source", name), join(folder, name));
   await cp(join(HERE, "kiosk.json"), join(folder, "kiosk.json"));
   await languages(folder);
   await writeFile(join(folder, "LICENSES.txt"), await licences(metafile));

@@ -21,18 +21,18 @@ export function announcer(region) {
     [cutter, id, spoken, note] = [sentenceCutter(words.code), turn.id, "", null];
   }
 
-  function tell(turn, words) {
+  function tell(turn, boardKey, words) {
     if (turn.id !== id || !turn.text.startsWith(spoken)) begin(turn, words);
     cutter.add(turn.text.slice(spoken.length)).forEach(say);
     spoken = turn.text;
     if (turn.ended) cutter.rest().forEach(say);
-    tellNote(turn, words);
+    tellNote(turn, boardKey, words);
   }
 
   /** The state in words; its count as it was when the state began, since a countdown is no news each second. */
-  function tellNote(turn, words) {
-    const now = Date.now();
-    const lines = [...queueLine(turn, now), noteLine(turn, now)].filter(Boolean);
+  function tellNote(turn, boardKey, words) {
+    const now = performance.now();
+    const lines = [...queueLine(turn, now), noteLine(turn, boardKey, now)].filter(Boolean);
     const key = lines.map(([name]) => name).join(" ");
     if (key === note) return;
     note = key;
@@ -40,6 +40,7 @@ export function announcer(region) {
   }
 
   return {
+    say,
     tell,
     clear() {
       [cutter, id, spoken, note] = [null, null, "", null];

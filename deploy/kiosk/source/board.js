@@ -3,15 +3,16 @@
 const READINGS_KEPT = 120;
 
 /** A board that has said nothing. */
-export const unheard = () => ({ state: null, info: null, telemetry: null, governor: null, throttled: false, readings: [] });
+export const unheard = () => ({ state: null, info: null, telemetry: null, governor: null, throttled: false, load: null, readings: [] });
 
 /** The board after a message on one of its topics. kind: the topic's last level; body: its JSON, or null. */
 export function boardSays(board, kind, body) {
-  const change = { status: onStatus, info: onInfo, telemetry: onTelemetry, event: onEvent }[kind];
+  const change = { status: onStatus, info: onInfo, telemetry: onTelemetry, event: onEvent, load: onLoad }[kind];
   return change && body ? { ...board, ...change(board, body) } : board;
 }
 
-const onStatus = (board, { state, governor = null }) => ({ state, governor: governor ?? board.governor });
+const onStatus = (_board, { state, governor = null }) => ({ state, governor });
+const onLoad = (_board, load) => ({ load });
 const onInfo = (_board, info) => ({ info });
 
 function onTelemetry(board, telemetry) {
@@ -45,8 +46,10 @@ export function stateKey(board, line, isKnown) {
   const states = { loading: "state_loading", unloaded: "state_unloaded", stopping: "state_stopping" };
   if (states[board.state]) return states[board.state];
   if (board.state !== "online") return "state_offline";
-  return board.governor === "slowed" || board.throttled ? "state_hot" : "state_online";
+  return isHot(board) ? "state_hot" : "state_online";
 }
+
+const isHot = ({ governor, throttled, load }) => governor === "slowed" || throttled || load?.reason === "hot";
 
 /** Whether the board sees pictures. */
 export const sees = ({ info }) => Boolean(info?.capabilities?.includes("vision"));

@@ -1,17 +1,13 @@
 /** The one file that knows MQTT's client. Each connection has a client of its own, so nothing of an earlier one stays. */
-import client from "mqtt/lib/client";
+import mqtt from "mqtt/lib/client";
 import { browserStreamBuilder } from "mqtt/lib/connect/ws";
+import { randomName } from "./names.js";
 
-const MqttClient = client.default;
+const MqttClient = mqtt.default;
 const RETRY_MS = [500, 1000, 2000, 4000, 5000];
 const REFUSED_RETRY_MS = 15_000;
 const LOGIN_REFUSED = [0x86, 0x87, 4, 5];
 const ENDING_MS = 1500;
-
-/** Letters and digits by chance, `bytes` of them in hexadecimal. */
-export function randomName(bytes = 8) {
-  return [...crypto.getRandomValues(new Uint8Array(bytes))].map((byte) => byte.toString(16).padStart(2, "0")).join("");
-}
 
 function dial({ url, username, password }) {
   const { protocol, hostname, port, pathname } = new URL(url);

@@ -26,7 +26,9 @@ const points = (pairs) => pairs.map(([x, y]) => `${x.toFixed(1)},${y.toFixed(1)}
 export function chart(values, label) {
   const svg = shape("svg", { viewBox: `0 0 ${WIDTH} ${HEIGHT}`, role: "img", "aria-label": label, class: "chart", preserveAspectRatio: "none" });
   const pairs = line(values);
-  if (pairs.length > 1) {
+  if (pairs.length > 0) {
+    if (pairs.length === 1) pairs.unshift([0, pairs[0][1]]);
+    pairs.at(-1)[0] = WIDTH;
     const area = [[pairs[0][0], HEIGHT], ...pairs, [pairs.at(-1)[0], HEIGHT]];
     svg.append(shape("polygon", { points: points(area), class: "chart-area" }));
     svg.append(shape("polyline", { points: points(pairs), class: "chart-line" }));

@@ -1,119 +1,81 @@
-/** Where a question is written: the field, its keys, and a picture beside it. */
+/** Where a question is written: the field, and a picture beside it. */
+import { PictureDialog } from "./camera_dialog.js";
 import { part, setText } from "./elements.js";
-import { show } from "./dialogs.js";
-import { hasCamera, openCamera, prepared } from "./picture.js";
+import { prepared } from "./picture.js";
 import { costSeconds } from "./picture_budget.js";
 
-/**
- * @param {HTMLElement} root
- * @param {{settings: object, words: () => object, board: () => object, speed: () => ?number,
- *   ask: (question: string, picture: ?object) => void, stop: () => void}} kiosk
- */
-export function composer(root, kiosk) {
-  const field = part("prompt", root);
-  const picture = pictureBeside(root, kiosk, () => field.focus());
-
-  function send() {
-    const question = field.value.trim() || (picture.chosen() ? kiosk.words().say("picture_question") : "");
-    if (!question || part("ask", root).hidden) return;
-    kiosk.ask(question, picture.chosen());
-    clear();
+export class Composer {
+  /**
+   * @param {{settings: object, words: () => object, info: () => ?object, speed: () => ?number,
+   *   ask: (question: string, picture: ?object) => void, stop: () => void}} kiosk speed: prompt tokens a second
+   */
+  constructor(root, kiosk) {
+    this.root = root;
+    this.kiosk = kiosk;
+    this.picture = null;
+    this.field = part("prompt", root);
+    this.dialog = new PictureDialog(root, kiosk.settings.camera, kiosk.words, (source) => this.#take(source));
+    this.#wire();
   }
 
-  function clear() {
-    field.value = "";
-    picture.clear();
+  #wire() {
+    const { root, field } = this;
+    part("composer", root).addEventListener("submit", (event) => (event.preventDefault(), this.send()));
+    part("stop", root).addEventListener("click", () => this.kiosk.stop());
+    part("picture-add", root).addEventListener("click", () => this.dialog.open());
+    part("picture-remove", root).addEventListener("click", () => (this.#drop(), field.focus()));
+    field.addEventListener("keydown", (event) => {
+      if (event.key !== "Enter" || event.shiftKey || event.isComposing) return;
+      event.preventDefault();
+      this.send();
+    });
   }
 
-  part("composer", root).addEventListener("submit", (event) => (event.preventDefault(), send()));
-  part("stop", root).addEventListener("click", kiosk.stop);
-  field.addEventListener("keydown", (event) => {
-    if (event.key !== "Enter" || event.shiftKey || event.isComposing) return;
-    event.preventDefault();
-    send();
-  });
-  return {
-    field,
-    send,
-    clear,
-    /** Show what may be done now. */
-    show({ isBusy, seesPictures }) {
-      const hadFocus = [part("ask", root), part("stop", root)].includes(document.activeElement);
-      part("ask", root).hidden = isBusy;
-      part("stop", root).hidden = !isBusy;
-      if (hadFocus && document.activeElement === document.body) field.focus();
-      part("picture-add", root).hidden = !seesPictures;
-      if (!seesPictures) picture.clear();
-      picture.show();
-    },
-  };
-}
-
-/** The picture beside the question: chosen in a dialog, previewed, its cost told. */
-function pictureBeside(root, kiosk, done) {
-  const dialog = part("picture-dialog", root);
-  const file = part("picture-file", root);
-  const video = part("camera", root);
-  let chosen = null;
-  let endCamera = () => {};
-
-  function fault(key) {
-    setText(part("picture-fault", root), key ? kiosk.words().say(key) : "");
+  /** Ask what is written; a picture alone is asked about, too. */
+  send() {
+    const question = this.field.value.trim() || (this.picture ? this.kiosk.words().say("picture_question") : "");
+    if (!question || part("ask", this.root).hidden) return;
+    const { picture } = this;
+    this.clear();
+    this.kiosk.ask(question, picture);
   }
 
-  async function take(source) {
-    try {
-      chosen = await prepared(source, kiosk.board().info, kiosk.speed());
-      dialog.close();
-      showChosen();
-      done();
-    } catch {
-      fault("picture_fault");
-      show(dialog);
-    }
+  clear() {
+    this.field.value = "";
+    this.field.dispatchEvent(new Event("input"));
+    this.#drop();
   }
 
-  function showChosen() {
-    part("picture", root).hidden = chosen === null;
-    if (!chosen) return;
-    const image = part("picture-preview", root);
-    if (image.src !== chosen.data) image.src = chosen.data;
-    image.alt = kiosk.words().say("picture_preview");
-    const seconds = costSeconds(chosen.tokens, kiosk.speed());
-    setText(part("picture-cost", root), seconds === null ? "" : kiosk.words().say("picture_cost", { count: seconds }));
+  /** Show what may be done now. */
+  show({ isBusy, isStopping, seesPictures }) {
+    const [ask, stop] = [part("ask", this.root), part("stop", this.root)];
+    const hadFocus = [ask, stop].includes(document.activeElement);
+    Object.assign(ask, { hidden: isBusy });
+    Object.assign(stop, { hidden: !isBusy, disabled: isStopping });
+    if (hadFocus && (isBusy ? ask : stop) === document.activeElement) this.field.focus();
+    part("picture-add", this.root).hidden = !seesPictures;
+    if (!seesPictures) this.#drop();
+    if (this.picture) this.#tellCost();
   }
 
-  function clear() {
-    if (!chosen) return;
-    chosen = null;
-    file.value = "";
-    part("picture-preview", root).removeAttribute("src");
-    showChosen();
+  async #take(source) {
+    this.picture = await prepared(source, this.kiosk.info(), this.kiosk.speed());
+    Object.assign(part("picture-preview", this.root), { src: this.picture.data, alt: this.kiosk.words().say("picture_preview") });
+    part("picture", this.root).hidden = false;
+    this.#tellCost();
+    this.field.focus();
   }
 
-  async function startCamera() {
-    fault(null);
-    try {
-      endCamera = await openCamera(video);
-      setCamera(true);
-      part("picture-take", root).focus();
-    } catch {
-      fault("camera_fault");
-    }
+  #tellCost() {
+    const seconds = costSeconds(this.picture.tokens, this.kiosk.speed());
+    const cost = seconds === null ? "" : this.kiosk.words().say("picture_cost", { count: seconds });
+    setText(part("picture-cost", this.root), cost);
   }
 
-  function setCamera(isOn) {
-    video.hidden = !isOn;
-    part("picture-take", root).hidden = !isOn;
-    part("picture-camera", root).hidden = isOn || !kiosk.settings.camera || !hasCamera();
+  #drop() {
+    if (!this.picture) return;
+    this.picture = null;
+    part("picture", this.root).hidden = true;
+    part("picture-preview", this.root).removeAttribute("src");
   }
-
-  dialog.addEventListener("close", () => (endCamera(), (endCamera = () => {}), setCamera(false)));
-  part("picture-add", root).addEventListener("click", () => (fault(null), setCamera(false), show(dialog)));
-  part("picture-choose", root).addEventListener("click", () => file.click());
-  part("picture-camera", root).addEventListener("click", startCamera);
-  part("picture-take", root).addEventListener("click", () => take(video));
-  part("picture-remove", root).addEventListener("click", () => (clear(), done()));
-  file.addEventListener("change", () => file.files[0] && take(file.files[0]));
-  return { chosen: () => chosen, clear, show: showChosen };
 }

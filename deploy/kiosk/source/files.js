@@ -8,10 +8,11 @@ async function read(name) {
   return response.ok ? response.text() : null;
 }
 
-/** kiosk.json's text, or null; too much of it is none that could be meant. */
+/** kiosk.json's text, or null where it is not there. @throws where it cannot be read or is larger than any could be */
 export async function settingsText() {
-  const text = await read("kiosk.json").catch(() => null);
-  return text !== null && text.length > SETTINGS_BYTES_MAX ? "" : text;
+  const text = await read("kiosk.json");
+  if (text !== null && text.length > SETTINGS_BYTES_MAX) throw new RangeError(`it is over ${SETTINGS_BYTES_MAX} letters`);
+  return text;
 }
 
 /** The languages that there are, [{code, name, direction}]; English alone where the list cannot be read. */

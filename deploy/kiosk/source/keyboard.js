@@ -1,80 +1,114 @@
 /** The touch keyboard: writes into one field, and leaves the focus there. */
 import { element, icon } from "./elements.js";
-import { hasCase, rows, signs } from "./layouts.js";
+import { face, hasCase, hasShift, rows, signs } from "./layouts.js";
 
-/**
- * @param {HTMLElement} place what the keys go into
- * @param {HTMLTextAreaElement} field
- * @param {() => void} enter called by the key that asks
- */
-export function touchKeyboard(place, field, enter) {
-  let language = "en";
-  let words = null;
-  let isShifted = false;
-  let hasDigits = false;
+export class TouchKeyboard {
+  /**
+   * @param {HTMLElement} place what the keys go into
+   * @param {HTMLTextAreaElement} field
+   * @param {() => void} enter called by the key that asks
+   */
+  constructor(place, field, enter) {
+    Object.assign(this, { place, field, enter, words: null, isShifted: false, hasDigits: false });
+    place.addEventListener("pointerdown", (event) => event.preventDefault());
+    field.addEventListener("input", () => this.#follow());
+  }
 
-  function write(text) {
+  /** Whether there are keys for a language. */
+  knows(code) {
+    return rows(code, false, false) !== null;
+  }
+
+  /** Have the keys of a language. */
+  speak(words) {
+    this.words = words;
+    this.begin();
+  }
+
+  /** Have the keys as they are where nothing is written. */
+  begin() {
+    this.hasDigits = false;
+    this.isShifted = this.#beginsLarge;
+    this.#draw();
+  }
+
+  /** Whether the next letter begins a sentence in a language with large letters. */
+  get #beginsLarge() {
+    const before = this.field.value.slice(0, this.field.selectionStart);
+    return hasCase(this.words.code) && /(^|[.!?…]\s+|\n)$/.test(before);
+  }
+
+  #follow() {
+    if (this.isShifted === this.#beginsLarge) return;
+    this.isShifted = this.#beginsLarge;
+    this.#draw();
+  }
+
+  #write(text) {
+    const { field } = this;
     field.setRangeText(text, field.selectionStart, field.selectionEnd, "end");
     field.dispatchEvent(new Event("input", { bubbles: true }));
-    if (isShifted) shift(false);
   }
 
-  function erase() {
-    const { selectionStart: start, selectionEnd: end, value } = field;
+  #erase() {
+    const { selectionStart: start, selectionEnd: end, value } = this.field;
     const before = [...value.slice(0, start)].at(-1)?.length ?? 0;
-    field.setRangeText("", start === end ? start - before : start, end, "end");
-    field.dispatchEvent(new Event("input", { bubbles: true }));
+    if (start === end) this.field.setSelectionRange(start - before, end);
+    this.#write("");
   }
 
-  function shift(to) {
-    isShifted = to;
-    draw();
+  #shift() {
+    this.isShifted = !this.isShifted;
+    this.#draw();
   }
 
-  const key = (label, press, more = {}) =>
-    element("button", { type: "button", tabIndex: -1, class: "key", onclick: press, ...more }, label);
-  const letter = (sign) => key(sign, () => write(sign), { dataset: { key: sign } });
-  const named = (name, label, press, more = {}) => key(label, press, { ariaLabel: words.say(name), dataset: { key: name }, ...more });
-
-  function edges(row, isLast) {
-    if (!isLast) return row;
-    const withShift = hasCase(language) && !hasDigits;
-    const first = named("keyboard_shift", icon("shift"), () => shift(!isShifted), { ariaPressed: String(isShifted), class: "key key-wide" });
-    const last = named("keyboard_delete", icon("erase"), erase, { class: "key key-wide" });
-    return [...(withShift ? [first] : []), ...row, last];
+  #turn() {
+    this.hasDigits = !this.hasDigits;
+    this.#draw();
   }
 
-  function lastRow() {
-    const [comma, stop, question] = signs(language);
-    const other = hasDigits ? "keyboard_letters" : "keyboard_digits";
+  /** A key that writes a sign; it goes by the sign without shift, so that it is found under one name. */
+  #letter(sign, name = sign) {
+    const properties = { type: "button", tabIndex: -1, class: "key", dataset: { key: name }, onclick: () => this.#write(sign) };
+    return element("button", properties, face(sign));
+  }
+
+  #named(name, content, act, { class: more = "key-wide", ...properties } = {}) {
+    const said = this.words.say(name);
+    const ariaLabel = typeof content === "string" && content !== said ? `${content} ${said}` : said;
+    const all = { type: "button", tabIndex: -1, class: `key ${more}`, dataset: { key: name }, ariaLabel, onclick: act };
+    return element("button", { ...all, ...properties }, content);
+  }
+
+  #draw() {
+    const { code } = this.words;
+    const names = rows(code, this.hasDigits, false);
+    if (!names) return this.place.replaceChildren();
+    const letters = rows(code, this.hasDigits, this.isShifted);
+    const keys = letters.map((row, y) => row.map((sign, x) => this.#letter(sign, names[y][x] ?? sign)));
+    this.#putEdges(keys.at(-1));
+    this.place.style.setProperty("--keys", Math.max(...letters.map((row) => row.length)));
+    const drawn = [...keys, this.#lastRow()].map((row) => element("div", { class: "key-row" }, ...row));
+    this.place.replaceChildren(...drawn);
+  }
+
+  #putEdges(row) {
+    const shift = () => this.#named("keyboard_shift", icon("shift"), () => this.#shift(), { ariaPressed: String(this.isShifted) });
+    if (hasShift(this.words.code) && !this.hasDigits) row.unshift(shift());
+    row.push(this.#named("keyboard_delete", icon("erase"), () => this.#erase()));
+  }
+
+  #lastRow() {
+    const [comma, stop, question] = signs(this.words.code);
+    const other = this.hasDigits ? "keyboard_letters" : "keyboard_digits";
+    const space = this.words.say("keyboard_space");
     return [
-      named(other, hasDigits ? "ABC" : "123", () => ((hasDigits = !hasDigits), draw()), { class: "key key-wide" }),
-      letter(comma),
-      named("keyboard_space", words.say("keyboard_space"), () => write(" "), { class: "key key-space" }),
-      letter(stop),
-      letter(question),
-      named("ask", words.say("ask"), enter, { class: "key key-enter" }),
+      this.#named(other, this.hasDigits ? "ABC" : "123", () => this.#turn()),
+      this.#letter(comma),
+      this.#named("keyboard_space", space, () => this.#write(" "), { class: "key-space" }),
+      this.#letter(stop),
+      this.#letter(question),
+      this.#named("ask", this.words.say("ask"), this.enter, { class: "key-enter" }),
     ];
   }
-
-  function draw() {
-    const letters = rows(language, hasDigits, isShifted);
-    if (!letters) return place.replaceChildren();
-    const all = letters.map((row, index) => edges(row.map(letter), index === letters.length - 1));
-    place.replaceChildren(...[...all, lastRow()].map((row) => element("div", { class: "key-row" }, ...row)));
-  }
-
-  place.addEventListener("pointerdown", (event) => event.preventDefault());
-  return {
-    /** Whether there are keys for a language. */
-    knows: (code) => rows(code, false, false) !== null,
-    speak(wording) {
-      [words, language, isShifted, hasDigits] = [wording, wording.code, false, false];
-      draw();
-    },
-    clear() {
-      [isShifted, hasDigits] = [false, false];
-      draw();
-    },
-  };
 }

@@ -1,268 +1,333 @@
-/** The kiosk: its screens and what leads from one to the other; one visitor after another. */
+/** The kiosk: its screens and what leads from one to the other, one visitor after another. */
 import { announcer } from "./announcer.js";
+import { Attract } from "./attract.js";
 import { boardSays, sees, stateKey, unheard } from "./board.js";
 import { openLine } from "./broker.js";
-import { composer } from "./composer.js";
-import { open } from "./conversation.js";
+import { Composer } from "./composer.js";
+import { open, turnOf } from "./conversation.js";
 import { choose, closeAll, show, wireDialogs } from "./dialogs.js";
 import { element, part, setText } from "./elements.js";
 import { languageTable } from "./files.js";
 import { copyText, emptyClipboard, emptyStorages } from "./forgetting.js";
 import { idle } from "./idle.js";
-import { touchKeyboard } from "./keyboard.js";
-import { openSession } from "./session.js";
+import { TouchKeyboard } from "./keyboard.js";
+import { Session } from "./session.js";
 import { brokerAddress, inLanguage } from "./settings.js";
-import { sourceDialog } from "./sources.js";
+import { SourceDialog } from "./sources.js";
 import { onVoices, silence, speak, voiceOf } from "./speak.js";
 import { pinDialog, showStaff } from "./staff.js";
 import { THEMES, onScreenChange, wear } from "./themes.js";
 import { turnsView } from "./turns.js";
 import { fill, wording } from "./words.js";
 
-const TICK_MS = 250;
-const KINDS = { state_online: "ready", state_no_broker: "wrong", state_refused_login: "wrong", state_offline: "wrong" };
+const TICK_MS = 500;
 const NOTE_MS = 2500;
+/** A screen so low shows the touch keyboard only while somebody writes. */
+const LOW_PIXELS = 620;
+/** How a state looks: a dot's colour beside its words. */
+const KINDS = { state_online: "ready", state_no_broker: "wrong", state_refused_login: "wrong", state_offline: "wrong" };
 
-/** @param {{settings, faults: string[], languages: object[], english: object, language: string, table: object}} given */
-export function kiosk({ settings, faults, languages, english, language, table }) {
-  const root = document;
-  const page = document.documentElement;
-  const address = { ...settings, url: brokerAddress(settings, location) };
-  const own = { words: wording(language, table, english), tables: { [language]: table, en: english } };
-  let board = unheard();
-  let screen = "attract";
-  let theme = settings.theme;
-  let touchedAt = Date.now();
-  let frame = 0;
-  let hasCopied = false;
-  let session = begun(false);
-
-  const words = () => own.words;
-  const spoken = announcer(part("spoken"));
-  const places = { log: part("log"), scroll: part("scroll"), template: part("turn") };
-  const openSource = sourceDialog(part("source-dialog"), settings.documents_url, show);
-  const turns = turnsView(places, { again, copy, speak: readAloud, rate, source: (it) => openSource(it, words()) }, {
-    mayRate: settings.rate,
-    maySpeak: () => settings.read_aloud && voiceOf(words().code) !== null,
-  });
-  const writing = composer(root, {
-    settings,
-    words,
-    board: () => board,
-    speed: () => board.telemetry?.inference?.prefill_tokens_per_second ?? null,
-    ask,
-    stop: () => session.stop(),
-  });
-  const keys = touchKeyboard(part("keyboard"), writing.field, writing.send);
-
-  function begun(owesForget) {
-    const connect = (topics, heard) => openLine(address, topics, heard);
-    const boardSaid = (kind, body) => (board = boardSays(board, kind, body));
-    return openSession(settings, connect, { board: () => board, boardSays: boardSaid, changed }, owesForget);
+export class Kiosk {
+  /** @param {{settings, faults: string[], languages: object[], english: object, language: string, table: object}} given */
+  constructor({ settings, faults, languages, english, language, table }) {
+    this.settings = settings;
+    this.faults = faults;
+    this.languages = languages;
+    this.language = language;
+    this.tables = { en: english, [language]: table };
+    this.words = wording(language, table, english);
+    this.theme = settings.theme;
+    this.board = unheard();
+    this.screen = "attract";
+    this.touchedAt = performance.now();
+    this.hasCopied = false;
+    this.frame = 0;
   }
 
-  function ask(question, picture) {
+  /** Make the screens, connect, and wait for somebody. */
+  begin() {
+    this.#makeScreens();
+    this.#wire();
+    this.session = this.#newSession(false);
+    wear(this.theme);
+    this.#translate();
+    this.#tellFaults();
+    this.#go(this.settings.idle_seconds === 0 ? "ask" : "attract");
+    setInterval(() => this.#tick(), TICK_MS);
+  }
+
+  #makeScreens() {
+    const { settings } = this;
+    const words = () => this.words;
+    this.spoken = announcer(part("spoken"));
+    this.attract = new Attract(document, this.languages, (code) => this.#start(code));
+    this.sources = new SourceDialog(part("source-dialog"), settings.documents_url);
+    this.turns = turnsView({ log: part("log"), scroll: part("scroll"), template: part("turn") }, this.#acts(), {
+      mayRate: settings.rate,
+      maySpeak: () => settings.read_aloud && voiceOf(this.words.code) !== null,
+    });
+    this.composer = new Composer(document, {
+      settings,
+      words,
+      info: () => this.board.info,
+      speed: () => this.board.telemetry?.inference?.prefill_tokens_per_second ?? null,
+      ask: (question, picture) => this.#ask(question, picture),
+      stop: () => this.session.stop(),
+    });
+    this.keys = new TouchKeyboard(part("keyboard"), this.composer.field, () => this.composer.send());
+    if (settings.staff_pin_sha256 === null) return;
+    const openPin = pinDialog(document, settings.staff_pin_sha256, words, () => this.#go("staff"));
+    part("staff-open").addEventListener("click", openPin);
+  }
+
+  /** What can be done with an answer. */
+  #acts() {
+    return {
+      again: (id) => (this.session.again(id), this.composer.field.focus()),
+      copy: (id, note) => this.#copy(id, note),
+      speak: (id, button) => this.#readAloud(id, button),
+      rate: (id, rating, note) => (this.session.rate(id, rating), this.#note(note, "rated")),
+      source: (source) => this.sources.open(source, this.words),
+    };
+  }
+
+  #newSession(owesForget) {
+    const address = { ...this.settings, url: brokerAddress(this.settings, location) };
+    const page = {
+      info: () => this.board.info,
+      boardSays: (kind, body) => (this.board = boardSays(this.board, kind, body)),
+      changed: () => this.#changed(),
+    };
+    return new Session(this.settings, (topics, heard) => openLine(address, topics, heard), page, owesForget);
+  }
+
+  async #start(code) {
+    if (code !== null) await this.#speakIn(code);
+    this.#go("ask");
+  }
+
+  #ask(question, picture) {
     silence();
-    session.ask({ question, picture });
+    this.session.ask({ question, picture });
+    this.#setKeyboard(false);
   }
 
-  function again(id) {
-    session.again(id);
-    writing.field.focus();
+  async #copy(id, note) {
+    await copyText(turnOf(this.session.conversation, id).text);
+    this.hasCopied = true;
+    this.#note(note, "copied");
   }
 
-  function rate(id, rating) {
-    session.rate(id, rating);
+  #note(place, key) {
+    setText(place, this.words.say(key));
+    setTimeout(() => setText(place, ""), NOTE_MS);
   }
 
-  async function copy(id, note) {
-    await copyText(session.conversation().turns.find((turn) => turn.id === id)?.text ?? "");
-    hasCopied = true;
-    setText(note, words().say("copied"));
-    setTimeout(() => setText(note, ""), NOTE_MS);
-  }
-
-  function readAloud(id, button) {
+  #readAloud(id, button) {
     const label = button.querySelector("[data-words]");
-    const ended = () => setText(label, words().say("read_aloud"));
-    if (label.textContent === words().say("stop_reading")) return ended(), silence();
-    setText(label, words().say("stop_reading"));
-    speak(session.conversation().turns.find((turn) => turn.id === id).text, words().code, ended);
+    const isReading = label.dataset.words === "stop_reading";
+    const put = (key) => setText(label, this.words.say((label.dataset.words = key)));
+    silence();
+    put("read_aloud");
+    if (isReading) return;
+    put("stop_reading");
+    speak(turnOf(this.session.conversation, id).text, this.words.code, () => put("read_aloud"));
   }
 
   /** Forget the visitor: what runs, what the board has, what is in memory, on the page and in the browser. */
-  function forget() {
+  #forget() {
     silence();
-    closeAll(root);
-    session = begun(session.close());
-    writing.clear();
-    keys.clear();
-    spoken.clear();
-    if (hasCopied) emptyClipboard();
-    hasCopied = false;
+    closeAll(document);
+    this.session = this.#newSession(this.session.close());
+    this.composer.clear();
+    this.keys.begin();
+    this.spoken.clear();
+    if (this.hasCopied) emptyClipboard();
+    this.hasCopied = false;
     emptyStorages();
-    changed();
+    this.#draw();
+    this.spoken.say(this.words.say("forgotten"));
   }
 
-  async function leave() {
-    forget();
-    theme = settings.theme;
-    wear(theme);
-    go("attract");
-    if (words().code !== language) await speakIn(language);
+  /** The visitor has left: the next one finds the kiosk as it was set up. */
+  async #leave() {
+    this.#forget();
+    this.theme = this.settings.theme;
+    wear(this.theme);
+    this.#go("attract");
+    if (this.words.code !== this.language) await this.#speakIn(this.language);
   }
 
-  function go(to) {
-    screen = to;
-    page.dataset.screen = to;
-    part("attract").hidden = to !== "attract";
-    part("ask-screen").hidden = to !== "ask";
-    part("staff-panel").hidden = to !== "staff";
-    const hasKeys = to === "ask" && settings.keyboard && keys.knows(words().code);
-    part("keyboard-toggle").hidden = !hasKeys;
-    setKeyboard(hasKeys && matchMedia("(pointer: coarse)").matches);
-    ({ attract: part("attract-start"), ask: writing.field, staff: part("staff-close") })[to].focus();
-    changed();
+  #go(screen) {
+    this.screen = screen;
+    document.documentElement.dataset.screen = screen;
+    this.attract.show(screen === "attract");
+    part("ask-screen").hidden = screen !== "ask";
+    part("staff-panel").hidden = screen !== "staff";
+    part("staff-open").hidden = this.settings.staff_pin_sha256 === null || screen === "staff";
+    this.#setKeyboard(screen === "ask" && this.wantsKeyboard && globalThis.innerHeight > LOW_PIXELS);
+    if (screen === "attract") document.activeElement?.blur();
+    else (screen === "ask" ? this.composer.field : part("staff-close")).focus();
+    this.#changed();
   }
 
-  function setKeyboard(isOpen) {
+  /** Whether there are keys to touch for the language. */
+  get #hasKeyboard() {
+    return this.settings.keyboard && this.keys.knows(this.words.code);
+  }
+
+  #setKeyboard(isWanted) {
+    const isOpen = isWanted && this.#hasKeyboard;
     part("keyboard").hidden = !isOpen;
-    page.dataset.keyboard = isOpen ? "open" : "closed";
-    writing.field.inputMode = settings.keyboard && keys.knows(words().code) ? "none" : "text";
-    part("keyboard-toggle").setAttribute("aria-label", words().say(isOpen ? "keyboard_hide" : "keyboard_show"));
-    part("keyboard-toggle").setAttribute("aria-expanded", String(isOpen));
+    document.documentElement.dataset.keyboard = isOpen ? "open" : "closed";
+    this.composer.field.inputMode = this.#hasKeyboard ? "none" : "text";
+    const toggle = part("keyboard-toggle");
+    toggle.hidden = !this.#hasKeyboard;
+    toggle.setAttribute("aria-label", this.words.say(isOpen ? "keyboard_hide" : "keyboard_show"));
+    toggle.setAttribute("aria-expanded", String(isOpen));
   }
 
-  async function speakIn(code) {
-    own.tables[code] ??= await languageTable(code);
-    own.words = wording(code, own.tables[code], english);
-    translate();
-    if (screen === "ask") go("ask");
+  async #speakIn(code) {
+    this.tables[code] ??= await languageTable(code);
+    this.words = wording(code, this.tables[code], this.tables.en);
+    this.#translate();
+    this.#setKeyboard(document.documentElement.dataset.keyboard === "open");
   }
 
-  function translate() {
-    const { code, direction, say } = words();
-    Object.assign(page, { lang: code, dir: direction });
-    fill(root, words());
-    turns.translate(words());
-    const title = inLanguage(settings.title, code) ?? say("title");
-    const welcome = inLanguage(settings.welcome, code) ?? say("welcome");
+  #translate() {
+    const { code, direction, say } = this.words;
+    Object.assign(document.documentElement, { lang: code, dir: direction });
+    fill(document, this.words);
+    this.turns.translate(this.words);
+    const title = inLanguage(this.settings.title, code) ?? say("title");
+    const welcome = inLanguage(this.settings.welcome, code) ?? say("welcome");
     document.title = title;
     setText(part("title"), title);
-    setText(part("attract-title"), welcome);
     setText(part("welcome-title"), welcome);
-    setText(part("attract-start"), say("attract"));
-    keys.speak(words());
-    suggest();
-    changed();
+    this.attract.translate(title, welcome, this.words);
+    this.keys.speak(this.words);
+    this.#suggest();
+    this.#changed();
   }
 
-  function suggest() {
-    const list = [inLanguage(settings.suggestions, words().code) ?? []].flat();
-    part("suggestions").hidden = list.length === 0;
-    const buttons = list.map((text) => {
-      const properties = { type: "button", class: "button", dir: "auto", dataset: { part: "suggestion" } };
-      const button = element("button", properties, text);
-      button.onclick = () => (session.isBusy() || ask(text, null), writing.field.focus());
-      return element("li", {}, button);
+  #suggest() {
+    const texts = [inLanguage(this.settings.suggestions, this.words.code) ?? []].flat();
+    part("suggestions").hidden = texts.length === 0;
+    const buttons = texts.map((text) => {
+      const onclick = () => (this.session.isBusy || this.#ask(text, null), this.composer.field.focus());
+      return element("button", { type: "button", class: "button", dir: "auto", dataset: { part: "suggestion" }, onclick }, text);
     });
-    part("suggestions-list").replaceChildren(...buttons);
+    part("suggestions-list").replaceChildren(...buttons.map((button) => element("li", {}, button)));
   }
 
   /** Draw what is now, once a frame at most. */
-  function changed() {
-    frame ||= requestAnimationFrame(() => ((frame = 0), draw()));
+  #changed() {
+    this.frame ||= requestAnimationFrame(() => this.#draw());
   }
 
-  function draw() {
-    const now = Date.now();
-    const conversation = session.conversation();
-    const key = stateKey(board, session.line(), session.isStateKnown());
+  #draw() {
+    cancelAnimationFrame(this.frame);
+    this.frame = 0;
+    const { session, words } = this;
+    const { conversation } = session;
+    const key = stateKey(this.board, session.state, session.isStateKnown);
     part("state").dataset.kind = KINDS[key] ?? "waiting";
-    setText(part("state"), words().say(key));
-    turns.show(conversation, words(), now);
-    const last = open(conversation) ?? conversation.turns.at(-1);
-    if (last) spoken.tell(last, words());
+    setText(part("state"), words.say(key));
+    this.turns.show(conversation, key, words, performance.now());
+    const turn = open(conversation);
+    const last = turn ?? conversation.turns.at(-1);
+    if (last) this.spoken.tell(last, key, words);
     part("welcome").hidden = conversation.turns.length > 0;
-    part("new").hidden = conversation.turns.length === 0 || screen !== "ask";
-    writing.show({ isBusy: session.isBusy(), seesPictures: sees(board) });
-    if (screen === "staff") showStaff(root, board, words());
+    part("new").hidden = conversation.turns.length === 0 || this.screen !== "ask";
+    this.composer.show({ isBusy: turn !== null, isStopping: Boolean(turn?.isStopping), seesPictures: sees(this.board) });
+    if (this.screen === "staff") showStaff(document, this.board, words);
   }
 
-  function tick() {
-    const now = Date.now();
-    session.tick(now);
-    if (session.isBusy() || screen === "attract") touchedAt = now;
-    const { idle_seconds: idleSeconds, idle_warning_seconds: warningSeconds } = settings;
-    const { state, seconds } = idle({ touchedAt, now, idleSeconds, warningSeconds });
-    if (state === "over") leave();
-    else if (state === "warning") warn(seconds);
-    if (screen === "ask") changed();
+  #tick() {
+    const now = performance.now();
+    this.session.tick(now);
+    if (this.session.isBusy || this.screen === "attract") this.touchedAt = now;
+    const { idle_seconds: idleSeconds, idle_warning_seconds: warningSeconds } = this.settings;
+    const { state, seconds } = idle({ touchedAt: this.touchedAt, now, idleSeconds, warningSeconds });
+    if (state === "over") this.#leave();
+    if (state === "warning") this.#warn(seconds);
+    if (this.session.conversation.turns.length > 0 || !this.session.isStateKnown) this.#changed();
   }
 
-  function warn(seconds) {
-    setText(part("idle-text"), words().say("idle_warning", { count: seconds }));
-    if (!part("idle-warning").open) show(part("idle-warning"));
+  #warn(seconds) {
+    setText(part("idle-text"), this.words.say("idle_warning", { count: seconds }));
+    show(part("idle-warning"));
   }
 
-  function touched() {
-    touchedAt = Date.now();
+  #touched() {
+    this.touchedAt = performance.now();
     if (part("idle-warning").open) part("idle-warning").close();
   }
 
-  function chooseLanguage() {
-    const choices = languages.map(({ code, name, direction }) => ({ value: code, name, lang: code, dir: direction }));
-    choose(part("choice-dialog"), { title: words().say("language"), chosen: words().code, choices }, speakIn);
+  #chooseLanguage() {
+    const choices = this.languages.map(({ code, name, direction }) => ({ value: code, name, lang: code, dir: direction }));
+    const question = { title: this.words.say("language"), chosen: this.words.code, choices };
+    choose(part("choice-dialog"), question, (code) => this.#speakIn(code));
   }
 
-  function chooseTheme() {
-    const choices = THEMES.map((name) => ({ value: name, name: words().say(`theme_${name}`) }));
-    const question = { title: words().say("theme"), chosen: theme, choices };
-    choose(part("choice-dialog"), question, (name) => wear((theme = name)));
+  #chooseTheme() {
+    const choices = THEMES.map((name) => ({ value: name, name: this.words.say(`theme_${name}`) }));
+    const question = { title: this.words.say("theme"), chosen: this.theme, choices };
+    choose(part("choice-dialog"), question, (name) => wear((this.theme = name)));
   }
 
-  function escape(event) {
-    if (event.key !== "Escape" || root.querySelector("dialog[open]")) return;
-    if (session.isBusy()) session.stop();
-    else if (page.dataset.keyboard === "open") setKeyboard(false);
-    else if (screen === "staff") go("ask");
+  /** Escape stops what runs, then closes what is open; a dialog closes itself. */
+  #escape({ key }) {
+    if (key !== "Escape" || document.querySelector("dialog[open]")) return;
+    if (this.session.isBusy) this.session.stop();
+    else if (!part("keyboard").hidden) this.#setKeyboard(false);
+    else if (this.screen === "staff") this.#go("ask");
   }
 
-  function wire() {
-    wireDialogs(root);
-    for (const name of ["pointerdown", "keydown", "wheel"]) root.addEventListener(name, touched, { passive: true });
-    root.addEventListener("keydown", escape);
-    part("attract").addEventListener("click", () => go("ask"));
-    part("new").addEventListener("click", () => (forget(), writing.field.focus()));
-    part("language").addEventListener("click", chooseLanguage);
-    part("theme").addEventListener("click", chooseTheme);
-    part("keyboard-toggle").addEventListener("click", () => (setKeyboard(part("keyboard").hidden), writing.field.focus()));
-    part("staff-close").addEventListener("click", () => go("ask"));
-    part("staff-reload").addEventListener("click", () => location.reload());
-    part("staff-forget").addEventListener("click", leave);
-    globalThis.addEventListener("online", () => session.hurry());
-    globalThis.addEventListener("pagehide", () => session.close());
-    onScreenChange(() => wear(theme));
-    onVoices(changed);
+  #wire() {
+    wireDialogs(document);
+    this.#wireTouches();
+    this.#wireButtons();
+    globalThis.addEventListener("online", () => this.session.hurry());
+    globalThis.addEventListener("pagehide", () => this.session.close());
+    globalThis.addEventListener("pageshow", ({ persisted }) => persisted && location.reload());
+    onScreenChange(() => wear(this.theme));
+    onVoices(() => this.#changed());
   }
 
-  function staff() {
-    part("staff-open").hidden = settings.staff_pin_sha256 === null;
-    if (settings.staff_pin_sha256 === null) return;
-    part("staff-open").addEventListener("click", pinDialog(root, settings.staff_pin_sha256, words, () => go("staff")));
+  #wireTouches() {
+    for (const name of ["pointerdown", "keydown", "wheel"]) {
+      document.addEventListener(name, () => this.#touched(), { passive: true });
+    }
+    document.addEventListener("keydown", (event) => this.#escape(event));
+    for (const name of ["dragover", "drop"]) document.addEventListener(name, (event) => event.preventDefault());
+    this.wantsKeyboard = matchMedia("(pointer: coarse)").matches;
+    this.composer.field.addEventListener("pointerdown", ({ pointerType }) => {
+      if (this.wantsKeyboard || pointerType === "touch") this.#setKeyboard(true);
+    });
+    this.composer.field.addEventListener("keydown", ({ isTrusted, key }) => {
+      if (isTrusted && [...key].length === 1) this.#setKeyboard(false);
+    });
   }
 
-  function tellFaults() {
-    part("faults").hidden = faults.length === 0;
-    setText(part("faults"), faults.map((what) => words().say("settings_fault", { what })).join("\n"));
+  #wireButtons() {
+    const on = (name, act) => part(name).addEventListener("click", act);
+    on("new", () => (this.#forget(), this.composer.field.focus()));
+    on("language", () => this.#chooseLanguage());
+    on("theme", () => this.#chooseTheme());
+    on("staff-close", () => this.#go("ask"));
+    on("staff-reload", () => location.reload());
+    on("staff-forget", () => this.#leave());
+    on("keyboard-toggle", () => {
+      this.wantsKeyboard = part("keyboard").hidden;
+      this.#setKeyboard(this.wantsKeyboard);
+      this.composer.field.focus();
+    });
+    part("language").hidden = this.languages.length < 2;
   }
 
-  wire();
-  wear(theme);
-  translate();
-  staff();
-  tellFaults();
-  part("language").hidden = languages.length < 2;
-  go(settings.idle_seconds === 0 ? "ask" : "attract");
-  setInterval(tick, TICK_MS);
+  #tellFaults() {
+    part("faults").hidden = this.faults.length === 0;
+    setText(part("faults"), this.faults.map((what) => this.words.say("settings_fault", { what })).join("\n"));
+  }
 }

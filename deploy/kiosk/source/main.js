@@ -5,18 +5,19 @@
  * - broker.js: the connection; session.js: one visitor's questions on it; request.js: what is published
  * - conversation.js, deltas.js, queue.js, sentences.js, turn_text.js, board.js, idle.js, pin.js, picture_budget.js:
  *   what is known and what follows from it, without a screen; each has its tests
- * - screen.js and turns.js, composer.js, keyboard.js (layouts.js), dialogs.js, sources.js, staff.js (charts.js),
- *   announcer.js, themes.js, elements.js: the screen
- * - picture.js, speak.js, forgetting.js, sha256.js: what a browser is asked for
+ * - kiosk.js: the screens and what leads from one to the other; attract.js, turns.js, composer.js (camera_dialog.js),
+ *   keyboard.js (layouts.js), dialogs.js, sources.js (documents.js), staff.js (charts.js), announcer.js, themes.js, elements.js: what
+ *   is on them
+ * - picture.js, speak.js, forgetting.js, names.js, sha256.js: what a browser is asked for
  */
 import { languageList, languageTable, settingsText } from "./files.js";
-import { kiosk } from "./kiosk.js";
-import { readSettings } from "./settings.js";
+import { Kiosk } from "./kiosk.js";
+import { readSettings, unreadSettings } from "./settings.js";
 import { firstLanguage } from "./words.js";
 
 async function begin() {
   const [{ settings, faults }, list, english] = await Promise.all([
-    settingsText().then(readSettings),
+    settingsText().then(readSettings, unreadSettings),
     languageList(),
     languageTable("en"),
   ]);
@@ -25,7 +26,7 @@ async function begin() {
   const codes = languages.map(({ code }) => code);
   const language = firstLanguage(settings.language, navigator.languages ?? [], codes);
   const table = language === "en" ? english : await languageTable(language);
-  kiosk({ settings, faults, languages, english, language, table });
+  new Kiosk({ settings, faults, languages, english, language, table }).begin();
 }
 
 begin();

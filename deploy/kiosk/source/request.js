@@ -18,15 +18,17 @@ const turnTokens = ({ question, picture, text }) =>
 const turnBytes = ({ question, picture, text }) =>
   3 * (question.length + (text?.length ?? 0)) + (picture?.data.length ?? 0);
 
-/** The turns that go with a question: answered ones, the newest that fit, in their order. */
+/** The turns that have an answer, whole or stopped. */
+export const answered = (turns) => turns.filter(({ state, text }) => text && ["done", "stopped"].includes(state));
+
+/** Of answered turns those that go with a question: the newest that fit, in their order. */
 export function kept(turns, question, picture, { system, maxTokens, info, turnsMax = Infinity }) {
-  const answered = turns.filter(({ state, text }) => state === "done" && text);
   let tokens = (info?.context_length ?? 2048) - maxTokens - TOKENS_ASIDE - tokensOf(system ?? "");
   let bytes = (picture ? (info?.picture_bytes ?? 0) : (info?.payload_bytes ?? 262_144)) - BYTES_ASIDE;
   tokens -= turnTokens({ question, picture });
   bytes -= turnBytes({ question, picture });
   const fitting = [];
-  for (const turn of answered.reverse()) {
+  for (const turn of [...turns].reverse()) {
     tokens -= turnTokens(turn);
     bytes -= turnBytes(turn);
     if (tokens < 0 || bytes < 0 || fitting.length >= turnsMax) break;
@@ -37,7 +39,7 @@ export function kept(turns, question, picture, { system, maxTokens, info, turnsM
 
 function content(question, picture) {
   if (!picture) return question;
-  const url = { url: picture.data, max_crops: undefined, detail: picture.detail };
+  const url = { url: picture.data, detail: picture.detail };
   return [
     { type: "image_url", image_url: url },
     { type: "text", text: question },

@@ -14,8 +14,8 @@ export function sentenceCutter(language) {
       held += text;
       const pieces = cut(held);
       held = pieces.pop() ?? "";
-      if (held.length > LONG) {
-        const end = held.lastIndexOf(" ") + 1 || held.length;
+      while (held.length > LONG) {
+        const end = held.lastIndexOf(" ", LONG) + 1 || LONG;
         pieces.push(held.slice(0, end));
         held = held.slice(end);
       }

@@ -1,7 +1,7 @@
 /** One visitor's session: a name nobody else has, the conversation, and the questions that go out and come back. */
-import { randomName } from "./broker.js";
 import * as talk from "./conversation.js";
-import { kept, requestText } from "./request.js";
+import { randomName } from "./names.js";
+import { answered, kept, requestText } from "./request.js";
 
 const STATE_KNOWN_MS = 3000;
 const SILENCE_MS = 10_000;
@@ -10,130 +10,153 @@ const STOP_MS = 5000;
 const ANSWER_TOKENS = 256;
 const BOARD_TOPICS = ["status", "info", "telemetry", "event", "load"];
 
-/**
- * @param {object} settings those of kiosk.json
- * @param {(topics: string[], heard: object) => object} connect opens a line to the broker, as `openLine` does
- * @param {{board: () => object, boardSays: (kind: string, body: object) => void, changed: () => void}} page
- * @param {boolean} owesForget whether an earlier visitor's answers are still to be forgotten by the board
- */
-export function openSession(settings, connect, page, owesForget = false) {
-  const me = settings.username ?? "kiosk";
-  const base = `edge/${settings.device}`;
-  const answers = `answers/${me}/${randomName()}`;
-  let conversation = talk.empty();
-  let state = "connecting";
-  let upAt = Infinity;
-  let stopAt = Infinity;
-
-  const line = connect([answers, ...BOARD_TOPICS.map((name) => `${base}/${name}`)], { up, down, message });
-
-  function up() {
-    state = "up";
-    upAt = Date.now();
-    if (owesForget) owesForget = !line.publish(`${base}/forget/${me}`, "{}");
-    const turn = talk.open(conversation);
-    if (turn) publish(turn);
-    page.changed();
+export class Session {
+  /**
+   * @param {object} settings those of kiosk.json
+   * @param {(topics: string[], heard: object) => object} connect opens a line to the broker, as `openLine` does
+   * @param {{info: () => ?object, boardSays: (kind: string, body: object) => void, changed: () => void}} page
+   * @param {boolean} owesForget whether the board is still to forget an earlier visitor, whom it could not be told of
+   */
+  constructor(settings, connect, page, owesForget = false) {
+    this.settings = settings;
+    this.page = page;
+    this.owesForget = owesForget;
+    this.base = `edge/${settings.device}`;
+    this.me = settings.username ?? "kiosk";
+    this.answers = `answers/${this.me}/${randomName()}`;
+    this.conversation = talk.empty();
+    this.state = "connecting";
+    this.upAt = Infinity;
+    this.stopAt = Infinity;
+    const topics = [this.answers, ...BOARD_TOPICS.map((name) => `${this.base}/${name}`)];
+    const message = (topic, text) => this.#message(topic, text);
+    this.line = connect(topics, { up: () => this.#up(), down: (why) => this.#down(why), message });
   }
 
-  function down(why) {
-    state = why;
-    page.changed();
+  /** Whether an answer is on its way. */
+  get isBusy() {
+    return talk.open(this.conversation) !== null;
   }
 
-  function message(topic, text) {
-    const body = parsed(text);
-    if (topic !== answers) page.boardSays(topic.slice(base.length + 1), body);
-    else if (body) received(body);
-    page.changed();
+  /** Whether the board has had the time to say its state, which the broker keeps. */
+  get isStateKnown() {
+    return performance.now() - this.upAt > STATE_KNOWN_MS;
   }
 
-  function received(body) {
-    const before = talk.open(conversation);
-    conversation = talk.received(conversation, body, Date.now());
-    const turn = talk.turnOf(conversation, body.id);
-    if (!turn || before?.id !== turn.id) return;
-    if (turn.askedAgain > before.askedAgain) publish(turn);
-    if (talk.isTooLong(turn) && turn.keptCount > 0) ask({ ...turn, turnsMax: Math.floor(turn.keptCount / 2) }, turn.id);
-  }
-
-  function publish(turn) {
-    const properties = { responseTopic: answers, contentType: "application/json" };
-    line.publish(`${base}/request/${me}`, turn.payload, properties, () => {
-      conversation = talk.taken(conversation, turn.id);
-      page.changed();
-    });
-  }
-
-  /** Ask; in place of an earlier turn where `replaced` is its id. */
-  function ask({ question, picture = null, turnsMax }, replaced = null) {
-    if (replaced) conversation = talk.without(conversation, replaced);
-    const { info } = page.board();
+  /** Ask; in place of an earlier turn where `replaced` is its id. turnsMax: how many earlier turns may go with it. */
+  ask({ question, picture = null, turnsMax = Infinity }, replaced = null) {
+    if (replaced) this.conversation = talk.without(this.conversation, replaced);
+    const { system, documents, deadline_seconds: deadlineSeconds, max_tokens: maxTokens } = this.settings;
+    const info = this.page.info();
+    const room = { system, info, turnsMax, maxTokens: maxTokens ?? info?.max_tokens ?? ANSWER_TOKENS };
+    const earlier = answered(this.conversation.turns);
+    const turns = kept(earlier, question, picture, room);
     const id = randomName();
-    const maxTokens = settings.max_tokens ?? info?.max_tokens ?? ANSWER_TOKENS;
-    const { system, documents, deadline_seconds: deadlineSeconds } = settings;
-    const turns = kept(conversation.turns, question, picture, { system, maxTokens, info, turnsMax });
-    const options = { system, documents, deadlineSeconds, maxTokens: settings.max_tokens };
-    const payload = requestText({ id, question, picture }, turns, options);
-    const isShortened = turns.length < conversation.turns.filter(({ state: its }) => its === "done").length;
-    const turn = { id, question, picture, payload, isShortened, keptCount: turns.length };
-    conversation = talk.asked(conversation, turn, Date.now());
-    publish(turn);
-    page.changed();
+    const payload = requestText({ id, question, picture }, turns, { system, documents, deadlineSeconds, maxTokens });
+    const asked = { id, question, picture, payload, isShortened: turns.length < earlier.length, keptCount: turns.length };
+    this.conversation = talk.asked(this.conversation, asked, performance.now());
+    this.#publish(talk.turnOf(this.conversation, id));
+    this.page.changed();
   }
 
-  function stop() {
-    const turn = talk.open(conversation);
-    if (!turn) return;
-    const isSent = line.publish(`${base}/cancel/${me}`, JSON.stringify({ id: turn.id }));
-    conversation = isSent ? talk.stopping(conversation, turn.id) : talk.abandoned(conversation, turn.id);
-    stopAt = Date.now() + STOP_MS;
-    page.changed();
+  /** Ask once more what failed or was stopped. */
+  again(id) {
+    const { question, picture } = talk.turnOf(this.conversation, id);
+    this.ask({ question, picture }, id);
   }
 
-  /** What time alone brings: an answer that was asked for long ago is asked for again, a stop that nobody heard ends. */
-  function tick(now) {
-    const turn = talk.open(conversation);
+  /** Stop the answer that is on its way; without a connection it ends here. */
+  stop() {
+    const turn = talk.open(this.conversation);
+    if (!turn || turn.isStopping) return;
+    const isSent = this.#tell("cancel", { id: turn.id });
+    this.conversation = (isSent ? talk.stopping : talk.abandoned)(this.conversation, turn.id);
+    this.stopAt = performance.now() + STOP_MS;
+    this.page.changed();
+  }
+
+  /** Judge an answer, "good" or "bad". */
+  rate(id, rating) {
+    this.conversation = talk.rated(this.conversation, id, rating);
+    this.#tell("rating", { id, rating });
+    this.page.changed();
+  }
+
+  /** What time alone brings: a question that nothing was heard of is asked again, a stop that nobody heard ends. */
+  tick(now) {
+    const turn = talk.open(this.conversation);
     if (!turn) return;
-    if (turn.isStopping && now > stopAt) conversation = talk.abandoned(conversation, turn.id);
-    else if (state === "up" && now - turn.heardAt > Math.min(SILENCE_MS_MAX, SILENCE_MS * (turn.asks + 1))) {
-      conversation = talk.askedOnce(conversation, turn.id, now);
-      publish(turn);
+    if (turn.isStopping && now > this.stopAt) {
+      this.conversation = talk.abandoned(this.conversation, turn.id);
+    } else if (this.state === "up" && now - turn.heardAt > Math.min(SILENCE_MS_MAX, SILENCE_MS * (turn.asks + 1))) {
+      this.conversation = talk.askedOnce(this.conversation, turn.id, now);
+      this.#publish(turn);
     }
   }
 
-  /** End: what runs is cancelled and the board forgets. Returns whether the board is still to be told. */
-  function close() {
-    const turn = talk.open(conversation);
-    if (turn) line.publish(`${base}/cancel/${me}`, JSON.stringify({ id: turn.id }));
-    const wasUsed = conversation.turns.length > 0 || owesForget;
-    const isTold = wasUsed && line.publish(`${base}/forget/${me}`, "{}");
-    conversation = talk.empty();
-    line.close();
+  /** End: what runs is cancelled, the board forgets. Returns whether the board is still to be told that. */
+  close() {
+    const turn = talk.open(this.conversation);
+    if (turn) this.#tell("cancel", { id: turn.id });
+    const wasUsed = this.owesForget || this.conversation.turns.length > 0;
+    const isTold = wasUsed && this.#tell("forget", {});
+    this.conversation = talk.empty();
+    this.line.close();
     return wasUsed && !isTold;
   }
 
-  function rate(id, rating) {
-    conversation = talk.rated(conversation, id, rating);
-    line.publish(`${base}/rating/${me}`, JSON.stringify({ id, rating }));
-    page.changed();
+  /** Try to connect at once, where that waits. */
+  hurry() {
+    this.line.hurry();
   }
 
-  return {
-    ask,
-    again: (id) => ask(talk.turnOf(conversation, id), id),
-    stop,
-    rate,
-    tick,
-    close,
-    hurry: line.hurry,
-    conversation: () => conversation,
-    line: () => state,
-    isStateKnown: () => Date.now() - upAt > STATE_KNOWN_MS,
-    isBusy: () => talk.open(conversation) !== null,
-  };
+  #up() {
+    this.state = "up";
+    this.upAt = performance.now();
+    if (this.owesForget) this.owesForget = !this.#tell("forget", {});
+    const turn = talk.open(this.conversation);
+    if (turn) this.#publish(turn);
+    this.page.changed();
+  }
+
+  #down(why) {
+    this.state = why;
+    this.page.changed();
+  }
+
+  #message(topic, text) {
+    const body = parsed(text);
+    if (topic !== this.answers) this.page.boardSays(topic.slice(this.base.length + 1), body);
+    else if (body) this.#received(body);
+    this.page.changed();
+  }
+
+  #received(body) {
+    const before = talk.open(this.conversation);
+    this.conversation = talk.received(this.conversation, body, performance.now());
+    const turn = before && talk.turnOf(this.conversation, before.id);
+    if (!turn) return;
+    if (turn.askedAgain > before.askedAgain) this.#publish(turn);
+    if (talk.isTooLong(turn) && turn.keptCount > 0) {
+      this.ask({ ...turn, turnsMax: Math.floor(turn.keptCount / 2) }, turn.id);
+    }
+  }
+
+  #publish({ id, payload }) {
+    const properties = { responseTopic: this.answers, contentType: "application/json" };
+    const taken = () => {
+      this.conversation = talk.taken(this.conversation, id);
+      this.page.changed();
+    };
+    return this.line.publish(`${this.base}/request/${this.me}`, payload, properties, taken);
+  }
+
+  #tell(topic, body) {
+    return this.line.publish(`${this.base}/${topic}/${this.me}`, JSON.stringify(body));
+  }
 }
 
+/** JSON's object, or null where it is none. */
 function parsed(text) {
   try {
     const body = JSON.parse(text);

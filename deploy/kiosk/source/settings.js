@@ -38,12 +38,16 @@ const KNOWN = {
   theme: ["auto", among("auto", "light", "dark", "contrast"), "auto, light, dark or contrast"],
 };
 
+const defaults = Object.fromEntries(Object.entries(KNOWN).map(([name, [value]]) => [name, value]));
+
+/** What counts where kiosk.json could not be read, and why it could not. */
+export const unreadSettings = (error) => ({ settings: defaults, faults: [error.message] });
+
 /**
  * What kiosk.json says. `text` is its contents, or null where it is not there, which is no fault.
  * @returns {{settings: object, faults: string[]}} a fault names the key and what it may be
  */
 export function readSettings(text) {
-  const defaults = Object.fromEntries(Object.entries(KNOWN).map(([name, [value]]) => [name, value]));
   if (text === null) return { settings: defaults, faults: [] };
   let said;
   try {

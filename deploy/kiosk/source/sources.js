@@ -1,18 +1,9 @@
 /** Where an answer comes from: a list below it, and a dialog with the piece and its document. */
+import { show } from "./dialogs.js";
+import { documentAddress, opened } from "./documents.js";
 import { element, icon, part, setText } from "./elements.js";
 
 const SOURCES_MAX = 8;
-
-/** The address of a source's document in a folder, or null where its path leads out of it. page: from 1, or null. */
-export function documentAddress(folder, { path, page }, base) {
-  const steps = String(path ?? "").split("/").filter(Boolean);
-  if (!steps.length || steps.some((step) => step === "." || step === "..")) return null;
-  const root = new URL(folder.endsWith("/") ? folder : `${folder}/`, base);
-  if (root.origin !== new URL(base).origin) return null;
-  const address = new URL(steps.map(encodeURIComponent).join("/"), root);
-  if (page) address.hash = `page=${page}`;
-  return address.href;
-}
 
 /** What a source is called: its title, heading and page. */
 export function sourceName({ title, path, heading, page }, words) {
@@ -33,31 +24,49 @@ export function showSources(place, sources, words, open) {
   }
 }
 
-/** The dialog. Returns what opens it for a source. folder: settings.documents_url */
-export function sourceDialog(dialog, folder, show) {
-  const frame = part("source-frame", dialog);
-  const button = part("source-open", dialog);
-  const text = part("source-text", dialog);
-  dialog.addEventListener("close", () => (frame.replaceChildren(), setText(text, "")));
-
-  function openDocument(address, name) {
-    const inside = element("iframe", { title: name });
-    if (!/\.pdf$/i.test(new URL(address).pathname)) inside.setAttribute("sandbox", "");
-    inside.src = address;
-    frame.replaceChildren(inside);
-    dialog.dataset.document = "";
-    [text.hidden, frame.hidden, button.hidden] = [true, false, true];
+/** The dialog that shows a source: its piece, and from there its document. */
+export class SourceDialog {
+  /** @param {?string} folder settings.documents_url */
+  constructor(dialog, folder) {
+    Object.assign(this, { dialog, folder, shown: null });
+    dialog.addEventListener("close", () => this.#empty());
+    part("source-open", dialog).addEventListener("click", () => this.#openDocument());
   }
 
-  return function open(source, words) {
-    const address = folder ? documentAddress(folder, source, location.href) : null;
-    const name = source.title || source.path;
-    setText(part("source-title", dialog), name);
-    setText(part("source-place", dialog), sourceName({ heading: source.heading, page: source.page }, words));
-    setText(text, source.text ?? "");
-    delete dialog.dataset.document;
-    [text.hidden, frame.hidden, button.hidden] = [false, true, address === null];
-    button.onclick = () => openDocument(address, name);
-    show(dialog);
-  };
+  open(source, words) {
+    const place = sourceName({ heading: source.heading, page: source.page }, words);
+    setText(part("source-title", this.dialog), source.title || source.path);
+    setText(part("source-place", this.dialog), place);
+    this.#empty();
+    setText(part("source-text", this.dialog), source.text ?? "");
+    this.shown = source;
+    this.address = this.folder ? documentAddress(this.folder, source, location.href) : null;
+    part("source-open", this.dialog).hidden = this.address === null;
+    show(this.dialog);
+  }
+
+  /** Nothing of a visitor's stays in it. */
+  #empty() {
+    const [text, frame] = [part("source-text", this.dialog), part("source-frame", this.dialog)];
+    text.replaceChildren();
+    frame.replaceChildren();
+    Object.assign(text, { hidden: false, scrollTop: 0 });
+    frame.hidden = true;
+    this.shown = null;
+    delete this.dialog.dataset.document;
+  }
+
+  async #openDocument() {
+    const source = this.shown;
+    part("source-open", this.dialog).hidden = true;
+    const inside = await opened(this.address, source);
+    if (!inside || this.shown !== source) return;
+    const [text, frame] = [part("source-text", this.dialog), part("source-frame", this.dialog)];
+    this.dialog.dataset.document = inside.isText ? "text" : "frame";
+    (inside.isText ? text : frame).replaceChildren(inside.element);
+    text.hidden = !inside.isText;
+    frame.hidden = inside.isText;
+    inside.element.querySelector("mark")?.scrollIntoView({ block: "center" });
+    (inside.isText ? text : inside.element).focus();
+  }
 }

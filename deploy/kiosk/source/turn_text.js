@@ -12,10 +12,13 @@ export function queueLine({ state, queued }, now) {
   return seconds === null ? [first] : [first, ["queue_seconds", seconds]];
 }
 
-/** The line below an answer, as [key, count], or null. */
-export function noteLine(turn, now) {
+/** States of the board and the connection in which a question waits for more than its turn. */
+const HOLDS_UP = ["state_no_broker", "state_refused_login", "state_offline", "state_loading", "state_unloaded", "state_stopping"];
+
+/** The line below an answer, as [key, count], or null. boardKey: what is said of the board, as a key. */
+export function noteLine(turn, boardKey, now) {
   const { state, ended, picture } = turn;
-  if (state === "sending" || state === "reading") return [state, null];
+  if (state === "sending" || state === "reading") return [HOLDS_UP.includes(boardKey) ? boardKey : state, null];
   if (state === "streaming") return turn.reading.restarts > 0 ? ["begun_anew", null] : null;
   if (state === "stopped") return ["stopped", null];
   if (state === "done") return FINISHES[ended.finish] ? [FINISHES[ended.finish], null] : null;

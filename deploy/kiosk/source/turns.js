@@ -18,18 +18,19 @@ export function turnsView({ log, scroll, template }, acts, options) {
     const view = template.content.firstElementChild.cloneNode(true);
     fill(view, words);
     setText(view.querySelector(".turn-text"), turn.question);
-    if (turn.picture) Object.assign(view.querySelector(".turn-picture"), { src: turn.picture.data, hidden: false });
+    const picture = { src: turn.picture?.data, alt: words.say("picture"), hidden: false };
+    if (turn.picture) Object.assign(view.querySelector(".turn-picture"), picture);
     part("again", view).onclick = () => acts.again(turn.id);
     part("copy", view).onclick = () => acts.copy(turn.id, part("tools-note", view));
     part("speak", view).onclick = () => acts.speak(turn.id, part("speak", view));
-    part("rate-good", view).onclick = () => acts.rate(turn.id, "good");
-    part("rate-bad", view).onclick = () => acts.rate(turn.id, "bad");
+    part("rate-good", view).onclick = () => acts.rate(turn.id, "good", part("tools-note", view));
+    part("rate-bad", view).onclick = () => acts.rate(turn.id, "bad", part("tools-note", view));
     log.append(view);
     views.set(turn.id, view);
     return view;
   }
 
-  function show({ turns }, words, now) {
+  function show({ turns }, boardKey, words, now) {
     const isNear = scroll.scrollHeight - scroll.scrollTop - scroll.clientHeight < NEAR_PIXELS;
     const count = views.size;
     for (const [id, view] of views) {
@@ -37,16 +38,16 @@ export function turnsView({ log, scroll, template }, acts, options) {
       view.remove();
       views.delete(id);
     }
-    turns.forEach((turn) => showTurn(views.get(turn.id) ?? made(turn, words), turn, words, now));
-    if (isNear || views.size > count) scroll.scrollTop = scroll.scrollHeight;
+    turns.forEach((turn) => showTurn(views.get(turn.id) ?? made(turn, words), turn, boardKey, words, now));
+    if (turns.length > 0 && (isNear || views.size > count)) scroll.scrollTop = scroll.scrollHeight;
   }
 
-  function showTurn(view, turn, words, now) {
+  function showTurn(view, turn, boardKey, words, now) {
     const answer = part("turn-answer", view);
     answer.dataset.state = turn.state;
     grow(part("answer-text", view), turn.text);
     line(part("queue", view), queueLine(turn, now), words);
-    const note = noteLine(turn, now);
+    const note = noteLine(turn, boardKey, now);
     line(part("answer-note", view), note ? [note] : [], words);
     line(part("answer-shortened", view), turn.isShortened ? [["shortened", null]] : [], words);
     showTools(view, turn, now);
@@ -84,5 +85,6 @@ function grow(target, text) {
 
 function line(target, entries, words) {
   target.hidden = entries.length === 0;
+  target.dataset.says = entries[0]?.[0] ?? "";
   setText(target, entries.map(([key, count]) => words.say(key, count === null ? {} : { count })).join(" "));
 }

@@ -21,9 +21,13 @@ export function wording(code, table, fallback) {
   };
 }
 
+/** Codes that are another language's file: both forms of Norwegian. */
+const SAME = { nb: "no", nn: "no" };
+
 /** The code of `known` that fits a wanted one best: itself, its language without a region, or null. */
 export function fitting(wanted, known) {
-  const codes = [wanted, wanted.split("-")[0]].map((code) => code.toLowerCase());
+  const short = wanted.split("-")[0].toLowerCase();
+  const codes = [wanted.toLowerCase(), short, SAME[short]];
   return known.find((code) => codes.includes(code.toLowerCase())) ?? null;
 }
 

@@ -16,7 +16,7 @@ import threading
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import unquote_to_bytes
+from urllib.parse import quote, unquote_to_bytes
 
 from edge.errors import UsageError
 
@@ -94,7 +94,7 @@ def names_of(target: str) -> list[str]:
 class Opened:
     """A file that is open; its methods wait for the disk, so that threads call them. None of them runs beside another.
 
-    size: bytes, when it was opened. tag: says which contents these are.
+    size: bytes, when it was opened. tag: equal for equal contents, as far as the disk tells.
     """
 
     def __init__(self, handle: int, found: os.stat_result) -> None:
@@ -102,13 +102,9 @@ class Opened:
         self._lock = threading.Lock()
         self._is_closed = False
         self.size = found.st_size
-        self.tag = f"{found.st_size:x}-{found.st_mtime_ns:x}"
-
-    @property
-    def key(self) -> tuple[int, ...]:
-        """Equal for equal contents, as far as the disk tells."""
-        it = self._found
-        return it.st_dev, it.st_ino, it.st_size, it.st_mtime_ns, it.st_ctime_ns
+        self.inode = found.st_ino
+        times = f"{found.st_mtime_ns:x}-{found.st_ctime_ns:x}"  # packages may set the first as they like
+        self.tag = f"{found.st_dev:x}-{found.st_ino:x}-{found.st_size:x}-{times}"
 
     def read(self, start: int, count: int) -> bytes:
         """So many bytes from there; OSError where the file has become shorter, or was written to meanwhile."""
@@ -143,7 +139,7 @@ class Folders:
             raise Unserved(404, "There is no such file here.")
         rest = names[len(best) :]
         if not rest:
-            raise Unserved(308, "That is a folder.", f"/{'/'.join(best)}/")
+            raise Unserved(308, "That is a folder.", f"/{quote('/'.join(best))}/")
         return [route for route in self._routes if route.prefix == best], [*rest[:-1], rest[-1] or INDEX]
 
     @staticmethod

@@ -28,6 +28,8 @@ Result = TypeVar("Result")
 
 THREADS = 4
 """Files that the disk is asked for at once."""
+WAITING_MAX = 128
+"""Requests that may wait for disks; where one does not answer, who asked may be gone long before."""
 CHUNK_BYTES = 1 << 17
 PACKED_BYTES_MAX, PACKED_FILE_BYTES_MAX = 8 << 20, 2 << 20
 """What is kept compressed of all files, and how large one may be that is compressed."""
@@ -89,7 +91,8 @@ class Pages:
     def __init__(self, folders: Folders, origins: Origins, limits: Limits, telling: Telling) -> None:
         self._folders, self._origins, self._limits, self._telling = folders, origins, limits, telling
         self._threads = ThreadPoolExecutor(THREADS, "pages")
-        self._packed: OrderedDict[tuple[int, ...], bytes] = OrderedDict()
+        self._packed: OrderedDict[str, bytes] = OrderedDict()
+        self._waiting = 0
 
     def close(self) -> None:
         """End the threads."""
@@ -100,7 +103,10 @@ class Pages:
 
         made: the WebSocket library's connection. A file is sent here, and the connection has ended then.
         """
+        self._waiting += 1
         try:
+            if self._waiting > WAITING_MAX:
+                raise Unserved(503, "The disk does not answer.")
             return await self._answered(made, request)
         except Unserved as reason:
             extra = {"Location": reason.location} if reason.location else {}
@@ -108,9 +114,11 @@ class Pages:
         except Exception as error:
             self._telling.line("faults", f"a fault of ours, {where(error)}", logging.ERROR)
             return _respond(made, request, 500, "The broker failed; its log says why.\n")
+        finally:
+            self._waiting -= 1
 
     async def _answered(self, made: Any, request: Any) -> Any:
-        self._check(request)
+        await self._check(request)
         routes, names = self._folders.find(request.path)
         opened = await self._opened(routes, names, request.path)
         try:
@@ -118,9 +126,11 @@ class Pages:
             limit = self._limits.document_bytes if routes[0].is_of_documents else self._limits.page_bytes
             if opened.size > limit:
                 raise Unserved(403, f"The file has {opened.size} bytes; up to {limit} are handed out.")
-            body = await self._body(opened, headers, request)
+            is_packed = _describe(opened, headers, request)
             if _is_known(request, headers["ETag"]):
                 return _respond(made, request, 304, "", headers)
+            packed = await self._compressed(opened) if is_packed else None
+            body = Body(opened, opened.size if packed is None else len(packed), packed)
             if _method(request) == "HEAD":
                 return _respond(made, request, 200, "", {**headers, "Content-Length": str(body.size)})
             await self._send(made, headers, body)
@@ -128,14 +138,14 @@ class Pages:
         finally:
             self._threads.submit(opened.close)
 
-    def _check(self, request: Any) -> None:
+    async def _check(self, request: Any) -> None:
         """Unserved where the method or the host that was asked for is none of ours."""
         if _method(request) not in ("GET", "HEAD"):
             raise Unserved(405, "Files are read alone: GET or HEAD.")
         hosts = request.headers.get_all("Host")
         if len(hosts) != 1:
             raise Unserved(400, "A request names one host.")
-        if not self._origins.serves(hosts[0]):
+        if not await self._in_thread(lambda: self._origins.serves(hosts[0])):
             text = f"refused a page: it was asked for as host {shown(hosts[0])} (see --origin)"
             self._telling.line("refused", text, logging.WARNING)
             raise Unserved(421, "The name in the address is not this machine's (see --origin).")
@@ -148,24 +158,12 @@ class Pages:
             self._telling.line("pages", text, logging.WARNING)
             raise Unserved(500, "The file cannot be read; the broker's log says why.") from error
 
-    async def _body(self, opened: Opened, headers: dict[str, str], request: Any) -> Body:
-        """What to send; adds to the headers what depends on it."""
-        headers["ETag"] = f'"{opened.tag}"'
-        if headers["Content-Type"] not in TEXTS.values():
-            return Body(opened, opened.size)
-        headers["Vary"] = "Accept-Encoding"
-        if opened.size > PACKED_FILE_BYTES_MAX or not _takes_gzip(request):
-            return Body(opened, opened.size)
-        packed = await self._compressed(opened)
-        headers["Content-Encoding"], headers["ETag"] = "gzip", f'"{opened.tag}-gzip"'
-        return Body(opened, len(packed), packed)
-
     async def _compressed(self, opened: Opened) -> bytes:
         """A whole file, compressed once; those that nobody asked for lately are forgotten."""
-        packed = self._packed.pop(opened.key, None)
+        packed = self._packed.pop(opened.tag, None)
         if packed is None:
             packed = await self._read(lambda: gzip.compress(opened.read(0, opened.size), mtime=0))
-        self._packed[opened.key] = packed
+        self._packed[opened.tag] = packed
         while sum(map(len, self._packed.values())) > PACKED_BYTES_MAX:
             self._packed.popitem(last=False)
         return packed
@@ -234,6 +232,18 @@ def _headers(route: Route, name: str) -> dict[str, str]:
         kind = TEXTS["txt"] if suffix in RUN else kind
         rules = {"Content-Security-Policy": DOCUMENT}
     return {"Content-Type": kind, **ALWAYS, **rules}
+
+
+def _describe(opened: Opened, headers: dict[str, str], request: Any) -> bool:
+    """Whether it is sent compressed; adds to the headers what depends on that."""
+    headers["ETag"] = f'"{opened.tag}"'
+    if headers["Content-Type"] not in TEXTS.values():
+        return False
+    headers["Vary"] = "Accept-Encoding"
+    if opened.size > PACKED_FILE_BYTES_MAX or not _takes_gzip(request):
+        return False
+    headers["Content-Encoding"], headers["ETag"] = "gzip", f'"{opened.tag}-gzip"'
+    return True
 
 
 def _takes_gzip(request: Any) -> bool:

@@ -7,6 +7,7 @@ import gzip
 import http.client
 import os
 import random
+import re
 import socket
 import subprocess
 import threading
@@ -21,6 +22,7 @@ import pytest
 from edge.errors import UsageError
 from edge.mqtt.broker.folders import Folders, Unserved, names_of, read_route
 from edge.mqtt.broker.limits import Limits
+from edge.mqtt.broker.pages import PAGE, WAITING_MAX
 from tests.conftest import EDGE, ROOT, embedded_broker, free_port, wait_for_port, wait_until
 from tests.edge.mqtt.raw import Raw, inside, listening, log_of, resident
 
@@ -127,6 +129,14 @@ def test_the_page_is_at_the_root(way):
     assert get(way[1], "/?a=b")[2] == body
     assert get(way[1], "/languages/de.json")[2] == b'{"ask": "Fragen"}'
     assert get(way[1], quote("/Grüße & mehr.txt"))[2] == b"hello"
+
+
+@pytest.mark.checkout
+def test_the_kiosks_page_has_the_same_rules():
+    """What its file says for any server, the broker says in a header, and who may have it in a frame."""
+    text = (ROOT / "deploy/kiosk/dist/index.html").read_text()
+    (policy,) = re.findall(r'http-equiv="Content-Security-Policy" content="([^"]+)"', text)
+    assert f"{policy}; frame-ancestors 'self'" == PAGE
 
 
 @pytest.mark.parametrize("name", KINDS)
@@ -342,13 +352,46 @@ def test_a_fuzz_of_paths_never_leaves_the_folder(folder, way):
         path = "/" + "".join(chance.choice(pieces) for _ in range(chance.randint(1, 8)))
         with contextlib.suppress(Unserved):
             opened = folders.open(*folders.find(path))
-            assert opened.key[1] in allowed, (seed, path)
+            assert opened.inode in allowed, (seed, path)
             assert SECRET not in opened.read(0, opened.size), (seed, path)
             opened.close()
             found += 1
         if chance.random() < 0.02 and not {" ", "\n", "é"} & set(path):
             assert SECRET not in status_of(way[1], path.encode())[1], (seed, path)
     assert found > 100
+    assert get(way[1], "/")[0] == 200
+
+
+def test_a_fuzz_of_requests(way, folder):
+    """Requests that are cut, doubled and sprinkled with bytes: an answer of ours or an end, and MQTT goes on."""
+    seed = int(os.environ.get("FUZZ_SEED", "11"))
+    chance = random.Random(seed)
+    headers = [b"Host: localhost", b"Accept-Encoding: gzip;q=1, *", b'If-None-Match: "x", W/"y"', b"Connection: close"]
+    headers += [b"Content-Length: 0", b"Upgrade: websocket", b"Origin: http://a", b"Range: bytes=0-1", b"Host: b"]
+    headers += [b"Sec-WebSocket-Key: x", b"Sec-WebSocket-Version: 13", b"X: " + b"y" * 9000]
+    seen = set()
+    with Raw(way[0], "bystander") as bystander:
+        for _ in range(1500):
+            line = chance.choice([b"GET", b"HEAD", b"POST"]) + chance.choice([b" / ", b" /a.js ", b" /x ", b" "])
+            lines = [line + chance.choice([b"HTTP/1.1", b"HTTP/1.0", b"HTTP/3"]), *chance.sample(headers, 4)]
+            request = bytearray(b"\r\n".join([*lines, b"", b""]))
+            for _ in range(chance.choice([0, 0, 1, 3])):
+                request[chance.randrange(len(request))] = chance.randrange(256)
+            if chance.random() < 0.1:
+                request *= 2
+            with (
+                socket.create_connection(("127.0.0.1", way[1]), timeout=20) as made,
+                contextlib.suppress(ConnectionError),
+            ):
+                made.sendall(request)
+                made.shutdown(socket.SHUT_WR) if chance.random() < 0.3 else made.settimeout(0.05)
+                with contextlib.suppress(TimeoutError):
+                    answer = made.recv(1 << 16)
+                    assert answer[:9] in (b"", b"HTTP/1.1 "), (seed, bytes(request))
+                    assert SECRET not in answer
+                    seen.add(answer[9:12])
+        bystander.ping()
+    assert seen >= {b"200", b"400", b"404", b"405"}
     assert get(way[1], "/")[0] == 200
 
 
@@ -482,6 +525,23 @@ def test_a_slow_disk_holds_nobody_up_but_who_reads_it(folder):
         for thread in threads:
             thread.join()
         assert found == [200] * 12
+
+
+def test_a_disk_that_does_not_answer_is_asked_no_more(folder):
+    """Those who leave meanwhile leave nothing behind that grows: 503 for the next; once it answers all is well."""
+    disk = SlowDisk(served(f"/={folder / 'page'}"))
+    with listening(websocket_port=0, folders=disk) as broker:
+        for _ in range(WAITING_MAX):
+            with socket.create_connection(("127.0.0.1", broker.websocket_port)) as gone:
+                gone.sendall(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n")
+                gone.settimeout(0.005)
+                with contextlib.suppress(TimeoutError):
+                    gone.recv(1)
+        wait_until(lambda: inside(broker, lambda: broker._pages._waiting) == WAITING_MAX)
+        assert get(broker.websocket_port, "/")[0] == 503
+        disk.may.set()
+        wait_until(lambda: inside(broker, lambda: broker._pages._waiting) == 0)
+        assert get(broker.websocket_port, "/")[0] == 200
 
 
 def upgraded(port: int, path: str = "/mqtt") -> bool:
@@ -669,8 +729,11 @@ def test_a_target_that_is_no_path(target):
 
 
 def test_a_prefix_is_names(tmp_path):
-    """With or without a slash at its end, with letters of any language."""
+    """With or without a slash at its end, with letters of any language; where a slash is missing it is told."""
     assert read_route(f"/={tmp_path}").prefix == ()
     assert read_route(f"/documents/Grüße/={tmp_path}").prefix == ("documents", "Grüße")
     with pytest.raises(UsageError):
         read_route("/")
+    with listening(websocket_port=0, folders=served(f"/documents/Grüße={tmp_path}")) as broker:
+        status, headers, _ = get(broker.websocket_port, quote("/documents/Grüße"))
+        assert (status, headers["Location"]) == (308, quote("/documents/Grüße/"))
