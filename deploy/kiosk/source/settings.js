@@ -4,7 +4,10 @@ const isText = (value) => typeof value === "string" && value !== "";
 const isTexts = (value) => Array.isArray(value) && value.every(isText);
 const isSwitch = (value) => typeof value === "boolean";
 const isName = (value) => isText(value) && /^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/.test(value);
-const among = (...values) => (value) => values.includes(value);
+const among =
+  (...values) =>
+  (value) =>
+    values.includes(value);
 const number = (least, most) => (value) => typeof value === "number" && value >= least && value <= most;
 const orNull = (check) => (value) => value === null || check(value);
 const byLanguage = (check) => (value) => check(value) || (isObject(value) && Object.values(value).every(check));
@@ -30,7 +33,11 @@ const KNOWN = {
   deadline_seconds: [null, orNull(number(1, 86_400)), "a number of seconds from 1"],
   idle_seconds: [90, number(0, 86_400), "a number of seconds; 0 is never"],
   idle_warning_seconds: [15, number(0, 3600), "a number of seconds"],
-  staff_pin_sha256: [null, orNull((value) => isText(value) && /^[0-9a-fA-F]{64}$/.test(value)), "64 hexadecimal digits"],
+  staff_pin_sha256: [
+    null,
+    orNull((value) => isText(value) && /^[0-9a-fA-F]{64}$/.test(value)),
+    "64 hexadecimal digits",
+  ],
   camera: [true, isSwitch, "true or false"],
   read_aloud: [true, isSwitch, "true or false"],
   rate: [true, isSwitch, "true or false"],
@@ -56,7 +63,9 @@ export function readSettings(text) {
     return { settings: defaults, faults: [`it is no JSON: ${error.message}`] };
   }
   if (!isObject(said)) return { settings: defaults, faults: ["it is no JSON object"] };
-  const faults = Object.keys(said).map((name) => fault(name, said[name])).filter(Boolean);
+  const faults = Object.keys(said)
+    .map((name) => fault(name, said[name]))
+    .filter(Boolean);
   const good = Object.entries(said).filter(([name, value]) => !fault(name, value));
   return { settings: { ...defaults, ...Object.fromEntries(good) }, faults };
 }
