@@ -49,13 +49,7 @@ def write(folder: Path) -> int:
 def _module(module: ModuleType) -> Iterator[str]:
     yield from (f"{module.__name__}\n{'=' * len(module.__name__)}\n", inspect.getdoc(module) or "", "")
     for name, value in sorted(vars(module).items()):
-        is_own = getattr(value, "__module__", None) in (
-            module.__name__,
-            f"_{module.__name__}",
-            "builtins",
-            "posix",
-            "nt",
-        )
+        is_own = getattr(value, "__module__", None) in (module.__name__, f"_{module.__name__}", "builtins", "posix", "nt")
         is_alias = getattr(value, "__name__", name) != name
         if name.startswith("_") or not callable(value) or not is_own or is_alias:
             continue

@@ -64,9 +64,7 @@ def test_each_skipped_file_has_its_reason_and_the_others_are_there(tmp_path):
         "picture.png": "neither text, Markdown, HTML nor PDF, by its name",
         "pipe.txt": "no regular file",
         "program.txt": "not text: it has zero bytes",
-        "self.txt": "Too many levels of symbolic links"
-        if reasons(result)["self.txt"][0] == "T"
-        else reasons(result)["self.txt"],
+        "self.txt": "Too many levels of symbolic links" if reasons(result)["self.txt"][0] == "T" else reasons(result)["self.txt"],
         "two?lines.txt": "a name that is too long, not UTF-8, or has characters that nobody sees",
     }
     assert [(file.path, "cp1252" in file.why) for file in result.guessed] == [("deep/old.txt", True)]
@@ -113,14 +111,7 @@ def test_a_reader_that_is_caught_in_a_file_is_ended_and_the_next_file_is_read(tm
 def test_depth_and_repetition_cost_nothing(tmp_path):
     """Each in a moment: what makes parsers slow or deep."""
     hostile = {
-        html: [
-            "<div>" * 200_000,
-            "<table>" * 50_000 + "x",
-            "<!--" * 100_000,
-            "<a " * 100_000,
-            "&" * 300_000,
-            "<![" * 50_000,
-        ],
+        html: ["<div>" * 200_000, "<table>" * 50_000 + "x", "<!--" * 100_000, "<a " * 100_000, "&" * 300_000, "<![" * 50_000],
         markdown: ["[" * 200_000, "#" * 200_000, "```\n" * 50_000, "![](" * 50_000, "|" * 200_000, "> " * 100_000],
         plain: ["=" * 200_000, "==\n" * 100_000, "-\n" * 100_000, " " * 300_000 + "x", "= " * 100_000],
     }
@@ -139,11 +130,7 @@ def test_a_folder_with_nothing_to_read_is_an_error_and_leaves_the_older_index(tm
     added(folder)
     digest = open_index(tmp_path / "all.index").digest
     (folder / "good.txt").write_bytes(b"\0")
-    for source, why in (
-        (folder, "zero bytes"),
-        (tmp_path / "gone", "not there"),
-        (tmp_path / "all.index", "no folder"),
-    ):
+    for source, why in ((folder, "zero bytes"), (tmp_path / "gone", "not there"), (tmp_path / "all.index", "no folder")):
         with pytest.raises(DocumentsError, match=why):
             add(source, tmp_path / "all.index", None, "", lambda *_: None)
     assert open_index(tmp_path / "all.index").digest == digest

@@ -55,9 +55,7 @@ def test_the_same_folder_gives_the_same_pieces_numbers_and_digest(folder, tmp_pa
     assert first.boundary != second.boundary
     question = "How many litres did the lamp burn in night 7?"
     assert first.search(question, None, 5) == second.search(question, None, 5)
-    assert first.search(question, None, 1)[0].piece == Piece(
-        18, "night-7.md", "Night 7", "", None, "The lamp burned 7 litres of oil."
-    )
+    assert first.search(question, None, 1)[0].piece == Piece(18, "night-7.md", "Night 7", "", None, "The lamp burned 7 litres of oil.")
     (folder / "night-7.md").write_text("# Night 7\n\nFog.\n")
     add(folder, tmp_path / "a.index", embed, "ab" * 32, silent)
     assert open_index(tmp_path / "a.index").digest != first.digest
@@ -224,9 +222,7 @@ def test_the_boundary_is_in_no_text(tmp_path, monkeypatch):
     drawn = iter(["deadbeef", "12345678", "0badcafe"])
     monkeypatch.setattr("secrets.token_hex", lambda _: next(drawn))
     with Writing(tmp_path / "a.index") as writing:
-        writing.put(
-            [Piece(0, "a.txt", "A", "", None, "end DEADBEEF"), Piece(1, "b12345678.txt", "B", "", None, "other")]
-        )
+        writing.put([Piece(0, "a.txt", "A", "", None, "end DEADBEEF"), Piece(1, "b12345678.txt", "B", "", None, "other")])
     assert open_index(tmp_path / "a.index").boundary == "0badcafe"
 
 
