@@ -251,7 +251,7 @@ def test_the_screen_is_turned_off_and_on(board: Machine, packages: Path):
 
 
 def test_a_visitor_is_answered(board: Machine, packages: Path):
-    """By the model, in a browser that the policy holds, through the box's broker; PICTURES is where to keep the screen."""
+    """By the model, in a browser that the policy holds, through the box's broker; PICTURES keeps the screen."""
     board.run("cp", "-r", "/mnt/bundle", "/srv/edge-slm/bundle")
     board.run("systemctl", "start", "edge.service", seconds=120)
     assert "Paris" in str(visited(board, "ask")["answer"])
