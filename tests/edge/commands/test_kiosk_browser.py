@@ -27,9 +27,9 @@ QUICK = ["--ask-seconds=0.1", "--silence-seconds=0.6"]
 class Watched:
     """The command, running. folder: what its browser was told is there."""
 
-    def __init__(self, folder: Path, faults: str, url: str) -> None:
+    def __init__(self, folder: Path, faults: str, url: str, *words: str) -> None:
         self.folder = folder
-        (folder / "bin").mkdir()
+        (folder / "bin").mkdir(exist_ok=True)
         (folder / "run").mkdir()
         (folder / "faults").write_text(faults)
         program = folder / "bin/chromium"
@@ -40,7 +40,7 @@ class Watched:
         self.manager.setblocking(False)
         self.heard: list[str] = []
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "edge", "browser", *QUICK, "--waiting=A & <b>", url],
+            [sys.executable, "-m", "edge", "browser", *QUICK, *words, "--waiting=A & <b>", url],
             env=surroundings(folder) | {"NOTIFY_SOCKET": str(folder / "notify"), "FAULTS": str(folder / "faults")},
             stderr=subprocess.PIPE,
             text=True,
@@ -96,9 +96,9 @@ def served(folder: Path, port: int) -> Iterator[str]:
 
 
 @contextmanager
-def watched(folder: Path, faults: str, url: str) -> Iterator[Watched]:
+def watched(folder: Path, faults: str, url: str, *words: str) -> Iterator[Watched]:
     """One that is gone afterwards."""
-    it = Watched(folder, faults, url)
+    it = Watched(folder, faults, url, *words)
     try:
         yield it
     finally:
@@ -131,6 +131,18 @@ def test_a_page_that_is_there_is_shown(tmp_path, url):
     flags = (tmp_path / "said").read_text().splitlines()[0].split()
     assert "--remote-debugging-pipe" in flags
     assert "--no-sandbox" not in flags
+
+
+def test_a_compositor_of_its_own(tmp_path, url):
+    """It is told what to run, and hands on the pipes."""
+    (tmp_path / "bin").mkdir()
+    cage = tmp_path / "bin/cage"
+    cage.write_text('#!/bin/sh\n[ "$1 $2" = "-d --" ] && shift 2 && exec "$@"\n')
+    cage.chmod(0o755)
+    with watched(tmp_path, "well", url, "--cage") as it:
+        until(lambda: it.hears("READY=1"))
+        assert it.end()[0] == 0
+    assert "--ozone-platform=wayland" in (tmp_path / "said").read_text().split("\n")[0]
 
 
 def test_a_page_that_is_not_there_yet_is_waited_for(tmp_path):
