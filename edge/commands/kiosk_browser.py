@@ -40,6 +40,7 @@ place-items:center;background:#111;color:#eee;font:6vmin sans-serif;cursor:none"
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Which page, and how patient to be."""
     parser.add_argument("url", type=address, metavar="URL", help="the page: http or https")
+    parser.add_argument("--cage", action="store_true", help="under the compositor cage, where there is no desktop")
     parser.add_argument("--waiting", default="Starting…", metavar="TEXT", help="what is shown until the page is there")
     parser.add_argument("--ask-seconds", type=seconds, default=10.0, metavar="S", help="how often it is to answer")
     parser.add_argument(
@@ -85,13 +86,15 @@ async def keep(kiosk: Kiosk) -> int:
     while True:
         kiosk.shown = 0
         try:
-            await with_chromium([names(kiosk.options.url), *kiosk.options.flag], kiosk.event, kiosk.show)
+            flags = [names(kiosk.options.url), *kiosk.options.flag]
+            await with_chromium(flags, kiosk.event, kiosk.show, kiosk.options.cage)
         except (LostError, RefusedError) as error:
             failed = 0 if kiosk.shown else failed + 1
             if failed >= STARTS_MAX:
                 raise StartError(f"{failed} browsers in a row did not show the page; the last: {error}") from error
             log.warning("%s; it is begun anew", error)
             kiosk.notifier.status(f"the browser is begun anew: {error}")
+            kiosk.notifier.watchdog()
         await asyncio.sleep(DELAY_SECONDS)
 
 

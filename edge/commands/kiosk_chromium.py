@@ -43,13 +43,17 @@ OURS = ("NOTIFY_SOCKET", "WATCHDOG_PID", "WATCHDOG_USEC")
 """What systemd gave us is not for a renderer."""
 
 
-async def with_chromium(more: Sequence[str], event: Event, work: Callable[[Pipe], Coroutine[Any, Any, None]]) -> None:
+async def with_chromium(
+    more: Sequence[str], event: Event, work: Callable[[Pipe], Coroutine[Any, Any, None]], under_cage: bool = False
+) -> None:
     """Some work with a browser that has a profile of its own and an empty page; both are gone afterwards.
 
-    more: further flags. LostError as soon as the browser has ended, ConfigError where there is no Chromium.
+    more: further flags. under_cage: with a compositor of its own, which ends with it and it with the compositor.
+    LostError as soon as either has ended, ConfigError where it is not installed.
     """
     with tempfile.TemporaryDirectory(prefix="kiosk-", dir=runtime_folder(), ignore_cleanup_errors=True) as profile:
-        process, commands, answers = start([*FLAGS, *surroundings(), *more, "about:blank"], profile)
+        words = [*command(under_cage), *FLAGS, *more, f"--user-data-dir={profile}", "about:blank"]
+        process, commands, answers = start(words, environment(profile))
         with commands, answers:
             pipe = Pipe(commands, event)
             try:
@@ -71,18 +75,28 @@ async def together(*works: Coroutine[Any, Any, None]) -> None:
         task.result()
 
 
-def start(flags: Sequence[str], profile: str) -> tuple[int, BinaryIO, BinaryIO]:
-    """Chromium's process, the leader of a group; what takes commands, what gives answers. ConfigError without one."""
-    program = next(filter(None, map(shutil.which, PROGRAMS)), None)
+def command(under_cage: bool) -> list[str]:
+    """Chromium's, with the screen that it is on."""
+    wayland = ["--ozone-platform=wayland"] if under_cage or "WAYLAND_DISPLAY" in os.environ else []
+    return [*([installed("cage"), "-d", "--"] if under_cage else []), installed(*PROGRAMS), *wayland]
+
+
+def installed(*names: str) -> str:
+    """The path of a program; ConfigError where it has none of these names."""
+    program = next(filter(None, map(shutil.which, names)), None)
     if program is None:
-        raise ConfigError("there is no Chromium on this board: apt install chromium")
+        raise ConfigError(f"there is no {names[0]} on this board: apt install {names[0]}")
+    return program
+
+
+def start(words: list[str], surroundings: dict[str, str]) -> tuple[int, BinaryIO, BinaryIO]:
+    """A process, the leader of a group, which has its pipes at 3 and 4; what takes commands, what gives answers."""
     theirs_in, commands = os.pipe()
     answers, theirs_out = os.pipe()
     high = [fcntl.fcntl(each, fcntl.F_DUPFD_CLOEXEC, FIRST_FREE) for each in (theirs_in, theirs_out)]
     actions = [(os.POSIX_SPAWN_DUP2, high[0], READS), (os.POSIX_SPAWN_DUP2, high[1], WRITES)]
     try:
-        words = [program, *flags[:-1], f"--user-data-dir={profile}", flags[-1]]
-        process = os.posix_spawn(program, words, environment(profile), file_actions=actions, setpgroup=0)
+        process = os.posix_spawn(words[0], words, surroundings, file_actions=actions, setpgroup=0)
     except BaseException:
         os.close(commands)
         os.close(answers)
@@ -112,11 +126,7 @@ def environment(profile: str) -> dict[str, str]:
     return {name: value for name, value in os.environ.items() if name not in OURS} | folders
 
 
-def surroundings() -> list[str]:
-    """What it cannot find out by itself: which screen it is on."""
-    return ["--ozone-platform=wayland"] if "WAYLAND_DISPLAY" in os.environ else []
-
-
 def runtime_folder() -> str | None:
-    """Where profiles are: a unit's own, a session's own, else the system's for what is temporary. In memory, mostly."""
-    return os.environ.get("RUNTIME_DIRECTORY", "").split(":")[0] or os.environ.get("XDG_RUNTIME_DIR") or None
+    """Where profiles are: where TMPDIR says, else a unit's or a session's own folder, which is in memory mostly."""
+    own = os.environ.get("RUNTIME_DIRECTORY", "").split(":")[0] or os.environ.get("XDG_RUNTIME_DIR")
+    return os.environ.get("TMPDIR") or own or None

@@ -76,7 +76,7 @@ def processes(machine: Machine, pattern: str) -> list[str]:
 
 def browser(machine: Machine) -> str:
     """Chromium's first process."""
-    return next(iter(processes(machine, "^/usr/lib/chromium/chromium.*about:blank")), "")
+    return next(iter(processes(machine, "^/usr/lib/chromium/chromium .*about:blank")), "")
 
 
 def signal(machine: Machine, name: str, *pids: str) -> None:
