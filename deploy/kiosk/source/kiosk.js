@@ -57,6 +57,7 @@ export class Kiosk {
     wear(this.theme);
     this.#translate();
     this.#tellFaults();
+    part("app").hidden = false;
     this.#go(this.settings.idle_seconds === 0 ? "ask" : "attract");
     setInterval(() => this.#tick(), TICK_MS);
   }
@@ -304,7 +305,8 @@ export class Kiosk {
       document.addEventListener(name, (event) => event.preventDefault());
     }
     this.wantsKeyboard = matchMedia("(pointer: coarse)").matches;
-    this.composer.field.addEventListener("pointerdown", ({ pointerType }) => {
+    // Not before the touch has ended: its end would meet the keys, which come to lie where it began.
+    this.composer.field.addEventListener("click", ({ pointerType }) => {
       if (this.wantsKeyboard || pointerType === "touch") this.#setKeyboard(true);
     });
     this.composer.field.addEventListener("keydown", ({ isTrusted, key }) => {
