@@ -12,7 +12,7 @@ ARGS ?=
 MODELS := tests/export tests/edge/engine tests/edge/board tests/edge/governor tests/edge/wire tests/edge/doors
 ONLY ?=
 
-.PHONY: help demo demo-vision kiosk test lint bench figures skeletons trace-test ha-test arm-test guest-test export-test ansible-lint ansible-test kiosk-test slow-test wheel-test deb release deb-test soak lock clean install ansible-env kiosk-env demo-env test-env test-daemon test-models bundle
+.PHONY: help demo demo-vision kiosk test lint bench figures skeletons trace-test ha-test arm-test guest-test export-test ansible-lint ansible-test kiosk-test kiosk-box-test slow-test wheel-test deb release deb-test soak lock clean install ansible-env kiosk-env demo-env test-env test-daemon test-models bundle
 
 help: ## Show this
 	@awk 'BEGIN { FS = ":.*## " } /^##@/ { printf "\n%s\n", substr($$0, 5) } /^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -99,6 +99,9 @@ guest-test: test-env bundle ## The arm64 package on a booted, emulated arm64 Deb
 
 deb-test: test-env bundle ## Packages from dpkg -i to purge on booted Debians 12 and 13 (root, systemd-container, mmdebstrap; 5 minutes)
 	@RUN_DEB=1 TEST_BUNDLE=$(BUNDLE) $(BIN)/python -m pytest -m deb $(ARGS)
+
+kiosk-box-test: test-env bundle ## The kiosk's package on booted Debians 12 and 13: Chromium on a screen that nobody sees (as deb-test; 5 minutes)
+	@RUN_KIOSK=1 TEST_BUNDLE=$(BUNDLE) $(BIN)/python -m pytest -m kiosk_box $(ARGS)
 
 ansible-lint: ansible-env ## The collection for Ansible by ansible-lint's production profile, in .venv-ansible
 	@cd deploy/ansible && PATH=$(CURDIR)/.venv-ansible/bin:$$PATH ANSIBLE_COLLECTIONS_PATH=$(CURDIR)/.venv-ansible/collections \
