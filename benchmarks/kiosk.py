@@ -17,7 +17,7 @@ from benchmarks.figure import Figure
 ROOT = Path(__file__).resolve().parent.parent
 PYTHON = ROOT / ".venv-kiosk/bin/python"
 SECONDS = os.environ.get("KIOSK_SECONDS", "600")
-VISITORS_MIN = 200 * float(SECONDS) / 600
+VISITORS_MIN = 100 * float(SECONDS) / 600
 SCREENS = 84
 """Fourteen screens, three themes, both ways of writing."""
 

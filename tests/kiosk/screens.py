@@ -172,3 +172,6 @@ class Walk:
         visitor.ask("Tell me a very long story about a lighthouse and its keepers.").answered()
         visitor.page.wait_for_timeout(300)
         self.look("late")
+        visitor = self._open(idle_seconds=0, documents=None, max_tokens=200).enter()
+        visitor.ask("Tell me a long story about a lighthouse.").wait_state("streaming")
+        self.look("streaming")
