@@ -285,6 +285,29 @@ GROUPS = (
         },
     ),
     Group(
+        "The kiosk's page",
+        "In Debian's Chromium with nothing but loopback there, the embedded broker that hands the page out, and"
+        " SmolLM2-135M. Browser, broker and model share the two cores. Then twenty screens at once for ten minutes:"
+        " visitors come, ask twice and leave, and the page forgets each.",
+        "kiosk",
+        {
+            "kiosk_page_kb": "all that is handed out, gzipped",
+            "kiosk_interactive_ms": "from a navigation's start until a question can be asked, nothing cached, the"
+            " median of nine",
+            "kiosk_delta_ms_p95": "from a piece's publish until it is on the screen, 95th percentile: how much later"
+            " than at a subscriber without a screen",
+            "kiosk_off_loopback_requests": "requests, connections and names that Chromium's own network log has beside"
+            " this machine's",
+            "kiosk_axe_screens": "screens that axe has looked at: each in three themes, from left to right and from"
+            " right to left",
+            "kiosk_axe_violations": "what it found there",
+            "kiosk_visitors": "visitors in the ten minutes",
+            "kiosk_answers_lost": "their questions without a whole answer",
+            "kiosk_heap_growth_mb": "memory of a tab's script once its garbage is collected, from the second minute to"
+            " the last",
+        },
+    ),
+    Group(
         "Nothing grows",
         "Those 24 hours, counted from the second to the last, and ten minutes of requests over a real connection that"
         " is cut every seven seconds, counted from the third minute on.",

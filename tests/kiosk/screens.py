@@ -17,16 +17,42 @@ PIN = "2580"
 THEMES = ("light", "dark", "contrast")
 SIZES = ((800, 480), (480, 800), (1280, 720), (1080, 1920), (3840, 2160))
 PAPERS = {
-    "keepers.md": "# The keepers\n\n## The first keeper\n\nAmelia Brandt was the first keeper of Corvo. She lit the lamp"
-    " in 1887 and kept it for thirty years.\n\n## The last keeper\n\nHer daughter Ida left the tower in 1954, when the"
-    " lamp became electric.\n",
-    "lens.md": "# The lens\n\n## Prisms\n\nThe lens has 242 prisms of French glass.\n\n## Mercury\n\nIt floats on a bath"
-    " of mercury and turns once in twelve seconds.\n",
-    "visit.html": "<h1>Your visit</h1><h2>Opening hours</h2><p>The tower is open from nine to five, but not on"
-    " Mondays. The last visitors climb the stairs at half past four.</p><h2>Stairs</h2><p>There are 211 steps and no"
-    " lift.</p>",
-    "boats.md": "# Boats\n\n## The Petrel\n\nThe rescue boat Petrel has six oars and a red sail.\n\n## The storm\n\nIn the"
-    " storm of 1903 she brought home eleven sailors.\n",
+    "keepers.md": """# The keepers
+
+## The first keeper
+
+Amelia Brandt was the first keeper of Corvo. She lit the lamp in 1887 and kept it for thirty years.
+
+## The last keeper
+
+Her daughter Ida left the tower in 1954, when the lamp became electric.
+""",
+    "lens.md": """# The lens
+
+## Prisms
+
+The lens has 242 prisms of French glass.
+
+## Mercury
+
+It floats on a bath of mercury and turns once in twelve seconds.
+""",
+    "visit.html": """<h1>Your visit</h1>
+<h2>Opening hours</h2>
+<p>The tower is open from nine to five, but not on Mondays. The last visitors climb the stairs at half past four.</p>
+<h2>Stairs</h2>
+<p>There are 211 steps and no lift.</p>
+""",
+    "boats.md": """# Boats
+
+## The Petrel
+
+The rescue boat Petrel has six oars and a red sail.
+
+## The storm
+
+In the storm of 1903 she brought home eleven sailors.
+""",
 }
 QUESTION = "Who was the first keeper of Corvo?"
 CONFIG: dict[str, Any] = {
@@ -146,3 +172,6 @@ class Walk:
         visitor.ask("Tell me a very long story about a lighthouse and its keepers.").answered()
         visitor.page.wait_for_timeout(300)
         self.look("late")
+        visitor = self._open(idle_seconds=0, documents=None, max_tokens=200).enter()
+        visitor.ask("Tell me a long story about a lighthouse.").wait_state("streaming")
+        self.look("streaming")
