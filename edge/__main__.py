@@ -13,22 +13,29 @@ from edge import __version__
 
 COMMANDS = {
     "demo": ("edge.commands.demo", "try it: a broker, the daemon and three answers in this terminal"),
+    "kiosk": ("edge.commands.kiosk", "try the kiosk: a broker that hands out its page, the daemon, a browser"),
     "serve": ("edge.commands.serve", "run the daemon on this board"),
     "ask": ("edge.commands.ask", "ask a board something and watch the answer come"),
     "status": ("edge.commands.status", "what a board says of itself, or every board at its broker"),
     "doctor": ("edge.commands.doctor", "check a board: power, sensors, clock, bundle, broker, and what to do"),
     "schema": ("edge.commands.schema", "print the JSON Schema of a message"),
     "bundle": ("edge.commands.bundle", "look at bundles, verify, install, list them, go back to the one before"),
+    "documents": (
+        "edge.commands.documents",
+        "make folders of documents known to answers; list, try, remove what is made",
+    ),
     "rollout": ("edge.commands.rollout", "say which bundle a board is to run, and wait until it does"),
     "broker": ("edge.commands.broker", "run the embedded broker alone"),
+    "browser": ("edge.commands.kiosk_browser", "show a page on this board's screen, and keep it there"),
+    "screen": ("edge.commands.kiosk_screen", "turn this board's screen on or off"),
     "bench": ("edge.commands.bench", "measure the model on this board"),
 }
-SERVICES = ("serve", "broker")
+SERVICES = ("serve", "broker", "browser")
 """They end at signals in their own way, and a service manager is to know that SIGTERM ended one before it could."""
 EPILOG = """\
 Settings come from EDGE_ variables, edge.toml and systemd credentials; `edge serve --print-config` shows them.
 Exit statuses, of every command:
-  0 done, 1 refused or failed, 2 wrong usage, 4 out of time, 65 bad bundle, 69 no broker or no such board,
+  0 done, 1 refused or failed, 2 wrong usage, 4 out of time, 65 bad bundle or documents, 69 no broker or no such board,
   71 the system refuses a file or the like, 74 standard output takes no more, 75 not now: it may do another time,
   76 the board speaks another language, 78 a setting, file or question that cannot be used,
   130, 141, 143 ended by Ctrl-C, by a pipe that nobody reads, by SIGTERM.

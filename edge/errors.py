@@ -4,6 +4,7 @@ EdgeError
 ├── ConfigError          a wrong setting: names its file, line or variable           exit 78
 │   └── UsageError       a wrong option: names it                                    exit 2
 ├── BundleError          a bundle that must not be loaded: names file and figures    exit 65
+├── DocumentsError       documents or an index that cannot be used: names the file   exit 65
 ├── BrokerError          the broker refused us for good: names the reason            exit 69
 ├── StartError           what a start needs was not to be had: names what, and why   exit 75
 ├── ProtocolError        a board says what this version does not understand          exit 76
@@ -91,6 +92,12 @@ class UsageError(ConfigError):
 
 class BundleError(EdgeError):
     """A bundle that is damaged, foreign, or too large for this board."""
+
+    status = 65
+
+
+class DocumentsError(EdgeError):
+    """Documents that cannot be indexed, or an index that is damaged, foreign, or not there."""
 
     status = 65
 

@@ -25,6 +25,13 @@ def name(text: str) -> str:
     return text
 
 
+def version(text: str) -> str:
+    """A bundle's version, as a repository and a topic take it."""
+    if not NAME.fullmatch(text):
+        raise argparse.ArgumentTypeError(f"{text!r} is no version: up to 64 letters, digits and . _ - are")
+    return text
+
+
 def model(text: str) -> str:
     """A model: where it lies, or what it is called."""
     if not text:

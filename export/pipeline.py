@@ -15,6 +15,7 @@ from export.plan import Plan, make_plan
 from export.progress import Report
 from export.recipe import Recipe
 from export.rehearsal import rehearse
+from export.sentences.adding import Additions, added
 from export.source import Source
 from export.target import check_free, place_of
 from export.verify import read_aright
@@ -54,6 +55,8 @@ def fill(
     read_aright(plan, report)
     (workshop / BUNDLE).mkdir()
     make(workshop / BUNDLE, plan, report)
+    if recipe.sentences or recipe.documents:
+        added(workshop / BUNDLE, Additions(recipe.sentences, recipe.documents))
     return publish(workshop, target, force, used, recipe.provider)
 
 

@@ -87,6 +87,8 @@ class Recipe(BaseModel):
     golden: a file with questions that a board is to ask before it keeps the bundle (export/golden.py), in place of
         those of the prompts whose answers are sure.
     warm: files with system prompts that the bundle shall know from its first start.
+    sentences: a folder of sentence-transformers, whose model the bundle brings (export/sentences/). documents: indexes
+        that it brings, files NAME.index. version: the bundle's.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -122,11 +124,15 @@ class Recipe(BaseModel):
     prompts: tuple[str, ...] = PROMPTS
     golden: Path | None = None
     warm: tuple[Path, ...] = ()
+    sentences: Path | None = None
+    documents: tuple[Path, ...] = ()
+    version: str = "1"
 
     @property
     def files(self) -> list[Path]:
         """What it has the export read beside the source."""
         named = (self.calibration_text, self.evaluation_text, self.sample_pictures, self.golden, *self.warm)
+        named += (self.sentences, *self.documents)
         return [path for path in named if path is not None]
 
     def format_of(self, tensor: str) -> Format:

@@ -11,7 +11,7 @@ import re
 import signal
 import sys
 import tempfile
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Coroutine
 from pathlib import Path
 from typing import Any
 
@@ -50,9 +50,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def main(options: argparse.Namespace) -> int:
     """Run the demo; Ctrl-C ends it with exit status 0."""
     turn = None if options.image is None else shown([options.image], None, IMAGE_QUESTION)
+    return run_to_ctrl_c(demo(options.bundle, options.port, options.once, turn))
+
+
+def run_to_ctrl_c(work: Coroutine[Any, Any, int]) -> int:
+    """Work's exit status; 0 where Ctrl-C ends it, which is how it is meant to end. Interrupted for another signal."""
     ending = Ending()
     try:
-        return run(demo(options.bundle, options.port, options.once, turn), ending)
+        return run(work, ending)
     except Interrupted:
         if ending.first != signal.SIGINT:
             raise
@@ -80,10 +85,13 @@ async def demo(bundle: Path, wanted_port: int | None, once: bool, turn: dict[str
 
 
 @contextlib.asynccontextmanager
-async def broker_process(wanted: int = 0, websocket: int = 0) -> AsyncIterator[tuple[int, int]]:
-    """The embedded broker, listening: its port and its WebSocket's, free ones where the usual are taken."""
+async def broker_process(wanted: int = 0, websocket: int = 0, *options: str) -> AsyncIterator[tuple[int, int]]:
+    """The embedded broker, listening: its port and its WebSocket's, free ones where the usual are taken.
+
+    options: further ones of `edge broker`.
+    """
     arguments = ["broker", f"--port={wanted}", f"--websocket-port={websocket}", "--or-free", "--log-level=warning"]
-    async with child(arguments, {}, asyncio.subprocess.PIPE) as it:
+    async with child([*arguments, *options], {}, asyncio.subprocess.PIPE) as it:
         assert it.stdout is not None
         line = (await it.stdout.readline()).decode()
         if not line:

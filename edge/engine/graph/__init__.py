@@ -1,6 +1,6 @@
 """The bundle's graph, run by onnxruntime. Token ids and a cache in, logits out. Start reading in `session.py`.
 
-session.py     the decoder and the picture tower; the only file of the daemon that imports onnxruntime
+session.py     the decoder, the picture tower, the embedding model; the only file of the daemon that imports onnxruntime
 io_binding.py  memory of ours bound to the graph's inputs and outputs
 packed.py      weights as this processor wants them, kept on the disk
 """

@@ -187,6 +187,27 @@ class Graph:
         return self._bindings[key]
 
 
+class Encoder:
+    """A bundle's embedding model. threads: for one run, 0 for every core; they sleep where there is nothing to do."""
+
+    def __init__(self, path: Path, threads: int) -> None:
+        ort = _runtime()
+        options = ort.SessionOptions()
+        options.log_severity_level = 3
+        options.intra_op_num_threads = budget.threads(threads)
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")  # the decoder's need the cores
+        options.enable_mem_pattern = False  # one would be kept for every length of a text
+        try:
+            self._session = ort.InferenceSession(str(path), options, ["CPUExecutionProvider"])
+        except Exception as error:  # a tree of its own that has no common root
+            raise BundleError(f"onnxruntime cannot load {path}: {error}") from error
+
+    def run(self, ids: Ids, mask: Ids) -> NDArray[np.float32]:
+        """Vectors `[texts, dimensions]` of token ids `[texts, tokens]`; the mask, as wide, is 0 behind a text's end."""
+        made: NDArray[np.float32] = self._session.run(["sentences"], {"input_ids": ids, "attention_mask": mask})[0]
+        return made
+
+
 class Tower:
     """A bundle's picture tower, in memory while it is used. opened: makes its session."""
 

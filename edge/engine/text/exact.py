@@ -20,6 +20,10 @@ MISSING = (
     "the bundle's tokens are read with the library tokenizers, which is not installed here:"
     " `pip install --no-deps 'tokenizers>=0.22,<1'`"
 )
+NO_SENTENCES = (
+    "the bundle's embedding model is read with the library tokenizers, which is not installed here, so that documents"
+    " are found by their words alone: `pip install --no-deps 'tokenizers>=0.22,<1'`"
+)
 HELD_MAX = 3
 """Tokens that a character may still be begun in: UTF-8 takes four bytes at the most, and a token has one of them."""
 UNKNOWN = "\ufffd"
@@ -33,18 +37,38 @@ def is_installed() -> bool:
     return importlib.util.find_spec("tokenizers") is not None
 
 
+def _opened(told: str, missing: str) -> Tokenizer:
+    try:
+        from tokenizers import Tokenizer
+    except ImportError as error:
+        raise BundleError(missing) from error
+    try:
+        return Tokenizer.from_str(told)
+    except Exception as error:  # it raises plain Exception for everything
+        raise BundleError(f"tokenizers cannot read tokenizer.json: {error}") from error
+
+
+class SentenceReader:
+    """Texts to what an embedding model reads. told: a tokenizer.json. tokens_max: of a text, its ends among them.
+
+    Raises BundleError where the text is no tokenizer.json, or the library is missing.
+    """
+
+    def __init__(self, told: str, tokens_max: int) -> None:
+        self._tokenizer = _opened(told, NO_SENTENCES)
+        self._tokenizer.enable_truncation(tokens_max)
+        self._tokenizer.no_padding()
+
+    def encode(self, texts: list[str]) -> list[list[int]]:
+        """The token ids of each text, cut at its end, with those that the model wants before and behind it."""
+        return [list(each.ids) for each in self._tokenizer.encode_batch_fast(texts)]
+
+
 class ExactReader:
     """Text to token ids and back, through `tokenizers`. told: a tokenizer.json. Raises BundleError where it is none."""
 
     def __init__(self, told: str) -> None:
-        try:
-            from tokenizers import Tokenizer
-        except ImportError as error:
-            raise BundleError(MISSING) from error
-        try:
-            self._tokenizer: Tokenizer = Tokenizer.from_str(told)
-        except Exception as error:  # it raises plain Exception for everything
-            raise BundleError(f"tokenizers cannot read tokenizer.json: {error}") from error
+        self._tokenizer = _opened(told, MISSING)
         self._tokenizer.no_truncation()  # Transformers asks for neither
         self._tokenizer.no_padding()
         self._special = {

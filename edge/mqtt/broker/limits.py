@@ -36,6 +36,7 @@ class Limits:
     connections: that have connected. strangers: that have not yet, the oldest makes room. websockets: of both.
     held_bytes: half packets and unsent bytes of all connections; whoever holds most is ended first.
     unsent_bytes: of one connection; QoS 0 is dropped beyond, QoS 1 and 2 wait in the session, nothing more is read.
+    page_bytes, document_bytes: of a file that is handed out; page_seconds: for that.
     sessions: that outlive their connection, for session_seconds at most. in_flight: to one client, before it
     acknowledges; receive_max: from one client, QoS 2. queue_*: what one session keeps for its client; queued_bytes: all
     sessions together.
@@ -66,6 +67,9 @@ class Limits:
     connect_seconds: float = 10.0
     packet_seconds: float = 60.0
     close_seconds: float = 3.0
+    page_bytes: int = 8 << 20
+    document_bytes: int = 64 << 20
+    page_seconds: float = 300.0
 
 
 def weight(message: mqtt5.PublishPacket | mqtt5.Will) -> int:

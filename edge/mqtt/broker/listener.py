@@ -1,4 +1,7 @@
-"""The broker's sockets: TCP and WebSocket, a task a connection, and what all connections hold together."""
+"""The broker's sockets: TCP and WebSocket, a task a connection, and what all connections hold together.
+
+Files are handed out on the WebSocket's port, to who asks for no WebSocket there.
+"""
 
 from __future__ import annotations
 
@@ -18,8 +21,10 @@ from edge.errors import BrokerError
 from edge.mqtt.broker.access import Access
 from edge.mqtt.broker.connection import Connection
 from edge.mqtt.broker.core import Core
+from edge.mqtt.broker.folders import Folders
 from edge.mqtt.broker.limits import Limits
 from edge.mqtt.broker.origins import Origins
+from edge.mqtt.broker.pages import Pages
 from edge.mqtt.broker.pipes import Pipe, TcpPipe, WebSocketPipe, address_of
 from edge.mqtt.broker.telling import Telling, shown, where
 
@@ -62,6 +67,11 @@ class Doorkeeper:
         """Somebody is at the door no more."""
         self._strangers.pop(stranger, None)
 
+    def turn_away(self) -> None:
+        """End everybody who is at the door."""
+        for abort in list(self._strangers.values()):
+            abort()
+
     def grown(self, count: int) -> None:
         """A connection may hold so many bytes more; where all hold too much, whoever holds most is ended."""
         self._held_at_most += count
@@ -92,12 +102,14 @@ class Listener:
         access: Access | None = None,
         origins: Iterable[str] = (),
         limits: Limits | None = None,
+        folders: Folders | None = None,
     ) -> None:
         self._host, self._or_free = host, or_free
         self.core = Core(limits, access)
         self._limits, self._telling = self.core.limits, self.core.telling
         self.doors = Doorkeeper(self._limits, self._telling)
         self._origins = Origins(origins)
+        self._pages = Pages(folders, self._origins, self._limits, self._telling) if folders else None
         self._stack = contextlib.AsyncExitStack()
         self._tasks: set[asyncio.Task[None]] = set()
         self._websockets: set[Any] = set()
@@ -142,7 +154,8 @@ class Listener:
             compression=None,
             max_size=self._limits.packet_bytes + 16,
             max_queue=FRAMES_MAX,
-            open_timeout=self._limits.connect_seconds,
+            open_timeout=None,  # `Watched` has its own, which ends once it is known what was asked for
+            server_header=None,
             close_timeout=self._limits.close_seconds,
             logger=_silent(),
         )
@@ -156,7 +169,10 @@ class Listener:
         for task in list(self._tasks):
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+        self.doors.turn_away()
         await self._stack.aclose()
+        if self._pages is not None:
+            self._pages.close()
         self.core.access.close()
         self._telling.tell_counts()
 
@@ -187,33 +203,40 @@ class Listener:
             self.doors.connections.discard(connection)
 
     def _look_at(self, socket: Any, request: Any) -> Any:
-        """A WebSocket's first request: nothing where it is let in, else the answer."""
-        origins, hosts = request.headers.get_all("Origin"), request.headers.get_all("Host")
-        is_one = len(origins) <= 1 and len(hosts) <= 1
-        if not is_one or not self._origins.allows((origins or [None])[0], (hosts or [None])[0]):
-            origin, address = shown(origins[0]), address_of(socket.remote_address)
-            text = f"refused {address} (WebSocket): a page of {origin} may not connect (see --origin)"
-            self._telling.line("refused", text, logging.WARNING)
-            return socket.respond(403, "Pages of this origin may not connect.\n")
+        """The first request: nothing where it is a WebSocket that is let in, else the answer, or what will be it."""
+        socket.opening.cancel()
         if len(self._websockets) > self._limits.websockets:
             self._telling.line("refused", "refused a WebSocket: there are too many", logging.WARNING)
             return socket.respond(503, "There are too many connections.\n")
+        if self._pages is not None and "Upgrade" not in request.headers:
+            return self._pages.answer(socket, request)
+        origins, hosts = request.headers.get_all("Origin"), request.headers.get_all("Host")
+        is_one = len(origins) <= 1 and len(hosts) <= 1
+        if not is_one or not self._origins.allows((origins or [None])[0], (hosts or [None])[0]):
+            origin, address = shown((origins or [None])[0]), address_of(socket.remote_address)
+            text = f"refused {address} (WebSocket): a page of {origin} may not connect (see --origin)"
+            self._telling.line("refused", text, logging.WARNING)
+            return socket.respond(403, "Pages of this origin may not connect.\n")
         return None
 
     def _watched(self) -> Any:
         """A WebSocket connection that is known from its first byte on."""
         from websockets.asyncio.server import ServerConnection
 
-        doors, known = self.doors, self._websockets
+        doors, known, seconds = self.doors, self._websockets, self._limits.connect_seconds
 
         class Watched(ServerConnection):
+            opening: asyncio.TimerHandle
+
             def connection_made(self, transport: asyncio.BaseTransport) -> None:
                 known.add(self)
                 super().connection_made(transport)
+                self.opening = self.loop.call_later(seconds, self.transport.abort)
                 doors.came(self, address_of(self.remote_address), self.transport.abort)
 
             def connection_lost(self, exc: Exception | None) -> None:
                 known.discard(self)
+                self.opening.cancel()
                 doors.left(self)
                 super().connection_lost(exc)
 

@@ -1,10 +1,13 @@
 """Which web pages may open a WebSocket: a browser says where its page is from, and keeps no page from asking.
 
+And under which names files are handed out: a page of a name that its owner leads here would read them as its own.
+
 Source: RFC 6455, 10.2; RFC 6454, 7 (the Origin header).
 """
 
 from __future__ import annotations
 
+import functools
 import ipaddress
 import socket
 from collections.abc import Iterable
@@ -32,6 +35,16 @@ class Origins:
         page, asked = _host(origin), _host(f"http://{host}")
         return page is not None and (_is_here(page) or (page == asked and not _is_public(page)))
 
+    def serves(self, host: str) -> bool:
+        """Whether files are handed out to who asks for this host (`name:port`).
+
+        A name that is on the internet is none of ours, unless an origin of it was named. May wait for name servers.
+        """
+        asked = _host(f"http://{host}")
+        if "*" in self._named or asked in {_host(each) for each in self._named} - {None}:
+            return True
+        return asked is not None and not _is_public(asked)
+
 
 def _host(url: str) -> str | None:
     try:
@@ -50,5 +63,11 @@ def _is_public(host: str) -> bool:
     try:
         ipaddress.ip_address(host)
     except ValueError:
-        return "." in host and not host.endswith(PRIVATE) and host != socket.getfqdn().lower()
+        return "." in host and not host.endswith(PRIVATE) and host != _own_name()
     return False
+
+
+@functools.cache
+def _own_name() -> str:
+    """Of this machine, with its domain; where name servers are away they are waited for, once."""
+    return socket.getfqdn().lower()

@@ -260,11 +260,11 @@ def test_no_option_can_be_abbreviated(command):
 
 def required(command: str) -> list[str]:
     """What a command cannot do without."""
-    return {"demo": ["--bundle", "x"], "bundle": ["verify", "x"]}.get(command, [])
+    return {"demo": ["--bundle", "x"], "kiosk": ["--bundle", "x"], "bundle": ["verify", "x"]}.get(command, [])
 
 
 def test_help_reads_well():
     """Every command is there with a line of its own."""
     text = edge({}, "--help").stdout
-    for command in ("serve", "ask", "status", "doctor", "schema", "demo", "bench", "bundle", "broker"):
+    for command in ("serve", "ask", "status", "doctor", "schema", "demo", "kiosk", "bench", "bundle", "broker"):
         assert f"  {command}" in text

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import re
 import socket
 import threading
 from collections.abc import Callable, Iterator
@@ -119,3 +120,15 @@ def inside(listener: Any, look: Callable[[], Any]) -> Any:
 def log_of(folder: Path) -> str:
     """What a broker process has said."""
     return (folder / "broker.log").read_text()
+
+
+def resident(folder: Path) -> int:
+    """The bytes that the broker process of a folder holds, by its log's port."""
+    port = int(re.findall(r"listening on .*?:(\d+)", log_of(folder))[0])
+    table = Path("/proc/net/tcp").read_text().splitlines()
+    (inode,) = (line.split()[9] for line in table if line.split()[1].endswith(f":{port:04X}") and " 0A " in line)
+    for process in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):
+            if any(each.readlink().name == f"socket:[{inode}]" for each in (process / "fd").iterdir()):
+                return int((process / "statm").read_text().split()[1]) * 4096
+    raise LookupError

@@ -63,6 +63,7 @@ CASES = [
 SHIPPED = [
     *(("board", f"edge/{name}/{kind}") for name in ("board", "other") for kind in ("status", "reply/me", "request/me")),
     *(("me", f"edge/board/{kind}") for kind in ("request/me", "request/eve", "cancel/me", "chunk/me", "reply/me")),
+    *(("me", f"edge/board/{kind}/{name}") for kind in ("forget", "rating") for name in ("me", "eve")),
     *(("me", f"edge/board/{kind}") for kind in ("reply/eve", "status", "info", "telemetry", "request")),
     *(("eve", topic) for topic in ("answers/eve/1", "answers/me/1", "response/eve", "edge/hall/request/eve")),
     *((user, topic) for user in ("board", "eve") for topic in ("answers/x", "edge/eve/status", "homeassistant/x")),

@@ -8,7 +8,6 @@ import re
 import socket
 import time
 from collections.abc import Callable
-from pathlib import Path
 
 import mqtt5
 import pytest
@@ -19,7 +18,7 @@ from edge.mqtt.broker.limits import Limits
 from edge.mqtt.broker.topics import Tree, covers, matches, overlaps
 from tests.clients import V311, User
 from tests.conftest import embedded_broker, free_port
-from tests.edge.mqtt.raw import Pub, Raw, inside, listening, log_of
+from tests.edge.mqtt.raw import Pub, Raw, inside, listening, log_of, resident
 
 pytestmark = pytest.mark.slow
 
@@ -33,18 +32,6 @@ def until(what: Callable[[], bool], seconds: float = 20) -> None:
     while not what():
         assert time.monotonic() < end
         time.sleep(0.01)
-
-
-def resident(folder: Path) -> int:
-    """The bytes that the broker process of a folder holds, by its log's port."""
-    port = int(re.findall(r"listening on .*?:(\d+)", log_of(folder))[0])
-    table = Path("/proc/net/tcp").read_text().splitlines()
-    (inode,) = (line.split()[9] for line in table if line.split()[1].endswith(f":{port:04X}") and " 0A " in line)
-    for process in Path("/proc").glob("[0-9]*"):
-        with contextlib.suppress(OSError):
-            if any(each.readlink().name == f"socket:[{inode}]" for each in (process / "fd").iterdir()):
-                return int((process / "statm").read_text().split()[1]) * 4096
-    raise LookupError
 
 
 # --- retained messages ---

@@ -1,0 +1,79 @@
+"""A bundle on disk: the whole contract between the export, which writes bundles, and the daemon, which reads them.
+
+A bundle is a folder: `manifest.json` beside what onnxruntime-genai loads. Start reading in `manifest.py`.
+
+    manifest.py  what a manifest says
+    opening.py   a bundle opened after everything about it was checked
+"""
+
+from __future__ import annotations
+
+from edge.bundle.manifest import (
+    DOCUMENTS,
+    EMBEDDING,
+    GRAPH,
+    MANIFEST,
+    SCHEMA,
+    SENTENCE_GRAPH,
+    SENTENCE_TOKENIZER,
+    SIGNATURE,
+    VISION,
+    WEIGHTS,
+    Calibration,
+    Count,
+    File,
+    Golden,
+    Manifest,
+    Origin,
+    Pictures,
+    Positive,
+    Provider,
+    Quantization,
+    Sampling,
+    SentenceModel,
+    Sha256,
+)
+from edge.bundle.opening import (
+    MANIFEST_BYTES_MAX,
+    Bundle,
+    Progress,
+    Verified,
+    check_hashes,
+    hash_file,
+    open_bundle,
+    read_manifest,
+)
+
+__all__ = [
+    "DOCUMENTS",
+    "EMBEDDING",
+    "GRAPH",
+    "MANIFEST",
+    "MANIFEST_BYTES_MAX",
+    "SCHEMA",
+    "SENTENCE_GRAPH",
+    "SENTENCE_TOKENIZER",
+    "SIGNATURE",
+    "VISION",
+    "WEIGHTS",
+    "Bundle",
+    "Calibration",
+    "Count",
+    "File",
+    "Golden",
+    "Manifest",
+    "Origin",
+    "Pictures",
+    "Positive",
+    "Progress",
+    "Provider",
+    "Quantization",
+    "Sampling",
+    "SentenceModel",
+    "Sha256",
+    "Verified",
+    "check_hashes",
+    "hash_file",
+    "open_bundle",
+    "read_manifest",
+]
