@@ -22,7 +22,8 @@ OUTSIDE = """() => [...document.querySelectorAll('[data-part]:is(button, textare
     .map(each => each.dataset.part)"""
 CUT = """() => [...document.querySelectorAll('button, h1, h2, h3, p, span, dd, dt')]
     .filter(each => each.checkVisibility() && !each.closest('.unseen'))
-    .filter(each => each.clientWidth > 1 && each.scrollWidth > each.clientWidth + 1 && getComputedStyle(each).display !== 'inline')
+    .filter(each => each.clientWidth > 1 && each.scrollWidth > each.clientWidth + 1)
+    .filter(each => getComputedStyle(each).display !== 'inline')
     .map(each => `${each.dataset.part ?? each.className ?? each.tagName}: ${each.textContent.slice(0, 40)}`)"""
 
 BROKEN = r"""() => {
