@@ -43,6 +43,7 @@ KINDS = {
     "a.woff2": "font/woff2",
     "a.exe": "application/octet-stream",
     "a": "application/octet-stream",
+    "html": "application/octet-stream",
 }
 
 
