@@ -578,7 +578,7 @@ def test_files_and_mqtt_at_once(large, tmp_path):
         for thread in threads:
             thread.join()
         assert found == [size] * 8
-        assert count > 100
+        assert count > 20
 
 
 def test_who_reads_slowly_fills_no_memory_and_makes_room(large, tmp_path):
