@@ -146,12 +146,11 @@ def test_what_is_damaged_is_named(name, text, words, bringing, tmp_path):
 def test_without_tokenizers_it_says_what_to_install(bringing, tmp_path):
     """A board may lack the wheel; whoever asks for vectors hears it as a BundleError."""
     (tmp_path / "tokenizers.py").write_text("raise ImportError")
-    code = (
-        "from pathlib import Path\nfrom edge.engine.text.sentences import Sentences\nfrom edge.errors import BundleError\n"
-        f"try: Sentences.of(Path({json.dumps(str(bringing))}))\nexcept BundleError as error: print(error)"
-    )
+    imports = ("pathlib import Path", "edge.engine.text.sentences import Sentences", "edge.errors import BundleError")
+    lines = [f"from {each}" for each in imports]
+    lines += [f"try: Sentences.of(Path({json.dumps(str(bringing))}))", "except BundleError as error: print(error)"]
     environment = {"PYTHONPATH": f"{tmp_path}:{ROOT}", "PATH": ""}
-    command = [sys.executable, "-c", code]
+    command = [sys.executable, "-c", "\n".join(lines)]
     done = subprocess.run(command, env=environment, cwd=tmp_path, capture_output=True, text=True, check=False)
     assert "found by their words alone" in done.stdout, done.stderr
     assert "pip install --no-deps 'tokenizers" in done.stdout

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import sqlite3
 import subprocess
 from pathlib import Path
@@ -52,8 +53,7 @@ def room(tmp_path_factory) -> Path:
 @pytest.fixture
 def copied(room, tmp_path) -> Path:
     """The same folder, to be changed."""
-    places.copied(room, tmp_path / "room")
-    return tmp_path / "room"
+    return shutil.copytree(room, tmp_path / "room")
 
 
 def contents(folder: Path) -> dict[str, bytes]:
@@ -149,6 +149,11 @@ def spoil_bundle(room: Path) -> None:
 def busy(room: Path) -> None:
     """As while somebody writes to an index."""
     (room / "museum.index-wal").write_text("pages")
+
+
+def fake(room: Path) -> None:
+    """A file that is only called so."""
+    (room / "fake.index").write_text("no database")
 
 
 REFUSED = {
