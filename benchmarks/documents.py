@@ -52,7 +52,7 @@ def questions(first: int) -> list[Question]:
 def measure(bundle: Path) -> list[Figure]:
     """Recall with both ranks and with words alone, what is said to be nothing; what 10 MB cost; a search."""
     if Sentences.of(bundle) is None:
-        raise RuntimeError("the bundle has no embedding model: edge-export BUNDLE --sentences FOLDER gives it one")
+        raise RuntimeError("the bundle has no embedding model: edge-export BUNDLE -o NEW --sentences all-MiniLM-L6-v2 gives it one")
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         found = _found(bundle, folder)

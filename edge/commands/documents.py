@@ -111,7 +111,7 @@ def _tell_skipped(added: Added) -> None:
         PurePosixPath(file.path).suffix or "without an ending" for file in added.skipped if file.why == OTHER_KIND
     ):
         shown = ", ".join(f"{count} {ending}" for ending, count in others.most_common(ENDINGS_SHOWN))
-        print(f"{others.total()} files skipped: {OTHER_KIND} ({shown})", file=sys.stderr)
+        print(f"skipped: {shown}, by their names neither text, Markdown, HTML nor PDF", file=sys.stderr)
 
 
 def _summary(name: str, path: Path, added: Added, has_meaning: bool) -> str:

@@ -40,7 +40,7 @@ def test_a_folder_is_added_listed_tried_and_removed(museum, tmp_path):
     assert told.splitlines() == [
         "old.txt: read as cp1252, since it is not UTF-8",
         "empty.html: skipped: no text in it",
-        "1 files skipped: neither text, Markdown, HTML nor PDF, by its name (1 .jpg)",
+        "skipped: 1 .jpg, by their names neither text, Markdown, HTML nor PDF",
     ]
     status, said, _ = run(tmp_path, "list")
     assert said.split() == ["museum", "2", "documents", "2", "pieces", open_index(path).digest[:12], "words", "alone"]
