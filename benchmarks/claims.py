@@ -162,6 +162,16 @@ GROUPS = (
         },
     ),
     Group(
+        "Answers from documents begin no later",
+        "What asking with `documents` adds before the model reads a token: the question embedded, pieces found by words"
+        " and by meaning, chosen and put before it. The documents are Python's own; the embedding model is in memory.",
+        "documents-asked",
+        {
+            "documents_asked_pieces": "pieces that are searched",
+            "documents_added_ms_p95": "added, 95th percentile",
+        },
+    ),
+    Group(
         "What quantising loses",
         "KL divergence from the next-token distribution of the model in full precision, in nats a token: less is"
         " better. The model is SmolLM2-135M with noise on its weights, since those that are published lie on a 4-bit"

@@ -50,7 +50,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     removing.add_argument("--into", metavar="FOLDER", type=Path, help=_INTO)
 
 
-_INTO = "where the indexes lie (default: `documents` below journal.folder, where the daemon looks)"
+_INTO = "where the indexes lie (default: documents.folder, where the daemon looks)"
 
 
 def _action(actions: Any, name: str, text: str) -> argparse.ArgumentParser:
@@ -199,7 +199,7 @@ def _path(options: argparse.Namespace) -> Path:
 
 
 def _folder(options: argparse.Namespace) -> Path:
-    return Path(options.into) if options.into else load_settings().journal.folder / "documents"
+    return Path(options.into) if options.into else load_settings().documents.folder
 
 
 def _bundle(options: argparse.Namespace) -> Path:

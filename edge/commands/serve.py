@@ -92,8 +92,8 @@ def opened(settings: Settings, digest: str | None) -> Served:
         raise BundleError(f"{path} is not there any more")
     bundle = open_bundle(path, settings.engine.provider, verify_hashes=False)
     engine = settings.engine.model_copy(update={"bundle": path})
-    worker = Worker(engine, check=partial(check_hashes_of, bundle, engine))
-    return Served(bundle.manifest, worker, bundle.digest, "engine.bundle" if digest is None else "store")
+    worker = Worker(engine, check=partial(check_hashes_of, bundle, engine), documents=settings.documents)
+    return Served(bundle.manifest, worker, bundle.digest, "engine.bundle" if digest is None else "store", path)
 
 
 def check_room(settings: Settings, served: Served) -> None:

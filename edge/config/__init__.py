@@ -9,22 +9,23 @@ say the same. A credential is a file in `$CREDENTIALS_DIRECTORY` named `broker_p
 `sections.py`.
 
     sections.py  what can be set, and what it means: a new key goes there, and into systemd/edge.toml.example
+    doors.py     the same of the other ways in and out
     settings.py  all of it together
     files.py     where it is read from
     loading.py   what is in force, what is wrong and where
 """
 
+from edge.config.doors import HomeAssistant, Prometheus
 from edge.config.files import config_file
 from edge.config.loading import describe, load_settings
 from edge.config.sections import (
     Broker,
+    Documents,
     Engine,
     EngineKind,
     Governor,
-    HomeAssistant,
     Journal,
     Limits,
-    Prometheus,
     Store,
     Telemetry,
 )
@@ -33,6 +34,7 @@ from edge.config.settings import FLEET_SPARE, Settings
 __all__ = [
     "FLEET_SPARE",
     "Broker",
+    "Documents",
     "Engine",
     "EngineKind",
     "Governor",

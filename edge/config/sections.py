@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
@@ -179,6 +178,28 @@ class Journal(Section):
     max_bytes: int = Field(default=64 << 20, ge=1 << 20, description="largest size of the file")
 
 
+class Documents(Section):
+    """`[documents]`: texts of this board that answers may come from, where a request asks for that."""
+
+    folder: Path = Field(
+        default_factory=lambda: _state_folder() / "documents",
+        description="where their indexes lie, NAME.index each, beside those that the bundle brings; documents below"
+        " journal.folder's default by default",
+    )
+    tokens: int = Field(
+        default=768, ge=64, le=32_768, description="of them that a question gets; fewer where the context has no room"
+    )
+    pieces: int = Field(default=8, ge=1, le=64, description="of them that a question gets at most")
+    when_nothing: Literal["say", "answer"] = Field(
+        default="say",
+        description="where nothing in them fits a question: say documents.nothing_text, or have the model answer"
+        " without them",
+    )
+    nothing_text: Annotated[str, Field(min_length=1, max_length=2000)] = Field(
+        default="I found nothing about that in the documents.", description="what is said then"
+    )
+
+
 class Store(Section):
     """`[store]`: the bundles on this board, where new ones come from, and how one is tried before it is kept."""
 
@@ -290,48 +311,3 @@ class Governor(Section):
     memory: bool = Field(
         default=True, description="give memory back, take short requests alone, then none, while memory is short"
     )
-
-
-class HomeAssistant(Section):
-    """`[home_assistant]`: whether the board shows itself there."""
-
-    announce: bool = Field(
-        default=False, description="have Home Assistant find this board over MQTT; false takes it back"
-    )
-    prefix: Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]+(/[A-Za-z0-9_-]+){0,7}$", max_length=128)] = Field(
-        default="homeassistant", description="its discovery prefix, as set there"
-    )
-    client: Annotated[str, Field(pattern=rf"^{LEVEL.pattern}$")] = Field(
-        default="home-assistant", description="the level below request and reply that its prompts and answers have"
-    )
-
-
-class Prometheus(Section):
-    """`[prometheus]`: readings for who scrapes."""
-
-    textfile: Path | None = Field(
-        default=None, description="file ending in .prom for node_exporter's textfile collector; none by default"
-    )
-    address: str | None = Field(
-        default=None, description="where /metrics is served, such as 127.0.0.1:9464; nowhere by default"
-    )
-
-    @field_validator("textfile")
-    @classmethod
-    def _is_collected(cls, textfile: Path | None) -> Path | None:
-        if textfile is not None and (textfile.suffix != ".prom" or not textfile.is_absolute()):
-            raise ValueError("node_exporter reads files that end in .prom; name one by its whole path")
-        return textfile
-
-    @field_validator("address")
-    @classmethod
-    def _is_host_and_port(cls, address: str | None) -> str | None:
-        if address is not None and not re.fullmatch(r"([\w.-]+|\[[0-9A-Fa-f:.]+\]):[0-9]{1,5}", address):
-            raise ValueError(f"{address[:80]!r} is not HOST:PORT")
-        return address
-
-    @property
-    def host_and_port(self) -> tuple[str, int] | None:
-        """The address taken apart; None where there is none."""
-        host, _, port = (self.address or "").rpartition(":")
-        return (host.strip("[]"), int(port)) if self.address else None

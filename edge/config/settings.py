@@ -17,16 +17,16 @@ from pydantic_settings import (
     SettingsConfigDict,
 )
 
+from edge.config.doors import HomeAssistant, Prometheus
 from edge.config.files import config_file, read_credentials, read_toml
 from edge.config.sections import (
     Broker,
+    Documents,
     Engine,
     EngineKind,
     Governor,
-    HomeAssistant,
     Journal,
     Limits,
-    Prometheus,
     Store,
     Telemetry,
 )
@@ -83,6 +83,7 @@ class Settings(BaseSettings):
     home_assistant: HomeAssistant = HomeAssistant()
     prometheus: Prometheus = Prometheus()
     store: Store = Field(default_factory=Store)
+    documents: Documents = Field(default_factory=Documents)
 
     @field_validator("fleet")
     @classmethod

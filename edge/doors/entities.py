@@ -176,6 +176,8 @@ ROWS: tuple[Entity, ...] = (
     Entity(
         "Requests ended", ("inference", "requests"), TOTAL, state_class="total_increasing", details=(), **OWN | DETAIL
     ),
+    Entity("Good ratings", ("inference", "ratings", "good"), icon="mdi:thumb-up-outline", **OWN | DETAIL),
+    Entity("Bad ratings", ("inference", "ratings", "bad"), icon="mdi:thumb-down-outline", **OWN | DETAIL),
     _bytes("Engine memory", "inference", "engine_memory_bytes", icon="mdi:memory", **DETAIL),
     _count("Engine restarts", "inference", "engine_restarts", is_always=True, icon="mdi:restart"),
     Entity(

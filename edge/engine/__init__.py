@@ -32,7 +32,10 @@ Kind = Literal["auto", "batched", "genai"]
 
 @dataclass(frozen=True)
 class Options:
-    """How to run a bundle; the fields are `[engine]`'s settings of the same names, with the same defaults."""
+    """How to run a bundle; the fields are `[engine]`'s settings of the same names, with the same defaults.
+
+    Those that begin with `documents_` are `[documents]`'s. documents_folder: empty for none but the bundle's own.
+    """
 
     provider: Provider = "cpu"
     kind: Kind = "auto"
@@ -45,6 +48,11 @@ class Options:
     prefix_disk_bytes: int | None = None
     packs: bool | None = None
     drafts: bool = True
+    documents_folder: str = ""
+    documents_tokens: int = 768
+    documents_pieces: int = 8
+    documents_when_nothing: Literal["say", "answer"] = "say"
+    documents_nothing_text: str = "I found nothing about that in the documents."
 
 
 @dataclass(frozen=True)
@@ -56,6 +64,7 @@ class Job:
     answer that begins with `{` must. top_logprobs: None for no logprobs, else how many others to name a token.
     loop_guard: end an answer that says the same over and over (text/loops.py). ignore_eos: go on past the tokens that
     end an answer, for measuring. cache_salt: who may find what this leaves behind, which are those that give the same.
+    keep: whether that may be on disk. documents: the name of those that the answer is to come from, found by question.
     """
 
     id: int
@@ -75,6 +84,9 @@ class Job:
     ignore_eos: bool = False
     cache_salt: str = ""
     pictures: list[Picture] = field(default_factory=list)
+    keep: bool = True
+    documents: str | None = None
+    question: str = ""
 
     @property
     def must_match(self) -> bool:
@@ -92,7 +104,8 @@ class Finished:
     """How a job ended. finish_reason: `stop`, `length`, `loop` or `cancelled`; times in seconds.
 
     cached_tokens: of the prompt, found in the prefix cache. logprobs: a token each, with the OpenAI API's names.
-    picture_tokens: of each picture, in their order.
+    picture_tokens: of each picture, in their order. sources: the pieces of documents that were read, with the wire's
+    names; None where there were to be none. warnings: what could not be done as asked.
     """
 
     finish_reason: str
@@ -103,6 +116,8 @@ class Finished:
     cached_tokens: int = 0
     logprobs: list[dict[str, Any]] | None = None
     picture_tokens: list[int] = field(default_factory=list)
+    sources: list[dict[str, Any]] | None = None
+    warnings: list[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -142,6 +157,9 @@ class TextEngine(Protocol):
 
     def ease(self) -> None:
         """Let go of what is kept only to be faster; between two steps."""
+
+    def forget(self, salt: str) -> None:
+        """Let go of all that jobs of one salt have left, here and on disk; between two steps."""
 
     def close(self) -> None:
         """Finish what is still to be written."""

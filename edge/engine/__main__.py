@@ -13,6 +13,7 @@ import sys
 import threading
 import time
 import traceback
+from collections import deque
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Protocol
@@ -54,6 +55,7 @@ class Commands:
         self._descriptor, self._engine = descriptor, engine
         self.arrived = threading.Event()
         self.closed = self.is_to_ease = False
+        self.to_forget: deque[str] = deque()
         self.pace = Pace()
         threading.Thread(target=self._read, name="commands", daemon=True).start()
 
@@ -79,6 +81,8 @@ class Commands:
         elif command["op"] == "pace":
             self._engine.step_seconds = command["step_seconds"]
             self.pace.set(command["duty"], command["rest_seconds"])
+        elif command["op"] == "forget":
+            self.to_forget.append(command["salt"])
         else:
             self.is_to_ease = True
 
@@ -209,7 +213,9 @@ def serve(engine: TextEngine, commands: Commands, write: Write) -> None:
 
 
 def ease(engine: TextEngine, commands: Commands) -> None:
-    """Give memory back, where the daemon wants it."""
+    """Let go of what is to be forgotten, and give memory back, where the daemon wants it."""
+    while commands.to_forget:
+        engine.forget(commands.to_forget.popleft())
     if commands.is_to_ease:
         commands.is_to_ease = False
         engine.ease()

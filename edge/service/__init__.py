@@ -17,11 +17,14 @@ knows neither paho nor a runtime. Start reading in `daemon.py`.
     answering.py      the queue through the engine
     worker.py         the engine's process: start, feed, watch, end
     engine_events.py  what that process says
+    afterwards.py     what an asker says later: to forget it, that an answer was good
+    ratings.py        how many were
     replies.py        what an asker is told
     outbox.py         terminal messages until the broker has them
     journal.py        what is written down, from the event loop
     journal_file.py   the same on the disk
     journal_opening.py  its file, opened
+    journal_erasing.py  what was dropped leaves it
     journal_schema.py  its tables, and those of older versions
     announcements.py  status, info, telemetry
     inference.py      what the daemon did, for telemetry

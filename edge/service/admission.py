@@ -20,7 +20,7 @@ from edge.service.queue import URGENCY, Queue
 from edge.service.repeats import Repeats, names_of
 from edge.service.replies import Replies
 from edge.service.seat import Seat
-from edge.service.speed import prompt_bytes
+from edge.service.speed import Speed
 from edge.service.waiting import Waiting
 from edge.wire.chat import ChatRequest
 from edge.wire.message import INHERITED, Message, handed_on_count
@@ -50,9 +50,11 @@ class Admission:
         journal: Journal,
         replies: Replies,
         repeats: Repeats,
+        speed: Speed,
     ) -> None:
         self._limits, self._seat, self._topics = settings.limits, seat, topics
         self._queue, self._journal, self._replies, self._repeats = queue, journal, replies, repeats
+        self._speed = speed
         self.is_ready = False
         self.memory: Memory = "enough"
         """How much memory the board has left for what is asked, by its governor."""
@@ -95,6 +97,7 @@ class Admission:
             return None
         request = replace(request, address=replace(request.address, id=entry.id))
         waiting = Waiting(entry.number, request, now() - gone, entry.digest, entry.attempts)
+        waiting.is_forgotten = not entry.keeps
         if entry.attempts >= ATTEMPTS_MAX:
             fault = EngineFailed(f"the daemon ended {entry.attempts} times while it was answering this")
             return self._replies.end(waiting, waiting.failure(fault))
@@ -146,7 +149,7 @@ class Admission:
     def _check_board(self, request: Request) -> None:
         if self.refuses:
             raise Unavailable(f"the board lets nobody in: {self.refuses}", retry_after=BOARD_SECONDS)
-        if self.memory == "short only" and prompt_bytes(request) > SHORT_BYTES:
+        if self.memory == "short only" and self._speed.prompt_bytes(request) > SHORT_BYTES:
             short = f"the board is short of memory and takes prompts of {SHORT_BYTES} bytes at most"
             raise Unavailable(short, retry_after=BOARD_SECONDS)
 
@@ -185,5 +188,14 @@ def lowered(request: Request, limits: Limits) -> Request:
 
 def _entry(message: Message, waiting: Waiting) -> Entry:
     address = waiting.request.address
-    names = tuple(names_of(waiting.request))
-    return Entry(waiting.number, address.id, waiting.digest, message, Moment.now(), names, message.packet_identifier)
+    return Entry(
+        waiting.number,
+        address.id,
+        waiting.digest,
+        message,
+        Moment.now(),
+        tuple(names_of(waiting.request)),
+        message.packet_identifier,
+        share=address.share,
+        keeps=waiting.keeps,
+    )

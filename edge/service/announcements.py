@@ -11,6 +11,7 @@ from typing import Any
 from edge import __version__
 from edge.board.sensors import Sensors
 from edge.config import Settings
+from edge.engine.text.places import DOCUMENTS, names_in
 from edge.service.clock import now
 from edge.service.protocols import Transport
 from edge.service.seat import Seat
@@ -18,6 +19,9 @@ from edge.wire.message import JSON, WIRE_VERSION, Message, dumps, retained
 from edge.wire.topics import Topics
 
 log = logging.getLogger(__name__)
+
+DOCUMENTS_SECONDS = 20.0
+"""Between two looks at which documents there are."""
 
 
 class Announcements:
@@ -35,6 +39,7 @@ class Announcements:
         self._topics, self._sensors = topics, sensors
         self._reported: list[Message] = []
         self._state, self._governor = "loading", "free" if settings.governor.enabled else "off"
+        self._documents: list[str] = []
         self.own: Mapping[str, Callable[[], Mapping[str, Any]]] = {}
         """What the daemon tells of itself, beside the board."""
         self.told: Sequence[Callable[[Mapping[str, Any]], None]] = ()
@@ -49,7 +54,7 @@ class Announcements:
 
     def at_connect(self, state: str) -> None:
         """What is published at every connect from now on."""
-        self._state = state
+        self._state, self._documents = state, self._named()
         status = status_message(self._topics, state, governor=self._governor)
         self._transport.birth = [status, self._info(), *self._reported]
 
@@ -103,6 +108,18 @@ class Announcements:
             due = max(due + period, now())
             await asyncio.sleep(due - now())
 
+    async def watch_documents(self) -> None:
+        """Tell of documents that were added or taken away meanwhile."""
+        while True:
+            await asyncio.sleep(DOCUMENTS_SECONDS)
+            if self._named() != self._documents:
+                self.again()
+
+    def _named(self) -> list[str]:
+        """Of the documents that may be asked for now: the operator's, and the bundle's own."""
+        bundle = self._seat.served.folder
+        return names_in([self._settings.documents.folder, *([bundle / DOCUMENTS] if bundle else [])])
+
     def _info(self) -> Message:
         manifest, limits = self._seat.manifest, self._settings.limits
         body: dict[str, Any] = {
@@ -122,6 +139,7 @@ class Announcements:
             "queue_length": limits.queue_length,
             "queue_per_client": limits.queue_per_client,
             "rows": self._seat.rows,
+            "documents": self._documents,
         }
         if manifest.pictures:
             body |= {"picture_bytes": limits.picture_bytes, "crops_max": manifest.pictures.crops_max}

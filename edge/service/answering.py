@@ -296,6 +296,14 @@ def job_of(waiting: Waiting, limits: Limits, sampling: Sampling) -> Job:
         guidance=schema,
         may_be_text=may_be_text,
         top_logprobs=chat.top_logprobs if chat.logprobs else None,
-        cache_salt="" if limits.share_beginnings else f"client {waiting.request.address.share}",
+        cache_salt=salt_of(waiting.request.address.share, limits),
         pictures=chat.pictures(),
+        keep=waiting.keeps,
+        documents=chat.documents,
+        question=chat.question() if chat.documents else "",
     )
+
+
+def salt_of(share: str, limits: Limits) -> str:
+    """Who may find what a client's requests leave behind in the engine."""
+    return "" if limits.share_beginnings else f"client {share}"

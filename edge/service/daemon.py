@@ -15,6 +15,7 @@ from edge.config import Settings
 from edge.errors import Cancelled, EdgeError
 from edge.governor import Decision
 from edge.service.admission import Admission
+from edge.service.afterwards import Afterwards
 from edge.service.announcements import Announcements, status_message
 from edge.service.answering import Answering
 from edge.service.bundles import Bundles
@@ -71,7 +72,7 @@ class Daemon:
         self._transport, self._instruments = transport, instruments
         self._doors = Doors(doors, transport.publish)
         self._topics = settings.topics
-        speed = Speed()
+        speed = Speed(settings.documents.tokens)
         self._queue = Queue(settings.limits, speed)
         inference = Inference(
             lambda: len(self._queue), lambda: len(self._queue.running), lambda: self._outbox.lost(), seat, speed
@@ -80,13 +81,15 @@ class Daemon:
         self._outbox = Outbox(transport, self._journal)
         self._replies = Replies(transport, self._topics, inference, speed, self._journal, self._outbox)
         repeats = Repeats(self._journal, self._queue, self._replies)
-        self._admission = Admission(settings, seat, self._topics, self._queue, self._journal, self._replies, repeats)
+        self._admission = Admission(
+            settings, seat, self._topics, self._queue, self._journal, self._replies, repeats, speed
+        )
         self._announcements = Announcements(settings, seat, transport, self._topics, instruments.sensors)
         self._happenings = Happenings(self._topics.event, transport.publish)
         self._answering = self._answers(inference)
         self._guard = self._guards()
         self._report = Report(seat, self._happenings, self._announcements.report)
-        self._receiving = self._receives(repeats)
+        self._receiving = self._receives(repeats, inference)
         self._readiness = Readiness(
             settings.limits, self._queue, self._admission, self._answering, lambda: self._guard.decision
         )
@@ -122,7 +125,8 @@ class Daemon:
             self._instruments.wattmeter,
         )
 
-    def _receives(self, repeats: Repeats) -> Receiving:
+    def _receives(self, repeats: Repeats, inference: Inference) -> Receiving:
+        limits, ratings = self._settings.limits, inference.ratings
         return Receiving(
             self._settings,
             self._transport,
@@ -133,6 +137,7 @@ class Daemon:
             self._admission,
             self._answering,
             self._doors,
+            Afterwards(limits, self._topics.base, self._queue, self._journal, self._seat, ratings),
         )
 
     def _guards(self) -> Guard:
@@ -210,10 +215,10 @@ class Daemon:
 
     def _always(self) -> list[Coroutine[None, None, None]]:
         """What goes on from the start to the end."""
-        told = self._announcements.publish_telemetry()
         always = [
             self._receiving.run(),
-            told,
+            self._announcements.publish_telemetry(),
+            self._announcements.watch_documents(),
             self._guard.run(),
             keep_giving_back(),
             self._doors.run(),

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
+from edge.service.ratings import Ratings
 from edge.service.speed import Speed
 from edge.wire.reply import Outcome
 
@@ -41,6 +42,7 @@ class Inference:
         self._codes: Counter[str] = Counter()
         self._speed = speed
         self.restarts = self.recycled = 0
+        self.ratings = Ratings()
 
     def count(self, outcome: Outcome) -> None:
         """Take note of a request that has ended."""
@@ -50,6 +52,7 @@ class Inference:
         """Requests by code, how many wait and run, and rates in tokens a second (None before the first answer)."""
         return {
             "requests": dict(self._codes),
+            "ratings": self.ratings.reading(),
             "queue_length": self._queue_length(),
             "prefill_tokens_per_second": self._speed.prefill_tokens_per_second,
             "decode_tokens_per_second": self._speed.decode_tokens_per_second,

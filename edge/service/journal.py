@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import sqlite3
 from collections.abc import Callable
@@ -14,6 +15,8 @@ from edge.service.journal_file import JournalError, JournalFile, Write
 
 log = logging.getLogger(__name__)
 
+ERASE_SECONDS = 60.0
+"""Between two tries to have what was dropped gone from the file."""
 Done = Callable[[JournalError | None], None]
 """Called in the event loop when a write is on disk, or with the reason why it is not."""
 Read = TypeVar("Read")
@@ -57,13 +60,18 @@ class Journal:
     async def run(self) -> None:
         """Write until cancelled."""
         while True:
-            await self._arrived.wait()
-            self._arrived.clear()
+            await self._awaited()
             wishes, self._wishes = self._wishes, []
             error = await asyncio.get_running_loop().run_in_executor(self._thread, self._commit, wishes)
             for wish in wishes:
                 if wish.done:
                     wish.done(error)
+
+    async def _awaited(self) -> None:
+        """Something is to be written, if only over what was dropped."""
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._arrived.wait(), ERASE_SECONDS if self.file.is_to_erase else None)
+        self._arrived.clear()
 
     def _commit(self, wishes: list[Wish]) -> JournalError | None:
         try:

@@ -16,6 +16,7 @@ from pathlib import Path
 from pydantic import TypeAdapter
 
 from edge.errors import EdgeError
+from edge.service.journal_erasing import PAD_BYTES, TRACES, Erasing, erase
 from edge.service.journal_opening import opened
 from edge.wire.message import Message
 
@@ -25,6 +26,7 @@ WORTH_SECONDS_MIN = 60.0
 BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 _MESSAGE = TypeAdapter(Message)
 Write = Callable[[sqlite3.Connection], object]
+"""A change within a transaction. What it has dropped for good it says by where traces may be left (`Trace`)."""
 
 
 class JournalError(EdgeError):
@@ -62,7 +64,8 @@ class Entry:
     """An accepted request.
 
     names: (asker, name) pairs that a repeat comes under. digest: sha256 of what a repeat must equal.
-    packet_identifier: MQTT's, 0 where the message had none. attempts: how often it was begun.
+    packet_identifier: MQTT's, 0 where the message had none. attempts: how often it was begun. share: whose it is
+    (`Address.share`). keeps: whether it, and its answer, may stay once that is delivered.
     """
 
     number: int
@@ -73,6 +76,8 @@ class Entry:
     names: tuple[tuple[str, bytes], ...] = ()
     packet_identifier: int = 0
     attempts: int = 0
+    share: str = ""
+    keeps: bool = True
 
 
 @dataclass(frozen=True)
@@ -101,6 +106,7 @@ class JournalFile:
         self._path, self._bounds = path, bounds
         self._database = opened(path, bounds.max_bytes)
         self._last = self._database.execute("select coalesce(max(number), 0) from request").fetchone()[0]
+        self._erasing = Erasing(self._database)
 
     def next_number(self) -> int:
         """The number of a new request, larger than any before."""
@@ -117,7 +123,8 @@ class JournalFile:
         """All of them, durably, or none. Where there is no room, answers that were delivered give way, oldest first."""
         while True:
             try:
-                return self._transact(writes)
+                self._transact(writes)
+                return self._erasing.run()
             except sqlite3.Error as error:
                 is_full = getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_FULL
                 if not (is_full and self._made_room()):
@@ -126,9 +133,14 @@ class JournalFile:
     def _transact(self, writes: Sequence[Write]) -> None:
         with self._database:
             self._trim()  # first, so that what it frees is there for what follows
-            for each in writes:
-                each(self._database)
+            said = [each(self._database) for each in writes]
             self._trim()
+        self._erasing.note({trace for trace in TRACES if trace in said})
+
+    @property
+    def is_to_erase(self) -> bool:
+        """Whether something that was dropped may still be read in the file: a later write sees to that."""
+        return self._erasing.is_left
 
     def _made_room(self) -> bool:
         """Forget the older half of the delivered answers; False where that cannot be written, either."""
@@ -184,12 +196,12 @@ class JournalFile:
     def open_requests(self) -> Iterator[Entry]:
         """Those without an answer, in the order of their arrival."""
         rows = self._database.execute(
-            """select number, id, digest, message, boot_id, boot_seconds, wall_seconds, packet_identifier, attempts
-            from request where reply is null order by number"""
+            """select number, id, digest, message, boot_id, boot_seconds, wall_seconds, packet_identifier, attempts,
+            share, keeps from request where reply is null order by number"""
         )
-        for number, name, digest, message, boot, since, wall, packet, attempts in rows.fetchall():
+        for number, name, digest, message, boot, since, wall, packet, attempts, share, keeps in rows.fetchall():
             moment = Moment(boot, since, wall)
-            yield Entry(number, name, digest, _message(message), moment, (), packet, attempts)
+            yield Entry(number, name, digest, _message(message), moment, (), packet, attempts, share or "", bool(keeps))
 
     def undelivered(self) -> list[tuple[int, float]]:
         """Answers that the broker has not acknowledged, in the order of their requests: numbers, seconds that are left.
@@ -223,14 +235,15 @@ def accept(entry: Entry) -> Write:
         "boot_id": moment.boot_id,
         "boot_seconds": moment.boot_seconds,
         "wall_seconds": moment.wall_seconds,
+        "share": entry.share,
+        "keeps": entry.keeps,
+        "pad": None if entry.keeps else bytes(PAD_BYTES),
         "message": _MESSAGE.dump_json(entry.message),
     }
 
     def run(database: sqlite3.Connection) -> None:
         database.execute(
-            """insert into request
-            (number, id, digest, packet_identifier, boot_id, boot_seconds, wall_seconds, message) values
-            (:number, :id, :digest, :packet_identifier, :boot_id, :boot_seconds, :wall_seconds, :message)""",
+            f"insert into request ({', '.join(row)}) values ({', '.join(f':{name}' for name in row)})",  # noqa: S608
             row,
         )
         database.executemany(
@@ -269,18 +282,29 @@ def refuse(number: int, reply: Message, code: int, worth_seconds: float) -> Writ
 
 
 def deliver(number: int) -> Write:
-    """The broker has its answer, or nobody wants it any more; of a refusal nothing is kept."""
+    """The broker has its answer, or nobody wants it; nothing stays of a refusal, nor of what is not to stay."""
 
-    def run(database: sqlite3.Connection) -> None:
+    def run(database: sqlite3.Connection) -> object:
         database.execute("delete from request where number = ? and digest = ?", (number, REFUSED))
         database.execute("update request set delivered = 1 where number = ?", (number,))
+        return erase(database, "number = ? and not keeps", number)
 
     return run
 
 
 def withdraw(number: int) -> Write:
     """As if it had never been accepted."""
-    return lambda database: database.execute("delete from request where number = ?", (number,))
+    return lambda database: erase(database, "number = ?", number)
+
+
+def forget(share: str) -> Write:
+    """Drop one's delivered answers; what is open or on its way is dropped as soon as it is delivered."""
+
+    def run(database: sqlite3.Connection) -> object:
+        database.execute("update request set keeps = 0 where share = ?", (share,))
+        return erase(database, "share = ? and delivered", share)
+
+    return run
 
 
 def _message(text: bytes) -> Message:

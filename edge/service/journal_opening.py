@@ -17,6 +17,8 @@ log = logging.getLogger(__name__)
 PAGE_BYTES = 4096
 OURS = 0o600
 """What people ask is for nobody else; SQLite gives the files beside it the same mode."""
+SECURE_SINCE = 3
+"""The schema's version whose files have no bytes of what was dropped."""
 CACHE_KIB = 512
 """Of pages in memory: what is open is little, what was answered is looked up by its name."""
 
@@ -80,6 +82,7 @@ def _connected(path: Path | None, max_bytes: int) -> sqlite3.Connection:
     database.execute("pragma locking_mode = exclusive")
     database.execute("pragma journal_mode = wal")
     database.execute("pragma synchronous = full")
+    database.execute("pragma secure_delete = on")  # what was dropped is not to be read in the file any more
     database.execute(f"pragma cache_size = -{CACHE_KIB}")
     database.execute(f"pragma max_page_count = {max_bytes // PAGE_BYTES}")
     version = database.execute("pragma user_version").fetchone()[0]
@@ -90,4 +93,8 @@ def _connected(path: Path | None, max_bytes: int) -> sqlite3.Connection:
     with database:
         upgrade(database, version)
         database.execute("delete from name where number not in (select number from request)")
+    if 0 < version < SECURE_SINCE:
+        with contextlib.suppress(sqlite3.OperationalError):  # no room for a copy: it is written over little by little
+            database.execute("vacuum")
+    database.execute("pragma wal_checkpoint(truncate)").fetchone()  # what a crash left of what was to be dropped
     return database

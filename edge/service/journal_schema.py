@@ -6,8 +6,8 @@ import json
 import sqlite3
 from base64 import urlsafe_b64decode  # pydantic's alphabet
 
-SCHEMA_VERSION = 2
-SCHEMA = """
+SCHEMA_VERSION = 3
+REQUEST = """
 create table request (
     number integer primary key,
     id text not null,
@@ -17,6 +17,9 @@ create table request (
     boot_seconds real not null,
     wall_seconds real not null,
     attempts integer not null default 0,
+    share text,
+    keeps integer not null default 1,
+    pad blob,
     message blob,
     reply blob,
     code integer,
@@ -26,12 +29,17 @@ create table request (
     worth_seconds real,
     delivered integer not null default 0
 ) strict;
-create table name (asker text not null, name blob not null, number integer not null, primary key (asker, name))
-    strict, without rowid;
-create index name_number on name (number);
+"""
+"""pad: before the texts of what is not to stay (journal_erasing.py)."""
+INDEXES = """
 create index unanswered on request (number) where reply is null;
 create index undelivered on request (number) where reply is not null and not delivered;
 create index delivered on request (number) where delivered;
+"""
+NAMES = """
+create table name (asker text not null, name blob not null, number integer not null, primary key (asker, name))
+    strict, without rowid;
+create index name_number on name (number);
 """
 TO_VERSION_2 = """
 alter table request add column code integer;
@@ -41,14 +49,29 @@ alter table request add column reply_wall_seconds real;
 alter table request add column worth_seconds real;
 """
 """Of version 1 there was a time on the wall clock, `reply_expires`; nobody reads it any more."""
+COLUMNS = """number, id, digest, packet_identifier, boot_id, boot_seconds, wall_seconds, attempts, message, reply, code,
+    reply_boot_id, reply_boot_seconds, reply_wall_seconds, worth_seconds, delivered"""
+"""Of version 2."""
+TO_VERSION_3 = f"""
+alter table request rename to older;
+{REQUEST}
+insert into request ({COLUMNS}, share) select {COLUMNS}, (
+    select case when asker like ' %' then '' else asker end from name where name.number = older.number
+) from older;
+drop table older;
+{INDEXES}
+"""  # noqa: S608
+"""Whose a request is was known of those with a name alone; the others go when their time is over."""
 
 
 def upgrade(database: sqlite3.Connection, version: int) -> None:
     """The tables of this version, from none (0) or from those of an older one, in the caller's transaction."""
     if version == 0:
-        database.executescript(f"begin; {SCHEMA} pragma user_version = {SCHEMA_VERSION};")
+        database.executescript(f"begin; {REQUEST} {INDEXES} {NAMES} pragma user_version = {SCHEMA_VERSION};")
+    elif version == 2:
+        database.executescript(f"begin; {TO_VERSION_3} pragma user_version = {SCHEMA_VERSION};")
     elif version == 1:
-        database.executescript(f"begin; {TO_VERSION_2} pragma user_version = {SCHEMA_VERSION};")
+        database.executescript(f"begin; {TO_VERSION_2} {TO_VERSION_3} pragma user_version = {SCHEMA_VERSION};")
         answered = database.execute("select number, reply from request where reply is not null").fetchall()
         codes = [(code_in(reply), number) for number, reply in answered]
         database.executemany("update request set code = ? where number = ?", codes)

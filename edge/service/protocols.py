@@ -112,6 +112,9 @@ class Engine(Protocol):
     def ease(self) -> None:
         """Ask it to let go of what it keeps only to be faster."""
 
+    def forget(self, salt: str) -> None:
+        """Ask it to let go of all that jobs of one salt have left, on disk too, though it does not run."""
+
     async def stop(self) -> None:
         """End the engine."""
 

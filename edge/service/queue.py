@@ -106,6 +106,10 @@ class Queue:
         """The open request that has a name of this one."""
         return next((self._by_name[name] for name in request.address.names if name in self._by_name), None)
 
+    def open_of(self, share: str) -> list[Waiting]:
+        """All of one client that run or wait."""
+        return [each for each in (*self.running, *self._waiting) if each.request.address.share == share]
+
     def put(self, waiting: Waiting) -> None:
         """Take a request in."""
         self._by_name |= dict.fromkeys(waiting.request.address.names, waiting)

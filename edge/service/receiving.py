@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from edge.config import Settings
 from edge.errors import BadRequest, BrokerError, Cancelled, Fault
 from edge.service.admission import Admission, unforeseen
+from edge.service.afterwards import Afterwards
 from edge.service.answering import Answering
 from edge.service.doors import Doors
 from edge.service.journal import Journal
@@ -17,16 +18,24 @@ from edge.service.queue import Queue
 from edge.service.repeats import Repeats
 from edge.service.replies import Replies
 from edge.service.uploads import Uploads
+from edge.wire.afterwards import Forget, Rating, parse_forget, parse_rating
 from edge.wire.chunks import Chunk, parse_chunk
 from edge.wire.command import Command, parse_command
 from edge.wire.message import Message
 from edge.wire.reply import refusal
 from edge.wire.request import Cancel, Request, parse_cancel
+from edge.wire.topics import Topics
 
 log = logging.getLogger(__name__)
 
-Understood = Request | Cancel | Chunk | Command | Fault | None
+Understood = Request | Cancel | Chunk | Forget | Rating | Command | Fault | None
 """What a message asks for: None where it is not for us."""
+AFTERWARDS: dict[str, Callable[[Message, Topics], Cancel | Forget | Rating]] = {
+    "cancel": parse_cancel,
+    "forget": parse_forget,
+    "rating": parse_rating,
+}
+"""What is said of a request that was asked."""
 BATCH_MAX = 64
 """Messages that share one write to the disk."""
 
@@ -45,10 +54,12 @@ class Receiving:
         admission: Admission,
         answering: Answering,
         doors: Doors,
+        afterwards: Afterwards,
     ) -> None:
         self._settings, self._topics, self._transport = settings, settings.topics, transport
         self._queue, self._journal, self._replies, self._repeats = queue, journal, replies, repeats
         self._admission, self._answering, self._doors = admission, answering, doors
+        self._afterwards = afterwards
         self.wished: Callable[[Message], None] = lambda _message: None
         self.update: Callable[[], None] = lambda: None
         """Told of a wish for a bundle, and that the newest one is wanted."""
@@ -97,6 +108,8 @@ class Receiving:
                 self._admission.admit(message, what, before)
             elif isinstance(what, Cancel):
                 self._cancel(what)
+            elif isinstance(what, Forget | Rating):
+                self._afterwards.take(what)
             elif isinstance(what, Command):
                 self._obey(what)
             elif isinstance(what, Fault):  # not raised, since its traceback and this batch would keep each other
@@ -133,11 +146,13 @@ class Receiving:
                 return self._admission.parse(message)
             if kind == "chunk":
                 return parse_chunk(message, self._topics, self._admission.bytes_max)
+            if kind in AFTERWARDS:
+                return AFTERWARDS[kind](message, self._topics)
             if kind == "desired":
                 return self.wished(message)
             if message.topic == self._topics.command and self._settings.limits.commands:
                 return parse_command(message)
-            return parse_cancel(message, self._topics) if kind == "cancel" else None
+            return None
         except Fault as fault:
             return fault.bare()
         except Exception:  # a message must never end the daemon, and one that was not foreseen least of all

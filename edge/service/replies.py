@@ -94,10 +94,12 @@ class Replies:
         """The terminal message, once: into the journal, then out."""
         self._inference.count(outcome)
         self._speed.learn(waiting.request, outcome)
-        reply = terminal(waiting.request.address, outcome)
+        address = waiting.request.address
+        self._inference.ratings.answered(address.client, address.id)
+        reply = terminal(address, outcome)
         answer = Answer(waiting.number, reply, now() + worth_seconds(waiting))
         self._record(answer, reply, outcome.code, lambda _error: self._outbox.add(answer))
-        log.info("request %s ended with %d (%s)", waiting.request.address.id, outcome.code, outcome.finish_reason)
+        log.info("request %s ended with %d (%s)", address.id, outcome.code, outcome.finish_reason)
 
     def again(self, number: int) -> None:
         """The answer that a request had, for one who asks it again."""

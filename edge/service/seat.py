@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Callable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Literal
 
 from edge.bundle import Manifest
@@ -20,13 +21,14 @@ Source = Literal["store", "engine.bundle"]
 class Served:
     """A bundle and what runs it. digest: as `edge.bundle.Bundle` has it; empty for one without a folder.
 
-    source: where it lies: in the store, or where the setting says.
+    source: where it lies: in the store, or where the setting says. folder: that place; None for one without.
     """
 
     manifest: Manifest
     engine: Engine
     digest: str = ""
     source: Source = "engine.bundle"
+    folder: Path | None = None
 
     def body(self) -> dict[str, Any]:
         """As it is told."""
@@ -135,6 +137,11 @@ class Seat:
         """Ask for memory back."""
         for engine in self._engines:
             engine.ease()
+
+    def forget(self, salt: str) -> None:
+        """Have all forgotten that jobs of one salt have left."""
+        for engine in self._engines:
+            engine.forget(salt)
 
     async def stop(self) -> None:
         """End the engine."""

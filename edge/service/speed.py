@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from edge.wire.reply import Outcome
 from edge.wire.request import Request
 
+TOKEN_BYTES = 4
+"""Of a piece of a document, about; how many pieces a question gets is known when it is its turn."""
 CROP_BYTES = 2000
 """A crop of a picture is as much work as so much text: its tokens, and the tower that makes them."""
 RECENT = 16
@@ -48,7 +50,9 @@ class Sums:
 class Speed:
     """Rates over the last answers."""
 
-    def __init__(self) -> None:
+    def __init__(self, documents_tokens: int = 0) -> None:
+        """documents_tokens: that a question of documents gets of them, at most."""
+        self._documents_tokens = documents_tokens
         self._recent: deque[Seen] = deque(maxlen=RECENT)
         self._sums = Sums()
 
@@ -56,7 +60,7 @@ class Speed:
         """Take an answer into account that the engine ended."""
         if not (outcome.usage.completion_tokens and outcome.usage.prompt_tokens):
             return
-        self._recent.append(Seen(prompt_bytes(request), outcome))
+        self._recent.append(Seen(self.prompt_bytes(request), outcome))
         usages = [each.outcome.usage for each in self._recent]
         timings = [each.outcome.timings for each in self._recent]
         self._sums = Sums(
@@ -108,17 +112,19 @@ class Speed:
     def seconds(self, request: Request, max_tokens: int) -> float:
         """What a request will take once it is its turn: its prompt, and an answer as long as they have been."""
         length = min(request.chat.max_tokens or max_tokens, self.usual_tokens)
-        return prompt_bytes(request) * self.seconds_per_byte + length * self.seconds_per_token
+        return self.prompt_bytes(request) * self.seconds_per_byte + length * self.seconds_per_token
+
+    def prompt_bytes(self, request: Request) -> int:
+        """Of a conversation's texts, and what documents and pictures are worth; a template's own are in the rate."""
+        chat = request.chat
+        text = sum(len(turn["content"].encode()) for turn in chat.conversation())
+        crops = sum(picture.crops_max + 1 for picture in chat.pictures())
+        found = 0 if chat.documents is None else self._documents_tokens * TOKEN_BYTES
+        return max(1, text + CROP_BYTES * crops + found)
 
 
 def _rate(tokens: int, seconds: float) -> float | None:
     return round(tokens / seconds, 2) if tokens and seconds else None
-
-
-def prompt_bytes(request: Request) -> int:
-    """Of all texts of a conversation, and what its pictures are worth; a template's own are in the rate."""
-    text = sum(len(turn["content"].encode()) for turn in request.chat.conversation())
-    return max(1, text + CROP_BYTES * sum(picture.crops_max + 1 for picture in request.chat.pictures()))
 
 
 def _energy(recent: Iterable[Seen]) -> tuple[float, int]:

@@ -20,7 +20,7 @@ class Waiting:
     number: the journal's. arrived: on the monotonic clock. digest: of its message. attempts: how often it was begun.
     is_written: whether it is on disk, before which it is not begun. probed, is_probing: when the broker was last
     asked whether somebody listens, and whether it has yet to say so. slowed: the most that the board's governor did to
-    it; energy: what it took.
+    it; energy: what it took. is_forgotten: nothing of it may stay once it is answered, whatever it said of that.
     """
 
     number: int
@@ -36,6 +36,7 @@ class Waiting:
     probed: float = -math.inf
     is_probing: bool = False
     ended_by: Fault | None = None
+    is_forgotten: bool = False
     slowed: dict[str, Any] | None = None
     energy: dict[str, Any] | None = None
 
@@ -44,6 +45,11 @@ class Waiting:
         """On the monotonic clock."""
         seconds = self.request.deadline_seconds
         return None if seconds is None else self.arrived + seconds
+
+    @property
+    def keeps(self) -> bool:
+        """Whether something of it may stay once it is answered."""
+        return self.request.chat.keep and not self.is_forgotten
 
     def restart(self) -> None:
         """Forget what there was of an answer."""
@@ -68,9 +74,10 @@ class Waiting:
                 tuple(finished.picture_tokens),
             ),
             logprobs=finished.logprobs,
+            sources=finished.sources,
             timings=self._timings(finished),
             index=self.index,
-            warnings=self.request.warnings,
+            warnings=(*self.request.warnings, *finished.warnings),
             energy=self.energy,
             slowed=self.slowed,
         )

@@ -18,8 +18,10 @@ from pathlib import Path
 from typing import Any
 
 from edge.board.memory import process_memory
+from edge.config import Documents
 from edge.config import Engine as EngineSettings
 from edge.engine import Finished, Job, Options
+from edge.engine.cache.whose import PREFIXES, forget_files
 from edge.engine.pace import REST_SECONDS_MAX
 from edge.errors import BundleError, ConfigError, EdgeError, EngineFailed, StartError
 from edge.service.engine_events import Counted, Failed, OfJob, Piece, Ready, Refused, understood
@@ -35,8 +37,9 @@ LASTING: dict[int, type[EdgeError]] = {kind.status: kind for kind in (ConfigErro
 Tell = Callable[[str], None]
 """Says how far something is; raises InterruptedError where nobody wants it any more."""
 
-OPTIONS = [field.name for field in dataclasses.fields(Options)]
-"""The settings that are the engine's own options, too."""
+OF_DOCUMENTS = "documents_"
+OPTIONS = [field.name for field in dataclasses.fields(Options) if not field.name.startswith(OF_DOCUMENTS)]
+"""The settings that are the engine's own options, too; beside them all of `[documents]`, under longer names."""
 
 
 class Worker:
@@ -47,9 +50,10 @@ class Worker:
         settings: EngineSettings,
         program: list[str] | None = None,
         check: Callable[[Tell], None] | None = None,
+        documents: Documents | None = None,
     ) -> None:
         """check: what must be so before the first start; on a thread of its own, since it takes its time."""
-        self._settings, self._check = settings, check
+        self._settings, self._check, self._documents = settings, check, documents
         self._program = program or [sys.executable, "-m", "edge.engine"]
         self._process: Process | None = None
         self._heard = time.monotonic()
@@ -128,6 +132,7 @@ class Worker:
     async def _spawned(self) -> Process:
         self._heard, self._stopped = time.monotonic(), ""
         options = {name: getattr(self._settings, name) for name in OPTIONS} | {"threads": self.threads}
+        options |= {f"{OF_DOCUMENTS}{name}": value for name, value in self._documents or ()}
         arguments = [str(self._settings.bundle), f"--options={json.dumps(options, default=str)}"]
         try:
             return await asyncio.create_subprocess_exec(
@@ -235,6 +240,13 @@ class Worker:
         """Ask the child to let go of what it keeps only to be faster."""
         if self.alive:
             self._write({"op": "ease"})
+
+    def forget(self, salt: str) -> None:
+        """Have the child forget what jobs of one salt have left; what lies on disk goes whether there is one or not."""
+        if self.alive:
+            self._write({"op": "forget", "salt": salt})
+        folder = self._settings.cache_folder / PREFIXES
+        asyncio.get_running_loop().run_in_executor(None, forget_files, folder, salt)
 
     async def stop(self) -> None:
         """Close the child's input and wait for it to end; kill it where it does not."""

@@ -183,6 +183,7 @@ class ScriptedEngine:
         self.gained: Callable[[int, int], None] = lambda _job_id, _tokens: None
         self.duties: list[float] = []
         self.eased = 0
+        self.forgotten: list[str] = []
         self.figures = (0.01, 0.01)
         self.jobs: list[Job] = []
         self.starts = 0
@@ -206,6 +207,10 @@ class ScriptedEngine:
     def ease(self) -> None:
         """Count how often."""
         self.eased += 1
+
+    def forget(self, salt: str) -> None:
+        """Keep whose."""
+        self.forgotten.append(salt)
 
     async def stop(self) -> None:
         """End."""

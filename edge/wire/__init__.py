@@ -16,6 +16,7 @@ not, and the messages that answer them. Start reading in `message.py`, then `req
     schema.py     JSON schemas that answers are held to, and what is wrong with one
     inhabited.py  whether anything can match a schema
     request.py    a message to a request or a cancel, and where its answer goes
+    afterwards.py what a client says of what it asked: to forget it, that an answer was good
     command.py    what a board is told to do
     chunks.py     requests too large for one message
     reply.py      what an asker is told: queued, a piece, the end

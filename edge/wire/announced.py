@@ -66,3 +66,4 @@ class Info(BaseModel):
     rows: int = Field(ge=1, description="answers that grow at once")
     picture_bytes: Count | None = Field(default=None, description="as payload_bytes, where it has pictures")
     crops_max: Count | None = Field(default=None, description="crops of one picture")
+    documents: list[str] = Field(description="names of documents that answers may come from")

@@ -22,6 +22,7 @@ from edge.wire.pictures import Picture
 from edge.wire.schema import Schema, Unfit, check
 from edge.wire.shape import Integer, Number, Shape, first_fault, warnings_of, wrong
 from edge.wire.tools import NamedTool, Tool, ToolCall, ToolChoice
+from edge.wire.topics import LEVEL
 
 
 class ChatMessage(Shape):
@@ -45,6 +46,10 @@ class ChatMessage(Shape):
     def text(self) -> str:
         """All its parts, a line each."""
         return "\n".join(part.words() for part in self.content or ())
+
+    def said(self) -> str:
+        """The same without its pictures."""
+        return "\n".join(part.words() for part in self.content or () if not isinstance(part, ImagePart))
 
     def images(self) -> list[ImagePart]:
         """Its pictures."""
@@ -98,6 +103,10 @@ Priority = Literal["high", "normal", "low"]
 Tokens = Annotated[Integer, Field(ge=1, le=1_000_000)]
 Name = Annotated[StrictStr, Field(min_length=1, max_length=256)]
 Stop = Annotated[StrictStr, Field(min_length=1, max_length=256)]
+Index = Annotated[StrictStr, Field(pattern=rf"^{LEVEL.pattern}$")]
+"""What a board's documents are called."""
+SHORT_CHARACTERS = 40
+"""A last question that is shorter may say next to nothing by itself, such as "and where is it kept?"."""
 SEEDS = 2**31 - 1
 """How many seeds the engines tell apart: onnxruntime-genai takes 31 bits, and this is a prime, so that seeds which
 differ by a power of two stay apart."""
@@ -128,6 +137,7 @@ class ChatRequest(Shape):
     None takes the bundle's own. loop_guard: end an answer that says the same over and over.
     logprobs: tell each token's, and those of as many others as top_logprobs says. seed: of 64 bits, with a sign or not.
     max_tokens: None takes the daemon's default. deadline_ms: milliseconds from arrival. priority: whose turn is first.
+    documents: of the board, that the answer is to come from. keep: whether anything of it may stay once it is answered.
     """
 
     messages: list[ChatMessage] = Field([], max_length=256)
@@ -154,6 +164,8 @@ class ChatRequest(Shape):
     response_topic: StrictStr | None = None
     deadline_ms: Annotated[Integer, Field(ge=1, le=10**9)] | None = None
     priority: Priority = "normal"
+    documents: Index | None = None
+    keep: StrictBool = True
     _warnings: tuple[str, ...] = PrivateAttr(())
 
     @model_validator(mode="after")
@@ -235,6 +247,12 @@ class ChatRequest(Shape):
         if tools:
             own.append(functions.system_text(tools))
         return [{"role": "system", "content": "\n\n".join(own)}, *turns] if own else turns
+
+    def question(self) -> str:
+        """What documents are looked for by: what the user said last, and where that is little, before it."""
+        said = [turn.said() for turn in self.messages if turn.role == "user"] or [self.prompt or ""]
+        last = said[-1].strip()
+        return "\n".join([*said[-2:-1], last]) if len(last) < SHORT_CHARACTERS else last
 
     def images(self) -> list[ImagePart]:
         """The pictures of all turns."""

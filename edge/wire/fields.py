@@ -8,10 +8,10 @@ import re
 from collections.abc import Mapping
 from typing import Annotated, Any
 
-from pydantic import BeforeValidator, ConfigDict, StrictStr, ValidationError, model_validator
+from pydantic import BeforeValidator, ConfigDict, StrictBool, StrictStr, ValidationError, model_validator
 
 from edge.errors import BadRequest
-from edge.wire.chat import ChatRequest, Name, Tokens, check_lengths
+from edge.wire.chat import ChatRequest, Index, Name, Tokens, check_lengths
 from edge.wire.message import PREFIX
 from edge.wire.parts import Crops
 from edge.wire.pictures import Detail, data_uri
@@ -31,6 +31,11 @@ def number_in(text: Any) -> Any:
     return _parsed(text) if isinstance(text, str) and NUMBER.fullmatch(text) else text
 
 
+def _truth_in(text: Any) -> Any:
+    """The boolean that a user property is, as JSON writes it; the text where it is none."""
+    return {"true": True, "false": False}.get(text, text) if isinstance(text, str) else text
+
+
 class PictureProperties(Shape):
     """What user properties say of a request whose payload is a picture."""
 
@@ -42,6 +47,8 @@ class PictureProperties(Shape):
     model: StrictStr | None = None
     max_tokens: Annotated[Tokens | None, BeforeValidator(number_in)] = None
     max_completion_tokens: Annotated[Tokens | None, BeforeValidator(number_in)] = None
+    documents: Index | None = None
+    keep: Annotated[StrictBool | None, BeforeValidator(_truth_in)] = None
     detail: Detail | None = None
     max_crops: Annotated[Crops | None, BeforeValidator(number_in)] = None
 

@@ -118,6 +118,16 @@ class Slowed(_Part):
     reason: str
 
 
+class Source(_Part):
+    """A piece of a document that the model was given."""
+
+    path: str = Field(description="of the document, from the folder that was added")
+    title: str
+    heading: str = Field(description="those above it, outermost first, ` > ` between them; may be empty")
+    page: Annotated[int, Field(ge=1)] | None = Field(description="of a PDF")
+    text: str
+
+
 class Reply(_Message):
     """How the request ended: its one terminal message."""
 
@@ -131,6 +141,9 @@ class Reply(_Message):
     energy: Energy | None = Field(description="null where the board does not measure it, or could not this time")
     warnings: list[str]
     slowed: Slowed | None = None
+    sources: list[Source] | None = Field(
+        default=None, description="where documents were asked for: what was found in them; empty: nothing"
+    )
     tool_calls: list[Call] | None = None
     logprobs: Logprobs | None = None
     error: Why | None = None

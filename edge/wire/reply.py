@@ -51,6 +51,7 @@ class Outcome:
     index: the deltas before it.
     tool_calls: the functions that are called, logprobs: each token's, both in the OpenAI API's form.
     energy: what it took of the board's, None where that is not known. slowed: what the board's governor did to it.
+    sources: the pieces of documents that it comes from; None where it was not to come from any.
     """
 
     code: int
@@ -65,6 +66,7 @@ class Outcome:
     logprobs: list[dict[str, Any]] | None = None
     energy: dict[str, Any] | None = None
     slowed: dict[str, Any] | None = None
+    sources: list[dict[str, Any]] | None = None
 
 
 def queued(address: Address, place: int, seconds: float) -> Message:
@@ -94,6 +96,8 @@ def terminal(address: Address, outcome: Outcome) -> Message:
     }
     if outcome.slowed:
         body["slowed"] = outcome.slowed
+    if outcome.sources is not None:
+        body["sources"] = outcome.sources
     if outcome.tool_calls:
         body["tool_calls"] = outcome.tool_calls
     if outcome.logprobs is not None:
@@ -113,7 +117,8 @@ def fitted(reply: Message, maximum_packet_size: int) -> Message:
         return reply
     body = json.loads(reply.payload)
     left_out = f"the text was left out: the broker takes {maximum_packet_size} bytes a message; ask for a stream"
-    body.pop("logprobs", None)
+    for name in ("logprobs", "sources"):
+        body.pop(name, None)
     return replace(reply, payload=dumps({**body, "text": "", "warnings": [*body["warnings"][:4], left_out]}))
 
 

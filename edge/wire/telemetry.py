@@ -226,12 +226,22 @@ class Disks(Told):
     folders: dict[Literal["bundle", "journal"], Disk | None]
 
 
+class Ratings(BaseModel):
+    """What askers thought of answers."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    good: Count
+    bad: Count
+
+
 class Inference(BaseModel):
     """What the daemon does and has done since it was started; counters of the engine since its own start."""
 
     model_config = ConfigDict(extra="forbid")
 
     requests: dict[str, Count] = Field(description="that ended, by code")
+    ratings: Ratings = Field(description="of answers, by those who asked")
     queue_length: Count = Field(description="that wait")
     running: Count = Field(description="that are being answered")
     prefill_tokens_per_second: float | None = Field(description="of the last sixteen answers")

@@ -3,6 +3,8 @@
     edge/<device>/request[/<client>]   prompts in
     edge/<device>/cancel[/<client>]    stop one of them
     edge/<device>/chunk[/<client>]     prompts too large for one message, piece by piece
+    edge/<device>/forget[/<client>]    nothing of what a client has asked is to stay
+    edge/<device>/rating[/<client>]    whether an answer was good
     edge/<device>/reply[/<client>]     answers, where the asker names no response topic
     edge/<device>/status               retained, Will: online, loading, stopping, offline
     edge/<device>/info                 retained: which model, what it can do
@@ -14,7 +16,7 @@
     edge/<device>/reported             retained: which one it runs, how far it is with a wish, and why not
     edge/<device>/load                 retained: whether it takes more, and how much waits
 
-    edge/<fleet>/request, cancel, reply  the same for boards that share their work
+    edge/<fleet>/request, cancel, forget, rating, reply  the same for boards that share their work
     edge/<fleet>/member/<device>       retained, Will: whether that board takes its share
     edge/<fleet>/desired               what all of them are to run, but those that have a wish of their own
 
@@ -134,20 +136,28 @@ class Topics:
         """Where a client publishes a prompt piece by piece."""
         return _with_client(f"{self.base}/chunk", client)
 
+    def forget(self, client: str | None = None) -> str:
+        """Where a client has all that it asked forgotten."""
+        return _with_client(f"{self.base}/forget", client)
+
+    def rating(self, client: str | None = None) -> str:
+        """Where a client says whether an answer was good."""
+        return _with_client(f"{self.base}/rating", client)
+
     def reply(self, client: str | None = None) -> str:
         """Where answers go that name no other place."""
         return _with_client(f"{self.base}/reply", client)
 
     @property
     def subscriptions(self) -> list[str]:
-        """What the daemon always listens to: its own, and its fleet's cancels, which go to all of its boards.
+        """What the daemon always listens to: its own, and of its fleet what goes to all of its boards.
 
         Chunks go to one board by its name alone, since a broker would share them out.
         """
-        own = [topic(client) for topic in (self.request, self.cancel, self.chunk) for client in (None, "+")]
-        if self.fleet is None:
-            return own
-        return [*own, Topics(self.fleet).cancel(), Topics(self.fleet).cancel("+")]
+        own = (self.request, self.cancel, self.chunk, self.forget, self.rating)
+        fleet = Topics(self.fleet) if self.fleet is not None else None
+        of_all = (fleet.cancel, fleet.forget, fleet.rating) if fleet else ()
+        return [topic(client) for topic in (*own, *of_all) for client in (None, "+")]
 
     @property
     def shared(self) -> list[str]:

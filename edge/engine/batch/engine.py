@@ -11,7 +11,6 @@ import time
 from collections import Counter, deque
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import replace
 from itertools import chain, groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,18 +20,16 @@ import numpy as np
 from edge.bundle import Bundle, read_manifest
 from edge.engine import Event, Finished, Job, Options, budget
 from edge.engine.batch.intake import Intake
+from edge.engine.batch.making import Making
 from edge.engine.batch.pairs import run_as_pair
 from edge.engine.batch.row import Row
 from edge.engine.batch.slots import Slots
 from edge.engine.batch.tempo import Tempo
 from edge.engine.cache.prefix_files import opened_prefixes
 from edge.engine.cache.prefixes import BLOCK_TOKENS
-from edge.engine.genai.tokenizer import Tokenizer
 from edge.engine.graph.io_binding import Logits
 from edge.engine.graph.session import Graph, Stopped
-from edge.engine.text.guidance import Guide, Vocabulary
-from edge.engine.text.prompt import prompt_of
-from edge.errors import Fault, TooLarge, as_fault
+from edge.errors import Fault, as_fault
 
 if TYPE_CHECKING:
     from edge.engine.pictures.vision import Seen, Vision
@@ -50,8 +47,6 @@ class BatchedEngine:
         self._bundle, self._options, self.rows = Bundle(bundle, read_manifest(bundle)), options, options.rows
         self._manifest = self._bundle.manifest
         self.step_seconds: float | None = None
-        self._tokenizer = Tokenizer(bundle, self._manifest)
-        self._vocabulary: Vocabulary | None = None
         self._graph = Graph(self._bundle, options.threads, options.rows + 1, budget.packed_folder(options))
         self._pairs = self._graph.can_tell_more and self._graph.reckons_one_otherwise()
         self._budget_tokens = budget.kv_tokens(self._manifest, options.rows, options.kv_bytes)
@@ -59,7 +54,9 @@ class BatchedEngine:
         self._vision = self._opened_vision()
         self._slots = Slots(self._graph.caches, options.rows)
         self._tempo = Tempo(options.prefill_slice_tokens)
-        self._intake = Intake(self._row)
+        limit = min(self._manifest.context_length, self._budget_tokens)
+        self._making = Making(self._bundle, options, limit, self._graph.vocabulary)
+        self._intake = Intake(self._making.made)
         self._waiting: deque[Row] = deque()
         self._lock = threading.Lock()
         self._cancelled: set[int] = set()
@@ -108,6 +105,16 @@ class BatchedEngine:
         self._prefixes.shrink(0)
         if self._vision:
             self._vision.forget()
+        self._making.ease()
+
+    def forget(self, salt: str) -> None:
+        """Let go of the beginnings that a salt's jobs have left, here and on disk, and of all pictures."""
+        self._prefixes.forget(salt)
+        if self._vision:
+            self._vision.forget()
+        self._making.forget(salt)
+        for row in (*self._waiting, *self._slots):
+            row.is_forgotten |= row.job.cache_salt == salt
 
     def close(self) -> None:
         """Finish what is still to be written."""
@@ -132,8 +139,8 @@ class BatchedEngine:
         with self._lock:  # taken before the rows, so that none of these belongs to a job that is not seen yet
             cancelled, self._cancelled = self._cancelled, set()
         for made in self._intake.made(waits=not (self._waiting or len(self._slots))):
-            if isinstance(made, Event):
-                yield made
+            if isinstance(made, list):
+                yield from made
             else:
                 self._waiting.append(made)
         for row in [*self._waiting, *self._slots]:
@@ -141,26 +148,6 @@ class BatchedEngine:
                 yield self._end(row, row.finished("cancelled"))
         with self._lock:
             self._cancelled |= {job_id for job_id in cancelled if job_id in self._intake}
-
-    def _row(self, job: Job, given: list[int] | None) -> Row:
-        """A job with its prompt's tokens; TooLarge where there is no room for an answer."""
-        tokens, pictures = prompt_of(job, given, self._tokenizer, self._manifest)
-        limit = min(self._manifest.context_length, self._budget_tokens)
-        if len(tokens) >= limit:
-            raise TooLarge(f"the prompt has {len(tokens)} tokens, but the context holds {limit} with the answer")
-        room = min(job.max_tokens, limit - len(tokens))
-        stops = set() if job.ignore_eos else set(self._manifest.stop_token_ids)
-        bare = replace(job, pictures=[])  # their bytes are needed no more, but for what is still to be looked at
-        row = Row(bare, tokens, room, self._tokenizer, self._graph.vocabulary, stops, self._guide(job))
-        row.pictures = pictures
-        return row
-
-    def _guide(self, job: Job) -> Guide | None:
-        if job.guidance is None:
-            return None
-        if self._vocabulary is None:
-            self._vocabulary = Vocabulary(self._bundle.path, self._graph.vocabulary, self._manifest.stop_token_ids)
-        return self._vocabulary.guide(job.guidance, job.may_be_text)
 
     def _begin(self) -> None:
         """Rows that wait, in their order, as far as the slots and the budget of the cache go."""
@@ -176,7 +163,7 @@ class BatchedEngine:
         """Into a slot, with what is known of its tokens already."""
         self._slots.enter(row)
         row.seen, row.is_long = 0, self._graph.is_long(len(row.tokens))
-        blocks = self._prefixes.find(row.tokens, row.is_long, row.job.cache_salt)
+        blocks = self._prefixes.find(row.tokens, row.is_long, row.job.cache_salt, row.job.keep)
         row.read = len(blocks) * BLOCK_TOKENS
         if row.job.seed is None:  # else the answer is to be what it would be if nothing were known
             blocks += self._prefixes.find_said(row.tokens, row.is_long, len(blocks), row.job.cache_salt)
@@ -198,9 +185,13 @@ class BatchedEngine:
         return Event(row.job.id, what)
 
     def _keep(self, row: Row) -> None:
+        if row.is_forgotten:
+            return
         tokens, read = row.tokens[: row.seen], self._graph.caches.read
-        salt = row.job.cache_salt
-        self._prefixes.keep(tokens, row.is_long, lambda start, stop: read(row.slot, start, stop), row.read, salt)
+        salt, is_kept = row.job.cache_salt, row.job.keep
+        self._prefixes.keep(
+            tokens, row.is_long, lambda start, stop: read(row.slot, start, stop), row.read, salt, is_kept
+        )
 
     # --- prompts ---
 

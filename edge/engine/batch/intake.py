@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 
 from edge.engine import Event, Job
-from edge.engine.batch.row import Row
+from edge.engine.batch.making import Made
 from edge.errors import as_fault
 
 PATIENCE_SECONDS = 0.03
@@ -23,10 +23,10 @@ PATIENCE_SECONDS = 0.03
 class Intake:
     """Jobs on their way in, first come, first served. row: makes a row of a job and, if given, its prompt's tokens."""
 
-    def __init__(self, row: Callable[[Job, list[int] | None], Row]) -> None:
+    def __init__(self, row: Callable[[Job, list[int] | None], Made]) -> None:
         self._row = row
         self._thread = ThreadPoolExecutor(1, "intake")
-        self._jobs: deque[tuple[int, float, Future[Row | Event]]] = deque()
+        self._jobs: deque[tuple[int, float, Future[Made]]] = deque()
         """With the time until which it is waited for."""
 
     def __len__(self) -> int:
@@ -40,8 +40,8 @@ class Intake:
         until = time.monotonic() + PATIENCE_SECONDS
         self._jobs.append((job.id, until, self._thread.submit(self._made, job, tokens)))
 
-    def made(self, waits: bool) -> Iterator[Row | Event]:
-        """The rows that are made, and the faults of jobs of which none could be. waits: for one, however long."""
+    def made(self, waits: bool) -> Iterator[Made]:
+        """The rows that are made, and what is said of jobs of which none is. waits: for one, however long."""
         while self._jobs:
             _, until, made = self._jobs[0]
             if not wait((made,), None if waits else max(0, until - time.monotonic())).done:
@@ -50,8 +50,8 @@ class Intake:
             yield made.result()
             waits = False
 
-    def _made(self, job: Job, tokens: list[int] | None) -> Row | Event:
+    def _made(self, job: Job, tokens: list[int] | None) -> Made:
         try:
             return self._row(job, tokens)
         except Exception as error:  # one job's matter alone, whatever it is
-            return Event(job.id, as_fault(error))
+            return [Event(job.id, as_fault(error))]

@@ -48,7 +48,8 @@ class Row:
     """A job and how far it is.
 
     tokens: of the prompt and the answer so far; seen: how many of them are in the cache; read: how many of these, from
-    the first on, are there as reading leaves them. is_long: whether these have the long rotary factors.
+    the first on, are there as reading leaves them. is_long: whether these have the long rotary factors. is_forgotten:
+    nothing of it is to be remembered.
     """
 
     def __init__(
@@ -69,6 +70,9 @@ class Row:
         self.is_long = False
         self.finish_reason: str | None = None
         self.pictures: list[Seen] = []
+        self.sources: list[dict[str, Any]] | None = None
+        self.warnings: list[str] = []
+        self.is_forgotten = False
         self._texts, self._stops, self._guide = texts, stops, guide
         self._sampler = Sampler(job, prompt, vocabulary)
         self._stream, self._stop_text = texts.stream(), StopText(job.stop)
@@ -179,4 +183,6 @@ class Row:
             self.cached_tokens,
             self._logprobs,
             [each.tokens for each in self.pictures],
+            self.sources,
+            self.warnings,
         )

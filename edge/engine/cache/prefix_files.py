@@ -14,7 +14,8 @@ import mmap
 import os
 import queue
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,7 @@ from edge.bundle import Bundle
 from edge.engine import Options, budget
 from edge.engine.cache.caches import Caches
 from edge.engine.cache.prefixes import BLOCK_TOKENS, Block, Key, Prefixes
+from edge.engine.cache.whose import FILE_SUFFIX, PARTIAL, PREFIXES, forget_files, is_of
 from edge.engine.graph.packed import name_of
 
 log = logging.getLogger(__name__)
@@ -34,8 +36,8 @@ PENDING_MAX = 256
 """Blocks that may wait to be written; more are not written this time."""
 FREE_BYTES_MIN = 512 << 20
 """Of the disk, which others need more."""
-SUFFIX = ".kv"
-SHIPPED = "prefixes"
+SUFFIX = FILE_SUFFIX
+SHIPPED = PREFIXES
 """The folder of a bundle with beginnings that its export has read."""
 
 
@@ -52,11 +54,11 @@ class PrefixFiles:
         self._file_bytes = CHECKSUM_BYTES + int(np.prod(shape)) * dtype.itemsize
         self._wanted: set[Key] = set()
         self._pending: dict[Key, Block] = {}
-        self._writes: queue.Queue[dict[Key, Block]] = queue.Queue()
+        self._work: queue.Queue[Callable[[], None]] = queue.Queue()
         self.damaged = 0
         self.is_writing = limit_bytes > 0
         if self.is_writing:
-            threading.Thread(target=self._write_all, name="prefixes", daemon=True).start()
+            threading.Thread(target=self._do_all, name="prefixes", daemon=True).start()
 
     def load(self, key: Key) -> Block | None:
         """A block, None where it is not there; one that is damaged is removed, and written anew when it is known."""
@@ -100,30 +102,41 @@ class PrefixFiles:
     def flush(self) -> None:
         """Begin to write what was saved; for a moment in which nobody waits for the processor."""
         if self._pending:
-            self._writes.put(self._pending)
+            self._work.put(partial(self._write, self._pending))
             self._pending = {}
 
     def settle(self) -> None:
         """Return when everything saved so far was written or given up."""
         self.flush()
-        self._writes.join()
+        self._work.join()
+
+    def forget(self, salt: str) -> None:
+        """Remove the files of a salt, of other bundles too; those that wait to be written are not."""
+        for gone in [key for key in self._pending if is_of(key, salt)]:
+            del self._pending[gone]
+        self._wanted = {key for key in self._wanted if not is_of(key, salt)}
+        if self._limit:
+            self._work.put(partial(forget_files, self._root, salt))  # behind what is being written
+        else:
+            forget_files(self._root, salt)
 
     def _path(self, key: Key) -> Path:
         return self._folder / f"{key.hex()}{SUFFIX}"
 
-    def _write_all(self) -> None:
+    def _do_all(self) -> None:
         while True:
-            blocks = self._writes.get()
+            work = self._work.get()
             try:
-                if self.is_writing:
-                    self._write(blocks)
+                work()
             except OSError as error:
                 self.is_writing = False
                 log.warning("beginnings of texts are no longer kept on disk: %s", error)
             finally:
-                self._writes.task_done()
+                self._work.task_done()
 
     def _write(self, blocks: dict[Key, Block]) -> None:
+        if not self.is_writing:
+            return
         fitting = list(blocks.items())[: self._limit // self._file_bytes]
         self._make_room(len(fitting) * self._file_bytes)
         for key, block in fitting:
@@ -135,11 +148,11 @@ class PrefixFiles:
             raise OSError(f"the disk of {self._root} is short")
         contents = np.ascontiguousarray(block).data.cast("B")
         path = self._path(key)
-        partial = path.with_suffix(".partial")
-        with partial.open("wb") as file:
+        begun = path.with_suffix(PARTIAL)
+        with begun.open("wb") as file:
             file.write(checksum(key, contents))
             file.write(contents)
-        partial.rename(path)
+        begun.rename(path)
 
     def _make_room(self, wanted_bytes: int) -> None:
         """Remove the files that were of no use for longest, of other bundles too, until so much fits the limit."""

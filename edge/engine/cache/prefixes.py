@@ -20,6 +20,8 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from edge.engine.cache.whose import HASH_BYTES, is_of, tag_of
+
 BLOCK_TOKENS = 32
 """What is left over of a text beyond its last whole block is read again."""
 Block = NDArray[Any]
@@ -53,17 +55,21 @@ class Store(Protocol):
         """Whether a block should be saved though it was of no use yet."""
         ...
 
+    def forget(self, salt: str) -> None:
+        """Let go of all that is a salt's."""
+
     damaged: int
     """Blocks that could not be used."""
 
 
 def keys_of(tokens: Sequence[int], is_long: bool, salt: str = "") -> Iterator[Key]:
     """The name of each whole block of a text. is_long: whether it has the long rotary factors. salt: whose it is."""
-    key = (b"long" if is_long else b"short") + salt.encode()
+    key, tag = (b"long" if is_long else b"short") + salt.encode(), tag_of(salt)
     cuts = range(0, len(tokens) + 1, BLOCK_TOKENS)
     for start, stop in pairwise(cuts):
-        key = hashlib.blake2b(key + np.array(tokens[start:stop], np.int64).tobytes(), digest_size=16).digest()
-        yield key
+        text = np.array(tokens[start:stop], np.int64).tobytes()
+        key = hashlib.blake2b(key + text, digest_size=HASH_BYTES).digest()
+        yield tag + key
 
 
 class Prefixes:
@@ -80,14 +86,14 @@ class Prefixes:
         self._blocks: OrderedDict[Key, Block] = OrderedDict()
         self.bytes = 0
 
-    def find(self, tokens: Sequence[int], is_long: bool, salt: str = "") -> list[Block]:
-        """The blocks that a text begins with, as reading leaves them.
+    def find(self, tokens: Sequence[int], is_long: bool, salt: str = "", is_kept: bool = True) -> list[Block]:
+        """The blocks that a text begins with, as reading leaves them. is_kept: whether they may go to disk for it.
 
         Its last token is never among them, since its logits are wanted.
         """
         keys = list(keys_of(tokens[:-1], is_long, salt))
         plain = dict(zip(keys, keys_of(tokens[:-1], is_long), strict=True))
-        return self._found(keys, lambda key: self._known(key, plain[key]))
+        return self._found(keys, lambda key: self._known(key, plain[key], is_kept))
 
     def find_said(self, tokens: Sequence[int], is_long: bool, count: int, salt: str = "") -> list[Block]:
         """Those that come after the first so many, some of which were said."""
@@ -112,12 +118,12 @@ class Prefixes:
                 if name in self._blocks:
                     self._blocks.move_to_end(name)
 
-    def _known(self, key: Key, plain: Key) -> Block | None:
+    def _known(self, key: Key, plain: Key, saves: bool) -> Block | None:
         """A block by its name, or as it came with the bundle, by its name without a salt."""
         block = self._blocks.get(key)
         if block is not None:
-            is_kept = self._shipped is not None and self._shipped.has(plain)
-            if self._store is not None and not (is_kept or self._store.has(key)):
+            is_shipped = self._shipped is not None and self._shipped.has(plain)
+            if saves and self._store is not None and not (is_shipped or self._store.has(key)):
                 self._store.save(key, block)
             return block
         for store, name in ((self._shipped, plain), (self._store, key)):
@@ -142,10 +148,12 @@ class Prefixes:
         read: Callable[[int, int], Block],
         count: int | None = None,
         salt: str = "",
+        is_kept: bool = True,
     ) -> None:
         """Take in the whole blocks of a text. read: keys and values of its tokens from one to another.
 
         count: how many of the tokens were read, all of them where it is None; what comes after them was said.
+        is_kept: whether they may go to disk.
         """
         if not self._limit:
             return
@@ -160,13 +168,20 @@ class Prefixes:
                 continue
             self._drop(SAID + key)
             self._put(key, read(start, stop))
-            if self._store is not None and self._store.wants(key):
+            if is_kept and self._store is not None and self._store.wants(key):
                 self._store.save(key, self._blocks[key])
         self._freshen(keys)
 
     def _drop(self, key: Key) -> None:
         if (block := self._blocks.pop(key, None)) is not None:
             self.bytes -= block.nbytes
+
+    def forget(self, salt: str) -> None:
+        """Let go of all that one salt has left, here and where it outlives the process."""
+        for key in [key for key in self._blocks if is_of(key, salt) or is_of(key.removeprefix(SAID), salt)]:
+            self._drop(key)
+        if self._store is not None:
+            self._store.forget(salt)
 
     def _put(self, key: Key, block: Block) -> None:
         self._blocks[key] = block

@@ -7,6 +7,8 @@ import os
 import time
 from collections import deque
 from collections.abc import Generator, Iterator, Mapping
+from dataclasses import replace
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +18,7 @@ os.environ["ORT_DISABLE_TELEMETRY"] = "1"  # before the import: the wheels phone
 
 import onnxruntime_genai as og
 
-from edge.bundle import read_manifest
+from edge.bundle import Bundle, read_manifest
 from edge.engine import Event, Finished, Job, Options, budget
 from edge.engine.genai.tokenizer import Tokenizer
 from edge.engine.text.guidance import Guide, Vocabulary, grammar
@@ -27,6 +29,7 @@ from edge.errors import BundleError, EngineFailed, Fault, TooLarge, Unsupported,
 
 if TYPE_CHECKING:
     from edge.engine.pictures.vision import Seen
+    from edge.engine.text.documents import Documents
 
 SESSION_OPTIONS: dict[str, dict[str, Any]] = {
     "cpu": {},
@@ -49,7 +52,7 @@ class GenaiEngine:
 
     def __init__(self, bundle: Path, options: Options) -> None:
         self._manifest = read_manifest(bundle)
-        self._slice = options.prefill_slice_tokens
+        self._options, self._slice = options, options.prefill_slice_tokens
         self.step_seconds: float | None = None
         self._tokenizer = Tokenizer(bundle, self._manifest)
         self._bundle = bundle
@@ -83,7 +86,14 @@ class GenaiEngine:
         return {}
 
     def ease(self) -> None:
-        """Nothing is kept."""
+        """Nothing is kept but what documents need."""
+        if "_documents" in self.__dict__:
+            self._documents.ease()
+
+    def forget(self, salt: str) -> None:
+        """Nothing is kept but in which order pieces of documents were read."""
+        if "_documents" in self.__dict__:
+            self._documents.forget(salt)
 
     def close(self) -> None:
         """Nothing is left to be written."""
@@ -107,6 +117,27 @@ class GenaiEngine:
         return Event(job.id, what)
 
     def _answer(self, job: Job, tokens: list[int] | None) -> Answer:
+        """What documents have, then the model's answer; or what is said where they have nothing."""
+        if job.documents is None:
+            return (yield from self._said(job, tokens))
+        asked = self._documents.asked(job)
+        if asked.said is not None:
+            first, last = asked.events()
+            assert isinstance(first.what, str) and isinstance(last.what, Finished)  # noqa: PT018
+            yield first.what
+            return last.what
+        finished = yield from self._said(asked.job, tokens)
+        return replace(finished, sources=asked.sources, warnings=asked.warnings)
+
+    @cached_property
+    def _documents(self) -> Documents:
+        """What is loaded for documents, for the first who asks for some."""
+        from edge.engine.text.documents import Documents
+
+        bundle = Bundle(self._bundle, self._manifest)
+        return Documents(bundle, self._options, self._tokenizer, self._manifest.context_length)
+
+    def _said(self, job: Job, tokens: list[int] | None) -> Answer:
         """Prompt to tokens, prefill in slices, decode a token at a time."""
         started = time.monotonic()
         tokens, pictures = prompt_of(job, tokens, self._tokenizer, self._manifest)

@@ -78,6 +78,11 @@ class Tokenizer:
             raise BadRequest("a text has a null character; send it without", "messages")
         return [*self._begin, *self._reader_of(text).encode(text)]
 
+    def count(self, text: str) -> int:
+        """How many tokens a piece of what somebody wrote has, in which no control token is one."""
+        (broken,) = self._marks.broken([{"content": text}])
+        return sum(map(len, self._marks.parts(broken["content"], self.ids)))
+
     def text(self, tokens: list[int]) -> str:
         """What some token ids stand for."""
         return self._reader.text(tokens)

@@ -5,6 +5,9 @@ marks.py          a model's control marks in what people wrote
 exact.py          texts to token ids and back as `tokenizers` does; the only file that imports it
 sentences.py      texts to vectors, by an embedding model that a bundle brings
 prompt.py         a job to the tokens that are read
+documents.py      what a question gets of the board's documents
+places.py         where these lie
+composing.py      pieces of them as a model reads them
 sampling.py       logits to the next token
 guidance.py       answers held to a grammar; the only file that imports llguidance
 schemas.py        what a schema may ask of it

@@ -74,6 +74,7 @@ def reading(**changed: Any) -> dict[str, Any]:
         **sections(),
         "inference": {
             "requests": {"200": 3, "503": 1},
+            "ratings": {"good": 4, "bad": 1},
             "queue_length": 2,
             "running": 3,
             "joules_per_token": 0.26,

@@ -14,6 +14,7 @@ OWN: dict[str, Any] = {
     "late_seconds": 0.0032,
     "inference": {
         "requests": {"200": 3, "429": 1},
+        "ratings": {"good": 4, "bad": 1},
         "queue_length": 2,
         "running": 1,
         "prefill_tokens_per_second": 96.4,

@@ -76,6 +76,74 @@ def test_one_salt_does_not_find_what_another_left(tmp_path):
         assert [len(known.find(mine, False, salt)) for salt in ("eve", "", "me")] == [0, 0, 1]
 
 
+def test_what_is_forgotten_is_found_no_more(tmp_path):
+    """A salt's blocks, read and said, in memory and on disk, of other bundles too; everybody else's stay."""
+    tokens = list(range(1, BLOCK_TOKENS + 1)) * 3
+    asked = [*tokens, 1]
+    for salt in ("client me", "client you", ""):
+        for name in ("bundle-1", "bundle-2"):
+            with files(tmp_path, name=name) as store:
+                known = Prefixes(1 << 20, store)
+                known.keep(tokens, False, cache_of(tokens), 2 * BLOCK_TOKENS, salt)
+                known.find(asked, False, salt)
+    assert len(list(tmp_path.glob("*/*.kv"))) == 12
+    with files(tmp_path) as store:
+        known = Prefixes(1 << 20, store)
+        for salt in ("client me", "client you", ""):
+            known.keep(tokens, False, cache_of(tokens), 2 * BLOCK_TOKENS, salt)
+            known.find(asked, False, salt)
+        before = known.bytes
+        known.forget("client me")
+        store.settle()
+        assert known.bytes == before * 2 // 3
+        assert len(list(tmp_path.glob("*/*.kv"))) == 8
+        assert [len(known.find(asked, False, salt)) for salt in ("client me", "client you", "")] == [0, 2, 2]
+        assert known.find_said(asked, False, 0, "client me") == []
+        known.forget("")
+        store.settle()
+        assert [len(known.find(asked, False, salt)) for salt in ("client you", "")] == [2, 0]
+    assert len(list(tmp_path.glob("*/*.kv"))) == 4
+
+
+def test_what_waits_to_be_written_is_forgotten_too(tmp_path):
+    """Its turn for the disk has not come; and a board that writes nothing removes what is there."""
+    tokens = list(range(BLOCK_TOKENS))
+    with files(tmp_path) as store:
+        known = Prefixes(1 << 20, store)
+        known.keep(tokens, False, cache_of(tokens), salt="client me")
+        known.find([*tokens, 1], False, "client me")
+        known.forget("client me")
+        store.settle()
+        assert list(tmp_path.glob("*/*")) == []
+        known.keep(tokens, False, cache_of(tokens), salt="client me")
+        known.find([*tokens, 1], False, "client me")
+    assert len(list(tmp_path.glob("*/*"))) == 1
+    Prefixes(1 << 20, PrefixFiles(tmp_path, "bundle-1", SHAPE, KIND, 0)).forget("client me")
+    assert list(tmp_path.glob("*/*")) == []
+
+
+def test_what_is_not_kept_goes_to_no_disk(tmp_path):
+    """However often it is of use, and though a file of it was damaged; what is on disk already is found."""
+    tokens = list(range(BLOCK_TOKENS)) * 2
+    asked = [*tokens, 1]
+    with files(tmp_path) as store:
+        known = Prefixes(1 << 20, store)
+        for _ in range(3):
+            known.keep(tokens, False, cache_of(tokens), salt="me", is_kept=False)
+            assert len(known.find(asked, False, "me", is_kept=False)) == 2
+        store.settle()
+        assert list(tmp_path.glob("*/*")) == []
+        known.find(asked, False, "me")
+    (path, *_) = tmp_path.glob("*/*.kv")
+    path.write_bytes(b"damaged")
+    with files(tmp_path) as store:
+        known = Prefixes(1 << 20, store)
+        known.find(asked, False, "me", is_kept=False)
+        known.keep(tokens, False, cache_of(tokens), salt="me", is_kept=False)
+        store.settle()
+    assert not path.exists()
+
+
 def test_texts_are_known_by_all_that_came_before():
     """The same block after another one, or with the other rotary factors, is another block."""
     a, b = [1] * BLOCK_TOKENS, [2] * BLOCK_TOKENS
@@ -97,9 +165,9 @@ def test_the_beginning_of_a_text_outlives_its_end():
 
 
 @contextmanager
-def files(folder: Path, limit_blocks: int = 100) -> Iterator[PrefixFiles]:
+def files(folder: Path, limit_blocks: int = 100, name: str = "bundle-1") -> Iterator[PrefixFiles]:
     """A store, everything written at the end of the block."""
-    store = PrefixFiles(folder, "bundle-1", SHAPE, KIND, limit_blocks * (BLOCK_BYTES + 16))
+    store = PrefixFiles(folder, name, SHAPE, KIND, limit_blocks * (BLOCK_BYTES + 16))
     yield store
     store.settle()
 

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import base64
 import contextlib
 import dataclasses
 import os
+import random
+import shutil
 import sqlite3
 import subprocess
+import time
 from pathlib import Path
 
 import pytest
@@ -19,10 +23,12 @@ from edge.service.journal_file import (
     JournalError,
     JournalFile,
     Moment,
+    Write,
     accept,
     answer,
     begin,
     deliver,
+    forget,
     refuse,
     withdraw,
 )
@@ -289,3 +295,150 @@ def test_what_people_ask_is_for_nobody_else(tmp_path):
         for each in tmp_path.iterdir():
             each.chmod(0o644)
         journal.close()
+
+
+VERSION_2 = """
+create table request (
+    number integer primary key,
+    id text not null,
+    digest blob not null,
+    packet_identifier integer not null,
+    boot_id text not null,
+    boot_seconds real not null,
+    wall_seconds real not null,
+    attempts integer not null default 0,
+    message blob,
+    reply blob,
+    code integer,
+    reply_boot_id text,
+    reply_boot_seconds real,
+    reply_wall_seconds real,
+    worth_seconds real,
+    delivered integer not null default 0
+) strict;
+create table name (asker text not null, name blob not null, number integer not null, primary key (asker, name))
+    strict, without rowid;
+create index name_number on name (number);
+create index unanswered on request (number) where reply is null;
+create index undelivered on request (number) where reply is not null and not delivered;
+create index delivered on request (number) where delivered;
+pragma user_version = 2;
+"""
+
+
+# --- what is not to stay ---
+
+
+def marked(number: int, kind: str, count: int) -> bytes:
+    """A text that says whose it is all over, as it can be found in a file: the journal has it in base64."""
+    return f"{kind}{number:05d}".encode() * count
+
+
+def is_in(folder: Path, number: int, kind: str) -> bool:
+    """Whether a piece of such a text is in one of the files."""
+    sought = base64.urlsafe_b64encode(marked(number, kind, 1))
+    return any(sought in path.read_bytes() for path in folder.iterdir())
+
+
+def asked(number: int, count: int, keeps: bool) -> Entry:
+    """A request with such a text."""
+    message = dataclasses.replace(ASKED, payload=marked(number, "q", count))
+    name = f"{number:08d}name".encode()
+    return Entry(number, "q", message.digest(), message, Moment.now(), (("me", name),), 0, 0, f"c{number % 3}", keeps)
+
+
+def told(number: int, count: int) -> Write:
+    """Its answer."""
+    return answer(number, dataclasses.replace(ANSWERED, payload=marked(number, "a", count)), 200, 60)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_no_byte_stays_of_what_is_not_to_stay(tmp_path, seed):
+    """Requests and answers of any length, in any order, some to stay and some not, and some forgotten later."""
+    chance, journal = random.Random(seed), JournalFile(tmp_path / "journal")
+    is_answered: dict[int, bool] = {}
+    for step in range(200):
+        kind = chance.random()
+        if kind < 0.4 or not is_answered:
+            number = journal.next_number()
+            is_answered[number] = False
+            journal.write([accept(asked(number, chance.choice((3, 30, 200, 700, 3000)), chance.random() < 0.5))])
+        elif kind < 0.95:
+            number = chance.choice(list(is_answered))
+            if is_answered[number]:
+                del is_answered[number]
+                journal.write([deliver(number)])
+            else:
+                is_answered[number] = True
+                journal.write([begin(number)])
+                journal.write([told(number, chance.choice((3, 30, 300, 2000)))])
+        else:
+            journal.write([forget(f"c{chance.randrange(3)}")])
+        if step % 20 == 19:
+            there = {number for (number,) in journal._database.execute("select number from request")}
+            gone = set(range(1, journal._last + 1)) - there
+            assert not [(number, kind) for number in gone for kind in "qa" if is_in(tmp_path, number, kind)]
+            names = {name for (name,) in journal._database.execute("select name from name")}
+            assert len(names) == len(there)
+    assert not journal.is_to_erase
+
+
+def test_what_a_crash_leaves_is_gone_with_the_next_start(tmp_path):
+    """What was dropped is in the log beside the file until that is emptied."""
+    journal = JournalFile(tmp_path / "journal")
+    journal.write([accept(asked(1, 300, keeps=False)), accept(asked(2, 300, keeps=True))])
+    journal.write([told(1, 300), told(2, 300), deliver(2)])
+    journal._transact([deliver(1), forget("c2")])  # and the power goes
+    assert is_in(tmp_path, 1, "q")
+    for path in list(tmp_path.iterdir()):
+        shutil.copy(path, tmp_path / f"copy{path.name.removeprefix('journal')}")
+    journal.close()
+    copied = tmp_path / "next"
+    copied.mkdir()
+    for path in tmp_path.glob("copy*"):
+        path.rename(copied / f"journal{path.name.removeprefix('copy')}")
+    again = JournalFile(copied / "journal")
+    again.write([lambda _database: None])
+    assert not [kind for kind in "qa" for number in (1, 2) if is_in(copied, number, kind)]
+
+
+def test_an_older_journal_knows_whose_its_answers_are(tmp_path):
+    """Of those with a name; a new daemon forgets them, and nothing that an older one dropped is left in the file."""
+    path = tmp_path / "journal"
+    with contextlib.closing(sqlite3.connect(path)) as database, database:
+        database.executescript(VERSION_2)
+        columns = "number, id, digest, packet_identifier, boot_id, boot_seconds, wall_seconds, reply, code, delivered"
+        for number, kind in ((1, "a"), (2, "b"), (3, "d")):
+            message = dataclasses.replace(ANSWERED, payload=marked(number, kind, 300))
+            row = (number, "q", b"x", 0, "", 0.0, time.time(), TypeAdapter(Message).dump_json(message), 200, 1)
+            database.execute(f"insert into request ({columns}) values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", row)
+        database.executemany("insert into name values (?, ?, ?)", [("me", b"q", 1), (" answers/x", b"q", 2)])
+    with contextlib.closing(sqlite3.connect(path)) as database, database:
+        database.execute("pragma secure_delete = off")
+        database.execute("delete from request where number = 3")
+    assert is_in(tmp_path, 3, "d")
+    journal = JournalFile(path)
+    assert not is_in(tmp_path, 3, "d")
+    journal.write([forget("me")])
+    assert (journal.find([("me", b"q")]), is_in(tmp_path, 1, "a")) == (None, False)
+    assert journal.find([(" answers/x", b"q")]).number == 2
+    journal.write([forget("")])
+    assert journal.find([(" answers/x", b"q")]) is None
+
+
+def test_a_large_file_is_not_written_anew_all_the_time(tmp_path):
+    """Once at once, then after minutes: whoever forgets every second wears no card out. What is left is remembered."""
+    journal = JournalFile(tmp_path / "journal")
+    journal.write([accept(asked(number, 3000, keeps=True)) for number in range(1, 121)])
+    journal.write([write for number in range(1, 121) for write in (told(number, 2000), deliver(number))])
+    assert (tmp_path / "journal").stat().st_size + (tmp_path / "journal-wal").stat().st_size > 1 << 20
+    journal.write([forget("c0")])
+    assert not journal.is_to_erase
+    journal.write([forget("c1")])
+    assert journal.is_to_erase
+    assert journal.find([("me", b"00000001name")]) is None
+    journal.close()
+    again = JournalFile(tmp_path / "journal")
+    assert again.is_to_erase
+    again.write([lambda _database: None])
+    assert not again.is_to_erase

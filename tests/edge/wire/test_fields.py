@@ -15,6 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edge.errors import BadRequest, Fault
+from edge.wire.afterwards import Rated
 from edge.wire.chat import SEEDS, ChatRequest, validated
 from edge.wire.chunks import ChunkHead, parse_chunk
 from edge.wire.fields import PictureProperties
@@ -75,6 +76,8 @@ FULL: dict[str, Any] = {
     "response_topic": "answers/me",
     "deadline_ms": 5000,
     "priority": "low",
+    "documents": "museum",
+    "keep": False,
 }
 """A request that says every field there is but `prompt`, which goes with no messages."""
 FREE = {"schema", "parameters"}
@@ -147,7 +150,7 @@ def shapes(kind: type[Shape] = Shape) -> Iterator[type[Shape]]:
 def test_the_full_request_says_every_field():
     """So that what is shown here of each is shown of all; a new field must come in here."""
     said = {(path[-2] if isinstance(path[-1], int) else path[-1]) for path in EVERY if path}
-    beside = {ChunkHead, PictureProperties}
+    beside = {ChunkHead, PictureProperties, Rated}
     known = {field.alias or name for shape in set(shapes()) - beside for name, field in shape.model_fields.items()}
     assert known - said == {"prompt"}
     assert parse(FULL).warnings == ()

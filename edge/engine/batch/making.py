@@ -1,0 +1,79 @@
+"""Jobs to rows: text to tokens, a schema to a grammar, a question of documents to what these have."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from edge.bundle import Bundle
+from edge.engine import Event, Job, Options
+from edge.engine.batch.row import Row
+from edge.engine.genai.tokenizer import Tokenizer
+from edge.engine.text.guidance import Guide, Vocabulary
+from edge.engine.text.prompt import prompt_of
+from edge.errors import TooLarge
+
+if TYPE_CHECKING:
+    from edge.engine.text.documents import Documents
+
+Made = Row | list[Event]
+"""A row, or all that is said of a job which needs none."""
+
+
+class Making:
+    """What a bundle makes of jobs. limit: tokens of a prompt and its answer. size: of the graph's vocabulary."""
+
+    def __init__(self, bundle: Bundle, options: Options, limit: int, size: int) -> None:
+        self._bundle, self._options, self._limit, self._size = bundle, options, limit, size
+        self._manifest = bundle.manifest
+        self._tokenizer = Tokenizer(bundle.path, self._manifest)
+
+    @cached_property
+    def _vocabulary(self) -> Vocabulary:
+        return Vocabulary(self._bundle.path, self._size, self._manifest.stop_token_ids)
+
+    @cached_property
+    def _documents(self) -> Documents:
+        """Loaded for the first job that asks for some."""
+        from edge.engine.text.documents import Documents
+
+        return Documents(self._bundle, self._options, self._tokenizer, self._limit)
+
+    def made(self, job: Job, given: list[int] | None) -> Made:
+        """A job with its prompt's tokens; TooLarge where there is no room for an answer."""
+        if job.documents is None:
+            return self._row(job, given)
+        asked = self._documents.asked(job)
+        if asked.said is not None:
+            return asked.events()
+        row = self._row(asked.job, given)
+        row.sources, row.warnings = asked.sources, asked.warnings
+        return row
+
+    def _row(self, job: Job, given: list[int] | None) -> Row:
+        tokens, pictures = prompt_of(job, given, self._tokenizer, self._manifest)
+        limit = self._limit
+        if len(tokens) >= limit:
+            raise TooLarge(f"the prompt has {len(tokens)} tokens, but the context holds {limit} with the answer")
+        room = min(job.max_tokens, limit - len(tokens))
+        stops = set() if job.ignore_eos else set(self._manifest.stop_token_ids)
+        bare = replace(job, pictures=[])  # their bytes are needed no more, but for what is still to be looked at
+        row = Row(bare, tokens, room, self._tokenizer, self._size, stops, self._guide(job))
+        row.pictures = pictures
+        return row
+
+    def _guide(self, job: Job) -> Guide | None:
+        if job.guidance is None:
+            return None
+        return self._vocabulary.guide(job.guidance, job.may_be_text)
+
+    def ease(self) -> None:
+        """Let go of what only makes documents faster."""
+        if "_documents" in self.__dict__:
+            self._documents.ease()
+
+    def forget(self, salt: str) -> None:
+        """Let go of what documents remember of a salt's jobs."""
+        if "_documents" in self.__dict__:
+            self._documents.forget(salt)
