@@ -256,7 +256,8 @@ def test_the_wire_page_has_every_field_and_every_code():
 def test_requests_are_understood(page: Path):
     """Each JSON request that a page shows, in a block of its own or behind a client's -m, without a warning."""
     shown = [text for mark, text in blocks(page, "json") if mark == "request"]
-    shown += [each for _, text in blocks(page, "sh") for each in re.findall(r"/request/me[^']*'(\{.*?\})'", text, re.DOTALL)]
+    sent = re.compile(r"/request/me[^']*'(\{.*?\})'", re.DOTALL)
+    shown += [each for _, text in blocks(page, "sh") for each in sent.findall(text)]
     assert shown
     for text in shown:
         asked = parse_request(Message("edge/pi/request", text.encode()), Topics("pi"), 65536, 1 << 20)

@@ -15,16 +15,16 @@ from numpy.typing import NDArray
 
 CANDIDATES = 150
 """Pieces that are ranked at all, of each rank."""
-WORDS, DOCUMENT = 1.0, 1.0
+WORDS, DOCUMENT = 0.5, 1.0
 """What the words' share and the whole document's cosine count beside the piece's own cosine."""
-AGAIN = 0.85
-"""What a score is worth for each piece of the same document that stands before it."""
+AGAIN, AGAIN_MOST = 0.7, 2
+"""What a score is worth for each piece of the same document that stands before it, counted so far."""
 BM25_MOST = 2.2
 """That a word's score reaches over its weight: k1 + 1 (k1 is 1.2 in FTS5)."""
 COMMON = 0.3
 """Share of the pieces from which on a word says nothing of any of them."""
 COSINE, COVERED, COVERED_ALONE = 0.3, 0.5, 0.34
-"""A piece fits that has this cosine with the question, or this share of its words; the last where there are no vectors."""
+"""A piece fits that has this cosine, or this share of the question's words; the last where there are no vectors."""
 COSINE_BESIDE, COVERED_BESIDE = 0.2, 0.25
 _IDEOGRAPH = re.compile("[\u3400-\u4dbf\u4e00-\u9fff]")
 Scores = NDArray[np.float32]
@@ -89,7 +89,7 @@ def ordered(scores: Mapping[int, float], documents: NDArray[np.int32]) -> Iterat
     while heap:
         worth, number, times = heapq.heappop(heap)
         document = int(documents[number])
-        now = heard.get(document, 0)
+        now = min(heard.get(document, 0), AGAIN_MOST)
         if times < now:
             heapq.heappush(heap, (-scores[number] * AGAIN**now, number, now))
             continue
