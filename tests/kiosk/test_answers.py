@@ -114,7 +114,7 @@ def test_an_answer_is_copied(pages, tmp_path):
 
 
 def test_without_a_voice_there_is_nothing_to_read_aloud(pages, tmp_path):
-    """This Chromium has none."""
+    """Debian's Chromium has none by itself."""
     with box(tmp_path) as here:
         here.wait_online()
         visitor = pages().open(here.url).wait_ready().ask("Well?")
