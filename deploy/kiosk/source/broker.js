@@ -43,9 +43,9 @@ export class Line {
 
   /**
    * @param {{url: string, username: ?string, password: ?string}} address
-   * @param {string[]} topics read with QoS 1
+   * @param {string[]} topics read with QoS 1; the first must be granted, the others are read where they may be
    * @param {object} heard what is called: `up()`, `down("lost" or "refused")`, `message(topic, text)`
-   *   up: once the broker has granted the topics; down: with each try that failed, too
+   *   up: once the broker has answered for the topics; down: with each try that failed, too
    */
   constructor(address, topics, heard) {
     Object.assign(this, { address, topics, heard });
@@ -78,37 +78,26 @@ export class Line {
   #begin() {
     clearTimeout(this.#timer);
     const client = dial(this.address);
-    const mine =
-      (act) =>
-      (...what) =>
-        client === this.#client && act(...what);
     this.#client = client;
-    client.on(
-      "connect",
-      mine(() =>
-        client.subscribe(
-          this.topics,
-          { qos: 1 },
-          mine((error) => this.#granted(error)),
-        ),
-      ),
-    );
-    client.on(
-      "message",
-      mine((topic, payload) => this.heard.message(topic, payload.toString())),
-    );
-    client.on(
-      "error",
-      mine(({ code }) => this.#lost(LOGIN_REFUSED.includes(code) ? "refused" : "lost")),
-    );
-    client.on(
-      "close",
-      mine(() => this.#lost("lost")),
-    );
+    const on = (event, act) => client.on(event, (...what) => client === this.#client && act(...what));
+    on("connect", () => this.#read(this.topics.slice(0, 1), (error) => this.#granted(error)));
+    on("message", (topic, payload) => this.heard.message(topic, payload.toString()));
+    on("error", ({ code }) => this.#lost(LOGIN_REFUSED.includes(code) ? "refused" : "lost"));
+    on("close", () => this.#lost("lost"));
+  }
+
+  /** Subscribe; `next` is called with what is wrong or null, if the connection is still this one. */
+  #read(topics, next) {
+    const client = this.#client;
+    client.subscribe(topics, { qos: 1 }, (error) => client === this.#client && next(error));
   }
 
   #granted(error) {
-    if (error) return this.#lost("lost");
+    if (error) this.#lost("lost");
+    else this.#read(this.topics.slice(1), () => this.#ready());
+  }
+
+  #ready() {
     this.isUp = true;
     this.#tries = 0;
     this.heard.up();

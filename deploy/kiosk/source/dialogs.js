@@ -14,10 +14,16 @@ export function show(dialog) {
 /** Let the closing buttons and a touch beside a dialog close it. */
 export function wireDialogs(root) {
   for (const dialog of root.querySelectorAll("dialog")) {
-    dialog.addEventListener("click", ({ target }) => {
-      if (target.closest("[data-closes]") || target === dialog) dialog.close();
+    dialog.addEventListener("click", (event) => {
+      if (event.target.closest("[data-closes]") || isBeside(dialog, event)) dialog.close();
     });
   }
+}
+
+/** Whether a click met what is behind a dialog; its own edge is within it. */
+function isBeside(dialog, { target, clientX, clientY }) {
+  const { left, right, top, bottom } = dialog.getBoundingClientRect();
+  return target === dialog && (clientX < left || clientX > right || clientY < top || clientY > bottom);
 }
 
 /** Close all that are open. */

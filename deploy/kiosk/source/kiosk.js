@@ -24,6 +24,8 @@ import { fill, wording } from "./words.js";
 
 const TICK_MS = 500;
 const NOTE_MS = 2500;
+/** After a touch the warning goes by itself, but not before the touch has ended: its end would meet what lies below. */
+const STAYED_MS = 1000;
 /** A screen so low shows the touch keyboard only while somebody writes. */
 const LOW_PIXELS = 620;
 /** How a state looks: a dot's colour beside its words. */
@@ -247,6 +249,7 @@ export class Kiosk {
     const { state, seconds } = idle({ touchedAt: this.touchedAt, now, idleSeconds, warningSeconds });
     if (state === "over") this.#leave();
     if (state === "warning") this.#warn(seconds);
+    if (state === "active" && now - this.touchedAt > STAYED_MS) part("idle-warning").close();
     if (this.session.conversation.turns.length > 0 || !this.session.isStateKnown) this.#changed();
   }
 
@@ -257,7 +260,6 @@ export class Kiosk {
 
   #touched() {
     this.touchedAt = performance.now();
-    if (part("idle-warning").open) part("idle-warning").close();
   }
 
   #chooseLanguage() {
@@ -299,6 +301,9 @@ export class Kiosk {
   #wireTouches() {
     for (const name of ["pointerdown", "keydown", "wheel"]) {
       document.addEventListener(name, () => this.#touched(), { passive: true });
+    }
+    for (const name of ["click", "keyup"]) {
+      part("idle-warning").addEventListener(name, () => part("idle-warning").close());
     }
     document.addEventListener("keydown", (event) => this.#escape(event));
     for (const name of ["dragover", "drop", "contextmenu"]) {

@@ -13,7 +13,15 @@ const orNull = (check) => (value) => value === null || check(value);
 const byLanguage = (check) => (value) => check(value) || (isObject(value) && Object.values(value).every(check));
 const isObject = (value) => typeof value === "object" && value !== null && !Array.isArray(value);
 const isTextOrTexts = (value) => isText(value) || isTexts(value);
-const isBroker = (value) => isText(value) && /^wss?:\/\/[^/?#]+/.test(value) && URL.canParse(value);
+const isBroker = (value) => isText(value) && /^wss?:\/\/[^/?#]+/.test(value) && isAddress(value);
+
+function isAddress(value) {
+  try {
+    return Boolean(new URL(value));
+  } catch {
+    return false;
+  }
+}
 
 /** Each setting: what it is where nothing is said, what it may be, and that in words. */
 const KNOWN = {

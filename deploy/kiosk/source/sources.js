@@ -11,22 +11,17 @@ export function sourceName({ title, path, heading, page }, words) {
   return [title || path, heading, pageName].filter(Boolean).join(" · ");
 }
 
-/** List the sources below an answer; once, since they do not change. */
+/** List the sources below an answer; again only where the language is another. */
 export function showSources(place, sources, words, open) {
   place.hidden = sources.length === 0;
-  const list = place.querySelector(".source-list");
-  if (list.childElementCount || place.hidden) return;
-  for (const source of sources.slice(0, SOURCES_MAX)) {
-    const properties = { type: "button", class: "button", dataset: { part: "source" } };
-    const button = element(
-      "button",
-      properties,
-      icon("source"),
-      element("span", { dir: "auto" }, sourceName(source, words)),
-    );
-    button.onclick = () => open(source, button);
-    list.append(element("li", {}, button));
-  }
+  if (place.hidden || place.dataset.language === words.code) return;
+  place.dataset.language = words.code;
+  const buttons = sources.slice(0, SOURCES_MAX).map((source) => {
+    const properties = { type: "button", class: "button", dataset: { part: "source" }, onclick: () => open(source) };
+    const name = element("span", { dir: "auto" }, sourceName(source, words));
+    return element("li", {}, element("button", properties, icon("source"), name));
+  });
+  place.querySelector(".source-list").replaceChildren(...buttons);
 }
 
 /** The dialog that shows a source: its piece, and from there its document. */
