@@ -26,6 +26,7 @@ ARGUMENTS = [
     # Chromium itself asks its maker how forms are filled in, and for a model of its own, whatever its policies say:
     f"--disable-features={','.join(FEATURES)}",
     "--component-updater=url-source=http://127.0.0.1:9/",
+    *("--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream"),  # a camera that shows a green clock
 ]
 WHERE_NOT = "Playwright is not installed: make kiosk-test"
 EXPECTED = (

@@ -97,3 +97,39 @@ def test_a_question_that_comes_too_late_is_told_so(pages, tmp_path):
         visitor = pages().open(here.url).wait_ready().ask("What takes long?")
         assert "took too long" in visitor.answered(20)
         assert visitor.answer_state == "failed"
+
+
+def test_an_answer_is_copied(pages, tmp_path):
+    """To the letter; and the clipboard is emptied when the visitor has left."""
+    with box(tmp_path, config={"idle_seconds": 3, "idle_warning_seconds": 1}) as here:
+        here.wait_online()
+        visitor = pages(permissions=["clipboard-read", "clipboard-write"]).open(here.url).wait_ready().ask("Well?")
+        visitor.answered()
+        visitor.part("copy").click()
+        visitor.wait_says("Copied")
+        read = "navigator.clipboard.readText()"
+        assert visitor.page.evaluate(read) == "word " * 8
+        visitor.part("attract-start").wait_for()
+        assert visitor.page.evaluate(read).strip() == ""
+
+
+def test_without_a_voice_there_is_nothing_to_read_aloud(pages, tmp_path):
+    """Debian's Chromium has none by itself."""
+    with box(tmp_path) as here:
+        here.wait_online()
+        visitor = pages().open(here.url).wait_ready().ask("Well?")
+        visitor.answered()
+        assert visitor.page.evaluate("speechSynthesis.getVoices().length") == 0
+        assert not visitor.part("speak").is_visible()
+
+
+def test_a_hot_board_is_told(pages, tmp_path):
+    """Its event, here from somebody who stands in for a board that gets hot."""
+    with box(tmp_path, EDGE_TELEMETRY__PERIOD_SECONDS="600") as here, User(here.port) as board:
+        here.wait_online()
+        visitor = pages().open(here.url).wait_ready()
+        event = {"time": 0, "event": "throttled", "reason": "the firmware lowers the clock"}
+        board.publish("edge/test/event", {**event, "is_on": True})
+        visitor.wait_says("The board is hot and works more slowly.")
+        board.publish("edge/test/event", {**event, "is_on": False})
+        visitor.wait_ready()

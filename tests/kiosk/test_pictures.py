@@ -47,6 +47,21 @@ def test_a_picture_is_asked_about(vision_bundle, pages, tmp_path):
         assert not visitor.part("picture-preview").is_visible()
 
 
+def test_a_picture_is_taken(vision_bundle, pages, tmp_path):
+    """By the camera, which is off afterwards."""
+    with box(tmp_path, vision_bundle, **LIMITS) as here, User(here.port, "edge/test/request/#") as beside:
+        here.wait_online()
+        visitor = pages(permissions=["camera"]).open(here.url).wait_ready()
+        visitor.part("picture-add").click()
+        visitor.part("picture-camera").click()
+        visitor.part("picture-take").click()
+        visitor.part("picture-preview").wait_for()
+        assert visitor.page.evaluate("document.querySelector('video').srcObject") is None
+        visitor.ask("What time is it?").answered()
+        sent = json.loads(beside.next().payload)["messages"][-1]["content"]
+        assert picture_in(sent).format == "JPEG"
+
+
 def picture_in(parts):
     """The picture of a turn."""
     (url,) = [part["image_url"]["url"] for part in parts if part["type"] == "image_url"]
