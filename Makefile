@@ -12,7 +12,7 @@ ARGS ?=
 MODELS := tests/export tests/edge/engine tests/edge/board tests/edge/governor tests/edge/wire tests/edge/doors
 ONLY ?=
 
-.PHONY: help demo demo-vision kiosk test lint bench figures skeletons trace-test ha-test arm-test guest-test export-test ansible-lint ansible-test slow-test wheel-test deb release deb-test soak lock clean install ansible-env demo-env test-env test-daemon test-models bundle
+.PHONY: help demo demo-vision kiosk test lint bench figures skeletons trace-test ha-test arm-test guest-test export-test ansible-lint ansible-test kiosk-test kiosk-box-test slow-test wheel-test deb release deb-test soak lock clean install ansible-env kiosk-env demo-env test-env test-daemon test-models bundle
 
 help: ## Show this
 	@awk 'BEGIN { FS = ":.*## " } /^##@/ { printf "\n%s\n", substr($$0, 5) } /^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -47,7 +47,7 @@ lint: test-env ## ruff, mypy --strict
 	@$(BIN)/mypy
 
 clean: ## Remove what was made here; the cache with models and bundles stays
-	rm -rf .venv .venv-trace .venv-ha .venv-ansible .mypy_cache .ruff_cache .pytest_cache build dist figures.json
+	rm -rf .venv .venv-trace .venv-ha .venv-ansible .venv-kiosk deploy/kiosk/node_modules .mypy_cache .ruff_cache .pytest_cache build dist figures.json
 
 ##@ To give it away
 
@@ -100,12 +100,19 @@ guest-test: test-env bundle ## The arm64 package on a booted, emulated arm64 Deb
 deb-test: test-env bundle ## Packages from dpkg -i to purge on booted Debians 12 and 13 (root, systemd-container, mmdebstrap; 5 minutes)
 	@RUN_DEB=1 TEST_BUNDLE=$(BUNDLE) $(BIN)/python -m pytest -m deb $(ARGS)
 
+kiosk-box-test: test-env bundle ## The kiosk's package on booted Debians 12 and 13: Chromium on a screen that nobody sees (as deb-test; 5 minutes)
+	@RUN_KIOSK=1 TEST_BUNDLE=$(BUNDLE) $(BIN)/python -m pytest -m kiosk_box $(ARGS)
+
 ansible-lint: ansible-env ## The collection for Ansible by ansible-lint's production profile, in .venv-ansible
 	@cd deploy/ansible && PATH=$(CURDIR)/.venv-ansible/bin:$$PATH ANSIBLE_COLLECTIONS_PATH=$(CURDIR)/.venv-ansible/collections \
 		ansible-lint --offline --strict --profile production
 
 ansible-test: ansible-env test-env bundle ansible-lint ## Ansible sets up a booted Debian, and rolls bundles out to six boards (root, systemd-container, mmdebstrap)
 	@RUN_ANSIBLE=1 TEST_BUNDLE=$(BUNDLE) $(BIN)/python -m pytest -m ansible $(ARGS)
+
+kiosk-test: kiosk-env test-env bundle ## The kiosk's page in Chromium without a network, and its own tests (chromium, Node 20, npm, unshare; 15 minutes)
+	@cd deploy/kiosk && npm run --silent check && npm test --silent
+	@RUN_KIOSK=1 TEST_BUNDLE=$(BUNDLE) $(BIN)/python -m tests.kiosk.offline .venv-kiosk/bin/python -m pytest -m kiosk $(or $(ARGS),tests/kiosk)
 
 export-test: test-env ## Phi-3.5-mini and -vision at their true sizes, random weights, and answers (hours, 40 GB of disk)
 	@$(BIN)/python -m benchmarks --bundle $(BUNDLE) full-size vision-full-size
@@ -130,6 +137,11 @@ ansible-env:
 	@.venv-ansible/bin/python -m pip install --disable-pip-version-check --quiet -r requirements/ansible.txt
 	@mkdir -p .venv-ansible/collections/ansible_collections/edge_slm
 	@ln -sfn $(CURDIR)/deploy/ansible .venv-ansible/collections/ansible_collections/edge_slm/fleet
+
+# Playwright in an environment of its own, which sees the packages of .venv; and what the page is built of.
+kiosk-env: test-env
+	@$(BIN)/python deploy/inner_venv.py .venv-kiosk -r requirements/kiosk.txt
+	@cd deploy/kiosk && npm ci --silent --no-audit --no-fund
 
 demo-env:
 	@$(PYTHON) deploy/bootstrap.py demo

@@ -162,6 +162,16 @@ GROUPS = (
         },
     ),
     Group(
+        "Answers from documents begin no later",
+        "What asking with `documents` adds before the model reads a token: the question embedded, pieces found by words"
+        " and by meaning, chosen and put before it. The documents are Python's own; the embedding model is in memory.",
+        "documents-asked",
+        {
+            "documents_asked_pieces": "pieces that are searched",
+            "documents_added_ms_p95": "added, 95th percentile",
+        },
+    ),
+    Group(
         "What quantising loses",
         "KL divergence from the next-token distribution of the model in full precision, in nats a token: less is"
         " better. The model is SmolLM2-135M with noise on its weights, since those that are published lie on a 4-bit"
@@ -272,6 +282,29 @@ GROUPS = (
             "exchange_failed": "those that did not end with a whole answer, over the ten",
             "exchange_begun_again": "those that two engines worked on, over the ten",
             "exchange_right_ends": "of ten bundles, those kept or rolled back as they should be",
+        },
+    ),
+    Group(
+        "The kiosk's page",
+        "In Debian's Chromium with nothing but loopback there, the embedded broker that hands the page out, and"
+        " SmolLM2-135M. Browser, broker and model share the two cores. Then twenty screens at once for ten minutes:"
+        " visitors come, ask twice and leave, and the page forgets each.",
+        "kiosk",
+        {
+            "kiosk_page_kb": "all that is handed out, gzipped",
+            "kiosk_interactive_ms": "from a navigation's start until a question can be asked, nothing cached, the"
+            " median of nine",
+            "kiosk_delta_ms_p95": "from a piece's publish until it is on the screen, 95th percentile: how much later"
+            " than at a subscriber without a screen",
+            "kiosk_off_loopback_requests": "requests, connections and names that Chromium's own network log has beside"
+            " this machine's",
+            "kiosk_axe_screens": "screens that axe has looked at: each in three themes, from left to right and from"
+            " right to left",
+            "kiosk_axe_violations": "what it found there",
+            "kiosk_visitors": "visitors in the ten minutes",
+            "kiosk_answers_lost": "their questions without a whole answer",
+            "kiosk_heap_growth_mb": "memory of a tab's script once its garbage is collected, from the second minute to"
+            " the last",
         },
     ),
     Group(
@@ -520,6 +553,25 @@ GROUPS = (
             "waves_bad_bundle_first_wave": "boards that a bad bundle is tried on, of the first wave",
             "waves_bad_bundle_later_waves": "boards of later waves that are asked for it, or run it",
             "waves_good_bundle_boards": "boards that keep a good bundle",
+        },
+    ),
+    Group(
+        "Answers from documents",
+        "Python's own documentation, 250 files: its language reference and its library's docstrings. 74 questions as"
+        " visitors would ask them, not in the documents' words, each with the places that answer it, and 15 about"
+        " something else; the numbers of the search were chosen on as many others. Then an index of 10 MB of text, by"
+        " `edge documents add`. The bundle needs an embedding model: `edge-export BUNDLE --sentences FOLDER`.",
+        "documents",
+        {
+            "documents_recall_at_5": "questions one of whose five pieces is of a place that answers them",
+            "documents_recall_at_5_words": "the same found by words alone",
+            "documents_recall_over_words": "the first over the second",
+            "documents_nothing_told": "questions about something else that get no piece",
+            "documents_nothing_false": "questions with an answer that get no piece",
+            "documents_index_seconds": "making an index of 10 MB of text, vectors included, on both cores",
+            "documents_index_peak_mb": "the most memory that it takes, of the command or of its reader",
+            "documents_search_ms_p95": "finding the pieces of a question among those of 10 MB, its vector included,"
+            " 95th percentile",
         },
     ),
     Group(

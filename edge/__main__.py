@@ -26,9 +26,11 @@ COMMANDS = {
     ),
     "rollout": ("edge.commands.rollout", "say which bundle a board is to run, and wait until it does"),
     "broker": ("edge.commands.broker", "run the embedded broker alone"),
+    "browser": ("edge.commands.kiosk_browser", "show a page on this board's screen, and keep it there"),
+    "screen": ("edge.commands.kiosk_screen", "turn this board's screen on or off"),
     "bench": ("edge.commands.bench", "measure the model on this board"),
 }
-SERVICES = ("serve", "broker")
+SERVICES = ("serve", "broker", "browser")
 """They end at signals in their own way, and a service manager is to know that SIGTERM ended one before it could."""
 EPILOG = """\
 Settings come from EDGE_ variables, edge.toml and systemd credentials; `edge serve --print-config` shows them.

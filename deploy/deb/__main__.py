@@ -1,4 +1,4 @@
-"""`python -m deploy.deb`: packages of the last commit for each Debian and processor, below dist/.
+"""`python -m deploy.deb`: packages of the last commit for each Debian and processor, and the kiosk's, below dist/.
 
 What git does not know is left out, and so told. Needs git, dpkg-deb and the project's environment (`make deb`).
 """
@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from deploy import versions
-from deploy.deb import pack, tree, wheels
+from deploy.deb import kiosk, pack, tree, wheels
 from deploy.deb.targets import PROCESSORS, TARGETS, Target
 
 BUILD = versions.ROOT / "build/deb"
@@ -47,7 +47,7 @@ def main() -> int:
 
 
 def built(targets: list[Target], into: Path, number: str | None = None) -> Iterator[Path]:
-    """A package each. number: Debian's version, for who tries an upgrade; else git's."""
+    """A package each, and the kiosk's. number: Debian's version, for who tries an upgrade; else git's."""
     version, second = versions.of_checkout(), versions.epoch()
     with tempfile.TemporaryDirectory() as name:
         source = versions.snapshot(Path(name) / "source", version)
@@ -59,6 +59,7 @@ def built(targets: list[Target], into: Path, number: str | None = None) -> Itera
             tree.lay_changelog(folder, full, pack.MAINTAINER, second)
             tree.settle(folder, second)
             yield pack.pack(source, folder, target, full, second, into)
+        yield kiosk.build(source, tree.clear(BUILD / kiosk.NAME), number or version.deb, second, into)
 
 
 def fill(source: Path, own: Path, folder: Path, target: Target) -> None:

@@ -37,21 +37,25 @@ Description: small language models answering over MQTT, with no cloud
 
 def pack(source: Path, tree: Path, target: Target, version: str, second: int, into: Path) -> Path:
     """The package. source: a snapshot of the project; tree: what it installs, settled; second: what it is dated."""
+    package = into / f"edge-slm_{version}_{target.architecture}.deb"
+    control = described(target, version, kibibytes(tree))
+    return close(tree, control, source / "deploy/deb/control", second, package)
+
+
+def close(tree: Path, described: str, scripts: Path, second: int, package: Path) -> Path:
+    """Any package. described: its control file; scripts: a folder with what dpkg runs."""
     control = tree / "DEBIAN"
     control.mkdir()
-    size = sum(-(-path.lstat().st_size // 1024) for path in tree.rglob("*"))
-    (control / "control").write_text(described(target, version, size))
+    (control / "control").write_text(described)
     (control / "conffiles").write_text("".join(f"/{each}\n" for each in settings(tree)))
     (control / "md5sums").write_text("".join(sums(tree)))
     for name in SCRIPTS:
-        shutil.copyfile(source / "deploy/deb/control" / name, control / name)
-        (control / name).chmod(0o755)
+        shutil.copyfile(scripts / name, control / name)
     for path in [control, *control.iterdir()]:
         path.chmod(0o755 if path.is_dir() or path.name in SCRIPTS else 0o644)
         os.utime(path, (second, second))
     os.utime(tree, (second, second))
-    into.mkdir(parents=True, exist_ok=True)
-    package = into / f"edge-slm_{version}_{target.architecture}.deb"
+    package.parent.mkdir(parents=True, exist_ok=True)
     # A step further makes it a twentieth smaller in twice the time, for who builds and for the board.
     # As many threads everywhere, since several cut the blocks otherwise than one.
     how = ["--root-owner-group", "--threads-max=2", "-Zxz", "-z0"]
@@ -59,6 +63,11 @@ def pack(source: Path, tree: Path, target: Target, version: str, second: int, in
     environment = os.environ | {"SOURCE_DATE_EPOCH": str(second)}
     subprocess.run(command, check=True, env=environment, stdout=subprocess.DEVNULL)
     return package
+
+
+def kibibytes(tree: Path) -> int:
+    """What is installed."""
+    return sum(-(-path.lstat().st_size // 1024) for path in tree.rglob("*"))
 
 
 def described(target: Target, version: str, kibibytes: int) -> str:

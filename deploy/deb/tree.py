@@ -88,11 +88,11 @@ def lay_documents(source: Path, tree: Path) -> None:
     squeeze((source / "deploy/deb/edge.1").read_bytes(), tree / "usr/share/man/man1/edge.1.gz")
 
 
-def lay_changelog(tree: Path, version: str, maintainer: str, second: int) -> None:
+def lay_changelog(tree: Path, version: str, maintainer: str, second: int, package: str = "edge-slm") -> None:
     """Debian's form of it, one entry (deb-changelog(5)); what changed is in the project's own."""
     date = formatdate(second)
-    text = f"edge-slm ({version}) unstable; urgency=medium\n\n  * Built from the sources at {date}.\n\n"
-    squeeze(f"{text} -- {maintainer}  {date}\n".encode(), tree / "usr/share/doc/edge-slm/changelog.gz")
+    text = f"{package} ({version}) unstable; urgency=medium\n\n  * Built from the sources at {date}.\n\n"
+    squeeze(f"{text} -- {maintainer}  {date}\n".encode(), tree / f"usr/share/doc/{package}/changelog.gz")
 
 
 def put(source: Path, target: Path, change: tuple[str, str] | None = None) -> None:

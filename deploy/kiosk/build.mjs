@@ -52,7 +52,9 @@ async function style(folder) {
 
 /** The tables, without their spaces, and the list of them in the order of their codes, English first. */
 async function languages(folder) {
-  const codes = (await readdir(join(HERE, "languages"))).filter((name) => name.endsWith(".json")).map((name) => name.slice(0, -5));
+  const codes = (await readdir(join(HERE, "languages")))
+    .filter((name) => name.endsWith(".json"))
+    .map((name) => name.slice(0, -5));
   const sorted = ["en", ...codes.filter((code) => code !== "en").sort()];
   const list = [];
   for (const code of sorted) {
@@ -82,7 +84,9 @@ async function licence(folder) {
 /** Files below a folder with their contents, by their path in it. */
 async function contents(folder) {
   const entries = await readdir(folder, { recursive: true, withFileTypes: true });
-  const paths = entries.filter((entry) => entry.isFile()).map((entry) => join(entry.parentPath ?? entry.path, entry.name));
+  const paths = entries
+    .filter((entry) => entry.isFile())
+    .map((entry) => join(entry.parentPath ?? entry.path, entry.name));
   return new Map(await Promise.all(paths.sort().map(async (path) => [relative(folder, path), await readFile(path)])));
 }
 
@@ -90,7 +94,8 @@ async function contents(folder) {
 function tellSize(files) {
   const sizes = [...files].map(([name, bytes]) => [name, gzipSync(bytes, { level: 9 }).length]);
   const whole = sizes.reduce((sum, [, size]) => sum + size, 0);
-  for (const name of ["index.html", "kiosk.js", "kiosk.css"]) console.log(`${name}: ${new Map(sizes).get(name)} bytes gzipped`);
+  for (const name of ["index.html", "kiosk.js", "kiosk.css"])
+    console.log(`${name}: ${new Map(sizes).get(name)} bytes gzipped`);
   console.log(`dist, all of it: ${whole} bytes gzipped, of ${GZIPPED_BYTES_MAX} at most`);
   if (whole > GZIPPED_BYTES_MAX) throw new Error(`dist is larger than ${GZIPPED_BYTES_MAX} bytes gzipped`);
 }
@@ -104,7 +109,8 @@ async function check() {
     const [fresh, there] = [await contents(folder), await contents(DIST)];
     const names = new Set([...fresh.keys(), ...there.keys()]);
     const other = [...names].filter((name) => digest(fresh.get(name) ?? "") !== digest(there.get(name) ?? ""));
-    if (other.length) throw new Error(`dist is not what the sources make, run \`npm run build\`: ${other.sort().join(", ")}`);
+    if (other.length)
+      throw new Error(`dist is not what the sources make, run \`npm run build\`: ${other.sort().join(", ")}`);
     tellSize(there);
   } finally {
     await rm(folder, { recursive: true });

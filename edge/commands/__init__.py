@@ -21,6 +21,10 @@ together. Beside the subcommands:
     doctor_machine.py  on the machine that it runs on
     bundle_store.py  `edge bundle install`, `list`, `rollback`, `remove`
     doctor_unit.py   `edge doctor --unit`: what the unit may take of it
+    kiosk_browser.py  `edge browser`: a page on the board's screen, watched
+    kiosk_chromium.py  Chromium as a kiosk wants it
+    kiosk_pipe.py    its DevTools protocol, over pipes
+    kiosk_screen.py  `edge screen`: on and off
     bench_memory.py  `edge bench --memory`
     bench_energy.py  `edge bench --energy`
 """

@@ -43,10 +43,15 @@ class Writing:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             self._lock = self._locked()
             self._database = sqlite3.connect(self._begun, isolation_level=None)
-            for setting in ("journal_mode = OFF", "synchronous = OFF", "temp_store = MEMORY"):
-                self._database.execute(f"PRAGMA {setting}")
-            create(self._database)
-            self._database.execute("BEGIN")
+        try:
+            with _told(self.path):
+                for setting in ("journal_mode = OFF", "synchronous = OFF", "temp_store = MEMORY"):
+                    self._database.execute(f"PRAGMA {setting}")
+                self._database.execute("BEGIN")
+                create(self._database)
+        except BaseException as error:
+            self.__exit__(type(error))
+            raise
         return self
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:

@@ -123,7 +123,7 @@ def tried(folder: Path, bundle: Path) -> dict[str, str]:
     """
     words = [f"--release={RELEASE}", f"--architecture={THEIRS[0]}", f"--into={folder / 'packages'}"]
     subprocess.run([sys.executable, "-m", "deploy.deb", *words], cwd=ROOT, check=True)
-    console = run(folder, next((folder / "packages").glob("*.deb")), bundle.resolve())
+    console = run(folder, next((folder / "packages").glob("edge-slm_*.deb")), bundle.resolve())
     said = dict(re.findall(r"^guest: (\S+) (.*)$", console, re.MULTILINE))
     if "done" not in said:
         raise RuntimeError(console)

@@ -35,7 +35,7 @@ def test_the_package_answers_on_an_arm_board(bundle: Path, tmp_path: Path):
     root = tmp_path / "root"
     options = ["--quiet", "--variant=extract", "--architectures=arm64", f"--include={INSIDE}"]
     subprocess.run(["mmdebstrap", *options, "bookworm", str(root)], check=True)
-    subprocess.run(["dpkg-deb", "-x", str(next(tmp_path.glob("*.deb"))), str(root)], check=True)
+    subprocess.run(["dpkg-deb", "-x", str(next(tmp_path.glob("edge-slm_*.deb"))), str(root)], check=True)
     (root / "cpuinfo").write_text("".join(CPUINFO.format(number=number) for number in range(2)))
     command = [*NAMESPACES, "sh", str(Path(__file__).with_name("package.sh")), str(root), str(bundle.resolve())]
     done = subprocess.run(command, capture_output=True, text=True, check=False)

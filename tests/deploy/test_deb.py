@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import configparser
+import os
+import shutil
 import subprocess
 import zipfile
 from collections.abc import Iterator
@@ -12,7 +14,7 @@ from pathlib import Path, PurePosixPath
 import pytest
 from packaging.requirements import Requirement
 
-from deploy.deb import pack, tree
+from deploy.deb import kiosk, pack, tree
 from deploy.deb.targets import TARGETS, Target
 from deploy.deb.wheels import BUILD_ONLY, placed, unpack, wanted
 from tests.conftest import ROOT
@@ -95,10 +97,11 @@ def test_nothing_of_a_machine_is_left(tmp_path: Path):
     assert found == [(0o755, 1), (0o644, 1)]
 
 
+@pytest.mark.parametrize("folder", ["control", "control-kiosk"])
 @pytest.mark.parametrize("name", pack.SCRIPTS)
-def test_what_dpkg_runs_can_be_read_by_a_shell(name):
+def test_what_dpkg_runs_can_be_read_by_a_shell(folder, name):
     """By the strictest that is here."""
-    subprocess.run(["sh", "-n", str(ROOT / "deploy/deb/control" / name)], check=True)
+    subprocess.run(["sh", "-n", str(ROOT / "deploy/deb" / folder / name)], check=True)
 
 
 @each_target
@@ -107,3 +110,28 @@ def test_a_control_file_is_whole(target: Target):
     lines = pack.described(target, "1", 1).splitlines()
     assert all(line.startswith(" ") or ": " in line for line in lines)
     assert f"Depends: python{target.python}," in "\n".join(lines)
+
+
+def test_the_kiosks_package_is_laid_out(tmp_path: Path):
+    """Its units name the other package's environment, and its settings are conffiles."""
+    kiosk.lay_out(ROOT, tmp_path)
+    for unit in (tmp_path / "usr/lib/systemd").rglob("*.service"):
+        assert tree.CHECKOUT_HOME not in unit.read_text()
+    settings = ["chromium/policies/managed/edge-kiosk.json", "edge-slm/kiosk.env", "edge-slm/kiosk/kiosk.json"]
+    assert set(pack.settings(tmp_path)) == {Path("etc") / name for name in settings}
+    assert (tmp_path / "usr/share/edge-slm-kiosk/page/index.html").is_file()
+
+
+@pytest.mark.skipif(shutil.which("dpkg-deb") is None, reason="needs dpkg-deb")
+def test_the_kiosks_package_is_the_same_whoever_builds_it(tmp_path: Path):
+    """Another folder and umask give the same bytes."""
+    packages = []
+    for umask in (0o022, 0o077):
+        before = os.umask(umask)
+        try:
+            folder = tmp_path / f"{umask:o}"
+            (folder / "tree").mkdir(parents=True)
+            packages.append(kiosk.build(ROOT, folder / "tree", "1", 1_700_000_000, folder).read_bytes())
+        finally:
+            os.umask(before)
+    assert packages[0] == packages[1]

@@ -43,7 +43,7 @@ def build(release: int, into: Path) -> Path:
     """The package of the last commit for this machine's processor."""
     words = [f"--release={release}", "--architecture=amd64", f"--into={into}"]
     subprocess.run([sys.executable, "-m", "deploy.deb", *words], cwd=ROOT, check=True)
-    return next(into.glob("*.deb"))
+    return next(into.glob("edge-slm_*.deb"))
 
 
 def newer(package: Path, folder: Path) -> Path:
@@ -68,7 +68,7 @@ def rebuilt(release: int, folder: Path) -> Path:
     command = ["sh", "-c", 'umask 077; exec "$0" "$@"', sys.executable, "-m", "deploy.deb", *words]
     environment = os.environ | {"PYTHONPATH": str(clone), "TZ": "Asia/Kathmandu", "LC_ALL": "C"}
     subprocess.run(command, cwd=clone, check=True, env=environment)
-    return next((folder / "again").glob("*.deb"))
+    return next((folder / "again").glob("edge-slm_*.deb"))
 
 
 def findings(package: Path) -> list[str]:

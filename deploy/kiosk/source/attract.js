@@ -6,7 +6,9 @@ const WORDS_MS = 4000;
 const CHIPS_MAX = 8;
 
 export class Attract {
-  /** @param {object[]} languages those offered  @param {(code: ?string) => void} start called with a language, or null */
+  /**
+   * @param {object[]} languages those offered  @param {(code: ?string) => void} start called with a language, or null
+   */
   constructor(root, languages, start) {
     this.root = root;
     this.languages = languages;
@@ -14,7 +16,9 @@ export class Attract {
     this.invitations = null;
     this.turn = 0;
     this.timer = 0;
-    part("attract", root).addEventListener("click", ({ target }) => start(target.closest("[data-value]")?.dataset.value ?? null));
+    part("attract", root).addEventListener("click", ({ target }) =>
+      start(target.closest("[data-value]")?.dataset.value ?? null),
+    );
     root.addEventListener("keydown", (event) => this.#typed(event));
   }
 

@@ -3,7 +3,15 @@
 const READINGS_KEPT = 120;
 
 /** A board that has said nothing. */
-export const unheard = () => ({ state: null, info: null, telemetry: null, governor: null, throttled: false, load: null, readings: [] });
+export const unheard = () => ({
+  state: null,
+  info: null,
+  telemetry: null,
+  governor: null,
+  throttled: false,
+  load: null,
+  readings: [],
+});
 
 /** The board after a message on one of its topics. kind: the topic's last level; body: its JSON, or null. */
 export function boardSays(board, kind, body) {

@@ -6,7 +6,7 @@ import { hasCamera, openCamera } from "./picture.js";
 export class PictureDialog {
   /**
    * @param {boolean} mayUseCamera what the settings say
-   * @param {(source: Blob | HTMLVideoElement) => Promise<void>} take what makes a picture of it; rejects where it is none
+   * @param {(source: Blob | HTMLVideoElement) => Promise<void>} take makes a picture of it; rejects where it is none
    */
   constructor(root, mayUseCamera, words, take) {
     this.root = root;

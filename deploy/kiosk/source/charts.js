@@ -24,7 +24,13 @@ const points = (pairs) => pairs.map(([x, y]) => `${x.toFixed(1)},${y.toFixed(1)}
 
 /** A chart; `label` says in words what it shows, since a line says nothing to who cannot see it. */
 export function chart(values, label) {
-  const svg = shape("svg", { viewBox: `0 0 ${WIDTH} ${HEIGHT}`, role: "img", "aria-label": label, class: "chart", preserveAspectRatio: "none" });
+  const svg = shape("svg", {
+    viewBox: `0 0 ${WIDTH} ${HEIGHT}`,
+    role: "img",
+    "aria-label": label,
+    class: "chart",
+    preserveAspectRatio: "none",
+  });
   const pairs = line(values);
   if (pairs.length > 0) {
     if (pairs.length === 1) pairs.unshift([0, pairs[0][1]]);

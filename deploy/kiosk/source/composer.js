@@ -60,7 +60,10 @@ export class Composer {
 
   async #take(source) {
     this.picture = await prepared(source, this.kiosk.info(), this.kiosk.speed());
-    Object.assign(part("picture-preview", this.root), { src: this.picture.data, alt: this.kiosk.words().say("picture_preview") });
+    Object.assign(part("picture-preview", this.root), {
+      src: this.picture.data,
+      alt: this.kiosk.words().say("picture_preview"),
+    });
     part("picture", this.root).hidden = false;
     this.#tellCost();
     this.field.focus();

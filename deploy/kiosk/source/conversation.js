@@ -11,8 +11,9 @@ const TAKEN_BACK_MAX = 3;
  * @typedef {{id: string, question: string, picture: ?{data: string, tokens: number}, payload: string, state: State,
  *   reading: object, text: string, queued: ?{place: number, seconds: number, at: number}, ended: ?object,
  *   rating: ?string, heardAt: number, askedAgain: number, asks: number, isStopping: boolean, isShortened: boolean,
- *   keptCount: number}} Turn  askedAgain: after the board had stopped by itself; asks: after silence; keptCount: earlier
- *   turns that went with it
+ *   keptCount: number}} Turn
+ *   askedAgain: times, after the board had stopped by itself; asks: times, after silence; keptCount: of earlier turns,
+ *   how many went with it
  * @typedef {{turns: Turn[]}} Conversation
  */
 
@@ -30,7 +31,11 @@ function changed(conversation, id, change) {
 }
 
 /** Something is asked. now: milliseconds, as everywhere here. */
-export function asked(conversation, { id, question, picture = null, payload, isShortened = false, keptCount = 0 }, now) {
+export function asked(
+  conversation,
+  { id, question, picture = null, payload, isShortened = false, keptCount = 0 },
+  now,
+) {
   const turn = {
     id,
     question,
@@ -81,7 +86,9 @@ export function received(conversation, message, now) {
   const turn = open(conversation);
   if (!turn || message?.id !== turn.id) return conversation;
   const change = { queued: queuedChange, delta: deltaChange, reply: replyChange }[message.type];
-  return change ? changed(conversation, turn.id, () => ({ heardAt: now, ...change(turn, message, now) })) : conversation;
+  return change
+    ? changed(conversation, turn.id, () => ({ heardAt: now, ...change(turn, message, now) }))
+    : conversation;
 }
 
 function queuedChange(turn, { place, seconds }, now) {
@@ -110,7 +117,9 @@ function replyChange(turn, reply, now) {
   return { state, ended, text: reply.text || turn.text, queued: null };
 }
 
-/** Whether a reply says that the board stopped by itself, as it does where the page was away: then it is asked again. */
+/**
+ * Whether a reply says that the board stopped by itself, as it does where the page was away: then it is asked again.
+ */
 function isTakenBack(turn, { code }) {
   return code === CANCELLED && !turn.isStopping && turn.askedAgain < TAKEN_BACK_MAX;
 }

@@ -1,4 +1,6 @@
-/** Dialogs: opened over everything, closed by their button, by Escape or by a touch beside them; the focus goes back. */
+/**
+ * Dialogs: opened over everything, closed by their button, by Escape or by a touch beside them; the focus goes back.
+ */
 import { element, part, setText } from "./elements.js";
 
 /** Show a dialog; what had the focus has it again afterwards. */

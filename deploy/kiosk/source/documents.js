@@ -7,9 +7,13 @@ const TEXT_BYTES_MAX = 4_000_000;
 const PIECE_WORDS = 8;
 const ROOT_PIXELS = 16;
 
-/** The address of a source's document in a folder, or null where its path leads out of it or the folder is elsewhere. */
+/**
+ * The address of a source's document in a folder, or null where its path leads out of it or the folder is elsewhere.
+ */
 export function documentAddress(folder, { path }, base) {
-  const steps = String(path ?? "").split("/").filter(Boolean);
+  const steps = String(path ?? "")
+    .split("/")
+    .filter(Boolean);
   if (!steps.length || steps.some((step) => step === "." || step === "..")) return null;
   const root = new URL(folder.endsWith("/") ? folder : `${folder}/`, base);
   return root.origin === new URL(base).origin ? new URL(steps.map(encodeURIComponent).join("/"), root).href : null;
@@ -17,7 +21,10 @@ export function documentAddress(folder, { path }, base) {
 
 /** Where a piece begins and ends in a text, by its first words, however they are spaced; null where it is not there. */
 export function found(text, piece) {
-  const words = piece.trim().split(/\s+/, PIECE_WORDS).map((word) => word.replace(/[.*+?^${}()|[\]\\]/g, "\\$&"));
+  const words = piece
+    .trim()
+    .split(/\s+/, PIECE_WORDS)
+    .map((word) => word.replace(/[.*+?^${}()|[\]\\]/g, "\\$&"));
   const first = words[0] ? new RegExp(words.join("\\s+")).exec(text) : null;
   return first && { start: first.index, end: first.index + first[0].length };
 }
@@ -53,7 +60,9 @@ async function read(address) {
   }
 }
 
-/** "pdf" for what is one, "other" for what is not, null for what cannot be had. The viewer runs in no sandbox of ours. */
+/**
+ * "pdf" for what is one, "other" for what is not, null for what cannot be had. The viewer runs in no sandbox of ours.
+ */
 async function kindOf(address) {
   try {
     const response = await fetch(address);

@@ -11,7 +11,8 @@ async function read(name) {
 /** kiosk.json's text, or null where it is not there. @throws where it cannot be read or is larger than any could be */
 export async function settingsText() {
   const text = await read("kiosk.json");
-  if (text !== null && text.length > SETTINGS_BYTES_MAX) throw new RangeError(`it is over ${SETTINGS_BYTES_MAX} letters`);
+  if (text !== null && text.length > SETTINGS_BYTES_MAX)
+    throw new RangeError(`it is over ${SETTINGS_BYTES_MAX} letters`);
   return text;
 }
 

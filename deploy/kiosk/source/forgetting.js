@@ -1,6 +1,12 @@
-/** What a browser may keep of a visitor, emptied. The page writes none of it; this is so that nothing else stays either. */
+/**
+ * What a browser may keep of a visitor, emptied. The page writes none of it; this is so that nothing else stays
+ * either.
+ */
 
-/** Empty the storages, the caches and the databases of this page; those that are not there or may not be used are let be. */
+/**
+ * Empty the storages, the caches and the databases of this page; those that are not there or may not be used are let
+ * be.
+ */
 export async function emptyStorages() {
   for (const name of ["localStorage", "sessionStorage"]) quietly(() => globalThis[name].clear());
   await quietly(async () => Promise.all((await caches.keys()).map((key) => caches.delete(key))));

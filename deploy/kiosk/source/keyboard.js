@@ -1,6 +1,19 @@
 /** The touch keyboard: writes into one field, and leaves the focus there. */
 import { element, icon } from "./elements.js";
+import { typed } from "./hangul.js";
 import { face, hasCase, hasShift, rows, signs } from "./layouts.js";
+
+const REPEAT_AFTER_MS = 500;
+const REPEAT_MS = 80;
+
+/**
+ * What has a key act as soon as it is touched: of two fingers at once browsers make no click of the second. A click
+ * without a touch is that of a screen reader or of a program.
+ */
+const touched = (act) => ({
+  onpointerdown: ({ button }) => button === 0 && act(),
+  onclick: ({ detail }) => detail === 0 && act(),
+});
 
 export class TouchKeyboard {
   /**
@@ -9,9 +22,10 @@ export class TouchKeyboard {
    * @param {() => void} enter called by the key that asks
    */
   constructor(place, field, enter) {
-    Object.assign(this, { place, field, enter, words: null, isShifted: false, hasDigits: false });
+    Object.assign(this, { place, field, enter, words: null, isShifted: false, hasDigits: false, repeat: 0 });
     place.addEventListener("pointerdown", (event) => event.preventDefault());
     field.addEventListener("input", () => this.#follow());
+    for (const end of ["pointerup", "pointercancel"]) document.addEventListener(end, () => clearTimeout(this.repeat));
   }
 
   /** Whether there are keys for a language. */
@@ -39,9 +53,21 @@ export class TouchKeyboard {
   }
 
   #follow() {
-    if (this.isShifted === this.#beginsLarge) return;
+    if (!hasCase(this.words.code) || this.isShifted === this.#beginsLarge) return;
     this.isShifted = this.#beginsLarge;
     this.#draw();
+  }
+
+  /** Write a sign; a Korean letter joins the syllable before it. */
+  #type(sign) {
+    const { field } = this;
+    const start = field.selectionStart;
+    if (this.words.code === "ko" && start > 0 && start === field.selectionEnd && /[ㄱ-ㅣ]/.test(sign)) {
+      const before = field.value[start - 1];
+      field.setSelectionRange(start - 1, start);
+      this.#write(typed(before, sign));
+    } else this.#write(sign);
+    if (this.isShifted && !hasCase(this.words.code)) this.#shift();
   }
 
   #write(text) {
@@ -57,6 +83,13 @@ export class TouchKeyboard {
     this.#write("");
   }
 
+  /** Erase, and go on as long as the key is held. */
+  #eraseOn(after = REPEAT_AFTER_MS) {
+    this.#erase();
+    clearTimeout(this.repeat);
+    this.repeat = setTimeout(() => this.#eraseOn(REPEAT_MS), after);
+  }
+
   #shift() {
     this.isShifted = !this.isShifted;
     this.#draw();
@@ -69,14 +102,21 @@ export class TouchKeyboard {
 
   /** A key that writes a sign; it goes by the sign without shift, so that it is found under one name. */
   #letter(sign, name = sign) {
-    const properties = { type: "button", tabIndex: -1, class: "key", dataset: { key: name }, onclick: () => this.#write(sign) };
+    const properties = {
+      type: "button",
+      tabIndex: -1,
+      class: "key",
+      dataset: { key: name },
+      ...touched(() => this.#type(sign)),
+    };
     return element("button", properties, face(sign));
   }
 
-  #named(name, content, act, { class: more = "key-wide", ...properties } = {}) {
+  /** A key that does something; wires: when. */
+  #named(name, content, wires, { class: more = "key-wide", ...properties } = {}) {
     const said = this.words.say(name);
     const ariaLabel = typeof content === "string" && content !== said ? `${content} ${said}` : said;
-    const all = { type: "button", tabIndex: -1, class: `key ${more}`, dataset: { key: name }, ariaLabel, onclick: act };
+    const all = { type: "button", tabIndex: -1, class: `key ${more}`, dataset: { key: name }, ariaLabel, ...wires };
     return element("button", { ...all, ...properties }, content);
   }
 
@@ -93,9 +133,16 @@ export class TouchKeyboard {
   }
 
   #putEdges(row) {
-    const shift = () => this.#named("keyboard_shift", icon("shift"), () => this.#shift(), { ariaPressed: String(this.isShifted) });
+    const shift = () =>
+      this.#named(
+        "keyboard_shift",
+        icon("shift"),
+        touched(() => this.#shift()),
+        { ariaPressed: String(this.isShifted) },
+      );
     if (hasShift(this.words.code) && !this.hasDigits) row.unshift(shift());
-    row.push(this.#named("keyboard_delete", icon("erase"), () => this.#erase()));
+    const erase = { ...touched(() => this.#erase()), onpointerdown: ({ button }) => button === 0 && this.#eraseOn() };
+    row.push(this.#named("keyboard_delete", icon("erase"), erase));
   }
 
   #lastRow() {
@@ -103,12 +150,22 @@ export class TouchKeyboard {
     const other = this.hasDigits ? "keyboard_letters" : "keyboard_digits";
     const space = this.words.say("keyboard_space");
     return [
-      this.#named(other, this.hasDigits ? "ABC" : "123", () => this.#turn()),
+      this.#named(
+        other,
+        this.hasDigits ? "ABC" : "123",
+        touched(() => this.#turn()),
+      ),
       this.#letter(comma),
-      this.#named("keyboard_space", space, () => this.#write(" "), { class: "key-space" }),
+      this.#named(
+        "keyboard_space",
+        space,
+        touched(() => this.#write(" ")),
+        { class: "key-space" },
+      ),
       this.#letter(stop),
       this.#letter(question),
-      this.#named("ask", this.words.say("ask"), this.enter, { class: "key-enter" }),
+      // Once the touch has ended, since this closes the keyboard over what lies below.
+      this.#named("ask", this.words.say("ask"), { onclick: this.enter }, { class: "key-enter" }),
     ];
   }
 }

@@ -2,22 +2,24 @@
 import { announcer } from "./announcer.js";
 import { Attract } from "./attract.js";
 import { boardSays, sees, stateKey, unheard } from "./board.js";
-import { openLine } from "./broker.js";
+import { Line } from "./broker.js";
 import { Composer } from "./composer.js";
 import { open, turnOf } from "./conversation.js";
 import { choose, closeAll, show, wireDialogs } from "./dialogs.js";
-import { element, part, setText } from "./elements.js";
+import { part, setText } from "./elements.js";
 import { languageTable } from "./files.js";
 import { copyText, emptyClipboard, emptyStorages } from "./forgetting.js";
 import { idle } from "./idle.js";
 import { TouchKeyboard } from "./keyboard.js";
+import { PinDialog } from "./pin_dialog.js";
 import { Session } from "./session.js";
 import { brokerAddress, inLanguage } from "./settings.js";
 import { SourceDialog } from "./sources.js";
-import { onVoices, silence, speak, voiceOf } from "./speak.js";
-import { pinDialog, showStaff } from "./staff.js";
+import { onVoices, silence, toggle, voiceOf } from "./speak.js";
+import { showStaff } from "./staff.js";
+import { showSuggestions } from "./suggestions.js";
 import { THEMES, onScreenChange, wear } from "./themes.js";
-import { turnsView } from "./turns.js";
+import { TurnsView } from "./turns.js";
 import { fill, wording } from "./words.js";
 
 const TICK_MS = 500;
@@ -28,7 +30,10 @@ const LOW_PIXELS = 620;
 const KINDS = { state_online: "ready", state_no_broker: "wrong", state_refused_login: "wrong", state_offline: "wrong" };
 
 export class Kiosk {
-  /** @param {{settings, faults: string[], languages: object[], english: object, language: string, table: object}} given */
+  /**
+   * @param {{settings, faults: string[], languages: object[], english: object, language: string, table: object}}
+   * given
+   */
   constructor({ settings, faults, languages, english, language, table }) {
     this.settings = settings;
     this.faults = faults;
@@ -52,6 +57,7 @@ export class Kiosk {
     wear(this.theme);
     this.#translate();
     this.#tellFaults();
+    part("app").hidden = false;
     this.#go(this.settings.idle_seconds === 0 ? "ask" : "attract");
     setInterval(() => this.#tick(), TICK_MS);
   }
@@ -62,10 +68,9 @@ export class Kiosk {
     this.spoken = announcer(part("spoken"));
     this.attract = new Attract(document, this.languages, (code) => this.#start(code));
     this.sources = new SourceDialog(part("source-dialog"), settings.documents_url);
-    this.turns = turnsView({ log: part("log"), scroll: part("scroll"), template: part("turn") }, this.#acts(), {
-      mayRate: settings.rate,
-      maySpeak: () => settings.read_aloud && voiceOf(this.words.code) !== null,
-    });
+    const maySpeak = () => settings.read_aloud && voiceOf(this.words.code) !== null;
+    const places = { log: part("log"), scroll: part("scroll"), template: part("turn") };
+    this.turns = new TurnsView(places, this.#acts(), { mayRate: settings.rate, maySpeak });
     this.composer = new Composer(document, {
       settings,
       words,
@@ -76,8 +81,8 @@ export class Kiosk {
     });
     this.keys = new TouchKeyboard(part("keyboard"), this.composer.field, () => this.composer.send());
     if (settings.staff_pin_sha256 === null) return;
-    const openPin = pinDialog(document, settings.staff_pin_sha256, words, () => this.#go("staff"));
-    part("staff-open").addEventListener("click", openPin);
+    const pin = new PinDialog(document, settings.staff_pin_sha256, words, () => this.#go("staff"));
+    part("staff-open").addEventListener("click", () => pin.open());
   }
 
   /** What can be done with an answer. */
@@ -85,7 +90,7 @@ export class Kiosk {
     return {
       again: (id) => (this.session.again(id), this.composer.field.focus()),
       copy: (id, note) => this.#copy(id, note),
-      speak: (id, button) => this.#readAloud(id, button),
+      speak: (id, button) => toggle(button, turnOf(this.session.conversation, id).text, this.words),
       rate: (id, rating, note) => (this.session.rate(id, rating), this.#note(note, "rated")),
       source: (source) => this.sources.open(source, this.words),
     };
@@ -98,7 +103,7 @@ export class Kiosk {
       boardSays: (kind, body) => (this.board = boardSays(this.board, kind, body)),
       changed: () => this.#changed(),
     };
-    return new Session(this.settings, (topics, heard) => openLine(address, topics, heard), page, owesForget);
+    return new Session(this.settings, (topics, heard) => new Line(address, topics, heard), page, owesForget);
   }
 
   async #start(code) {
@@ -121,17 +126,6 @@ export class Kiosk {
   #note(place, key) {
     setText(place, this.words.say(key));
     setTimeout(() => setText(place, ""), NOTE_MS);
-  }
-
-  #readAloud(id, button) {
-    const label = button.querySelector("[data-words]");
-    const isReading = label.dataset.words === "stop_reading";
-    const put = (key) => setText(label, this.words.say((label.dataset.words = key)));
-    silence();
-    put("read_aloud");
-    if (isReading) return;
-    put("stop_reading");
-    speak(turnOf(this.session.conversation, id).text, this.words.code, () => put("read_aloud"));
   }
 
   /** Forget the visitor: what runs, what the board has, what is in memory, on the page and in the browser. */
@@ -212,12 +206,10 @@ export class Kiosk {
 
   #suggest() {
     const texts = [inLanguage(this.settings.suggestions, this.words.code) ?? []].flat();
-    part("suggestions").hidden = texts.length === 0;
-    const buttons = texts.map((text) => {
-      const onclick = () => (this.session.isBusy || this.#ask(text, null), this.composer.field.focus());
-      return element("button", { type: "button", class: "button", dir: "auto", dataset: { part: "suggestion" }, onclick }, text);
+    showSuggestions(document, texts, (text) => {
+      if (!this.session.isBusy) this.#ask(text, null);
+      this.composer.field.focus();
     });
-    part("suggestions-list").replaceChildren(...buttons.map((button) => element("li", {}, button)));
   }
 
   /** Draw what is now, once a frame at most. */
@@ -239,7 +231,11 @@ export class Kiosk {
     if (last) this.spoken.tell(last, key, words);
     part("welcome").hidden = conversation.turns.length > 0;
     part("new").hidden = conversation.turns.length === 0 || this.screen !== "ask";
-    this.composer.show({ isBusy: turn !== null, isStopping: Boolean(turn?.isStopping), seesPictures: sees(this.board) });
+    this.composer.show({
+      isBusy: turn !== null,
+      isStopping: Boolean(turn?.isStopping),
+      seesPictures: sees(this.board),
+    });
     if (this.screen === "staff") showStaff(document, this.board, words);
   }
 
@@ -265,7 +261,12 @@ export class Kiosk {
   }
 
   #chooseLanguage() {
-    const choices = this.languages.map(({ code, name, direction }) => ({ value: code, name, lang: code, dir: direction }));
+    const choices = this.languages.map(({ code, name, direction }) => ({
+      value: code,
+      name,
+      lang: code,
+      dir: direction,
+    }));
     const question = { title: this.words.say("language"), chosen: this.words.code, choices };
     choose(part("choice-dialog"), question, (code) => this.#speakIn(code));
   }
@@ -300,9 +301,12 @@ export class Kiosk {
       document.addEventListener(name, () => this.#touched(), { passive: true });
     }
     document.addEventListener("keydown", (event) => this.#escape(event));
-    for (const name of ["dragover", "drop"]) document.addEventListener(name, (event) => event.preventDefault());
+    for (const name of ["dragover", "drop", "contextmenu"]) {
+      document.addEventListener(name, (event) => event.preventDefault());
+    }
     this.wantsKeyboard = matchMedia("(pointer: coarse)").matches;
-    this.composer.field.addEventListener("pointerdown", ({ pointerType }) => {
+    // Not before the touch has ended: its end would meet the keys, which come to lie where it began.
+    this.composer.field.addEventListener("click", ({ pointerType }) => {
       if (this.wantsKeyboard || pointerType === "touch") this.#setKeyboard(true);
     });
     this.composer.field.addEventListener("keydown", ({ isTrusted, key }) => {

@@ -2,7 +2,7 @@
 
 const QWERTY = ["qwertyuiop", "asdfghjkl", "zxcvbnm'-"];
 
-/** Rows of letters. Japanese, Korean and Chinese need an input method, which is the browser's or the system's. */
+/** Rows of letters. Japanese and Chinese need an input method, which is the browser's or the system's. */
 const LETTERS = {
   ar: ["ضصثقفغعهخحجد", "شسيبلاتنمكطذ", "ئءؤرىةوزظآأإ"],
   cs: ["ěščřžýáíéúů", "qwertzuiop", "asdfghjkl", "yxcvbnmďťňó"],
@@ -15,6 +15,7 @@ const LETTERS = {
   he: ["קראטוןםפ'-", "שדגכעיחלךף", "זסבהנמצתץ"],
   hu: ["qwertzuiopőú", "asdfghjkléáű", "yxcvbnmöüóí"],
   it: ["qwertyuiop", "asdfghjkl", "zxcvbnm'-", "àèéìòù"],
+  ko: ["ㅂㅈㄷㄱㅅㅛㅕㅑㅐㅔ", "ㅁㄴㅇㄹㅎㅗㅓㅏㅣ", "ㅋㅌㅊㅍㅠㅜㅡ"],
   nl: ["qwertyuiop", "asdfghjkl", "zxcvbnm'-", "éëïöü"],
   no: ["qwertyuiopå", "asdfghjkløæ", "zxcvbnm'-é"],
   pl: ["ąćęłńóśźż", "qwertyuiop", "asdfghjkl", "zxcvbnm'-"],
@@ -28,7 +29,8 @@ const LETTERS = {
 
 /** What the shift key brings where it is not the large letter. */
 const RAISED = {
-  th: ["+๑๒๓๔ู฿๕๖๗๘๙", "๐\"ฎฑธํ๊ณฯญฐ,", "ฤฆฏโฌ็๋ษศซ.", "()ฉฮฺ์?ฒฬฦ"],
+  ko: ["ㅃㅉㄸㄲㅆㅛㅕㅑㅒㅖ", "ㅁㄴㅇㄹㅎㅗㅓㅏㅣ", "ㅋㅌㅊㅍㅠㅜㅡ"],
+  th: ["+๑๒๓๔ู฿๕๖๗๘๙", '๐"ฎฑธํ๊ณฯญฐ,', "ฤฆฏโฌ็๋ษศซ.", "()ฉฮฺ์?ฒฬฦ"],
 };
 
 const DIGITS = ["1234567890", "@#%&*()+=/", "-_:;\"'!?€$"];
@@ -48,7 +50,7 @@ export function rows(language, hasDigits, isShifted) {
 export const hasShift = (language) => !["ar", "he"].includes(language.split("-")[0]);
 
 /** Whether sentences begin with a large letter. */
-export const hasCase = (language) => !["ar", "he", "th"].includes(language.split("-")[0]);
+export const hasCase = (language) => !["ar", "he", "ko", "th"].includes(language.split("-")[0]);
 
 /** A key's sign as it is shown: what stands over or under another on a circle. */
 export const face = (sign) => (/\p{Mn}/u.test(sign) ? `◌${sign}` : sign);

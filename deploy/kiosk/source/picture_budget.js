@@ -22,7 +22,11 @@ export function detailFor(info, tokensPerSecond) {
 
 /** Width and height that hold all that the crops can show of a picture, never more than it has. */
 export function sizeFor(width, height, crops) {
-  const scale = Math.min(1, Math.sqrt((crops * CROP_SIDE ** 2) / (width * height)), (crops * CROP_SIDE) / Math.max(width, height));
+  const scale = Math.min(
+    1,
+    Math.sqrt((crops * CROP_SIDE ** 2) / (width * height)),
+    (crops * CROP_SIDE) / Math.max(width, height),
+  );
   return { width: Math.max(1, Math.round(width * scale)), height: Math.max(1, Math.round(height * scale)) };
 }
 

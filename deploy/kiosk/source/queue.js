@@ -1,7 +1,8 @@
 /** A place in the queue, as time goes by: pure. */
 
 /**
- * What to say of it at `now`: how many are before, and about how many seconds it is, counted down from when it was told.
+ * What to say of it at `now`: how many are before, and about how many seconds it is, counted down from when it was
+ * told.
  * seconds is null where its time is up without a turn.
  */
 export function waiting({ place, seconds, at }, now) {

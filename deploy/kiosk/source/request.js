@@ -47,7 +47,11 @@ function content(question, picture) {
 }
 
 /** The request as JSON. turns: those of `kept`. */
-export function requestText({ id, question, picture = null }, turns, { system, maxTokens, deadlineSeconds, documents }) {
+export function requestText(
+  { id, question, picture = null },
+  turns,
+  { system, maxTokens, deadlineSeconds, documents },
+) {
   const messages = turns.flatMap((turn) => [
     { role: "user", content: content(turn.question, turn.picture) },
     { role: "assistant", content: turn.text },

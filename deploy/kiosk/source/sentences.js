@@ -2,12 +2,16 @@
 
 const LONG = 240;
 
-/** A cutter of texts in one language. `add` returns the sentences that are whole now, `rest` what is left at the end. */
+/**
+ * A cutter of texts in one language. `add` returns the sentences that are whole now, `rest` what is left at the end.
+ */
 export function sentenceCutter(language) {
   const segmenter = globalThis.Intl?.Segmenter ? new Intl.Segmenter(language, { granularity: "sentence" }) : null;
   let held = "";
   const cut = (text) =>
-    segmenter ? [...segmenter.segment(text)].map(({ segment }) => segment) : text.split(/(?<=[.!?…。！？؟]\s)|(?<=\n)/u);
+    segmenter
+      ? [...segmenter.segment(text)].map(({ segment }) => segment)
+      : text.split(/(?<=[.!?…。！？؟]\s)|(?<=\n)/u);
 
   return {
     add(text) {

@@ -53,7 +53,14 @@ export class Session {
     const turns = kept(earlier, question, picture, room);
     const id = randomName();
     const payload = requestText({ id, question, picture }, turns, { system, documents, deadlineSeconds, maxTokens });
-    const asked = { id, question, picture, payload, isShortened: turns.length < earlier.length, keptCount: turns.length };
+    const asked = {
+      id,
+      question,
+      picture,
+      payload,
+      isShortened: turns.length < earlier.length,
+      keptCount: turns.length,
+    };
     this.conversation = talk.asked(this.conversation, asked, performance.now());
     this.#publish(talk.turnOf(this.conversation, id));
     this.page.changed();

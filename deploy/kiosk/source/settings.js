@@ -4,13 +4,24 @@ const isText = (value) => typeof value === "string" && value !== "";
 const isTexts = (value) => Array.isArray(value) && value.every(isText);
 const isSwitch = (value) => typeof value === "boolean";
 const isName = (value) => isText(value) && /^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/.test(value);
-const among = (...values) => (value) => values.includes(value);
+const among =
+  (...values) =>
+  (value) =>
+    values.includes(value);
 const number = (least, most) => (value) => typeof value === "number" && value >= least && value <= most;
 const orNull = (check) => (value) => value === null || check(value);
 const byLanguage = (check) => (value) => check(value) || (isObject(value) && Object.values(value).every(check));
 const isObject = (value) => typeof value === "object" && value !== null && !Array.isArray(value);
 const isTextOrTexts = (value) => isText(value) || isTexts(value);
-const isBroker = (value) => isText(value) && /^wss?:\/\/[^/?#]+/.test(value) && URL.canParse(value);
+const isBroker = (value) => isText(value) && /^wss?:\/\/[^/?#]+/.test(value) && isAddress(value);
+
+function isAddress(value) {
+  try {
+    return Boolean(new URL(value));
+  } catch {
+    return false;
+  }
+}
 
 /** Each setting: what it is where nothing is said, what it may be, and that in words. */
 const KNOWN = {
@@ -30,7 +41,11 @@ const KNOWN = {
   deadline_seconds: [null, orNull(number(1, 86_400)), "a number of seconds from 1"],
   idle_seconds: [90, number(0, 86_400), "a number of seconds; 0 is never"],
   idle_warning_seconds: [15, number(0, 3600), "a number of seconds"],
-  staff_pin_sha256: [null, orNull((value) => isText(value) && /^[0-9a-fA-F]{64}$/.test(value)), "64 hexadecimal digits"],
+  staff_pin_sha256: [
+    null,
+    orNull((value) => isText(value) && /^[0-9a-fA-F]{64}$/.test(value)),
+    "64 hexadecimal digits",
+  ],
   camera: [true, isSwitch, "true or false"],
   read_aloud: [true, isSwitch, "true or false"],
   rate: [true, isSwitch, "true or false"],
@@ -56,7 +71,9 @@ export function readSettings(text) {
     return { settings: defaults, faults: [`it is no JSON: ${error.message}`] };
   }
   if (!isObject(said)) return { settings: defaults, faults: ["it is no JSON object"] };
-  const faults = Object.keys(said).map((name) => fault(name, said[name])).filter(Boolean);
+  const faults = Object.keys(said)
+    .map((name) => fault(name, said[name]))
+    .filter(Boolean);
   const good = Object.entries(said).filter(([name, value]) => !fault(name, value));
   return { settings: { ...defaults, ...Object.fromEntries(good) }, faults };
 }

@@ -1,4 +1,7 @@
-/** SHA-256 (FIPS 180-4) of a short text, since a page that is neither secure nor on loopback has no crypto.subtle: pure. */
+/**
+ * SHA-256 (FIPS 180-4) of a short text, since a page that is neither secure nor on loopback has no crypto.subtle:
+ * pure.
+ */
 
 const primes = [];
 for (let n = 2; primes.length < 64; n++) if (primes.every((prime) => n % prime)) primes.push(n);

@@ -18,7 +18,12 @@ export function showSources(place, sources, words, open) {
   if (list.childElementCount || place.hidden) return;
   for (const source of sources.slice(0, SOURCES_MAX)) {
     const properties = { type: "button", class: "button", dataset: { part: "source" } };
-    const button = element("button", properties, icon("source"), element("span", { dir: "auto" }, sourceName(source, words)));
+    const button = element(
+      "button",
+      properties,
+      icon("source"),
+      element("span", { dir: "auto" }, sourceName(source, words)),
+    );
     button.onclick = () => open(source, button);
     list.append(element("li", {}, button));
   }

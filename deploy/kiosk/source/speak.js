@@ -1,4 +1,5 @@
 /** Reading aloud, by voices that are in this machine alone: others send the text to somebody's server. */
+import { setText } from "./elements.js";
 import { sentenceCutter } from "./sentences.js";
 
 const speech = globalThis.speechSynthesis;
@@ -16,7 +17,7 @@ export function onVoices(found) {
 }
 
 /** Read a text, sentence by sentence, since long ones are cut off by some browsers; `ended` is called once. */
-export function speak(text, language, ended) {
+function speak(text, language, ended) {
   silence();
   const voice = voiceOf(language);
   const cutter = sentenceCutter(language);
@@ -32,3 +33,15 @@ export function speak(text, language, ended) {
 
 /** Say nothing more. */
 export const silence = () => speech?.cancel();
+
+/** Read a text aloud, or stop where its button says so; the button's label says what it would do. */
+export function toggle(button, text, words) {
+  const label = button.querySelector("[data-words]");
+  const isReading = label.dataset.words === "stop_reading";
+  const put = (key) => setText(label, words.say((label.dataset.words = key)));
+  silence();
+  put("read_aloud");
+  if (isReading) return;
+  put("stop_reading");
+  speak(text, words.code, () => put("read_aloud"));
+}

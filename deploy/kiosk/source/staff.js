@@ -1,66 +1,24 @@
-/** The staff's screen: behind a PIN, the board's health as small charts, and two things to do. */
+/** The staff's screen: the board's health as small charts. */
 import { chart } from "./charts.js";
-import { show } from "./dialogs.js";
-import { element, icon, part, setText } from "./elements.js";
-import { tried, untried } from "./pin.js";
-import { secondsUntil } from "./queue.js";
+import { element, part } from "./elements.js";
 
 const GB = 1e9;
-const WRONG_MS = 2000;
-
-/** The dialog that asks for the PIN. Returns what opens it; `enter` is called once the PIN was right. */
-export function pinDialog(root, digest, words, enter) {
-  const dialog = part("pin-dialog", root);
-  const field = part("staff-pin", root);
-  const note = part("pin-note", root);
-  let tries = untried();
-  let timer = 0;
-
-  function type(sign) {
-    field.value = sign === "" ? field.value.slice(0, -1) : field.value + sign;
-    field.focus();
-  }
-
-  function tellWait() {
-    const seconds = secondsUntil(tries.waitsUntil, performance.now());
-    part("staff-enter", root).disabled = seconds > 0;
-    if (seconds > 0) setText(note, `${words().say("staff_wrong")} ${words().say("staff_wait", { count: seconds })}`);
-    else if (tries.wrong > 0) setText(note, words().say("staff_wrong"));
-  }
-
-  function submit(event) {
-    event.preventDefault();
-    if (!field.value || performance.now() < tries.waitsUntil) return;
-    const attempt = tried(tries, field.value, digest, performance.now());
-    tries = attempt.tries;
-    field.value = "";
-    if (!attempt.isRight) return tellWait();
-    dialog.addEventListener("close", enter, { once: true });
-    dialog.close();
-  }
-
-  function key(sign) {
-    const [label, content] = sign === "" ? [words().say("keyboard_delete"), icon("erase")] : [sign, sign];
-    return element("button", { type: "button", class: "key", ariaLabel: label, onclick: () => type(sign) }, content);
-  }
-
-  part("pin-form", root).addEventListener("submit", submit);
-  dialog.addEventListener("close", () => (clearInterval(timer), (field.value = ""), setText(note, "")));
-  return () => {
-    part("pin-keys", root).replaceChildren(...[..."123456789", "", "0"].map(key));
-    timer = setInterval(tellWait, WRONG_MS / 4);
-    tellWait();
-    show(dialog);
-    field.focus();
-  };
-}
 
 /** What each chart shows: its reading, its name and how its number is written. */
 const CHARTS = [
-  { reading: "temperature", name: "staff_temperature", format: { style: "unit", unit: "celsius", maximumFractionDigits: 1 } },
+  {
+    reading: "temperature",
+    name: "staff_temperature",
+    format: { style: "unit", unit: "celsius", maximumFractionDigits: 1 },
+  },
   { reading: "queue", name: "staff_queue", format: {} },
   { reading: "speed", name: "staff_speed", format: { maximumFractionDigits: 1 } },
-  { reading: "memory", name: "staff_memory", scale: 1 / GB, format: { style: "unit", unit: "gigabyte", maximumFractionDigits: 2 } },
+  {
+    reading: "memory",
+    name: "staff_memory",
+    scale: 1 / GB,
+    format: { style: "unit", unit: "gigabyte", maximumFractionDigits: 2 },
+  },
 ];
 
 /** Draw the charts and facts of a board. */

@@ -1,4 +1,6 @@
-/** What to say of an answer beside its text: pure. Keys of the words with their values, which `shown` puts into words. */
+/**
+ * What to say of an answer beside its text: pure. Keys of the words with their values, which `shown` puts into words.
+ */
 import { secondsUntil, waiting } from "./queue.js";
 
 const FAULTS = { 400: "fault_request", 408: "late", 413: "fault_long", 415: "fault_picture" };
@@ -13,7 +15,14 @@ export function queueLine({ state, queued }, now) {
 }
 
 /** States of the board and the connection in which a question waits for more than its turn. */
-const HOLDS_UP = ["state_no_broker", "state_refused_login", "state_offline", "state_loading", "state_unloaded", "state_stopping"];
+const HOLDS_UP = [
+  "state_no_broker",
+  "state_refused_login",
+  "state_offline",
+  "state_loading",
+  "state_unloaded",
+  "state_stopping",
+];
 
 /** The line below an answer, as [key, count], or null. boardKey: what is said of the board, as a key. */
 export function noteLine(turn, boardKey, now) {

@@ -6,81 +6,96 @@ import { fill } from "./words.js";
 
 const NEAR_PIXELS = 120;
 
-/**
- * @param {{log: HTMLElement, scroll: HTMLElement, template: HTMLTemplateElement}} places
- * @param {{again, copy, speak, rate: (id: string, what: any) => void, source: (source: object, from: HTMLElement) => void}} acts
- * @param {{mayRate: boolean, maySpeak: () => boolean}} options
- */
-export function turnsView({ log, scroll, template }, acts, options) {
-  const views = new Map();
-
-  function made(turn, words) {
-    const view = template.content.firstElementChild.cloneNode(true);
-    fill(view, words);
-    setText(view.querySelector(".turn-text"), turn.question);
-    const picture = { src: turn.picture?.data, alt: words.say("picture"), hidden: false };
-    if (turn.picture) Object.assign(view.querySelector(".turn-picture"), picture);
-    part("again", view).onclick = () => acts.again(turn.id);
-    part("copy", view).onclick = () => acts.copy(turn.id, part("tools-note", view));
-    part("speak", view).onclick = () => acts.speak(turn.id, part("speak", view));
-    part("rate-good", view).onclick = () => acts.rate(turn.id, "good", part("tools-note", view));
-    part("rate-bad", view).onclick = () => acts.rate(turn.id, "bad", part("tools-note", view));
-    log.append(view);
-    views.set(turn.id, view);
-    return view;
+export class TurnsView {
+  /**
+   * @param {{log: HTMLElement, scroll: HTMLElement, template: HTMLTemplateElement}} places
+   * @param {object} acts what its buttons do: again, copy, speak and rate with a turn's id, source with a source
+   * @param {{mayRate: boolean, maySpeak: () => boolean}} options
+   */
+  constructor(places, acts, options) {
+    Object.assign(this, { ...places, acts, options, views: new Map() });
   }
 
-  function show({ turns }, boardKey, words, now) {
+  /** Show a conversation. boardKey: what is said of the board, as a key of the words; now: ms. */
+  show({ turns }, boardKey, words, now) {
+    const { scroll } = this;
     const isNear = scroll.scrollHeight - scroll.scrollTop - scroll.clientHeight < NEAR_PIXELS;
-    const count = views.size;
-    for (const [id, view] of views) {
-      if (turns.some((turn) => turn.id === id)) continue;
-      view.remove();
-      views.delete(id);
+    const count = this.views.size;
+    this.#removeAllBut(turns.map(({ id }) => id));
+    for (const turn of turns) {
+      const view = this.views.get(turn.id) ?? this.#made(turn, words);
+      showAnswer(view, turn, boardKey, words, now);
+      this.#showTools(view, turn, now);
+      if (turn.ended?.sources) showSources(part("sources", view), turn.ended.sources, words, this.acts.source);
     }
-    turns.forEach((turn) => showTurn(views.get(turn.id) ?? made(turn, words), turn, boardKey, words, now));
-    if (turns.length > 0 && (isNear || views.size > count)) scroll.scrollTop = scroll.scrollHeight;
-  }
-
-  function showTurn(view, turn, boardKey, words, now) {
-    const answer = part("turn-answer", view);
-    answer.dataset.state = turn.state;
-    grow(part("answer-text", view), turn.text);
-    line(part("queue", view), queueLine(turn, now), words);
-    const note = noteLine(turn, boardKey, now);
-    line(part("answer-note", view), note ? [note] : [], words);
-    line(part("answer-shortened", view), turn.isShortened ? [["shortened", null]] : [], words);
-    showTools(view, turn, now);
-    if (turn.ended?.sources) showSources(part("sources", view), turn.ended.sources, words, acts.source);
-  }
-
-  function showTools(view, turn, now) {
-    const isEnded = turn.ended !== null;
-    part("tools", view).hidden = !isEnded;
-    if (!isEnded) return;
-    const { isOffered, isFree } = askingAgain(turn, now);
-    const hasText = turn.text !== "";
-    Object.assign(part("again", view), { hidden: !isOffered, disabled: !isFree });
-    part("copy", view).hidden = !hasText;
-    part("speak", view).hidden = !hasText || !options.maySpeak();
-    for (const name of ["good", "bad"]) {
-      const button = part(`rate-${name}`, view);
-      button.hidden = !options.mayRate || turn.state !== "done";
-      button.setAttribute("aria-pressed", String(turn.rating === name));
-    }
+    if (turns.length > 0 && (isNear || this.views.size > count)) scroll.scrollTop = scroll.scrollHeight;
   }
 
   /** Put all words in another language. */
-  const translate = (words) => views.forEach((view) => fill(view, words));
-  return { show, translate };
+  translate(words) {
+    this.views.forEach((view) => fill(view, words));
+  }
+
+  #removeAllBut(ids) {
+    for (const [id, view] of this.views) {
+      if (ids.includes(id)) continue;
+      view.remove();
+      this.views.delete(id);
+    }
+  }
+
+  #made({ id, question, picture }, words) {
+    const view = this.template.content.firstElementChild.cloneNode(true);
+    fill(view, words);
+    setText(view.querySelector(".turn-text"), question);
+    const shown = { src: picture?.data, alt: words.say("picture"), hidden: false };
+    if (picture) Object.assign(view.querySelector(".turn-picture"), shown);
+    this.#wire(view, id);
+    this.log.append(view);
+    this.views.set(id, view);
+    return view;
+  }
+
+  #wire(view, id) {
+    const { acts } = this;
+    const note = part("tools-note", view);
+    const on = (name, act) => part(name, view).addEventListener("click", act);
+    on("again", () => acts.again(id));
+    on("copy", () => acts.copy(id, note));
+    on("speak", () => acts.speak(id, part("speak", view)));
+    on("rate-good", () => acts.rate(id, "good", note));
+    on("rate-bad", () => acts.rate(id, "bad", note));
+  }
+
+  #showTools(view, turn, now) {
+    part("tools", view).hidden = turn.ended === null;
+    if (turn.ended === null) return;
+    const { isOffered, isFree } = askingAgain(turn, now);
+    Object.assign(part("again", view), { hidden: !isOffered, disabled: !isFree });
+    part("copy", view).hidden = turn.text === "";
+    part("speak", view).hidden = turn.text === "" || !this.options.maySpeak();
+    for (const rating of ["good", "bad"]) {
+      const button = part(`rate-${rating}`, view);
+      button.hidden = !this.options.mayRate || turn.state !== "done";
+      button.setAttribute("aria-pressed", String(turn.rating === rating));
+    }
+  }
+}
+
+function showAnswer(view, turn, boardKey, words, now) {
+  part("turn-answer", view).dataset.state = turn.state;
+  const note = noteLine(turn, boardKey, now);
+  grow(part("answer-text", view), turn.text);
+  line(part("queue", view), queueLine(turn, now), words);
+  line(part("answer-note", view), note ? [note] : [], words);
+  line(part("answer-shortened", view), turn.isShortened ? [["shortened", null]] : [], words);
 }
 
 /** Let an element's text grow without touching what is there, so that a selection stays. */
 function grow(target, text) {
   const node = target.firstChild;
-  if (node && text.startsWith(node.data)) {
-    if (text.length > node.data.length) node.appendData(text.slice(node.data.length));
-  } else setText(target, text);
+  if (!node || !text.startsWith(node.data)) setText(target, text);
+  else if (text.length > node.data.length) node.appendData(text.slice(node.data.length));
 }
 
 function line(target, entries, words) {

@@ -37,7 +37,9 @@ export function firstLanguage(set, browsers, known) {
   return found.find(Boolean) ?? known[0] ?? "en";
 }
 
-/** Put words into all below `root` that ask for them: data-words for the text, data-words-label for what it is called. */
+/**
+ * Put words into all below `root` that ask for them: data-words for the text, data-words-label for what it is called.
+ */
 export function fill(root, words) {
   for (const element of root.querySelectorAll("[data-words]")) element.textContent = words.say(element.dataset.words);
   for (const element of root.querySelectorAll("[data-words-label]")) {

@@ -15,9 +15,15 @@ test("a question goes through its states", () => {
   conversation = talk.taken(conversation, "q1");
   assert.equal(only(conversation).state, "reading");
   conversation = hear(conversation, { type: "queued", place: 2, seconds: 9 });
-  assert.deepEqual([only(conversation).state, only(conversation).queued], ["queued", { place: 2, seconds: 9, at: NOW }]);
+  assert.deepEqual(
+    [only(conversation).state, only(conversation).queued],
+    ["queued", { place: 2, seconds: 9, at: NOW }],
+  );
   conversation = hear(conversation, { type: "delta", index: 0, text: "S" });
-  assert.deepEqual([only(conversation).state, only(conversation).text, only(conversation).queued], ["streaming", "S", null]);
+  assert.deepEqual(
+    [only(conversation).state, only(conversation).text, only(conversation).queued],
+    ["streaming", "S", null],
+  );
   conversation = hear(conversation, reply());
   assert.deepEqual([only(conversation).state, only(conversation).text, talk.open(conversation)], ["done", "So.", null]);
 });
@@ -45,7 +51,10 @@ test("what comes for another answer, or after the end, changes nothing", () => {
 });
 
 test("a refusal that passes says when", () => {
-  const conversation = hear(begun(), reply({ code: 429, text: "", error: { message: "", param: null, retry_after: 6 } }));
+  const conversation = hear(
+    begun(),
+    reply({ code: 429, text: "", error: { message: "", param: null, retry_after: 6 } }),
+  );
   assert.deepEqual([only(conversation).state, only(conversation).ended.retryAt], ["failed", NOW + 6000]);
 });
 

@@ -29,8 +29,16 @@ test("pictures count by their tokens and their bytes", () => {
 });
 
 test("only what has an answer goes along", () => {
-  const turns = [turn("a", "b"), turn("c", "", { state: "stopped" }), turn("d", "e", { state: "failed" }), turn("f", "g", { state: "stopped" })];
-  assert.deepEqual(answered(turns).map(({ question }) => question), ["a", "f"]);
+  const turns = [
+    turn("a", "b"),
+    turn("c", "", { state: "stopped" }),
+    turn("d", "e", { state: "failed" }),
+    turn("f", "g", { state: "stopped" }),
+  ];
+  assert.deepEqual(
+    answered(turns).map(({ question }) => question),
+    ["a", "f"],
+  );
 });
 
 test("wide letters count for more", () => {

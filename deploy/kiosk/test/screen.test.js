@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { boardSays, sees, stateKey, unheard } from "../source/board.js";
 import { line } from "../source/charts.js";
+import { typed } from "../source/hangul.js";
 import { rows } from "../source/layouts.js";
 import { costSeconds, detailFor, sizeFor } from "../source/picture_budget.js";
 import { sentenceCutter } from "../source/sentences.js";
@@ -35,7 +36,10 @@ test("what has no end is told in pieces, whole words each", () => {
 });
 
 const online = (...messages) =>
-  [["status", { state: "online" }], ...messages].reduce((board, [kind, body]) => boardSays(board, kind, body), unheard());
+  [["status", { state: "online" }], ...messages].reduce(
+    (board, [kind, body]) => boardSays(board, kind, body),
+    unheard(),
+  );
 
 test("each state of the board and the connection has its words", () => {
   const key = (board, connection = "up", isKnown = true) => stateKey(board, connection, isKnown);
@@ -56,7 +60,10 @@ test("a board that is slowed is hot, until it is not", () => {
   assert.equal(stateKey(boardSays(slowed, "event", { event: "governor", state: "free" }), "up", true), "state_online");
   const throttled = online(["event", { event: "throttled", is_on: true }]);
   assert.equal(stateKey(throttled, "up", true), "state_hot");
-  assert.equal(stateKey(boardSays(throttled, "event", { event: "throttled", is_on: false }), "up", true), "state_online");
+  assert.equal(
+    stateKey(boardSays(throttled, "event", { event: "throttled", is_on: false }), "up", true),
+    "state_online",
+  );
   assert.equal(stateKey(online(["telemetry", { governor: { state: "slowed" } }]), "up", true), "state_hot");
 });
 
@@ -74,7 +81,8 @@ test("a load that says so is hot, too", () => {
 
 test("readings are kept, bounded, and unknown ones are null", () => {
   let board = unheard();
-  for (let time = 0; time < 200; time++) board = boardSays(board, "telemetry", { time, inference: { queue_length: 1 } });
+  for (let time = 0; time < 200; time++)
+    board = boardSays(board, "telemetry", { time, inference: { queue_length: 1 } });
   assert.equal(board.readings.length, 120);
   assert.deepEqual(board.readings.at(-1), { time: 199, temperature: null, queue: 1, speed: null, memory: null });
 });
@@ -109,7 +117,14 @@ test("its cost in seconds follows from the board's speed", () => {
   assert.equal(costSeconds(781, 0), null);
 });
 
-const turn = (state, more = {}) => ({ state, picture: null, reading: { restarts: 0 }, queued: null, ended: null, ...more });
+const turn = (state, more = {}) => ({
+  state,
+  picture: null,
+  reading: { restarts: 0 },
+  queued: null,
+  ended: null,
+  ...more,
+});
 const ended = (state, code, more = {}) => turn(state, { ended: { code, finish: "stop", retryAt: null, ...more } });
 
 test("each end has its words", () => {
@@ -122,7 +137,14 @@ test("each end has its words", () => {
   assert.equal(key(ended("done", 200)), null);
   assert.equal(key(ended("done", 200, { finish: "length" })), "cut_off");
   assert.equal(key(ended("done", 200, { finish: "loop" })), "looped");
-  const faults = { 400: "fault_request", 404: "fault_board", 408: "late", 413: "fault_long", 415: "fault_picture", 500: "fault_board" };
+  const faults = {
+    400: "fault_request",
+    404: "fault_board",
+    408: "late",
+    413: "fault_long",
+    415: "fault_picture",
+    500: "fault_board",
+  };
   for (const [code, words] of Object.entries(faults)) assert.equal(key(ended("failed", Number(code))), words);
 });
 
@@ -143,15 +165,24 @@ test("a busy board is asked again once its time is up", () => {
 
 test("the queue is told by place and seconds", () => {
   const queued = { place: 2, seconds: 10, at: 0 };
-  assert.deepEqual(queueLine(turn("queued", { queued }), 0), [["queue_place", 2], ["queue_seconds", 10]]);
+  assert.deepEqual(queueLine(turn("queued", { queued }), 0), [
+    ["queue_place", 2],
+    ["queue_seconds", 10],
+  ]);
   assert.deepEqual(queueLine(turn("queued", { queued: { ...queued, place: 0 } }), 11_000), [["queue_next", null]]);
   assert.deepEqual(queueLine(turn("reading"), 0), []);
 });
 
 test("a line is drawn from what is known", () => {
-  assert.deepEqual(line([0, null, 10], 100, 64), [[0, 62], [100, 2]]);
+  assert.deepEqual(line([0, null, 10], 100, 64), [
+    [0, 62],
+    [100, 2],
+  ]);
   assert.deepEqual(line([null], 100, 64), []);
-  assert.deepEqual(line([5, 5], 100, 64).map(([, y]) => y), [2, 2]);
+  assert.deepEqual(
+    line([5, 5], 100, 64).map(([, y]) => y),
+    [2, 2],
+  );
 });
 
 test("a document is found below its folder and nowhere else", () => {
@@ -177,14 +208,58 @@ test("a source is called by what there is", () => {
   assert.equal(sourceName({ title: "", path: "p", heading: "", page: null }, words), "p");
 });
 
+test("Korean letters become syllables as they are typed", () => {
+  const write = (letters) =>
+    [...letters].reduce((text, letter) => text.slice(0, -1) + typed(text.slice(-1), letter), "");
+  assert.equal(write("ㅎㅏㄴㄱㅡㄹ"), "한글");
+  assert.equal(write("ㄱㅏㄱㅏ"), "가가");
+  assert.equal(write("ㅇㅏㄴㅈㅏ"), "안자");
+  assert.equal(write("ㅇㅏㄴㅈㄷㅏ"), "앉다");
+  assert.equal(write("ㄱㅗㅏㄴ"), "관");
+  assert.equal(write("ㅇㅓㅄㄷㅏ"), "없다");
+  assert.equal(write("ㅃㅏㄸㅏ"), "빠따");
+  assert.equal(write("ㅋㅋㅋ"), "ㅋㅋㅋ");
+  assert.equal(write("ㅏㅏ"), "ㅏㅏ");
+  assert.equal(typed(" ", "ㄱ"), " ㄱ");
+  assert.equal(typed("", "ㄱ"), "ㄱ");
+});
+
 test("keys have the language's letters, and none twice", () => {
-  for (const language of ["ar", "cs", "da", "de", "en", "es", "fi", "fr", "he", "hu", "it", "nl", "no", "pl", "pt", "ru", "sv", "th", "tr", "uk"]) {
+  for (const language of [
+    "ar",
+    "cs",
+    "da",
+    "de",
+    "en",
+    "es",
+    "fi",
+    "fr",
+    "he",
+    "hu",
+    "it",
+    "ko",
+    "nl",
+    "no",
+    "pl",
+    "pt",
+    "ru",
+    "sv",
+    "th",
+    "tr",
+    "uk",
+  ]) {
     const letters = rows(language, false, false).flat();
     assert.equal(new Set(letters).size, letters.length, language);
-    assert.ok(rows(language, false, false).every((row) => row.length <= 12), language);
+    assert.ok(
+      rows(language, false, false).every((row) => row.length <= 12),
+      language,
+    );
   }
   const raised = rows("th", false, true);
-  assert.deepEqual(raised.map((row) => row.length), rows("th", false, false).map((row) => row.length));
+  assert.deepEqual(
+    raised.map((row) => row.length),
+    rows("th", false, false).map((row) => row.length),
+  );
   assert.ok(rows("tr", false, true).flat().includes("İ"));
-  for (const language of ["ja", "ko", "zh"]) assert.equal(rows(language, false, false), null);
+  for (const language of ["ja", "zh"]) assert.equal(rows(language, false, false), null);
 });

@@ -3,7 +3,14 @@ import { beforeEach, test } from "node:test";
 import { open } from "../source/conversation.js";
 import { Session } from "../source/session.js";
 
-const SETTINGS = { device: "demo", username: null, max_tokens: null, deadline_seconds: null, documents: null, system: null };
+const SETTINGS = {
+  device: "demo",
+  username: null,
+  max_tokens: null,
+  deadline_seconds: null,
+  documents: null,
+  system: null,
+};
 let sent, heard, isUp, board;
 
 /** A line that only notes what goes over it: what a broker's connection does when it comes and goes. */
@@ -21,7 +28,12 @@ function connect(topics, ears) {
 }
 
 function session(owesForget = false) {
-  return new Session(SETTINGS, connect, { info: () => null, boardSays: (kind, body) => board.push([kind, body]), changed() {} }, owesForget);
+  return new Session(
+    SETTINGS,
+    connect,
+    { info: () => null, boardSays: (kind, body) => board.push([kind, body]), changed() {} },
+    owesForget,
+  );
 }
 
 function up() {
@@ -122,7 +134,10 @@ test("closing cancels what runs and has the board forget", () => {
   up();
   visitor.ask({ question: "Why?" });
   assert.equal(visitor.close(), false);
-  assert.deepEqual(sent.slice(1).map(({ topic }) => topic), ["edge/demo/cancel/kiosk", "edge/demo/forget/kiosk"]);
+  assert.deepEqual(
+    sent.slice(1).map(({ topic }) => topic),
+    ["edge/demo/cancel/kiosk", "edge/demo/forget/kiosk"],
+  );
   assert.deepEqual(visitor.conversation, { turns: [] });
 });
 
@@ -132,7 +147,10 @@ test("a visitor whom the board could not be told of is forgotten with the next c
   assert.equal(visitor.close(), true);
   session(true);
   up();
-  assert.deepEqual(sent.map(({ topic }) => topic), ["edge/demo/forget/kiosk"]);
+  assert.deepEqual(
+    sent.map(({ topic }) => topic),
+    ["edge/demo/forget/kiosk"],
+  );
   heard.down("lost");
   up();
   assert.equal(sent.length, 1);
@@ -158,7 +176,10 @@ test("what the board says is handed on, what is no JSON too, as nothing", () => 
   heard.message("edge/demo/status", '{"state": "online"}');
   heard.message("edge/demo/info", "no JSON");
   heard.message(heard.topics[0], "no JSON");
-  assert.deepEqual(board, [["status", { state: "online" }], ["info", null]]);
+  assert.deepEqual(board, [
+    ["status", { state: "online" }],
+    ["info", null],
+  ]);
 });
 
 test("a judgement goes to the board", () => {

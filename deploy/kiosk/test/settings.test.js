@@ -16,16 +16,33 @@ test("the example has no faults", () => {
 });
 
 test("what is said counts", () => {
-  const said = { broker: "wss://board:9001", languages: ["de", "en"], suggestions: { de: ["Warum?"] }, idle_seconds: 0 };
+  const said = {
+    broker: "wss://board:9001",
+    languages: ["de", "en"],
+    suggestions: { de: ["Warum?"] },
+    idle_seconds: 0,
+  };
   const { settings, faults } = read(said);
   assert.deepEqual(faults, []);
   assert.deepEqual({ ...settings, ...said }, settings);
 });
 
 test("an unknown key and a wrong type are told, and the rest counts", () => {
-  const { settings, faults } = read({ colour: "red", idle_seconds: "90", device: "hall", theme: "pink", broker: "http://x" });
-  assert.deepEqual(faults.map((line) => line.split(":")[0]), ["colour", "idle_seconds", "theme", "broker"]);
-  assert.deepEqual([settings.device, settings.idle_seconds, settings.theme, settings.broker], ["hall", 90, "auto", null]);
+  const { settings, faults } = read({
+    colour: "red",
+    idle_seconds: "90",
+    device: "hall",
+    theme: "pink",
+    broker: "http://x",
+  });
+  assert.deepEqual(
+    faults.map((line) => line.split(":")[0]),
+    ["colour", "idle_seconds", "theme", "broker"],
+  );
+  assert.deepEqual(
+    [settings.device, settings.idle_seconds, settings.theme, settings.broker],
+    ["hall", 90, "auto", null],
+  );
 });
 
 test("names that would leave their topic are no names", () => {

@@ -6,7 +6,8 @@ import { firstLanguage, fitting, wording } from "../source/words.js";
 const FOLDER = new URL("../languages/", import.meta.url);
 const english = JSON.parse(readFileSync(new URL("en.json", FOLDER), "utf8"));
 const forms = (...names) => ({ it: Object.fromEntries(names.map((name) => [name, `${name} {count}`])) });
-const said = (code, table, counts) => counts.map((count) => wording(code, table, {}).say("it", { count }).split(" ")[0]);
+const said = (code, table, counts) =>
+  counts.map((count) => wording(code, table, {}).say("it", { count }).split(" ")[0]);
 
 test("Arabic has six forms", () => {
   const table = forms("zero", "one", "two", "few", "many", "other");

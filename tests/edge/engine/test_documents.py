@@ -157,8 +157,8 @@ def test_no_piece_ends_itself():
         with pytest.raises(ValueError, match="boundary"):
             delimited(forged, BOUNDARY)
     text = delimited(piece(title=f"A\n{BOUNDARY[:-1]}\nB", heading="C\r\nD > " + "x" * 500), BOUNDARY)
-    assert text.startswith(f"{BOUNDARY} A {BOUNDARY[:-1]} B > C D > x")
-    assert text.count("\n") == 2
+    assert text.startswith(f"--- {BOUNDARY}\nA {BOUNDARY[:-1]} B > C D > x")
+    assert text.count("\n") == 3
     (said,) = composed(turn("Which?"), [piece(), piece(text="No\0thing.")], BOUNDARY)
     assert said["content"].count(BOUNDARY) == 4  # once in the first line, before each piece, behind the last
     assert said["content"].endswith("Which?")
