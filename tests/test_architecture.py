@@ -31,6 +31,7 @@ ONE_FILE = {  # the broker is a folder: the codec's packets are its vocabulary; 
     "optimum": ("export/trace.py", "export/vision_trace.py"),
     "PIL": "edge/engine/pictures/crops.py",
     "pynvml": "edge/board/nvml.py",
+    "pypdfium2": "edge/documents/pdf.py",
     "rich": "edge/commands/status_live.py",
     "tuf": ("edge/store/trust.py", "export/channel/"),
     "urllib3": "edge/store/fetch.py",

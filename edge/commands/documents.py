@@ -5,27 +5,30 @@ from __future__ import annotations
 import argparse
 import os
 import sys
+from collections import Counter
 from collections.abc import Callable
-from pathlib import Path
-from typing import Any
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING, Any
 
 from edge.commands.streams import progress
 from edge.config import load_settings
-from edge.documents import Embed, Found
+from edge.documents import Found, Vectors
 from edge.documents.adding import Added, add
-from edge.documents.folder import File
+from edge.documents.folder import OTHER_KIND
 from edge.documents.schema import SUFFIX
 from edge.documents.search import NAME, Index, find_index, names, open_index
 from edge.errors import DocumentsError, UsageError
 from edge.store.store import act_as_owner
 
+if TYPE_CHECKING:
+    from edge.engine.text.sentences import Sentences
+
 FOUND_MAX = 100
-SKIPPED_SHOWN = 20
+ENDINGS_SHOWN = 12
+"""Of files that are of another kind; there may be thousands of pictures."""
 SHOWN_CHARS = 240
 """Of a piece, where it is one of several."""
 HELP = "text, Markdown, HTML and PDF below a folder become an index that answers are found in (docs/documents.md)"
-Vectorised = tuple[Embed | None, str]
-"""What embeds and its digest; None and "" where the bundle has nothing of the kind."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -47,7 +50,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     removing.add_argument("--into", metavar="FOLDER", type=Path, help=_INTO)
 
 
-_INTO = "where the indexes lie (default: `documents` below journal.folder, where the daemon looks)"
+_INTO = "where the indexes lie (default: documents.folder, where the daemon looks)"
 
 
 def _action(actions: Any, name: str, text: str) -> argparse.ArgumentParser:
@@ -77,13 +80,14 @@ def make(options: argparse.Namespace) -> None:
     into = _folder(options)
     act_as_owner(into)
     path = into / f"{name}{SUFFIX}"
-    embed, embedder = _embedder(_bundle(options))
+    model = _embedder(options, threads=0)
+    embed, embedder = (model.embed, model.digest) if model else (None, "")
     try:
         added = add(source, path, embed, embedder, _show)
     finally:
         progress("")
     _tell_skipped(added)
-    print(_summary(name, path, added, embedder))
+    print(_summary(name, path, added, has_meaning=model is not None))
 
 
 def _show(what: str, done: int, of: int) -> None:
@@ -100,25 +104,22 @@ def _fit(name: str) -> str:
 def _tell_skipped(added: Added) -> None:
     for file in added.guessed:
         print(f"{file.path}: {file.why}", file=sys.stderr)
-    for file in added.skipped[:SKIPPED_SHOWN]:
-        print(f"{file.path}: skipped: {file.why}", file=sys.stderr)
-    if rest := added.skipped[SKIPPED_SHOWN:]:
-        print(f"and {len(rest)} more files skipped: {_kinds(rest)}", file=sys.stderr)
+    for file in added.skipped:
+        if file.why != OTHER_KIND:
+            print(f"{file.path}: skipped: {file.why}", file=sys.stderr)
+    if others := Counter(
+        PurePosixPath(file.path).suffix or "without an ending" for file in added.skipped if file.why == OTHER_KIND
+    ):
+        shown = ", ".join(f"{count} {ending}" for ending, count in others.most_common(ENDINGS_SHOWN))
+        print(f"skipped: {shown}, by their names neither text, Markdown, HTML nor PDF", file=sys.stderr)
 
 
-def _kinds(files: list[File]) -> str:
-    """Reasons, the most frequent first, with how often each comes."""
-    reasons = [file.why for file in files]
-    order = sorted(set(reasons), key=lambda why: (-reasons.count(why), why))
-    return "; ".join(f"{reasons.count(why)} {why}" for why in order[:5])
-
-
-def _summary(name: str, path: Path, added: Added, embedder: str) -> str:
-    how = "found by words and by meaning" if embedder else "found by words alone, since the bundle embeds nothing"
+def _summary(name: str, path: Path, added: Added, has_meaning: bool) -> str:
+    how = "by words and by meaning" if has_meaning else "by words alone, since the bundle has no embedding model"
     skipped = f", {len(added.skipped)} files skipped" if added.skipped else ""
     return (
         f"{name}: {added.documents} documents, {added.pieces} pieces, {added.chars / 1e6:.1f} MB of text{skipped};"
-        f" {how}\n{path}: {path.stat().st_size / 1e6:.1f} MB"
+        f" found {how}\n{path}: {path.stat().st_size / 1e6:.1f} MB"
     )
 
 
@@ -150,17 +151,18 @@ def search(options: argparse.Namespace) -> None:
     for place, each in enumerate(found):
         print(_shown(place + 1, each))
     if not found:
-        print(f"{index.name} has nothing that fits; the model is told so, or says it itself")
+        print(f"{index.name} has nothing that fits")
 
 
-def _vectors(options: argparse.Namespace, index: Index) -> Any:
+def _vectors(options: argparse.Namespace, index: Index) -> Vectors | None:
     """Of the question, where the bundle embeds as the index was embedded."""
-    embed, embedder = _embedder(_bundle(options)) if index.embedder else (None, "")
-    if embed is None or embedder != index.embedder:
-        if index.embedder:
-            print("searching by words alone: the bundle does not embed as the index was embedded", file=sys.stderr)
+    if not index.embedder:
         return None
-    return embed([options.question])
+    model = _embedder(options, threads=1)
+    if model is None or model.digest != index.embedder:
+        print("by words alone: the bundle has not the embedding model that the index was made with", file=sys.stderr)
+        return None
+    return model.embed([options.question])
 
 
 def _shown(place: int, found: Found) -> str:
@@ -197,15 +199,21 @@ def _path(options: argparse.Namespace) -> Path:
 
 
 def _folder(options: argparse.Namespace) -> Path:
-    return Path(options.into) if options.into else load_settings().journal.folder / "documents"
+    return Path(options.into) if options.into else load_settings().documents.folder
 
 
 def _bundle(options: argparse.Namespace) -> Path:
     return Path(options.bundle) if options.bundle else load_settings().engine.bundle
 
 
-def _embedder(bundle: Path) -> Vectorised:
-    return None, ""
+def _embedder(options: argparse.Namespace, threads: int) -> Sentences | None:
+    """The bundle's embedding model, where it has one; without --bundle there need not be a bundle at all."""
+    from edge.engine.text.sentences import Sentences
+
+    bundle = _bundle(options)
+    if not options.bundle and not bundle.is_dir():
+        return None
+    return Sentences.of(bundle, threads)
 
 
 ACTIONS: dict[str, Callable[[argparse.Namespace], None]] = {

@@ -1,6 +1,22 @@
 """Documents that answers come from: a folder of texts cut into pieces, and the best of them found for a question.
 
-An index is one SQLite file. `edge documents add FOLDER` writes it, the engine reads it. Start reading in this file.
+An index is one SQLite file. `edge documents add FOLDER` writes it, the engine reads it. Start reading in `search.py`
+for what a question gets, in `adding.py` for how an index comes to be.
+
+    adding.py      a folder into an index
+    folder.py      its files, and why some are not read
+    reading.py     each read by another process, which `reader.py` is: bounded, and ended where it must be
+    encodings.py   bytes to text
+    plain.py       text and Markdown to parts (`parts.py`)
+    web.py         HTML to parts
+    pdf.py         PDF to parts
+    cutting.py     parts to pieces
+    words.py       a text's words, in any script, and a question's (`function_words.txt` are those that say nothing)
+    writing.py     the index's file, whole or not there
+    schema.py      its tables; opened as a stranger's
+    matrix.py      its vectors
+    search.py      the pieces that fit a question
+    ranking.py     two ranks joined, and when nothing fits
 """
 
 from __future__ import annotations

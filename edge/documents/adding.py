@@ -19,7 +19,10 @@ from edge.errors import DocumentsError
 
 BATCH = 64
 """Texts that are embedded together."""
-EMBEDDED_CHARS = 1000
+EMBEDDED_CHARS_MAX, EMBEDDED_CHARS_MIN = 700, 150
+"""Of each piece, with its title and headings, as the embedding model gets it: its beginning."""
+EMBEDDED_CHARS = 2_400_000
+"""Of all pieces together, as long as each gets the least: about a minute of two cores (docs/documents.md)."""
 
 Progress = Callable[[str, int, int], None]
 """What is done, how many of it, of how many."""
@@ -88,14 +91,13 @@ def _numbered(file: File, read: Read, added: Added) -> Iterator[Piece]:
 
 def _vectors(writing: Writing, pieces: int, embed: Embed, progress: Progress) -> NDArray[np.int8]:
     """`[pieces, dimensions]`; texts of about the same length go through the model together."""
-    order = [
-        number for _, number in sorted((min(len(text), EMBEDDED_CHARS), number) for number, text in writing.texts())
-    ]
+    chars = min(EMBEDDED_CHARS_MAX, max(EMBEDDED_CHARS_MIN, EMBEDDED_CHARS // pieces))
+    order = [number for _, number in sorted((min(len(text), chars), number) for number, text in writing.texts())]
     vectors: NDArray[np.int8] | None = None
     for first in range(0, pieces, BATCH):
         progress("pieces embedded", first, pieces)
         numbers = order[first : first + BATCH]
-        made = packed(embed([text[:EMBEDDED_CHARS] for text in writing.texts_of(numbers)]))
+        made = packed(embed([text[:chars] for text in writing.texts_of(numbers)]))
         vectors = np.zeros((pieces, made.shape[1]), np.int8) if vectors is None else vectors
         vectors[numbers] = made
     progress("pieces embedded", pieces, pieces)

@@ -12,7 +12,7 @@ CHARS = 900
 """That a piece is filled up to."""
 CHARS_BLOCK = 1500
 """To which a table or code stays whole."""
-CHARS_SMALL = 300
+CHARS_SMALL = 80
 """A section shorter than this goes on in the next one that is no further out."""
 HEADING_CHARS_MAX = 300
 BETWEEN = " > "

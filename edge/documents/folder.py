@@ -23,6 +23,7 @@ KINDS = {
     ".xhtml": "html",
     ".pdf": "pdf",
 }
+OTHER_KIND = "neither text, Markdown, HTML nor PDF, by its name"
 FILES_MAX, DEPTH_MAX = 50_000, 32
 FILE_BYTES_MAX = 64 << 20
 
@@ -69,7 +70,7 @@ def _walk(top: Path, folder: Path, depth: int) -> Iterator[File]:
 def _file(top: Path, path: str) -> File:
     kind = KINDS.get(Path(path).suffix.lower())
     if kind is None:
-        return File(_shown(path), why="neither text, Markdown, HTML nor PDF, by its name")
+        return File(_shown(path), why=OTHER_KIND)
     if _shown(path) != path or len(path) > NAME_CHARS_MAX:
         return File(_shown(path), why="a name that is too long, not UTF-8, or has characters that nobody sees")
     try:

@@ -48,6 +48,8 @@ def answer(path: str, kind: str) -> dict[str, Any]:
         return {"why": error.strerror or "cannot be read"}
     except MemoryError:
         return {"why": f"reading it takes more than {MEMORY_BYTES_MAX >> 20} MiB"}
+    except Exception as error:  # Python's own reader of HTML asserts what strangers do not keep to
+        return {"why": f"damaged: its reader says {type(error).__name__}: {error}"[:300]}
     if not pieces:
         return {"why": "no text in it"}
     if len(pieces) > DOCUMENT_PIECES_MAX:

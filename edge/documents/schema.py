@@ -63,7 +63,7 @@ def opened(path: Path) -> sqlite3.Connection:
             raise DocumentsError(f"{path}: {size / 1e9:.1f} GB; an index has {FILE_BYTES_MAX / 1e9:.1f} at most")
         _confine(database)
         _check(path, database)
-    except sqlite3.Error as error:
+    except (sqlite3.Error, UnicodeDecodeError, MemoryError) as error:
         database.close()
         raise DocumentsError(f"{path}: no index, or a damaged one ({error}); add the folder again") from error
     except BaseException:

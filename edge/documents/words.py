@@ -8,9 +8,10 @@ from __future__ import annotations
 import re
 import unicodedata
 from functools import cache
+from pathlib import Path
 
-from edge.documents.function_words import all_words
-
+FUNCTION_WORDS = Path(__file__).with_name("function_words.txt")
+"""Those that are in questions for their grammar."""
 WORD_CHARS_MAX = 64
 """Of a longer one its beginning counts."""
 STEM_CHARS_MIN = 3
@@ -45,7 +46,8 @@ def words_asked(question: str) -> list[str]:
 
 @cache
 def _grammar() -> frozenset[str]:
-    return frozenset(word for each in all_words() for word in words(each))
+    lines = FUNCTION_WORDS.read_text(encoding="utf-8").splitlines()
+    return frozenset(word for line in lines if not line.startswith("#") for word in words(line.partition(":")[2]))
 
 
 def _plain(text: str) -> str:

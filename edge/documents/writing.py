@@ -21,7 +21,8 @@ from edge.errors import DocumentsError
 
 BOUNDARY_BYTES = 4
 _JOINED = "FROM pieces JOIN documents ON documents.number = document"
-TEXTS = f"SELECT pieces.number, title || char(10) || heading || char(10) || text {_JOINED}"
+TEXTS = f"SELECT pieces.number, substr(title, 1, 60) || char(10) || substr(heading, -60) || char(10) || text {_JOINED}"
+"""As they are embedded: with the beginning of their title and the end of their headings, so that both leave room."""
 HAS = f"SELECT 1 {_JOINED} WHERE instr(lower(text || heading || title || path), ?) LIMIT 1"
 
 
@@ -43,10 +44,15 @@ class Writing:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             self._lock = self._locked()
             self._database = sqlite3.connect(self._begun, isolation_level=None)
-            for setting in ("journal_mode = OFF", "synchronous = OFF", "temp_store = MEMORY"):
-                self._database.execute(f"PRAGMA {setting}")
-            create(self._database)
-            self._database.execute("BEGIN")
+        try:
+            with _told(self.path):
+                for setting in ("journal_mode = OFF", "synchronous = OFF", "temp_store = MEMORY"):
+                    self._database.execute(f"PRAGMA {setting}")
+                self._database.execute("BEGIN")
+                create(self._database)
+        except BaseException as error:
+            self.__exit__(type(error))
+            raise
         return self
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:

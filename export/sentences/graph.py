@@ -27,11 +27,15 @@ INPUTS, OUTPUT = ("input_ids", "attention_mask"), "sentences"
 
 @dataclass(frozen=True)
 class Linear:
-    """A product and its bias. name: of the graph's own. weight: `[outputs, inputs]`; bias: `[outputs]`."""
+    """A product and its bias. name: of the graph's own. weight: `[outputs, inputs]`; bias: `[outputs]`.
+
+    reads_norm: whether a norm makes what it reads.
+    """
 
     name: str
     weight: Floats
     bias: Floats
+    reads_norm: bool
 
 
 class Drawing:
@@ -92,7 +96,7 @@ def draw(
     for layer in range(encoder.layers):
         value = _layer(drawing, encoder, weights, seen, value, layer)
     _pooled(drawing, value)
-    return drawing.model(encoder.width, list(dict.fromkeys(reads)) if watched else [])
+    return drawing.model(encoder.width, reads if watched else [])
 
 
 def _embedded(drawing: Drawing, encoder: Encoder, weights: Weights, table: Quantized | None) -> str:
@@ -103,10 +107,12 @@ def _embedded(drawing: Drawing, encoder: Encoder, weights: Weights, table: Quant
     else:
         word = _looked_up(drawing, table)
     kind = weights.tensor(f"{EMBEDDINGS}.token_type_embeddings.weight")[0]
-    drawing.constant("places", weights.tensor(f"{EMBEDDINGS}.position_embeddings.weight")[: encoder.tokens_max] + kind)
+    places = weights.tensor(f"{EMBEDDINGS}.position_embeddings.weight")[: encoder.tokens_max] + kind
+    drawing.constant("places", places if table is None else places.astype(np.float16))
     drawing.constant("first", np.zeros(1, np.int64))
     drawing.add("Shape", ["input_ids"], "length", start=1, end=2)
-    drawing.add("Slice", ["places", "first", "length", "first"], "place")
+    drawing.add("Slice", ["places", "first", "length", "first"], "here")
+    drawing.add("Cast", ["here"], "place", to=TensorProto.FLOAT)
     return _norm(drawing, encoder, weights, [word, "place"], f"{EMBEDDINGS}.LayerNorm", "embedded")
 
 
@@ -130,11 +136,12 @@ def _norm(drawing: Drawing, encoder: Encoder, weights: Weights, added: list[str]
 def _layer(drawing: Drawing, encoder: Encoder, weights: Weights, product: Product, value: str, layer: int) -> str:
     own, module = f"layer.{layer}", f"{LAYERS}.{layer}"
 
-    def multiplied(value: str, name: str, *modules: str) -> str:
-        linear = Linear(f"{own}.{name}", *weights.linear(*(f"{module}.{each}" for each in modules)))
-        return product(drawing, value, linear)
+    def multiplied(value: str, name: str, *modules: str, reads_norm: bool = False) -> str:
+        weight, bias = weights.linear(*(f"{module}.{each}" for each in modules))
+        return product(drawing, value, Linear(f"{own}.{name}", weight, bias, reads_norm))
 
-    together = multiplied(value, "all", *(f"attention.self.{part}" for part in ("query", "key", "value")))
+    modules = [f"attention.self.{part}" for part in ("query", "key", "value")]
+    together = multiplied(value, "all", *modules, reads_norm=True)
     parts = drawing.split(together, [f"{own}.{part}" for part in ("query", "key", "value")])
     attended = drawing.add(
         "MultiHeadAttention", [*parts, "", "mask"], f"{own}.attended", CONTRIB, num_heads=encoder.heads
@@ -143,7 +150,7 @@ def _layer(drawing: Drawing, encoder: Encoder, weights: Weights, product: Produc
     middle = _norm(
         drawing, encoder, weights, [attended, value], f"{module}.attention.output.LayerNorm", f"{own}.middle"
     )
-    active = drawing.add("Gelu", [multiplied(middle, "wide", "intermediate.dense")], f"{own}.active")
+    active = drawing.add("Gelu", [multiplied(middle, "wide", "intermediate.dense", reads_norm=True)], f"{own}.active")
     narrow = multiplied(active, "narrow", "output.dense")
     return _norm(drawing, encoder, weights, [narrow, middle], f"{module}.output.LayerNorm", f"{own}.end")
 

@@ -14,7 +14,8 @@ from edge.documents.words import words
 DOCUMENTS = {
     "en.md": "# Lighthouse\n\n## Opening hours\n\nThe tower opens at nine and closes at dusk.\n\n## Prices\n\n"
     "Children under six enter without paying; others pay four euros.\n",
-    "de.txt": "Öffnungszeiten\n==============\n\nDer Leuchtturm schließt bei Sturm. Fahrräder stehen hinter dem Häuschen.\n",
+    "de.txt": "Öffnungszeiten\n==============\n\nDer Leuchtturm schließt bei Sturm."
+    " Fahrräder stehen hinter dem Häuschen.\n",
     "ja.html": "<h1>灯台</h1><p>灯台は朝九時に開館します。自転車は裏に停めてください。</p>",
     "zh.txt": "灯塔博物馆每天早上九点开门。自行车请停在后面。\n",
     "th.txt": "พิพิธภัณฑ์ประภาคารเปิดเวลาเก้าโมงเช้า จักรยานจอดด้านหลัง\n",
@@ -66,7 +67,7 @@ def test_nothing_that_fits_is_an_empty_list(index, question):
 
 def test_a_question_is_never_syntax(index):
     """Operators of FTS5 are words, columns are none."""
-    asked = 'title:tower AND NOT "tower" OR NEAR(tower opens, 2) ^tower* {heading}: tower'
+    asked = 'heading:tower AND NOT "tower" OR (tower opens) ^dusk* {text}: tower'
     assert index.search(asked, None, 1)[0].piece.path == "en.md"
 
 

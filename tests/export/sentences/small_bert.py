@@ -27,7 +27,7 @@ CONFIG: dict[str, Any] = {
     "pad_token_id": 0,
     "position_embedding_type": "absolute",
     "type_vocab_size": 2,
-    "vocab_size": 1200,
+    "vocab_size": 1201,
 }
 POOLING = {"word_embedding_dimension": 64, "pooling_mode_mean_tokens": True, "pooling_mode_cls_token": False}
 MODULES = [
@@ -79,6 +79,8 @@ def weights(config: dict[str, Any], seed: int = 0) -> dict[str, np.ndarray]:
 def tokenizer() -> dict[str, Any]:
     """WordPiece, with BERT's ends, cut and filled as old folders have it."""
     told = json.loads(json.dumps(word_piece()))
+    told["model"]["vocab"]["[PAD]"] = 1200  # Transformers fills with it
+    told["added_tokens"].append({**told["added_tokens"][0], "id": 1200, "content": "[PAD]"})
     ids = {mark: told["model"]["vocab"][mark] for mark in ("[CLS]", "[SEP]")}
     told["post_processor"] = {
         "type": "TemplateProcessing",

@@ -1,4 +1,4 @@
-"""The graph beside Transformers' own BertModel, in the version that is installed, and sentence-transformers' pooling."""
+"""The graph beside Transformers' own BertModel, in the version that is installed, and a mean over its tokens."""
 
 from __future__ import annotations
 
