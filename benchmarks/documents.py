@@ -102,7 +102,8 @@ def shares(index: Index, model: Sentences, asked: list[Question]) -> dict[str, f
 def _large(bundle: Path, folder: Path) -> tuple[Path, dict[str, Any]]:
     """An index of 10 MB of text, made by the command in a process of its own."""
     chars = python_documents.write(folder / "large")
-    sources = sorted(Path(sysconfig.get_path("stdlib")).glob("*.py"))
+    library = Path(sysconfig.get_path("stdlib"))
+    sources = sorted(path for path in library.rglob("*.py") if not {"site-packages", "test", "tests"} & set(path.parts))
     for number, source in enumerate(sources):
         if chars >= TEXT_BYTES:
             break
