@@ -23,6 +23,8 @@ from edge.__main__ import COMMANDS, _parser
 from edge.board.sensors import Sensors, read_all
 from edge.commands.serve import board_sources
 from edge.config import Settings, describe
+from edge.documents import Piece
+from edge.engine.text.documents import source_of
 from edge.errors import FAULTS
 from edge.governor import Decision
 from edge.service.announcements import Announcements
@@ -254,7 +256,8 @@ def test_the_wire_page_has_every_field_and_every_code():
 def test_requests_are_understood(page: Path):
     """Each JSON request that a page shows, in a block of its own or behind a client's -m, without a warning."""
     shown = [text for mark, text in blocks(page, "json") if mark == "request"]
-    shown += [each for _, text in blocks(page, "sh") for each in re.findall(r"-m '(\{.*?\})'", text, re.DOTALL)]
+    sent = re.compile(r"/request/me[^']*'(\{.*?\})'", re.DOTALL)
+    shown += [each for _, text in blocks(page, "sh") for each in sent.findall(text)]
     assert shown
     for text in shown:
         asked = parse_request(Message("edge/pi/request", text.encode()), Topics("pi"), 65536, 1 << 20)
@@ -301,7 +304,8 @@ def ended_like(example: dict[str, Any]) -> Outcome:
     outcome = refusal(fault("")) if fault else Outcome(200, example["finish_reason"])
     assert outcome.finish_reason == example["finish_reason"]
     calls = called(example["text"], "call-1") if "tool_calls" in example else []
-    return replace(outcome, usage=usage, tool_calls=calls or [])
+    sources = [source_of(Piece(0, "", "", "", None, ""))] if "sources" in example else None
+    return replace(outcome, usage=usage, tool_calls=calls or [], sources=sources)
 
 
 def announced() -> list[Message]:

@@ -242,12 +242,11 @@ class Worker:
             self._write({"op": "ease"})
 
     def forget(self, salt: str) -> None:
-        """Have the child forget what jobs of one salt have left; where there is none, what lies on disk goes."""
+        """Have the child forget what jobs of one salt have left; what lies on disk goes whether there is one or not."""
         if self.alive:
-            return self._write({"op": "forget", "salt": salt})
+            self._write({"op": "forget", "salt": salt})
         folder = self._settings.cache_folder / PREFIXES
         asyncio.get_running_loop().run_in_executor(None, forget_files, folder, salt)
-        return None
 
     async def stop(self) -> None:
         """Close the child's input and wait for it to end; kill it where it does not."""

@@ -38,7 +38,7 @@ class Making:
         """Loaded for the first job that asks for some."""
         from edge.engine.text.documents import Documents
 
-        return Documents(self._bundle.path, self._options, self._tokenizer, self._limit)
+        return Documents(self._bundle, self._options, self._tokenizer, self._limit)
 
     def made(self, job: Job, given: list[int] | None) -> Made:
         """A job with its prompt's tokens; TooLarge where there is no room for an answer."""

@@ -18,7 +18,7 @@ os.environ["ORT_DISABLE_TELEMETRY"] = "1"  # before the import: the wheels phone
 
 import onnxruntime_genai as og
 
-from edge.bundle import read_manifest
+from edge.bundle import Bundle, read_manifest
 from edge.engine import Event, Finished, Job, Options, budget
 from edge.engine.genai.tokenizer import Tokenizer
 from edge.engine.text.guidance import Guide, Vocabulary, grammar
@@ -134,7 +134,8 @@ class GenaiEngine:
         """What is loaded for documents, for the first who asks for some."""
         from edge.engine.text.documents import Documents
 
-        return Documents(self._bundle, self._options, self._tokenizer, self._manifest.context_length)
+        bundle = Bundle(self._bundle, self._manifest)
+        return Documents(bundle, self._options, self._tokenizer, self._manifest.context_length)
 
     def _said(self, job: Job, tokens: list[int] | None) -> Answer:
         """Prompt to tokens, prefill in slices, decode a token at a time."""

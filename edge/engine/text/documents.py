@@ -13,12 +13,14 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from edge.bundle import Bundle
 from edge.documents import Piece, Vectors
 from edge.documents.search import Index, find_index, open_index
 from edge.engine import Event, Finished, Job, Options
 from edge.engine.genai.tokenizer import Tokenizer
 from edge.engine.text.composing import Orders, composed, delimited, end, intro
 from edge.engine.text.places import DOCUMENTS, names_in
+from edge.engine.text.prompt import prompt_of
 from edge.errors import BundleError, DocumentsError, EngineFailed, NotFound
 
 if TYPE_CHECKING:
@@ -61,10 +63,10 @@ class Documents:
     limit: tokens of prompt and answer together.
     """
 
-    def __init__(self, bundle: Path, options: Options, tokenizer: Tokenizer, limit: int) -> None:
+    def __init__(self, bundle: Bundle, options: Options, tokenizer: Tokenizer, limit: int) -> None:
         self._bundle, self._options, self._tokenizer, self._limit = bundle, options, tokenizer, limit
         own = [Path(options.documents_folder)] if options.documents_folder else []
-        self._folders = [*own, bundle / DOCUMENTS]
+        self._folders = [*own, bundle.path / DOCUMENTS]
         self._open: OrderedDict[str, tuple[Stamp, Index]] = OrderedDict()
         self._sentences: Sentences | None = None
         self._has_none = False
@@ -146,7 +148,7 @@ class Documents:
             from edge.engine.text.sentences import Sentences  # loads nothing where no index has vectors
 
             try:
-                sentences = self._sentences = Sentences.of(self._bundle)
+                sentences = self._sentences = Sentences.of(self._bundle.path)
             except BundleError as error:
                 log.error("%s; documents are searched by words alone", error)
             self._has_none = sentences is None
@@ -155,7 +157,8 @@ class Documents:
     def _with(self, job: Job, index: Index, found: list[Piece], warnings: list[str]) -> Asked:
         if not found:
             return self._without(job, [*warnings, f"nothing was found in documents {index.name}"])
-        room = self._limit - len(self._tokenizer.encode(job.messages)) - job.max_tokens - SPARE
+        read, _ = prompt_of(job, None, self._tokenizer, self._bundle.manifest)
+        room = self._limit - len(read) - job.max_tokens - SPARE
         tokens = self._fitting(index, found, min(room, self._options.documents_tokens))
         if not tokens:
             text = f"no piece of documents {index.name} has room beside the conversation and max_tokens"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import shutil
 from collections.abc import Sequence
@@ -12,7 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as some
 
-from edge.bundle import read_manifest
+from edge.bundle import Bundle, read_manifest
 from edge.documents import Piece
 from edge.documents.adding import add
 from edge.documents.writing import Writing
@@ -25,10 +26,13 @@ from edge.engine.text import composing
 from edge.engine.text.composing import Orders, composed, delimited
 from edge.engine.text.documents import Documents
 from edge.engine.text.marks import marks_of
+from edge.engine.text.prompt import prompt_of
 from edge.errors import EngineFailed, Fault, NotFound
+from edge.wire.pictures import Picture, new_place
 from tests import museum
 from tests.export.test_phi_tokenizer import bundle as phi_bundle
 from tests.export.test_phi_tokenizer import phi
+from tests.pictures import empty_png
 
 __all__ = ["phi", "phi_bundle"]
 BOUNDARY = "0a1b2c3d"
@@ -184,7 +188,8 @@ def options(folder: Path, **more: object) -> Options:
 def documents(bundle: Path, folder: Path, **more: object) -> Documents:
     """The same without an engine."""
     manifest = read_manifest(bundle)
-    return Documents(bundle, options(folder, **more), Tokenizer(bundle, manifest), manifest.context_length)
+    tokenizer = Tokenizer(bundle, manifest)
+    return Documents(Bundle(bundle, manifest), options(folder, **more), tokenizer, manifest.context_length)
 
 
 def job(question: str, number: int = 1, **more: object) -> Job:
@@ -264,6 +269,23 @@ def test_pieces_have_the_room_that_is_left(bundle: Path, indexes: Path, tmp_path
     assert len(documents(bundle, indexes, documents_pieces=1).asked(job(E42)).sources) == 1
 
 
+def test_pictures_take_their_room_first(vision_bundle: Path, indexes: Path):
+    """What a picture takes is not left for pieces; both are read, the pieces before it."""
+    manifest = read_manifest(vision_bundle)
+    found = documents(vision_bundle, indexes, documents_tokens=4096)
+    place = new_place()
+    seen = Picture(place, base64.b64encode(empty_png(300, 200)).decode(), 1)
+    turns = turn(f"{place}\n{E42}")
+    plain = replace(job(E42), messages=turns, pictures=[seen], documents=None)
+    alone, pictures = prompt_of(plain, None, Tokenizer(vision_bundle, manifest), manifest)
+    asked = found.asked(replace(plain, documents="museum", max_tokens=manifest.context_length - len(alone) - 20))
+    assert (pictures[0].tokens > 100, asked.sources) == (True, [])
+    asked = found.asked(replace(plain, documents="museum"))
+    both, pictures = prompt_of(asked.job, None, Tokenizer(vision_bundle, manifest), manifest)
+    assert asked.sources
+    assert pictures[0].start > len(both) - len(alone)
+
+
 def test_what_is_done_where_nothing_fits(bundle: Path, indexes: Path):
     """A sentence of the operator's, or the model's answer with a warning, as for one that must match a schema."""
     say = documents(bundle, indexes, documents_nothing_text="Ask at the desk.")
@@ -304,6 +326,23 @@ def test_a_new_index_counts_from_the_next_question(bundle: Path, indexes: Path, 
     path.unlink()
     with pytest.raises(NotFound):
         found.asked(job(E42))
+
+
+def test_who_is_forgotten_while_being_answered_leaves_nothing(bundle: Path, indexes: Path):
+    """The answer goes on to its end; what was read for it is known to nobody then, and neither is its order."""
+    engine = BatchedEngine(bundle, options(indexes))
+    engine.submit(replace(job(E42), cache_salt="client me"))
+    events = []
+    while not any(event.what for event in events):
+        events += engine.step()
+    engine.forget("client me")
+    while not engine.is_idle:
+        events += engine.step()
+    assert isinstance(events[-1].what, Finished)
+    assert said(engine, replace(job(E42, 2), cache_salt="client me"))[1].cached_tokens == 0
+    assert said(engine, replace(job(E42, 3), cache_salt="client me"))[1].cached_tokens > 100
+    engine.forget("client me")
+    assert said(engine, replace(job(E42, 4), cache_salt="client me"))[1].cached_tokens == 0
 
 
 def test_a_fault_is_its_jobs_alone(bundle: Path, indexes: Path):

@@ -88,6 +88,16 @@ def test_the_speed_is_learned():
     assert speed.seconds(request("x" * 200), 512) == pytest.approx(8)
 
 
+def test_documents_count_before_they_are_found():
+    """By the budget that the board gives them: a deadline that they could not keep is refused at once."""
+    speed, plain = Speed(documents_tokens=100), request("x" * 200)
+    asked = Request(plain.address, ChatRequest(prompt="x" * 200, documents="museum"))
+    assert speed.prompt_bytes(asked) == speed.prompt_bytes(plain) + 400
+    speed.learn(asked, Outcome(200, "stop", usage=Usage(150, 20), timings=Timings(0, 3, 4)))
+    assert speed.seconds(asked, 512) == pytest.approx(3 + 4)
+    assert speed.seconds(plain, 512) == pytest.approx(1 + 4)
+
+
 def test_answers_of_one_token_do_not_make_it_look_fast():
     """Their one token comes with the prompt; alone they tell nothing of how fast an answer grows."""
     speed = Speed()
