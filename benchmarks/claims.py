@@ -560,7 +560,7 @@ GROUPS = (
         "Python's own documentation, 250 files: its language reference and its library's docstrings. 74 questions as"
         " visitors would ask them, not in the documents' words, each with the places that answer it, and 15 about"
         " something else; the numbers of the search were chosen on as many others. Then an index of 10 MB of text, by"
-        " `edge documents add`. The bundle needs an embedding model: `edge-export BUNDLE --sentences FOLDER`.",
+        " `edge documents add`. A bundle without an embedding model is given all-MiniLM-L6-v2 for this.",
         "documents",
         {
             "documents_recall_at_5": "questions one of whose five pieces is of a place that answers them",

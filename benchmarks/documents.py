@@ -16,10 +16,13 @@ from typing import Any
 
 from benchmarks import python_documents
 from benchmarks.figure import Figure
+from edge.bundle import read_manifest
 from edge.documents import Found
 from edge.documents.adding import add
 from edge.documents.search import Index, open_index
 from edge.engine.text.sentences import Sentences
+from export.sentences.adding import Additions, enlarge
+from export.sentences.known import KNOWN, folder_of
 
 QUESTIONS = Path(__file__).with_name("documents_questions.tsv")
 FOUND = 5
@@ -50,11 +53,14 @@ def questions(first: int) -> list[Question]:
 
 
 def measure(bundle: Path) -> list[Figure]:
-    """Recall with both ranks and with words alone, what is said to be nothing; what 10 MB cost; a search."""
-    if Sentences.of(bundle) is None:
-        raise RuntimeError("the bundle has no embedding model: edge-export BUNDLE --sentences FOLDER gives it one")
+    """Recall with both ranks and with words alone, what is said to be nothing; what 10 MB cost; a search.
+
+    A bundle without an embedding model is given a known one for this.
+    """
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
+        if read_manifest(bundle).sentences is None:
+            bundle = enlarge(bundle, Additions(folder_of(Path(next(iter(KNOWN))))), folder / "bundle").path
         found = _found(bundle, folder)
         large, cost = _large(bundle, folder)
         milliseconds = _searched(bundle, large)
@@ -96,7 +102,8 @@ def shares(index: Index, model: Sentences, asked: list[Question]) -> dict[str, f
 def _large(bundle: Path, folder: Path) -> tuple[Path, dict[str, Any]]:
     """An index of 10 MB of text, made by the command in a process of its own."""
     chars = python_documents.write(folder / "large")
-    sources = sorted(Path(sysconfig.get_path("stdlib")).glob("*.py"))
+    library = Path(sysconfig.get_path("stdlib"))
+    sources = sorted(path for path in library.rglob("*.py") if not {"site-packages", "test", "tests"} & set(path.parts))
     for number, source in enumerate(sources):
         if chars >= TEXT_BYTES:
             break

@@ -50,7 +50,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     removing.add_argument("--into", metavar="FOLDER", type=Path, help=_INTO)
 
 
-_INTO = "where the indexes lie (default: `documents` below journal.folder, where the daemon looks)"
+_INTO = "where the indexes lie (default: documents.folder, where the daemon looks)"
 
 
 def _action(actions: Any, name: str, text: str) -> argparse.ArgumentParser:
@@ -111,7 +111,7 @@ def _tell_skipped(added: Added) -> None:
         PurePosixPath(file.path).suffix or "without an ending" for file in added.skipped if file.why == OTHER_KIND
     ):
         shown = ", ".join(f"{count} {ending}" for ending, count in others.most_common(ENDINGS_SHOWN))
-        print(f"{others.total()} files skipped: {OTHER_KIND} ({shown})", file=sys.stderr)
+        print(f"skipped: {shown}, by their names neither text, Markdown, HTML nor PDF", file=sys.stderr)
 
 
 def _summary(name: str, path: Path, added: Added, has_meaning: bool) -> str:
@@ -199,7 +199,7 @@ def _path(options: argparse.Namespace) -> Path:
 
 
 def _folder(options: argparse.Namespace) -> Path:
-    return Path(options.into) if options.into else load_settings().journal.folder / "documents"
+    return Path(options.into) if options.into else load_settings().documents.folder
 
 
 def _bundle(options: argparse.Namespace) -> Path:

@@ -19,7 +19,7 @@ from edge.errors import DocumentsError
 
 BATCH = 64
 """Texts that are embedded together."""
-EMBEDDED_CHARS_MAX, EMBEDDED_CHARS_MIN = 1000, 200
+EMBEDDED_CHARS_MAX, EMBEDDED_CHARS_MIN = 700, 150
 """Of each piece, with its title and headings, as the embedding model gets it: its beginning."""
 EMBEDDED_CHARS = 2_400_000
 """Of all pieces together, as long as each gets the least: about a minute of two cores (docs/documents.md)."""

@@ -38,6 +38,17 @@ class Matrix:
             blocks.append(np.frombuffer(found[0], np.int8).reshape(count, dimensions))
         return cls(blocks)
 
+    def lengths(self, documents: NDArray[np.int32], count: int) -> NDArray[np.float32]:
+        """Of the mean of each document's vectors, `[count]`. documents: of every row its document's number."""
+        sums = np.zeros((count, self._blocks[0].shape[1]), np.float32)
+        first = 0
+        for block in self._blocks:
+            rows = slice(first, first + len(block))
+            np.add.at(sums, documents[rows], block * self._scales[rows, None])
+            first += len(block)
+        means = sums / np.maximum(np.bincount(documents, minlength=count), 1)[:, None]
+        return np.asarray(np.maximum(np.linalg.norm(means, axis=1), 1e-9), np.float32)
+
     def cosines(self, vectors: Vectors) -> NDArray[np.float32] | None:
         """Of every row with the first of `vectors`, which has length 1; None where that has other dimensions."""
         if not self._blocks or vectors.shape[-1] != self._blocks[0].shape[1]:

@@ -5,11 +5,15 @@ from __future__ import annotations
 import re
 import sqlite3
 from collections.abc import Sequence
+from itertools import islice
 from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
 
 from edge.documents import Found, Piece, Vectors
 from edge.documents.matrix import Matrix
-from edge.documents.ranking import CANDIDATES, Question, fits, joined
+from edge.documents.ranking import CANDIDATES, Question, fits, goes_along, meant, ordered, scored
 from edge.documents.schema import (
     DIMENSIONS_MAX,
     NAME_CHARS_MAX,
@@ -34,8 +38,10 @@ PIECE = (
     "SELECT path, title, heading, page, text FROM pieces JOIN documents ON documents.number = document"
     " WHERE pieces.number = ?"
 )
-WEIGHTS = "3.0, 2.0, 1.0"
-"""Of a word in title, heading and text."""
+BY_WORDS = (
+    "SELECT rowid, bm25(words, 3.0, 2.0, 1.0) AS score FROM words WHERE words MATCH ? ORDER BY score, rowid LIMIT ?"
+)
+"""A word in the title counts thrice, in a heading twice."""
 
 
 def open_index(path: Path) -> Index:
@@ -87,7 +93,18 @@ class Index:
             dimensions = int(self._setting("dimensions", re.compile("[0-9]{1,5}"), "0"))
             if self.pieces > PIECES_MAX or dimensions > DIMENSIONS_MAX:
                 raise self._damaged(f"{self.pieces} pieces of {dimensions} dimensions")
-            self._matrix = Matrix.read(self._database, self.pieces, dimensions) if dimensions else None
+            self._documents = self._places()
+            self._matrix = Matrix.read(self._database, self.pieces, dimensions) if dimensions and self.pieces else None
+        if self._matrix is not None:
+            self._lengths = self._matrix.lengths(self._documents, int(self._documents.max()) + 1)
+
+    def _places(self) -> NDArray[np.int32]:
+        """Of every piece the number of its document."""
+        rows = self._database.execute("SELECT document FROM pieces ORDER BY number LIMIT ?", (self.pieces + 1,))
+        found = np.fromiter((int(document) for (document,) in rows), np.int32)
+        if len(found) != self.pieces or (self.pieces and not 0 <= found.min() <= found.max() < self.pieces):
+            raise self._damaged(f"{len(found)} pieces instead of {self.pieces}")
+        return found
 
     def _setting(self, name: str, pattern: re.Pattern[str], default: str = "") -> str:
         value = self.about.get(name, default)
@@ -112,15 +129,16 @@ class Index:
 
     def _search(self, question: str, vectors: Vectors | None, limit: int) -> list[Found]:
         asked = Question(self._counted(question), self.pieces)
-        by_words = self._by_words(asked)
-        meant = self._matrix.cosines(vectors) if self._matrix is not None and vectors is not None else None
-        found: dict[str, Found] = {}
-        for number, score in joined(by_words, meant)[:LOOKED_AT]:
-            piece = self._piece(number)
-            cosine = None if meant is None else float(meant[number])
-            if piece.text not in found and fits(asked.covered(words(_whole(piece))), cosine):
-                found[piece.text] = Found(piece, score)
-        return list(found.values())[:limit]
+        cosines = self._matrix.cosines(vectors) if self._matrix is not None and vectors is not None else None
+        both = None if cosines is None else meant(cosines, self._documents, self._lengths)
+        found, has_something = dict[str, Found](), False
+        for number, score in islice(ordered(scored(self._by_words(asked), both), self._documents), LOOKED_AT):
+            piece, cosine = self._piece(number), None if cosines is None else float(cosines[number])
+            covered = asked.covered(words(_whole(piece)))
+            has_something = has_something or fits(covered, cosine)
+            if goes_along(covered, cosine):
+                found.setdefault(piece.text, Found(piece, score))
+        return list(found.values())[:limit] if has_something else []
 
     def _counted(self, question: str) -> dict[str, int]:
         """The question's words, and in how many pieces each is."""
@@ -129,15 +147,12 @@ class Index:
         rows = self._database.execute(f"SELECT term, doc FROM counts WHERE term IN ({marks})", tuple(found))  # noqa: S608
         return {**found, **{str(word): max(1, int(count)) for word, count in rows}}
 
-    def _by_words(self, asked: Question) -> list[int]:
-        """Numbers of pieces that have some of the question's words, best first (BM25)."""
+    def _by_words(self, asked: Question) -> dict[int, float]:
+        """Pieces that have some of the question's words, by number; how much of it each has (BM25)."""
         if not asked.match:
-            return []
-        rows = self._database.execute(
-            f"SELECT rowid FROM words WHERE words MATCH ? ORDER BY bm25(words, {WEIGHTS}), rowid LIMIT ?",  # noqa: S608
-            (asked.match, CANDIDATES),
-        )
-        return [int(number) for (number,) in rows if 0 <= number < self.pieces]
+            return {}
+        rows = self._database.execute(BY_WORDS, (asked.match, CANDIDATES))
+        return {int(number): asked.share(score) for number, score in rows if 0 <= number < self.pieces}
 
     def _piece(self, number: int) -> Piece:
         row = self._database.execute(PIECE, (number,)).fetchone()

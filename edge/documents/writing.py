@@ -21,7 +21,8 @@ from edge.errors import DocumentsError
 
 BOUNDARY_BYTES = 4
 _JOINED = "FROM pieces JOIN documents ON documents.number = document"
-TEXTS = f"SELECT pieces.number, title || char(10) || heading || char(10) || text {_JOINED}"
+TEXTS = f"SELECT pieces.number, substr(title, 1, 60) || char(10) || substr(heading, -60) || char(10) || text {_JOINED}"
+"""As they are embedded: with the beginning of their title and the end of their headings, so that both leave room."""
 HAS = f"SELECT 1 {_JOINED} WHERE instr(lower(text || heading || title || path), ?) LIMIT 1"
 
 

@@ -24,7 +24,7 @@ def museum(tmp_path: Path) -> Path:
 
 def run(tmp_path: Path, *words: str) -> tuple[int, str, str]:
     """One command, with the state below the test's folder."""
-    return ended(started({"EDGE_JOURNAL__FOLDER": str(tmp_path / "state")}, "documents", *words))
+    return ended(started({"EDGE_DOCUMENTS__FOLDER": str(tmp_path / "state/documents")}, "documents", *words))
 
 
 def test_a_folder_is_added_listed_tried_and_removed(museum, tmp_path):
@@ -40,7 +40,7 @@ def test_a_folder_is_added_listed_tried_and_removed(museum, tmp_path):
     assert told.splitlines() == [
         "old.txt: read as cp1252, since it is not UTF-8",
         "empty.html: skipped: no text in it",
-        "1 files skipped: neither text, Markdown, HTML nor PDF, by its name (1 .jpg)",
+        "skipped: 1 .jpg, by their names neither text, Markdown, HTML nor PDF",
     ]
     status, said, _ = run(tmp_path, "list")
     assert said.split() == ["museum", "2", "documents", "2", "pieces", open_index(path).digest[:12], "words", "alone"]
@@ -79,7 +79,9 @@ def test_what_cannot_be_is_named(tmp_path, words, status, says):
 
 def test_progress_is_shown_on_a_terminal(museum, tmp_path):
     """How many of how many; the last line is free again."""
-    process, terminal = in_terminal({"EDGE_JOURNAL__FOLDER": str(tmp_path / "state")}, "documents", "add", str(museum))
+    process, terminal = in_terminal(
+        {"EDGE_DOCUMENTS__FOLDER": str(tmp_path / "state/documents")}, "documents", "add", str(museum)
+    )
     shown = shown_on(terminal)
     assert process.wait() == 0
     assert "documents read: 1 of 3" in shown
