@@ -13,7 +13,6 @@ UNITS = ("edge-kiosk.service", "edge-kiosk-broker.service", "edge-kiosk-screen@.
 TIMERS = ("edge-kiosk-screen@on.timer", "edge-kiosk-screen@off.timer")
 USERS_UNIT = "edge-kiosk-desktop.service"
 PLACES = {
-    "edge-kiosk.edge.conf": "usr/lib/systemd/system/edge.service.d/40-kiosk.conf",
     "edge-kiosk.sysusers.conf": f"usr/lib/sysusers.d/{NAME}.conf",
     "edge-kiosk.udev.rules": "usr/lib/udev/rules.d/60-edge-kiosk.rules",
     "edge-kiosk.env": "etc/edge-slm/kiosk.env",
@@ -21,6 +20,8 @@ PLACES = {
     "edge-kiosk.policy.json": "etc/chromium/policies/managed/edge-kiosk.json",
 }
 """What is beside the units, and where it goes."""
+DROP_INS = ("edge.service", "edge@.service")
+"""Whom the kiosk's broker wants a password of."""
 PAGES = ("docs/kiosk-board.md", "docs/kiosk.md")
 DEPENDS = (
     "edge-slm (>= {version})",
@@ -62,6 +63,11 @@ def lay_out(source: Path, folder: Path) -> None:
     tree.put(source / "systemd" / USERS_UNIT, desktop, (tree.CHECKOUT_HOME, f"/{tree.HOME}"))
     for name, place in PLACES.items():
         tree.put(source / "systemd" / name, folder / place)
+    for unit in DROP_INS:
+        tree.put(source / "systemd/edge-kiosk.edge.conf", units / f"{unit}.d/40-kiosk.conf")
+    (folder / SHARED).mkdir(parents=True)
+    lists = [source / "deploy/mosquitto/kiosk.acl", source / "systemd/edge-kiosk.acl"]
+    (folder / SHARED / "broker.acl").write_text("".join(each.read_text(encoding="utf-8") for each in lists), "utf-8")
     shutil.copytree(source / "deploy/kiosk/dist", folder / SHARED / "page")
     for page in PAGES:
         tree.put(source / page, folder / f"usr/share/doc/{NAME}" / Path(page).name)

@@ -94,6 +94,7 @@ async def keep(kiosk: Kiosk) -> int:
                 raise StartError(f"{failed} browsers in a row did not show the page; the last: {error}") from error
             log.warning("%s; it is begun anew", error)
             kiosk.notifier.status(f"the browser is begun anew: {error}")
+            kiosk.notifier.watchdog()
         await asyncio.sleep(DELAY_SECONDS)
 
 

@@ -17,13 +17,29 @@ CAMERA = "navigator.mediaDevices.getUserMedia({%s: true}).then(() => 'granted', 
 FILES = "showOpenFilePicker().then(() => 'granted', error => error.name)"
 
 
-async def visit(pipe: Pipe, addresses: list[str], found: dict[str, Any]) -> None:
+ASK = """
+(async () => {
+  const part = (name) => document.querySelector(`[data-part=${name}]`);
+  const until = async (so) => { while (!so()) await new Promise((done) => setTimeout(done, 100)); };
+  await until(() => document.documentElement.dataset.screen);
+  if (document.documentElement.dataset.screen === "attract") part("attract").querySelector("button").click();
+  await until(() => document.documentElement.dataset.screen === "ask" && !part("ask").disabled);
+  part("prompt").value = "What is the capital of France?";
+  part("prompt").dispatchEvent(new Event("input", {bubbles: true}));
+  part("ask").click();
+  await until(() => ["done", "failed"].includes(part("turn-answer")?.dataset.state));
+  return part("turn-answer").innerText;
+})()
+"""
+
+
+async def visit(pipe: Pipe, addresses_and_words: list[str], found: dict[str, Any]) -> None:
     """What becomes of each address, and of what a page may ask for."""
     targets = (await pipe.call("Target.getTargets"))["targetInfos"]
     target = next(each["targetId"] for each in targets if each["url"] == "about:blank")
     session = (await pipe.call("Target.attachToTarget", targetId=target, flatten=True))["sessionId"]
     await pipe.call("Page.enable", session)
-    for address in addresses:
+    for address in (each for each in addresses_and_words if each != "ask"):
         found[address] = (await pipe.call("Page.navigate", session, url=address)).get("errorText", "shown")
         await asyncio.sleep(0.5)
     await pipe.call("Page.navigate", session, url=PAGE)
@@ -33,12 +49,13 @@ async def visit(pipe: Pipe, addresses: list[str], found: dict[str, Any]) -> None
     for name, script in words.items():
         answer = await pipe.call("Runtime.evaluate", session, expression=script, awaitPromise=True, userGesture=True)
         found[name] = answer["result"].get("value", answer["result"].get("description"))
-    version = await pipe.call("Browser.getVersion")
-    found["product"] = version["product"]
+    if "ask" in addresses_and_words:
+        answer = await pipe.call("Runtime.evaluate", session, expression=ASK, awaitPromise=True, seconds=60)
+        found["answer"] = answer["result"].get("value", answer)
 
 
 def main() -> None:
-    """Addresses are the words."""
+    """A folder, then addresses, and `ask` for who wants an answer."""
     found: dict[str, Any] = {}
 
     async def work(pipe: Pipe) -> None:

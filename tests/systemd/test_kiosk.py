@@ -31,6 +31,30 @@ from tests.systemd.kiosk_box import (
 from tests.systemd.machine import Machine
 from tests.systemd.packages import RELEASES, TOOLS, findings, left
 
+CREDENTIALS = "/etc/edge-slm/credentials"
+STRANGER = """
+import threading
+import paho.mqtt.client as mqtt
+
+def tried(act):
+    heard, is_known = [], threading.Event()
+    client = mqtt.Client(mqtt.CallbackAPIVersion.VERSION2, protocol=mqtt.MQTTv5)
+    def answered(_client, _data, _number, reason, *_):
+        heard.append(reason[0] if isinstance(reason, list) else reason)
+        is_known.set()
+    client.on_publish = client.on_subscribe = answered
+    client.on_connect = lambda *_: act(client)
+    client.connect("127.0.0.1", 1883)
+    client.loop_start()
+    is_known.wait(10)
+    client.disconnect()
+    return "refused" if heard and heard[0].is_failure else "granted"
+
+print(tried(lambda client: client.publish("edge/board/status", "online", qos=1)))
+print(tried(lambda client: client.subscribe("edge/board/reply/#")))
+print(tried(lambda client: client.publish("edge/board/cancel/kiosk", "x", qos=1)))
+"""
+"""Programs of a board's own Python, which has paho."""
 QUICK = "--ask-seconds=1 --silence-seconds=4"
 COUNT = "counter name elsewhere"
 ELSEWHERE = f"""
@@ -226,15 +250,24 @@ def test_the_screen_is_turned_off_and_on(board: Machine, packages: Path):
     assert board.run("systemctl", "list-timers", "edge-kiosk-screen@*").count("edge-kiosk-screen@") == 4
 
 
-def test_a_visitor_sees_the_page(board: Machine, packages: Path):
-    """With a model behind it; the picture is kept where PICTURES says, for who wants to see it."""
+def test_a_visitor_is_answered(board: Machine, packages: Path):
+    """By the model, in a browser that the policy holds, through the box's broker; PICTURES keeps the screen."""
     board.run("cp", "-r", "/mnt/bundle", "/srv/edge-slm/bundle")
     board.run("systemctl", "start", "edge.service", seconds=120)
-    time.sleep(3)
+    assert "Paris" in str(visited(board, "ask")["answer"])
     target = Path(os.environ.get("PICTURES", packages)) / f"kiosk-{packages.name}.png"
     picture(board, target)
     # Debian 12's compositor hands a lone window to the output as it is, and grim gets what it drew before.
     assert target.stat().st_size > (1000 if packages.name == "12" else 10000)
+
+
+def test_the_page_may_ask_and_no_more(board: Machine):
+    """Who has no password at the box's broker neither speaks as the board nor hears others; the password is root's."""
+    tried = board.run(PYTHON, "-c", STRANGER, check=False)
+    assert tried.split() == ["refused", "refused", "granted"], tried
+    board.run("sh", "-c", f"! setpriv --reuid=edge-kiosk --clear-groups cat {CREDENTIALS}/kiosk_broker_password")
+    said = board.run("systemctl", "show", "edge.service", "edge-kiosk-broker.service")
+    assert board.run("cat", f"{CREDENTIALS}/kiosk_broker_password") not in said
 
 
 def test_a_stop_is_clean(board: Machine):

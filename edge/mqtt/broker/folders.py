@@ -84,7 +84,7 @@ def names_of(target: str) -> list[str]:
     parts = path[1:].split("/")
     if len(parts) > NAMES_MAX:
         raise Unserved(404, "There is nothing so deep.")
-    with contextlib.suppress(UnicodeDecodeError):
+    with contextlib.suppress(UnicodeError):
         names = [unquote_to_bytes(part).decode() for part in parts]
         if all(names[:-1]) and not any(name.startswith(".") or NOT_A_NAME.search(name) for name in names):
             return names

@@ -224,7 +224,7 @@ def _method(request: Any) -> str:
 
 def _headers(route: Route, name: str) -> dict[str, str]:
     """What a browser is told of a file."""
-    suffix = name.rpartition(".")[2].lower()
+    suffix = name.rpartition(".")[2].lower() if "." in name else ""
     kind = KINDS.get({"htm": "html", "jpeg": "jpg"}.get(suffix, suffix), UNKNOWN)
     if not route.is_of_documents:
         rules = {"Content-Security-Policy": PAGE, "Cross-Origin-Resource-Policy": "same-origin"}

@@ -43,6 +43,7 @@ KINDS = {
     "a.woff2": "font/woff2",
     "a.exe": "application/octet-stream",
     "a": "application/octet-stream",
+    "html": "application/octet-stream",
 }
 
 
@@ -531,13 +532,10 @@ def test_a_disk_that_does_not_answer_is_asked_no_more(folder):
     """Those who leave meanwhile leave nothing behind that grows: 503 for the next; once it answers all is well."""
     disk = SlowDisk(served(f"/={folder / 'page'}"))
     with listening(websocket_port=0, folders=disk) as broker:
-        for _ in range(WAITING_MAX):
+        for number in range(WAITING_MAX):
             with socket.create_connection(("127.0.0.1", broker.websocket_port)) as gone:
                 gone.sendall(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n")
-                gone.settimeout(0.005)
-                with contextlib.suppress(TimeoutError):
-                    gone.recv(1)
-        wait_until(lambda: inside(broker, lambda: broker._pages._waiting) == WAITING_MAX)
+                wait_until(lambda number=number: inside(broker, lambda: broker._pages._waiting) == number + 1)
         assert get(broker.websocket_port, "/")[0] == 503
         disk.may.set()
         wait_until(lambda: inside(broker, lambda: broker._pages._waiting) == 0)
@@ -580,7 +578,7 @@ def test_files_and_mqtt_at_once(large, tmp_path):
         for thread in threads:
             thread.join()
         assert found == [size] * 8
-        assert count > 100
+        assert count > 20
 
 
 def test_who_reads_slowly_fills_no_memory_and_makes_room(large, tmp_path):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import queue
 import shutil
 import sys
@@ -21,7 +20,8 @@ from tests.edge.mqtt.test_broker_access import at, passwords
 pytestmark = pytest.mark.mosquitto
 MOSQUITTO = ROOT / "deploy/mosquitto"
 DENIED, NO_SUBSCRIBERS = 0x87, 0x10
-ADMIN = "user admin\ntopic #\n"
+OTHERS = "user admin\ntopic #\nuser demo\ntopic write answers/#\n"
+"""What the lists have at their end: one who may do everything, and a board that answers where it is asked to."""
 MAY_WRITE = [f"edge/demo/{kind}/kiosk" for kind in ("request", "cancel", "forget", "rating")]
 MAY_NOT_WRITE = [
     *(f"edge/demo/{kind}/eve" for kind in ("request", "cancel", "forget", "rating", "reply")),
@@ -42,21 +42,22 @@ MAY_NOT_READ = [
 ]
 
 Kiosk = Callable[[], User]
-Broker = tuple[Kiosk, Kiosk]
-"""What makes a client with the kiosk's identity, and one that may do everything."""
+Broker = tuple[Kiosk, Kiosk, dict[str, str]]
+"""What makes a client with the kiosk's identity, and one that may do everything; and a board's settings."""
 
 
 def named(port: int) -> Broker:
     """By user name and password."""
-    return (lambda: at(port, "kiosk", client_id=""), lambda: at(port, "admin", client_id=""))
+    board = {"EDGE_BROKER__PORT": str(port), "EDGE_BROKER__USERNAME": "demo", "EDGE_BROKER__PASSWORD": "demo-secret"}
+    return (lambda: at(port, "kiosk", client_id="")), (lambda: at(port, "admin", client_id="")), board
 
 
 @contextlib.contextmanager
 def by_name(start: Callable[..., AbstractContextManager[int]], folder: Path) -> Iterator[Broker]:
     """A broker with passwords and both lists in one."""
-    names = passwords(folder, names=("kiosk", "admin", "eve"))
+    names = passwords(folder, names=("kiosk", "admin", "demo"))
     lists = folder / "acl"
-    lists.write_text("".join((MOSQUITTO / name).read_text() for name in ("kiosk.acl", "acl.conf")) + ADMIN)
+    lists.write_text("".join((MOSQUITTO / name).read_text() for name in ("kiosk.acl", "acl.conf")) + OTHERS)
     if start is embedded_broker:
         options = {"extra": [f"--password-file={names}", f"--acl-file={lists}"]}
     else:
@@ -68,19 +69,20 @@ def by_name(start: Callable[..., AbstractContextManager[int]], folder: Path) -> 
 @contextlib.contextmanager
 def nameless(folder: Path) -> Iterator[Broker]:
     """The embedded broker with the same, where the page has no name."""
-    names = passwords(folder, names=("admin",))
+    names = passwords(folder, names=("admin", "demo"))
     lists = folder / "acl"
-    lists.write_text("".join((MOSQUITTO / name).read_text() for name in ("kiosk.acl", "acl.conf")) + ADMIN)
+    lists.write_text("".join((MOSQUITTO / name).read_text() for name in ("kiosk.acl", "acl.conf")) + OTHERS)
     extra = [f"--password-file={names}", f"--acl-file={lists}", "--allow-anonymous"]
     with embedded_broker(folder, extra=extra) as port:
-        yield (lambda: User(port)), named(port)[1]
+        yield (lambda: User(port)), *named(port)[1:]
 
 
 @contextlib.contextmanager
 def shipped(folder: Path) -> Iterator[Broker]:
     """Mosquitto with box.conf and kiosk.conf as they are, but for ports and folders."""
     with box(folder) as (port, page_port):
-        yield (lambda: User(page_port, transport="websockets")), (lambda: User(port))
+        board = {"EDGE_BROKER__PORT": str(port)}
+        yield (lambda: User(page_port, transport="websockets")), (lambda: User(port)), board
 
 
 @contextlib.contextmanager
@@ -121,7 +123,7 @@ def broker(request, tmp_path_factory) -> Iterator[Broker]:
 
 def test_what_the_kiosk_may_write(broker):
     """Requests, cancels, forgetting and ratings under its own name; nothing else, as another or of a board."""
-    kiosk, _ = broker
+    kiosk, _, _ = broker
     with kiosk() as page:
         for topic in MAY_WRITE:
             assert page.acks[page.publish(topic, "x")].value in (0, NO_SUBSCRIBERS), topic
@@ -132,7 +134,7 @@ def test_what_the_kiosk_may_write(broker):
 
 def test_what_the_kiosk_hears(broker):
     """Whatever it subscribes to: its own answers and what boards tell everyone, live and retained."""
-    kiosk, admin = broker
+    kiosk, admin, _ = broker
     with admin() as all_powerful, kiosk() as page:
         all_powerful.publish("edge/other/status", "kept", retain=True)
         all_powerful.publish("answers/eve/kept", "kept", retain=True)
@@ -154,7 +156,7 @@ def test_what_the_kiosk_hears(broker):
 
 def test_a_will_of_the_kiosk(broker):
     """What it may not publish it cannot leave behind either."""
-    kiosk, admin = broker
+    kiosk, admin, _ = broker
     with admin() as all_powerful:
         all_powerful.client.subscribe("edge/demo/#", 1)
         all_powerful.granted.get(timeout=10)
@@ -171,21 +173,26 @@ def test_a_will_of_the_kiosk(broker):
         assert heard == {"edge/demo/request/kiosk"}
 
 
+def test_a_kiosk_is_answered(broker, tmp_path):
+    """By a board with a login of its own, on the page's own topic; it sees the board come online."""
+    kiosk, _, board = broker
+    settings = {"EDGE_DEVICE": "demo", "EDGE_JOURNAL__FOLDER": str(tmp_path), **board}
+    with running([sys.executable, "-m", "edge.testing"], tmp_path / "daemon.log", settings), kiosk() as page:
+        page.wait_online("demo")
+        page.client.subscribe("answers/kiosk/#", 1)
+        request = {"messages": [{"role": "user", "content": "x"}], "id": "q"}
+        page.publish("edge/demo/request/kiosk", request, ResponseTopic="answers/kiosk/tab")
+        assert page.answer(name="q")[1]["text"] == "word word "
+
+
 def test_a_page_out_of_mosquitto(tmp_path):
-    """http_dir hands out the page's files as they are, on the port where an answer to its question arrives."""
-    with box(tmp_path) as (port, page_port):
+    """http_dir hands out the page's files as they are, on the port where MQTT over WebSocket is."""
+    with box(tmp_path) as (_, page_port):
         files = {"index.html": b"<!doctype html><p>page", "kiosk.js": b"'use strict';", "kiosk.json": b"{}"}
         for name, data in files.items():
             (tmp_path / "page" / name).write_bytes(data)
         for name, data in {**files, "": files["index.html"]}.items():
             with urllib.request.urlopen(f"http://127.0.0.1:{page_port}/{name}", timeout=10) as answer:
                 assert answer.read() == data
-        settings = {"EDGE_DEVICE": "demo", "EDGE_BROKER__PORT": str(port), "EDGE_JOURNAL__FOLDER": str(tmp_path)}
-        with (
-            running([sys.executable, "-m", "edge.testing"], tmp_path / "daemon.log", settings),
-            User(page_port, "answers/kiosk/tab", transport="websockets") as page,
-        ):
-            page.wait_online("demo")
-            request = {"prompt": "x", "id": "q"}
-            page.publish("edge/demo/request/kiosk", json.dumps(request), ResponseTopic="answers/kiosk/tab")
-            assert page.answer(name="q")[1]["text"] == "word word "
+        with User(page_port, transport="websockets") as page:
+            assert not page.connack.is_failure
