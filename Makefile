@@ -85,7 +85,7 @@ trace-test: ## Skeletons traced anew and fused graphs held to Transformers 4 and
 	@.venv-trace/bin/python -m pip install --disable-pip-version-check --quiet -e '.[trace,test]'
 	@HF_HUB_OFFLINE=1 .venv-trace/bin/python -m pytest -m trace $(ARGS)
 	@.venv-trace/bin/python deploy/inner_venv.py .venv-trace/transformers-5 'transformers>=5,<6' 'peft>=0.18,<1'
-	@HF_HUB_OFFLINE=1 .venv-trace/transformers-5/bin/python -m pytest -m trace $(addprefix tests/export/test_,held.py altered.py oracle.py) $(ARGS)
+	@HF_HUB_OFFLINE=1 .venv-trace/transformers-5/bin/python -m pytest -m trace $(addprefix tests/export/,test_held.py test_altered.py test_oracle.py sentences/test_transformers.py) $(ARGS)
 
 ha-test: test-env ## A board in releases of Home Assistant itself, in .venv-ha (Python 3.13; HA_PYTHON=PATH HA_RELEASES=2026.2.3)
 	@$(BIN)/python deploy/home_assistants.py $(HA_PYTHON) $(HA_RELEASES)

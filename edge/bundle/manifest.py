@@ -91,12 +91,14 @@ class SentenceModel(_Part):
     """An embedding model that a bundle brings, which documents are found with.
 
     dimensions: of a vector. tokens_max: of a text, those at its ends among them; what is behind them is not read.
+    source: names what it was made of, and how. Vectors of one source can be compared, whoever rounded its weights.
     """
 
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
     dimensions: Annotated[int, Field(gt=0, le=8192)]
     tokens_max: Annotated[int, Field(gt=2, le=8192)]
     licence: str
+    source: Sha256
 
 
 class Sampling(_Part):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import sys
 from collections.abc import Iterator
@@ -29,6 +30,8 @@ from export.sentences.weights import EMBEDDINGS, Weights
 TABLE_BLOCKS = (128, 64, 32, 16)
 """Of the table of words: the first that the width is a multiple of."""
 LICENCE_MAX = 64
+FORMAT = "1"
+"""Changes where the same folder becomes a model whose vectors cannot be compared with those of before."""
 TEXTS, CHARACTERS = 64, (1000, 500, 1000, 100, 1000, 30)
 """How many texts are looked at, and how long they are in turn."""
 Half = Literal["calibration", "evaluation"]
@@ -49,8 +52,14 @@ def make(source: Path, bundle: Path, rounds: bool = True) -> SentenceModel:
     (bundle / SENTENCE_GRAPH).parent.mkdir(exist_ok=True)
     (bundle / SENTENCE_GRAPH).write_bytes(model.SerializeToString(deterministic=True))
     (bundle / SENTENCE_TOKENIZER).write_text(text, encoding="utf-8")
-    said = {"name": name_of(source), "licence": licence_of(source)}
+    said = {"name": name_of(source), "licence": licence_of(source), "source": source_of(weights, text, encoder)}
     return SentenceModel(dimensions=encoder.width, tokens_max=encoder.tokens_max, **said)
+
+
+def source_of(weights: Weights, tokenizer: str, encoder: Encoder) -> str:
+    """sha256 in hex of all that a vector depends on, but for how this machine's sums have rounded the weights."""
+    parts = [FORMAT, weights.checksum(), hashlib.sha256(tokenizer.encode()).hexdigest(), repr(encoder)]
+    return hashlib.sha256("\n".join(parts).encode()).hexdigest()
 
 
 def licence_of(source: Path) -> str:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 
+from edge.bundle import hash_file
 from export.errors import SourceError, UnsupportedError
 from export.quantize import Floats
 from export.sentences.config import Encoder
@@ -37,6 +39,11 @@ class Weights:
     def tensor(self, name: str) -> Floats:
         """A tensor as float32; SourceError where it has a value that is no finite number."""
         return read_tensor(self._files[name], name)
+
+    def checksum(self) -> str:
+        """sha256 over the files' own, in hex."""
+        digests = [hash_file(file) for file in sorted(set(self._files.values()))]
+        return hashlib.sha256("".join(digests).encode()).hexdigest()
 
     def linear(self, *modules: str) -> tuple[Floats, Floats]:
         """Matrices that multiply the same value as one `[outputs, inputs]`, and their biases `[outputs]`."""

@@ -6,13 +6,12 @@ nothing by a second one, and threads that wait do not spin.
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 
-from edge.bundle import SENTENCE_GRAPH, SENTENCE_TOKENIZER, Manifest, SentenceModel, read_manifest
+from edge.bundle import SENTENCE_GRAPH, SENTENCE_TOKENIZER, SentenceModel, read_manifest
 from edge.documents import Vectors
 from edge.engine.graph.session import Encoder
 from edge.engine.text.exact import SentenceReader
@@ -27,13 +26,13 @@ CHARACTERS_PER_TOKEN = 64
 
 
 class Sentences:
-    """A bundle's embedding model in memory. digest: names it, so that vectors of two models are never compared.
+    """A bundle's embedding model in memory. digest: names what it was made of; vectors of two are not to be compared.
 
     threads: 0 for every core. Raises BundleError where it cannot be loaded, or `tokenizers` is not installed.
     """
 
-    def __init__(self, bundle: Path, manifest: Manifest, model: SentenceModel, threads: int = 1) -> None:
-        self.digest = digest_of(manifest, model)
+    def __init__(self, bundle: Path, model: SentenceModel, threads: int = 1) -> None:
+        self.digest = model.source
         self.dimensions = model.dimensions
         self._characters = model.tokens_max * CHARACTERS_PER_TOKEN
         try:
@@ -48,8 +47,8 @@ class Sentences:
     @classmethod
     def of(cls, bundle: Path, threads: int = 1) -> Sentences | None:
         """Of the bundle at a path; None where it brings none. Raises BundleError, also where it is no bundle."""
-        manifest = read_manifest(bundle)
-        return None if manifest.sentences is None else cls(bundle, manifest, manifest.sentences, threads)
+        model = read_manifest(bundle).sentences
+        return None if model is None else cls(bundle, model, threads)
 
     def embed(self, texts: list[str]) -> Vectors:
         """The vectors of some texts, `[texts, dimensions]`, each of length 1; of a long text its beginning's."""
@@ -71,12 +70,6 @@ class Sentences:
             ids[row, : len(each)] = each
             mask[row, : len(each)] = 1
         return self._encoder.run(ids, mask)
-
-
-def digest_of(manifest: Manifest, model: SentenceModel) -> str:
-    """sha256 in hex of what a bundle's vectors depend on: the same in every bundle that brings the same model."""
-    hashes = [manifest.files[name].sha256 for name in (SENTENCE_GRAPH, SENTENCE_TOKENIZER) if name in manifest.files]
-    return hashlib.sha256(" ".join([*hashes, str(model.tokens_max)]).encode()).hexdigest()
 
 
 def batches(lengths: list[int]) -> Iterator[list[int]]:
