@@ -22,6 +22,8 @@ END_SECONDS, TICK_SECONDS = 3.0, 0.05
 FIRST_FREE = 10
 """Descriptors of ours below this are not handed on, so that 3 and 4 are free for Chromium's."""
 READS, WRITES = 3, 4
+IGNORED_BY_PYTHON = (signal.SIGPIPE, signal.SIGXFSZ)
+"""Which a program that we start would go on ignoring."""
 FLAGS = (
     "--kiosk",
     "--remote-debugging-pipe",
@@ -96,7 +98,9 @@ def start(words: list[str], surroundings: dict[str, str]) -> tuple[int, BinaryIO
     high = [fcntl.fcntl(each, fcntl.F_DUPFD_CLOEXEC, FIRST_FREE) for each in (theirs_in, theirs_out)]
     actions = [(os.POSIX_SPAWN_DUP2, high[0], READS), (os.POSIX_SPAWN_DUP2, high[1], WRITES)]
     try:
-        process = os.posix_spawn(words[0], words, surroundings, file_actions=actions, setpgroup=0)
+        process = os.posix_spawn(
+            words[0], words, surroundings, file_actions=actions, setpgroup=0, setsigdef=IGNORED_BY_PYTHON
+        )
     except BaseException:
         os.close(commands)
         os.close(answers)

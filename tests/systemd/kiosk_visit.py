@@ -23,7 +23,8 @@ ASK = """
   const until = async (so) => { while (!so()) await new Promise((done) => setTimeout(done, 100)); };
   await until(() => document.documentElement.dataset.screen);
   if (document.documentElement.dataset.screen === "attract") part("attract").querySelector("button").click();
-  await until(() => document.documentElement.dataset.screen === "ask" && !part("ask").disabled);
+  await until(() => document.documentElement.dataset.screen === "ask");
+  await new Promise((done) => setTimeout(done, 1000));
   part("prompt").value = "What is the capital of France?";
   part("prompt").dispatchEvent(new Event("input", {bubbles: true}));
   part("ask").click();
@@ -44,14 +45,14 @@ async def visit(pipe: Pipe, addresses_and_words: list[str], found: dict[str, Any
         await asyncio.sleep(0.5)
     await pipe.call("Page.navigate", session, url=PAGE)
     await asyncio.sleep(1)
+    if "ask" in addresses_and_words:
+        answer = await pipe.call("Runtime.evaluate", session, expression=ASK, awaitPromise=True, seconds=60)
+        found["answer"] = answer["result"].get("value", answer)
     words = {"camera": CAMERA % "video", "microphone": CAMERA % "audio", "files": FILES}
     words["window"] = f"String(window.open('{PAGE}'))"
     for name, script in words.items():
         answer = await pipe.call("Runtime.evaluate", session, expression=script, awaitPromise=True, userGesture=True)
         found[name] = answer["result"].get("value", answer["result"].get("description"))
-    if "ask" in addresses_and_words:
-        answer = await pipe.call("Runtime.evaluate", session, expression=ASK, awaitPromise=True, seconds=60)
-        found["answer"] = answer["result"].get("value", answer)
 
 
 def main() -> None:

@@ -186,7 +186,7 @@ def test_who_watches_is_watched(board: Machine):
     """A hung watcher: systemd begins the unit anew."""
     drop_in(board, "watchdog", "WatchdogSec=6")
     board.run("systemctl", "restart", KIOSK)
-    signal(board, "STOP", *shown(board, "MainPID"))
+    signal(board, "STOP", shown(board, "MainPID"))
     board.wait(lambda: shown(board, "NRestarts") == "1" and shown(board, "ActiveState") == "active")
     assert "watchdog" in board.run("journalctl", "--no-pager", "-u", KIOSK).lower()
     drop_in(board, "watchdog")
@@ -290,6 +290,7 @@ def test_what_must_be_put_right_is_not_started_again(board: Machine):
     )
     assert "is no address of a page" in board.run("journalctl", "--no-pager", "-u", KIOSK)
     drop_in(board, "wrong")
+    board.run("systemctl", "reset-failed", KIOSK)
 
 
 def test_an_upgrade_starts_what_ran(board: Machine, packages: Path):
