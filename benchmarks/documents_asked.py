@@ -66,7 +66,7 @@ def questions() -> list[str]:
 
 def taken(making: Making, question: str, documents: str | None) -> float:
     """Seconds until a question is ready to be read."""
-    job = Job(1, [{"role": "user", "content": question}], 64, documents=documents, question=question)
+    job = Job(1, [{"role": "user", "content": question}], 64, documents=documents, questions=[question])
     began = time.perf_counter()
     made = making.made(job, None)
     spent = time.perf_counter() - began

@@ -64,7 +64,7 @@ class Job:
     answer that begins with `{` must. top_logprobs: None for no logprobs, else how many others to name a token.
     loop_guard: end an answer that says the same over and over (text/loops.py). ignore_eos: go on past the tokens that
     end an answer, for measuring. cache_salt: who may find what this leaves behind, which are those that give the same.
-    keep: whether that may be on disk. documents: the name of those that the answer is to come from, found by question.
+    keep: whether that may be on disk. documents: the name of those that the answer is to come from, found by questions.
     """
 
     id: int
@@ -86,7 +86,7 @@ class Job:
     pictures: list[Picture] = field(default_factory=list)
     keep: bool = True
     documents: str | None = None
-    question: str = ""
+    questions: list[str] = field(default_factory=list)
 
     @property
     def must_match(self) -> bool:

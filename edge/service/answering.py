@@ -300,7 +300,7 @@ def job_of(waiting: Waiting, limits: Limits, sampling: Sampling) -> Job:
         pictures=chat.pictures(),
         keep=waiting.keeps,
         documents=chat.documents,
-        question=chat.question() if chat.documents else "",
+        questions=chat.questions() if chat.documents else [],
     )
 
 

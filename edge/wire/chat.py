@@ -248,11 +248,15 @@ class ChatRequest(Shape):
             own.append(functions.system_text(tools))
         return [{"role": "system", "content": "\n\n".join(own)}, *turns] if own else turns
 
-    def question(self) -> str:
-        """What documents are looked for by: what the user said last, and where that is little, before it."""
+    def questions(self) -> list[str]:
+        """What documents are looked for by: what the user said last; where that is little, also with what was before.
+
+        A short one may go on about the same matter or begin another, and nobody but the asker knows which.
+        """
         said = [turn.said() for turn in self.messages if turn.role == "user"] or [self.prompt or ""]
         last = said[-1].strip()
-        return "\n".join([*said[-2:-1], last]) if len(last) < SHORT_CHARACTERS else last
+        is_short = len(last) < SHORT_CHARACTERS and len(said) > 1
+        return [last, f"{said[-2]}\n{last}"] if is_short else [last]
 
     def images(self) -> list[ImagePart]:
         """The pictures of all turns."""

@@ -6,6 +6,7 @@ index's boundary stands, which no text of that has.
 
 from __future__ import annotations
 
+import itertools
 import logging
 from collections import OrderedDict
 from collections.abc import Iterable
@@ -78,9 +79,8 @@ class Documents:
         name = job.documents or ""
         index = self._index(name)
         try:
-            vectors, warnings = self._vectors(index, job.question)
-            found = [each.piece for each in index.search(job.question, vectors, self._options.documents_pieces)]
-            return self._with(job, index, found, warnings)
+            vectors, warnings = self._vectors(index, job.questions)
+            return self._with(job, index, self._found(index, job.questions, vectors), warnings)
         except (DocumentsError, ValueError) as error:
             self._close(name)
             raise self._broken(name, error) from error
@@ -134,14 +134,24 @@ class Documents:
 
     # --- what fits ---
 
-    def _vectors(self, index: Index, question: str) -> tuple[Vectors | None, list[str]]:
-        """The question's, where the bundle's model made the index's, too; else a warning where it has some."""
+    def _found(self, index: Index, questions: list[str], vectors: Vectors | None) -> list[Piece]:
+        """The best pieces of each question in turns, so that none is crowded out by what another one finds."""
+        limit = self._options.documents_pieces
+        each = [
+            index.search(question, None if vectors is None else vectors[number : number + 1], limit)
+            for number, question in enumerate(questions)
+        ]
+        in_turns = (found.piece for turn in itertools.zip_longest(*each) for found in turn if found is not None)
+        return list({piece.number: piece for piece in in_turns}.values())[:limit]
+
+    def _vectors(self, index: Index, questions: list[str]) -> tuple[Vectors | None, list[str]]:
+        """The questions', where the bundle's model made the index's, too; else a warning where it has some."""
         if not index.embedder:
             return None, []
         sentences = self._embedder()
         if sentences is None or sentences.digest != index.embedder:
             return None, [f"documents {index.name} were searched by words alone: their embedding model is not here"]
-        return sentences.embed([question]), []
+        return sentences.embed(questions), []
 
     def _embedder(self) -> Sentences | None:
         if (sentences := self._sentences) is None and not self._has_none:

@@ -194,7 +194,7 @@ def documents(bundle: Path, folder: Path, **more: object) -> Documents:
 
 def job(question: str, number: int = 1, **more: object) -> Job:
     """A question of the museum."""
-    given = {"max_tokens": 24, "documents": "museum", "question": question, **more}
+    given = {"max_tokens": 24, "documents": "museum", "questions": [question], **more}
     return Job(number, turn(question), **given)
 
 
@@ -241,9 +241,21 @@ def test_a_conversation_keeps_its_beginning(bundle: Path, indexes: Path):
     engine = BatchedEngine(bundle, options(indexes))
     text, _ = said(engine, job(E42))
     turns = [*turn(E42), {"role": "assistant", "content": text}, *turn("And what does error E17 mean?")]
-    finished = said(engine, Job(2, turns, 24, documents="museum", question=f"{E42}\nAnd what does error E17 mean?"))[1]
+    last = "And what does error E17 mean?"
+    finished = said(engine, Job(2, turns, 24, documents="museum", questions=[last, f"{E42}\n{last}"]))[1]
     assert finished.cached_tokens > 150
     assert finished.prompt_tokens - finished.cached_tokens < 2 * BLOCK_TOKENS + 40
+
+
+def test_a_short_question_may_begin_another_matter_or_go_on(bundle: Path, indexes: Path):
+    """What it finds by itself comes first, and what it finds with the question before it is there, too."""
+    reading = documents(bundle, indexes)
+    for last, wanted in (
+        ("How much is a ticket for an adult?", "visits.md"),
+        ("And how do I mend it?", "machines/pump.md"),
+    ):
+        asked = reading.asked(replace(job(last), questions=[last, f"{E42}\n{last}"]))
+        assert wanted in [source["path"] for source in asked.sources]
 
 
 def test_pieces_have_the_room_that_is_left(bundle: Path, indexes: Path, tmp_path: Path):
@@ -255,7 +267,7 @@ def test_pieces_have_the_room_that_is_left(bundle: Path, indexes: Path, tmp_path
         writing.put(others(6, 30))
     for tokens in (64, 200, 400, 800):
         asked = documents(bundle, tmp_path, documents_tokens=tokens).asked(job(E42))
-        added = len(tokenizer.encode(asked.job.messages)) - len(tokenizer.encode(turn(asked.job.question)))
+        added = len(tokenizer.encode(asked.job.messages)) - len(tokenizer.encode(turn(asked.job.questions[0])))
         assert added <= tokens
         counts.append(len(asked.sources))
     assert counts == sorted(counts)

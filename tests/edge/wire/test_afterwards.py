@@ -73,15 +73,15 @@ LONG = "In which of the cupboards in the hall is the oil for the pump kept?"
 
 
 @pytest.mark.parametrize(
-    ("messages", "question"),
+    ("messages", "questions"),
     [
-        (turns(LONG), LONG),
-        (turns("What is E42?"), "What is E42?"),
-        (turns("Where is the pump?", LONG), LONG),
-        (turns(LONG, "and where is it kept?"), f"{LONG}\nand where is it kept?"),
-        (turns("a", LONG, "and then?"), f"{LONG}\nand then?"),
-        ([*turns(LONG), {"role": "assistant", "content": "In the"}], LONG),
-        ([{"role": "system", "content": "Be kind."}, *turns(LONG)], LONG),
+        (turns(LONG), [LONG]),
+        (turns("What is E42?"), ["What is E42?"]),
+        (turns("Where is the pump?", LONG), [LONG]),
+        (turns(LONG, "and where is it kept?"), ["and where is it kept?", f"{LONG}\nand where is it kept?"]),
+        (turns("a", LONG, "and then?"), ["and then?", f"{LONG}\nand then?"]),
+        ([*turns(LONG), {"role": "assistant", "content": "In the"}], [LONG]),
+        ([{"role": "system", "content": "Be kind."}, *turns(LONG)], [LONG]),
         (
             [
                 {
@@ -92,13 +92,13 @@ LONG = "In which of the cupboards in the hall is the oil for the pump kept?"
                     ],
                 }
             ],
-            LONG,
+            [LONG],
         ),
     ],
 )
-def test_what_documents_are_looked_for_by(messages: list[dict], question: str):
-    """What was asked last, with what was asked before where it is little; neither answers nor pictures."""
-    assert parse({"messages": messages}).chat.question() == question
+def test_what_documents_are_looked_for_by(messages: list[dict], questions: list[str]):
+    """What was asked last, also with what was asked before where it is little; neither answers nor pictures."""
+    assert parse({"messages": messages}).chat.questions() == questions
 
 
 def test_sources_are_told_where_documents_were_asked_for():
