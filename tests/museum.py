@@ -92,7 +92,7 @@ EASY = (
     ("What does the family ticket cost?", "15"),
     ("How many men were the crew of the lightship?", "11"),
 )
-"""Those that a very small model has right, most of them whatever the index's boundary is, which is made anew each time."""
+"""Those that a very small model has mostly right, whatever the boundary is, which each index has anew."""
 
 
 def write(folder: Path) -> Path:
