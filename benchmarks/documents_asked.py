@@ -15,6 +15,7 @@ from edge.documents.adding import add
 from edge.engine import Job, Options
 from edge.engine.batch.making import Making
 from edge.engine.batch.row import Row
+from edge.engine.genai.tokenizer import Tokenizer
 from edge.engine.text.sentences import Sentences
 from export.sentences.adding import Additions, enlarge
 from export.sentences.known import KNOWN, folder_of
@@ -49,10 +50,9 @@ def index(bundle: Path, folder: Path) -> int:
 
 def seconds(bundle: Path, folder: Path) -> list[float]:
     """What documents add to each question, beyond what it takes by itself; the embedding model is loaded before."""
-    manifest = read_manifest(bundle)
-    making = Making(
-        Bundle(bundle, manifest), Options(documents_folder=str(folder)), manifest.context_length, manifest.vocab_size
-    )
+    opened, options = Bundle(bundle, read_manifest(bundle)), Options(documents_folder=str(folder))
+    manifest = opened.manifest
+    making = Making(opened, options, Tokenizer(bundle, manifest), manifest.context_length, manifest.vocab_size)
     asked = questions()
     taken(making, asked[0], NAME)
     return [taken(making, question, NAME) - taken(making, question, None) for _ in range(ROUNDS) for question in asked]

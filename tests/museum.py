@@ -84,6 +84,15 @@ QUESTIONS = (
     ("How many steps has the ladder?", "23"),
 )
 """Each with a word of its answer, in small letters."""
+EASY = (
+    ("Where was the lightship Aurora launched?", "stavanger"),
+    ("Who built the bilge pump?", "larsen"),
+    ("What is the tram stop called?", "old crane"),
+    ("Where is the key of the pump's case kept?", "red box"),
+    ("What does the family ticket cost?", "15"),
+    ("How many men were the crew of the lightship?", "11"),
+)
+"""Those that a very small model has mostly right, whatever the boundary is, which each index has anew."""
 
 
 def write(folder: Path) -> Path:

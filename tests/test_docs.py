@@ -288,8 +288,8 @@ def real(kind: str, example: dict[str, Any], folder: Path) -> Any:
         "queued": lambda: queued(ADDRESS, 2, 1.0),
         "delta": lambda: delta(ADDRESS, 0, ""),
         "reply": lambda: terminal(ADDRESS, ended_like(example)),
-        "status": lambda: announced()[0],
-        "info": lambda: announced()[1],
+        "status": lambda: announced(folder)[0],
+        "info": lambda: announced(folder)[1],
         "load": lambda: Message("", dumps(Load.model_validate(example).model_dump())),
         "reported": lambda: Message("", Reported.model_validate(example).model_dump_json(exclude_unset=True).encode()),
         "desired": lambda: Message("", Desired.model_validate(example).model_dump_json(exclude_unset=True).encode()),
@@ -308,12 +308,14 @@ def ended_like(example: dict[str, Any]) -> Outcome:
     return replace(outcome, usage=usage, tool_calls=calls or [], sources=sources)
 
 
-def announced() -> list[Message]:
-    """Status and info of a board that sees pictures."""
+def announced(folder: Path) -> list[Message]:
+    """Status and info of a board that sees pictures and has documents."""
+    (folder / "museum.index").touch()
+    settings = Settings(device="pi", documents={"folder": folder})
     transport, engine = MemoryTransport(), ScriptedEngine()
     engine.rows = 8
     seat = Seat(Served(scripted_manifest(pictures=EYES), engine))
-    Announcements(Settings(device="pi"), seat, transport, Topics("pi"), Sensors([])).at_connect("online")
+    Announcements(settings, seat, transport, Topics("pi"), Sensors([])).at_connect("online")
     return transport.birth
 
 

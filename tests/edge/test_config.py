@@ -7,7 +7,7 @@ from typing import get_args
 
 import pytest
 
-from edge.config import Engine, EngineKind, load_settings
+from edge.config import Documents, Engine, EngineKind, load_settings
 from edge.engine import Kind, Options
 from edge.errors import ConfigError
 
@@ -16,7 +16,10 @@ def test_the_engine_and_its_settings_have_the_same_defaults(tmp_path):
     """Each option of the engine is a setting of its name, and means the same where nobody sets it."""
     own, settings = asdict(Options()), Engine(cache_folder=tmp_path).model_dump()
     assert own.pop("cache_folder") == ""  # only a daemon has a place for what makes the next start faster
-    assert own == {name: settings[name] for name in own}
+    found = {f"documents_{name}": value for name, value in Documents(folder=tmp_path).model_dump().items()}
+    assert own.pop("documents_folder") == ""  # and for indexes beside the bundle's own
+    assert own == {name: (settings | found)[name] for name in own}
+    assert found.keys() - own.keys() == {"documents_folder"}
     assert get_args(EngineKind) == get_args(Kind)
 
 

@@ -27,6 +27,7 @@ from edge.engine.batch.slots import Slots
 from edge.engine.batch.tempo import Tempo
 from edge.engine.cache.prefix_files import opened_prefixes
 from edge.engine.cache.prefixes import BLOCK_TOKENS
+from edge.engine.genai.tokenizer import Tokenizer
 from edge.engine.graph.io_binding import Logits
 from edge.engine.graph.session import Graph, Stopped
 from edge.errors import Fault, as_fault
@@ -47,6 +48,7 @@ class BatchedEngine:
         self._bundle, self._options, self.rows = Bundle(bundle, read_manifest(bundle)), options, options.rows
         self._manifest = self._bundle.manifest
         self.step_seconds: float | None = None
+        tokenizer = Tokenizer(bundle, self._manifest)  # first: it is the sooner opened, where one cannot be
         self._graph = Graph(self._bundle, options.threads, options.rows + 1, budget.packed_folder(options))
         self._pairs = self._graph.can_tell_more and self._graph.reckons_one_otherwise()
         self._budget_tokens = budget.kv_tokens(self._manifest, options.rows, options.kv_bytes)
@@ -55,7 +57,7 @@ class BatchedEngine:
         self._slots = Slots(self._graph.caches, options.rows)
         self._tempo = Tempo(options.prefill_slice_tokens)
         limit = min(self._manifest.context_length, self._budget_tokens)
-        self._making = Making(self._bundle, options, limit, self._graph.vocabulary)
+        self._making = Making(self._bundle, options, tokenizer, limit, self._graph.vocabulary)
         self._intake = Intake(self._making.made)
         self._waiting: deque[Row] = deque()
         self._lock = threading.Lock()

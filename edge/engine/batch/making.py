@@ -24,10 +24,9 @@ Made = Row | list[Event]
 class Making:
     """What a bundle makes of jobs. limit: tokens of a prompt and its answer. size: of the graph's vocabulary."""
 
-    def __init__(self, bundle: Bundle, options: Options, limit: int, size: int) -> None:
+    def __init__(self, bundle: Bundle, options: Options, tokenizer: Tokenizer, limit: int, size: int) -> None:
         self._bundle, self._options, self._limit, self._size = bundle, options, limit, size
-        self._manifest = bundle.manifest
-        self._tokenizer = Tokenizer(bundle.path, self._manifest)
+        self._tokenizer, self._manifest = tokenizer, bundle.manifest
 
     @cached_property
     def _vocabulary(self) -> Vocabulary:

@@ -209,8 +209,9 @@ def said(engine: BatchedEngine | GenaiEngine, asked: Job) -> tuple[str, Finished
 def test_the_real_model_answers_from_documents(bundle: Path, indexes: Path, kind: type[BatchedEngine]):
     """What it cannot know, and where it is from; what nothing fits is said so, without a token."""
     engine = kind(bundle, options(indexes))
-    text, finished = said(engine, job("With which oil is the pump oiled?"))
-    assert "linseed" in text.lower()
+    right = [word in said(engine, job(question))[0].lower() for question, word in museum.EASY]
+    assert sum(right) >= 3
+    finished = said(engine, job("With which oil is the pump oiled?"))[1]
     assert finished.sources
     assert "machines/pump.md" in [source["path"] for source in finished.sources]
     assert set(finished.sources[0]) == {"path", "title", "heading", "page", "text"}
