@@ -34,7 +34,7 @@ class Reading:
     """`with Reading() as reading:` a process that reads a file after another."""
 
     def __init__(self, seconds: float = SECONDS_MAX) -> None:
-        self._seconds = seconds
+        self.seconds = seconds
         self._process: subprocess.Popen[bytes] | None = None
 
     def __enter__(self) -> Reading:
@@ -59,10 +59,10 @@ class Reading:
     def _line(self, process: subprocess.Popen[bytes]) -> bytes:
         """The next line that it writes. TimeoutError, or ValueError where it has ended."""
         assert process.stdout is not None
-        ends, chunks, size = time.monotonic() + self._seconds, list[bytes](), 0
+        ends, chunks, size = time.monotonic() + self.seconds, list[bytes](), 0
         while not chunks or not chunks[-1].endswith(b"\n"):
             if not select.select([process.stdout], [], [], max(0.0, ends - time.monotonic()))[0]:
-                raise TimeoutError(f"reading it takes more than {self._seconds:g} seconds")
+                raise TimeoutError(f"reading it takes more than {self.seconds:g} seconds")
             chunks.append(process.stdout.read1(1 << 20))  # type: ignore[attr-defined]  # a BufferedReader
             size += len(chunks[-1])
             if not chunks[-1] or size > ANSWER_BYTES_MAX:
