@@ -2,7 +2,9 @@
 import { element, part, setText } from "./elements.js";
 import { languageTable } from "./files.js";
 
-const WORDS_MS = 4000;
+const TURN_MS = 4000;
+/** The button moves with every third of them, for two seconds: what moves takes the processor from the model. */
+const PULSE_TURNS = 3;
 const CHIPS_MAX = 8;
 
 export class Attract {
@@ -26,8 +28,13 @@ export class Attract {
   show(isShown) {
     part("attract", this.root).hidden = !isShown;
     clearInterval(this.timer);
-    if (!isShown || this.languages.length < 2) return;
-    this.timer = setInterval(() => this.#invite(), WORDS_MS);
+    if (isShown) this.timer = setInterval(() => this.#turn(), TURN_MS);
+  }
+
+  #turn() {
+    const button = part("attract-start", this.root);
+    if (this.turn++ % PULSE_TURNS === 0) button.getAnimations().forEach((animation) => animation.play());
+    if (this.others.length > 0) this.#invite();
   }
 
   /** Put it into words, those of the page's language. */
@@ -47,7 +54,7 @@ export class Attract {
   async #invite() {
     const others = this.others;
     this.invitations ??= others.map(() => null);
-    const index = this.turn++ % others.length;
+    const index = this.turn % others.length;
     const invitations = this.invitations;
     invitations[index] ??= (await languageTable(others[index].code)).attract ?? "";
     if (invitations === this.invitations) this.#say(invitations[index], others[index]);
