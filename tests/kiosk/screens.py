@@ -54,13 +54,13 @@ The rescue boat Petrel has six oars and a red sail.
 In the storm of 1903 she brought home eleven sailors.
 """,
 }
-QUESTION = "Who was the first keeper of Corvo?"
+QUESTION = "When is the tower open?"
 CONFIG: dict[str, Any] = {
     "title": {"en": "Corvo Lighthouse", "ar": "منارة كورفو"},
     "welcome": {"en": "What would you like to know about the lighthouse?", "ar": "ماذا تود أن تعرف عن المنارة؟"},
     "suggestions": {
-        "en": [QUESTION, "When is the tower open?", "How does the lens turn?"],
-        "ar": ["من أشعل مصباح كورفو أولا؟", "متى يفتح البرج؟"],
+        "en": [QUESTION, "What does the lens float on?", "Who lit the lamp?"],
+        "ar": ["متى يفتح البرج؟", "من أشعل المصباح؟"],
     },
     "documents": "museum",
     "documents_url": "/documents/museum/",
