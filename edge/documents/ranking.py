@@ -15,9 +15,9 @@ from numpy.typing import NDArray
 
 CANDIDATES = 150
 """Pieces that are ranked at all, of each rank."""
-WORDS, DOCUMENT = 0.5, 1.0
+WORDS, DOCUMENT = 0.4, 1.0
 """What the words' share and the whole document's cosine count beside the piece's own cosine."""
-AGAIN, AGAIN_MOST = 0.7, 2
+AGAIN, AGAIN_MOST = 0.6, 2
 """What a score is worth for each piece of the same document that stands before it, counted so far."""
 BM25_MOST = 2.2
 """That a word's score reaches over its weight: k1 + 1 (k1 is 1.2 in FTS5)."""
