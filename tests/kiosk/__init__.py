@@ -11,5 +11,6 @@
     axe.py       what the page keeps from whom
     screens.py   every screen of the page, one after the other
     crowd.py     twenty visitors
+    pictures.py  the screenshots of docs/kiosk.md
     measure.py   the figures, for benchmarks/kiosk.py
 """
