@@ -303,8 +303,9 @@ GROUPS = (
             "kiosk_axe_violations": "what it found there",
             "kiosk_visitors": "visitors in the ten minutes",
             "kiosk_answers_lost": "their questions without a whole answer",
-            "kiosk_heap_growth_mb": "memory of a tab's script once its garbage is collected, from the second minute to"
-            " the last",
+            "kiosk_heap_growth_of_many_mb": "memory of a tab's script once its garbage is collected, from its 60th to"
+            " its 240th visitor, answers of a script",
+            "kiosk_heap_growth_mb": "the same of one of the twenty, from the second minute to the last",
         },
     ),
     Group(

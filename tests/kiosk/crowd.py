@@ -108,3 +108,16 @@ def visits(tabs: list[Visitor], url: str, seconds: float, sample_seconds: float,
     tabs[0].part("attract-start").wait_for(timeout=60_000)
     told.heaps.append((time.monotonic() - started, heap.used_bytes(tabs[0].page)))
     return told
+
+
+def parade(visitor: Visitor, visitors: int, since: int) -> int:
+    """Have so many go through one tab, two questions each; by how many bytes it grows from one of them to the end."""
+    first = 0
+    for number in range(visitors):
+        for question in QUESTIONS:
+            visitor.ask(question.format(PLACES[number % len(PLACES)])).answered()
+        visitor.part("new").click()
+        visitor.part("welcome").wait_for()
+        if number == since:
+            first = heap.used_bytes(visitor.page)
+    return heap.used_bytes(visitor.page) - first

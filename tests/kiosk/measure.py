@@ -31,6 +31,8 @@ QUESTIONS = (
     "What is glass made of?",
 )
 VISITORS = 20
+MANY = (240, 60)
+"""Visitors of one tab, and after which of them its memory should stay what it is."""
 INTERACTIVE = """
 new MutationObserver((_, observer) => {
     const part = name => document.querySelector(`[data-part=${name}]`);
@@ -145,7 +147,7 @@ def say(words: str) -> None:
 
 def measured(bundle: Path, seconds: float, folder: Path) -> dict[str, float]:
     """All figures, by their names in benchmarks/kiosk.py."""
-    places = [folder / name for name in ("quiet", "museum", "crowd")]
+    places = [folder / name for name in ("quiet", "museum", "many", "crowd")]
     for place in places:
         place.mkdir()
     with chromium(folder / "net.json") as browser:
@@ -156,7 +158,10 @@ def measured(bundle: Path, seconds: float, folder: Path) -> dict[str, float]:
         say(f"{len(deltas)} pieces, median {statistics.median(deltas):.1f} ms, most {deltas[-1]:.1f} ms")
         with lighthouse(places[1], bundle) as here:
             screens, against = axe_of_all(browser, here)
-        with box(places[2], bundle, crowd.CONFIG, **crowd.ROOM) as here:
+        with box(places[2], scripted=("--pieces=30",)) as here:
+            here.wait_online()
+            grown = crowd.parade(Visitor(browser.new_page()).open(here.url).wait_ready(), *MANY)
+        with box(places[3], bundle, crowd.CONFIG, **crowd.ROOM) as here:
             here.wait_online()
             told = crowd_of(browser, here, seconds)
     foreign = netlog.foreign(folder / "net.json")
@@ -171,6 +176,7 @@ def measured(bundle: Path, seconds: float, folder: Path) -> dict[str, float]:
         "axe_violations": len(against),
         "visitors": told.visitors,
         "answers_lost": told.lost,
+        "heap_growth_of_many_mb": grown / 1e6,
         "heap_growth_mb": told.growth_bytes(seconds / 5) / 1e6,
     }
 
