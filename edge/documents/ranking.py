@@ -21,8 +21,8 @@ AGAIN, AGAIN_MOST = 0.6, 2
 """What a score is worth for each piece of the same document that stands before it, counted so far."""
 BM25_MOST = 2.2
 """That a word's score reaches over its weight: k1 + 1 (k1 is 1.2 in FTS5)."""
-COMMON = 0.3
-"""Share of the pieces from which on a word says nothing of any of them."""
+COMMON, FEW = 0.3, 10
+"""Share of the pieces from which on a word says nothing of any of them, and so many pieces are never too many."""
 COSINE, COVERED, COVERED_ALONE = 0.3, 0.5, 0.34
 """A piece fits that has this cosine, or this share of the question's words; the last where there are no vectors."""
 COSINE_BESIDE, COVERED_BESIDE = 0.2, 0.25
@@ -38,8 +38,9 @@ class Question:
         """counts: in how many pieces each word is."""
         self._weights = {word: math.log(1 + pieces / (max(1, count) + 0.5)) for word, count in counts.items()}
         self._total = sum(self._weights.values()) or 1.0
-        telling = [word for word, count in counts.items() if count <= COMMON * pieces]
-        self.match = " OR ".join(map(_term, telling or counts))
+        telling = [word for word, count in counts.items() if count <= max(COMMON * pieces, FEW)]
+        is_there = any(counts[word] for word in telling)
+        self.match = " OR ".join(map(_term, telling if is_there else counts))
         """As FTS5 asks for: words in quotes, any of them."""
 
     def covered(self, found: Iterable[str]) -> float:

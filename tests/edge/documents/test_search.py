@@ -116,3 +116,16 @@ def test_words_are_the_same_however_they_are_written():
     assert words("Ｃafé naïve") == words("cafe naive")
     assert words("كِتَاب") == words("كتاب")
     assert words("灯台の鍵") == ["灯台", "台の", "の鍵"]
+
+
+@pytest.mark.parametrize("count", range(1, 13))
+def test_a_small_folder_is_found_in_however_few_its_pieces_are(tmp_path, count):
+    """A word of one piece of two is in half of all, and tells them apart all the same; so does one that is in all."""
+    (tmp_path / "texts").mkdir()
+    for number in range(count):
+        (tmp_path / f"texts/{number}.md").write_text(f"# Fault E{number}\n\nLift the float of pump {number}.\n")
+    add(tmp_path / "texts", tmp_path / "few.index", None, "", lambda *_: None)
+    index = open_index(tmp_path / "few.index")
+    assert index.search("What does E0 mean?", None, 3)[0].piece.path == "0.md"
+    assert index.search("How do I lift the float?", None, 3)
+    assert not index.search("Who won the world cup?", None, 3)
