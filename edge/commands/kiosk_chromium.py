@@ -36,6 +36,8 @@ FLAGS = (
     *("--disable-background-networking", "--disable-component-update", "--disable-domain-reliability"),
     *("--disable-client-side-phishing-detection", "--disable-sync", "--disable-breakpad", "--no-pings"),
     *("--disable-crash-reporter", "--disable-default-apps", "--no-service-autorun"),
+    # Not stopped by the flag above: a model of its own. Nothing listens at that address.
+    "--component-updater=url-source=http://127.0.0.1:9/",
     "--disable-features=Translate,OptimizationHints,MediaRouter,AutofillServerCommunication,NetworkTimeServiceQuerying",
     # No keyring asks for a password; what is kept at all is gone with the profile.
     *("--password-store=basic", f"--disk-cache-size={CACHE_BYTES}", f"--media-cache-size={CACHE_BYTES}"),
