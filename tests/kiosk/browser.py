@@ -63,11 +63,8 @@ class Log:
 
 
 @contextmanager
-def chromium(log: Path, *arguments: str) -> Iterator[Any]:
-    """A browser without a window; its own log of the network is in a file afterwards.
-
-    RuntimeError where it or Playwright is missing.
-    """
+def playing() -> Iterator[Any]:
+    """Playwright, of which a thread has one at a time. RuntimeError where it or Chromium is missing."""
     if shutil.which(CHROMIUM) is None:
         raise RuntimeError(f"{CHROMIUM} is not there: sudo apt install chromium fonts-dejavu-core, or set CHROMIUM")
     try:
@@ -75,9 +72,15 @@ def chromium(log: Path, *arguments: str) -> Iterator[Any]:
     except ImportError as error:
         raise RuntimeError(WHERE_NOT) from error
     with sync_playwright() as playwright:
-        options = [*ARGUMENTS, f"--log-net-log={log}", *arguments]
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=options)
-        try:
-            yield browser
-        finally:
-            browser.close()
+        yield playwright
+
+
+@contextmanager
+def chromium(playwright: Any, log: Path, *arguments: str) -> Iterator[Any]:
+    """A browser without a window; its own log of the network is in a file afterwards."""
+    options = [*ARGUMENTS, f"--log-net-log={log}", *arguments]
+    browser = playwright.chromium.launch(executable_path=CHROMIUM, args=options)
+    try:
+        yield browser
+    finally:
+        browser.close()

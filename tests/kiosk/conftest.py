@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from tests.kiosk import netlog, offline
-from tests.kiosk.browser import Log, chromium
+from tests.kiosk.browser import Log, chromium, playing
 from tests.kiosk.visitor import Visitor
 
 KIOSK = [
@@ -22,11 +22,18 @@ Open = Callable[..., Visitor]
 
 
 @pytest.fixture(scope="session")
-def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+def playwright() -> Iterator[Any]:
+    """What drives all browsers."""
+    with playing() as started:
+        yield started
+
+
+@pytest.fixture(scope="session")
+def browser(playwright: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
     """Chromium; at the end its own log has nobody in it but this machine."""
     assert offline.is_offline(), "there is a network here: python -m tests.kiosk.offline COMMAND"
     log = tmp_path_factory.mktemp("chromium") / "net.json"
-    with chromium(log) as started:
+    with chromium(playwright, log) as started:
         yield started
     assert netlog.foreign(log) == []
 

@@ -17,7 +17,7 @@ from typing import Any
 from tests.clients import User
 from tests.kiosk import axe, crowd, netlog
 from tests.kiosk.boxes import PAGE, Box, box
-from tests.kiosk.browser import chromium
+from tests.kiosk.browser import chromium, playing
 from tests.kiosk.screens import THEMES, Walk, lighthouse
 from tests.kiosk.visitor import Visitor
 
@@ -150,7 +150,7 @@ def measured(bundle: Path, seconds: float, folder: Path) -> dict[str, float]:
     places = [folder / name for name in ("quiet", "museum", "many", "crowd")]
     for place in places:
         place.mkdir()
-    with chromium(folder / "net.json") as browser:
+    with playing() as playwright, chromium(playwright, folder / "net.json") as browser:
         with box(places[0], bundle, {"max_tokens": 120}) as here:
             here.wait_online()
             interactive = interactive_ms(browser, here)

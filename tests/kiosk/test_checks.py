@@ -13,11 +13,11 @@ pytestmark = KIOSK
 CALLS = "<img src='http://example.org/picture.png'><script>new WebSocket('ws://192.0.2.7:9001/')</script>"
 
 
-def test_a_call_is_seen_as_a_call(tmp_path):
+def test_a_call_is_seen_as_a_call(playwright, tmp_path):
     """In a browser of its own, which asks two others for something: its log has both, and so has the page's."""
     page_file, log = tmp_path / "calls.html", Log()
     page_file.write_text(CALLS)
-    with chromium(tmp_path / "net.json") as browser:
+    with chromium(playwright, tmp_path / "net.json") as browser:
         page = browser.new_page()
         log.follow(page)
         page.goto(page_file.as_uri())
