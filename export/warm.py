@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from edge.engine import Job
-from edge.engine.cache.prefix_files import SHIPPED, SUFFIX
+from edge.engine.cache.whose import FILE_SUFFIX, PREFIXES
 from export import golden
 from export.errors import SourceError
 
@@ -21,9 +21,9 @@ def warm(folder: Path, texts: Sequence[Path]) -> None:
     with tempfile.TemporaryDirectory(dir=folder.parent) as cache:
         options = {"cache_folder": cache, "prefix_disk_bytes": 1 << 50, "packs": False}
         golden.answers(folder, jobs_of(texts), options)
-        (folder / SHIPPED).mkdir()
-        for path in Path(cache).rglob(f"*{SUFFIX}"):
-            shutil.move(path, folder / SHIPPED / path.name)
+        (folder / PREFIXES).mkdir()
+        for path in Path(cache).rglob(f"*{FILE_SUFFIX}"):
+            shutil.move(path, folder / PREFIXES / path.name)
 
 
 def jobs_of(texts: Sequence[Path]) -> Iterator[Job]:

@@ -3,16 +3,12 @@
 from __future__ import annotations
 
 import shutil
-import subprocess
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from export.download import default_cache
-from tests.conftest import ROOT
 from tests.systemd.machine import Machine, booted
-from tests.systemd.packages import FIND, RELEASES
+from tests.systemd.packages import FIND, debian
 
 INSIDE = (
     "python3,systemd,systemd-sysv,libstdc++6,udev,iproute2,nftables,grim"
@@ -26,31 +22,12 @@ NETWORK = "ip link set lo up; ip route add default dev lo; echo nameserver 192.0
 DISPLAY = ("XDG_RUNTIME_DIR=/run/edge-kiosk", "WAYLAND_DISPLAY=wayland-0")
 
 
-def debian(release: int) -> Path:
-    """With a browser, made once and kept in the cache."""
-    root = default_cache() / f"kiosk-{release}"
-    if not (root / "made").is_file():
-        shutil.rmtree(root, ignore_errors=True)
-        options = ["--quiet", "--variant=apt", f"--include={INSIDE}"]
-        subprocess.run(["mmdebstrap", *options, RELEASES[release], str(root)], check=True)
-        (root / "made").touch()
-    return root
-
-
-def build(release: int, into: Path) -> None:
-    """Both packages of the last commit."""
-    words = [f"--release={release}", "--architecture=amd64", f"--into={into}"]
-    subprocess.run([sys.executable, "-m", "deploy.deb", *words], cwd=ROOT, check=True)
-
-
 @contextmanager
 def box(release: int, packages: Path, bundle: Path, folder: Path) -> Iterator[Machine]:
     """Booted, with its packages below /mnt/packages; whatever leaves its loopback is routed, counted and lost."""
-    with booted("boot_package.sh", folder, debian(release), packages, bundle.resolve()) as machine:
+    with booted("boot_package.sh", folder, debian(release, "kiosk", INSIDE), packages, bundle.resolve()) as machine:
         machine.run("sh", "-c", f"{FIND} > /mnt/before")
-        machine.run(
-            "sh", "-ec", "ip link set lo up; ip route add default dev lo; echo nameserver 192.0.2.53 > /etc/resolv.conf"
-        )
+        machine.run("sh", "-ec", NETWORK)
         yield machine
 
 

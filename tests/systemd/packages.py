@@ -12,6 +12,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import pytest
+
 from export.download import default_cache
 from tests.conftest import ROOT
 from tests.systemd.machine import Machine, booted
@@ -28,12 +30,20 @@ KEPT = {"/etc/group-", "/etc/gshadow-", "/var/lib/private", "/var/cache/private"
 """A group that was made stays; the two folders are systemd's."""
 
 
-def debian(release: int) -> Path:
-    """A small Debian with Python and Mosquitto, made once and kept in the cache."""
-    root = default_cache() / f"debian-{release}"
+def fail_without_tools() -> None:
+    """Fail a test that wants root and what boots a Debian, where either is missing."""
+    missing = [tool for tool in TOOLS if shutil.which(tool) is None]
+    if missing or os.geteuid():
+        wanted = ", ".join(missing) or "nothing else"
+        pytest.fail(f"needs root and {wanted}: apt install systemd-container mmdebstrap lintian")
+
+
+def debian(release: int, name: str = "debian", inside: str = INSIDE) -> Path:
+    """A small Debian with Python and Mosquitto, or what else is to be inside, made once and kept in the cache."""
+    root = default_cache() / f"{name}-{release}"
     if not (root / "made").is_file():
         shutil.rmtree(root, ignore_errors=True)
-        options = ["--quiet", "--variant=apt", f"--include={INSIDE}"]
+        options = ["--quiet", "--variant=apt", f"--include={inside}"]
         subprocess.run(["mmdebstrap", *options, RELEASES[release], str(root)], check=True)
         (root / "made").touch()
     return root

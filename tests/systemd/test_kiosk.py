@@ -20,7 +20,6 @@ from tests.systemd.kiosk_box import (
     KIOSK,
     box,
     browser,
-    build,
     connections,
     drop_in,
     picture,
@@ -29,7 +28,7 @@ from tests.systemd.kiosk_box import (
     signal,
 )
 from tests.systemd.machine import Machine
-from tests.systemd.packages import RELEASES, TOOLS, findings, left
+from tests.systemd.packages import RELEASES, build, fail_without_tools, findings, left
 
 CREDENTIALS = "/etc/edge-slm/credentials"
 STRANGER = """
@@ -83,11 +82,7 @@ pytestmark = [
 @pytest.fixture(scope="module", params=RELEASES)
 def packages(request, tmp_path_factory) -> Iterator[Path]:
     """A folder with both packages for a release, which its name is."""
-    missing = [tool for tool in TOOLS if shutil.which(tool) is None]
-    if missing or os.geteuid():
-        pytest.fail(
-            f"needs root and {', '.join(missing) or 'nothing else'}: apt install systemd-container mmdebstrap lintian"
-        )
+    fail_without_tools()
     folder = tmp_path_factory.mktemp("packages") / str(request.param)
     build(request.param, folder)
     yield folder

@@ -18,10 +18,10 @@ from tests.systemd.machine import Machine
 from tests.systemd.packages import (
     QUESTION,
     RELEASES,
-    TOOLS,
     ask,
     build,
     debian_board,
+    fail_without_tools,
     findings,
     left,
     newer,
@@ -44,10 +44,7 @@ pytestmark = [
 @pytest.fixture(scope="module", params=RELEASES)
 def packages(request, tmp_path_factory) -> Iterator[Path]:
     """A folder with first.deb and newer.deb for a release, which its name is."""
-    missing = [tool for tool in TOOLS if shutil.which(tool) is None]
-    if missing or os.geteuid():
-        wanted = ", ".join(missing) or "nothing else"
-        pytest.fail(f"needs root and {wanted}: apt install systemd-container mmdebstrap lintian")
+    fail_without_tools()
     folder = tmp_path_factory.mktemp("packages") / str(request.param)
     package = build(request.param, folder)
     newer(package, folder)

@@ -36,9 +36,6 @@ PENDING_MAX = 256
 """Blocks that may wait to be written; more are not written this time."""
 FREE_BYTES_MIN = 512 << 20
 """Of the disk, which others need more."""
-SUFFIX = FILE_SUFFIX
-SHIPPED = PREFIXES
-"""The folder of a bundle with beginnings that its export has read."""
 
 
 class PrefixFiles:
@@ -121,7 +118,7 @@ class PrefixFiles:
             forget_files(self._root, salt)
 
     def _path(self, key: Key) -> Path:
-        return self._folder / f"{key.hex()}{SUFFIX}"
+        return self._folder / f"{key.hex()}{FILE_SUFFIX}"
 
     def _do_all(self) -> None:
         while True:
@@ -165,7 +162,7 @@ class PrefixFiles:
             total -= status.st_size
 
     def _files(self) -> Iterator[tuple[Path, os.stat_result]]:
-        for path in self._root.glob(f"*/*{SUFFIX}"):
+        for path in self._root.glob(f"*/*{FILE_SUFFIX}"):
             try:
                 yield path, path.stat()
             except OSError:  # removed meanwhile, by another daemon of this board
@@ -184,10 +181,10 @@ def opened_prefixes(bundle: Bundle, options: Options, caches: Caches, runtime_ve
         return Prefixes(0)
     layers, parts, _, heads, _, head_size = caches.array.shape
     form = (layers, parts, heads, BLOCK_TOKENS, head_size), caches.array.dtype
-    shipped = PrefixFiles(bundle.path, SHIPPED, *form, 0)
+    shipped = PrefixFiles(bundle.path, PREFIXES, *form, 0)
     if not options.cache_folder:
         return Prefixes(limit, shipped=shipped)
-    folder = Path(options.cache_folder) / SHIPPED
+    folder = Path(options.cache_folder) / PREFIXES
     name = name_of(bundle.digest, runtime_version)  # sums come out otherwise on another processor
     store = PrefixFiles(folder, name, *form, budget.prefix_disk_bytes(folder, options.prefix_disk_bytes))
     return Prefixes(limit, store, shipped)
