@@ -107,14 +107,14 @@ class BatchedEngine:
         self._prefixes.shrink(0)
         if self._vision:
             self._vision.forget()
-        self._making.ease()
+        self._making.documents.ease()
 
     def forget(self, salt: str) -> None:
         """Let go of the beginnings that a salt's jobs have left, here and on disk, and of all pictures."""
         self._prefixes.forget(salt)
         if self._vision:
             self._vision.forget()
-        self._making.forget(salt)
+        self._making.documents.forget(salt)
         for row in (*self._waiting, *self._slots):
             row.is_forgotten |= row.job.cache_salt == salt
 

@@ -4,18 +4,15 @@ from __future__ import annotations
 
 from dataclasses import replace
 from functools import cached_property
-from typing import TYPE_CHECKING
 
 from edge.bundle import Bundle
 from edge.engine import Event, Job, Options
 from edge.engine.batch.row import Row
 from edge.engine.genai.tokenizer import Tokenizer
 from edge.engine.text.guidance import Guide, Vocabulary
+from edge.engine.text.late import LateDocuments
 from edge.engine.text.prompt import prompt_of
 from edge.errors import TooLarge
-
-if TYPE_CHECKING:
-    from edge.engine.text.documents import Documents
 
 Made = Row | list[Event]
 """A row, or all that is said of a job which needs none."""
@@ -25,25 +22,19 @@ class Making:
     """What a bundle makes of jobs. limit: tokens of a prompt and its answer. size: of the graph's vocabulary."""
 
     def __init__(self, bundle: Bundle, options: Options, tokenizer: Tokenizer, limit: int, size: int) -> None:
-        self._bundle, self._options, self._limit, self._size = bundle, options, limit, size
+        self._bundle, self._limit, self._size = bundle, limit, size
         self._tokenizer, self._manifest = tokenizer, bundle.manifest
+        self.documents = LateDocuments(bundle, options, tokenizer, limit)
 
     @cached_property
     def _vocabulary(self) -> Vocabulary:
         return Vocabulary(self._bundle.path, self._size, self._manifest.stop_token_ids)
 
-    @cached_property
-    def _documents(self) -> Documents:
-        """Loaded for the first job that asks for some."""
-        from edge.engine.text.documents import Documents
-
-        return Documents(self._bundle, self._options, self._tokenizer, self._limit)
-
     def made(self, job: Job, given: list[int] | None) -> Made:
         """A job with its prompt's tokens; TooLarge where there is no room for an answer."""
         if job.documents is None:
             return self._row(job, given)
-        asked = self._documents.asked(job)
+        asked = self.documents.asked(job)
         if asked.said is not None:
             return asked.events()
         row = self._row(asked.job, given)
@@ -66,13 +57,3 @@ class Making:
         if job.guidance is None:
             return None
         return self._vocabulary.guide(job.guidance, job.may_be_text)
-
-    def ease(self) -> None:
-        """Let go of what only makes documents faster."""
-        if "_documents" in self.__dict__:
-            self._documents.ease()
-
-    def forget(self, salt: str) -> None:
-        """Let go of what documents remember of a salt's jobs."""
-        if "_documents" in self.__dict__:
-            self._documents.forget(salt)

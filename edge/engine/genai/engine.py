@@ -8,7 +8,6 @@ import time
 from collections import deque
 from collections.abc import Generator, Iterator, Mapping
 from dataclasses import replace
-from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +21,7 @@ from edge.bundle import Bundle, read_manifest
 from edge.engine import Event, Finished, Job, Options, budget
 from edge.engine.genai.tokenizer import Tokenizer
 from edge.engine.text.guidance import Guide, Vocabulary, grammar
+from edge.engine.text.late import LateDocuments
 from edge.engine.text.loops import LoopGuard
 from edge.engine.text.prompt import prompt_of
 from edge.engine.text.stop_text import StopText
@@ -29,7 +29,6 @@ from edge.errors import BundleError, EngineFailed, Fault, TooLarge, Unsupported,
 
 if TYPE_CHECKING:
     from edge.engine.pictures.vision import Seen
-    from edge.engine.text.documents import Documents
 
 SESSION_OPTIONS: dict[str, dict[str, Any]] = {
     "cpu": {},
@@ -52,10 +51,12 @@ class GenaiEngine:
 
     def __init__(self, bundle: Path, options: Options) -> None:
         self._manifest = read_manifest(bundle)
-        self._options, self._slice = options, options.prefill_slice_tokens
+        self._slice = options.prefill_slice_tokens
         self.step_seconds: float | None = None
         self._tokenizer = Tokenizer(bundle, self._manifest)
         self._bundle = bundle
+        limit = self._manifest.context_length
+        self._documents = LateDocuments(Bundle(bundle, self._manifest), options, self._tokenizer, limit)
         self._vocabulary: Vocabulary | None = None
         self._jobs: deque[tuple[Job, list[int] | None]] = deque()
         self._current: tuple[Job, Answer] | None = None
@@ -87,13 +88,11 @@ class GenaiEngine:
 
     def ease(self) -> None:
         """Nothing is kept but what documents need."""
-        if "_documents" in self.__dict__:
-            self._documents.ease()
+        self._documents.ease()
 
     def forget(self, salt: str) -> None:
         """Nothing is kept but in which order pieces of documents were read."""
-        if "_documents" in self.__dict__:
-            self._documents.forget(salt)
+        self._documents.forget(salt)
 
     def close(self) -> None:
         """Nothing is left to be written."""
@@ -128,14 +127,6 @@ class GenaiEngine:
             return last.what
         finished = yield from self._said(asked.job, tokens)
         return replace(finished, sources=asked.sources, warnings=asked.warnings)
-
-    @cached_property
-    def _documents(self) -> Documents:
-        """What is loaded for documents, for the first who asks for some."""
-        from edge.engine.text.documents import Documents
-
-        bundle = Bundle(self._bundle, self._manifest)
-        return Documents(bundle, self._options, self._tokenizer, self._manifest.context_length)
 
     def _said(self, job: Job, tokens: list[int] | None) -> Answer:
         """Prompt to tokens, prefill in slices, decode a token at a time."""

@@ -6,6 +6,7 @@ exact.py          texts to token ids and back as `tokenizers` does; the only fil
 sentences.py      texts to vectors, by an embedding model that a bundle brings
 prompt.py         a job to the tokens that are read
 documents.py      what a question gets of the board's documents
+late.py           that, loaded for the first who asks
 places.py         where these lie
 composing.py      pieces of them as a model reads them
 sampling.py       logits to the next token
