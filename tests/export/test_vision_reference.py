@@ -178,7 +178,8 @@ def compare(hub: Any, model: Any, bundle: Path, files: list[bytes]) -> None:
     text = "\n".join([*(each.place for each in shown), "What is it?"])
     engine = BatchedEngine(bundle, Options(drafts=False, prefix_bytes=0))
     job = Job(1, [{"role": "user", "content": text}], 2, pictures=shown, top_logprobs=20, ignore_eos=True)
-    tokens, seen = prompt_of(job, None, engine._tokenizer, engine._manifest)
+    manifest = read_manifest(bundle)
+    tokens, seen = prompt_of(job, None, Tokenizer(bundle, manifest), manifest)
     names = {each.token: -1 - number for number, each in enumerate(seen)}
     images = [Image.open(io.BytesIO(data)) for data in files]
     made = hub.image_processing.Phi3VImageProcessor(num_crops=4).preprocess(images, return_tensors="pt")
