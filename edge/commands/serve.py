@@ -29,14 +29,14 @@ from edge.commands import logs
 from edge.config import Engine as EngineSettings
 from edge.config import Settings, describe, load_settings
 from edge.doors import places
-from edge.errors import BundleError, EdgeError, StartError
+from edge.errors import BundleError, ConfigError, EdgeError, StartError
 from edge.mqtt.fleet import FleetConnections
 from edge.mqtt.transport import MqttTransport
 from edge.service.announcements import status_message
 from edge.service.bundles import Bundles
 from edge.service.daemon import Daemon
 from edge.service.journal_file import Bounds, JournalFile
-from edge.service.protocols import Door, Engine
+from edge.service.protocols import Door, Engine, Upstream
 from edge.service.seat import Seat, Served
 from edge.service.worker import Worker
 from edge.store.store import Store
@@ -150,7 +150,8 @@ async def serve(settings: Settings, bundles: Bundles) -> None:
     transport.unsubscribe(topics.shared)  # where an older version's session has them: they have a connection now
     journal = opened_journal(settings)
     fleet = FleetConnections(settings) if settings.fleet else None
-    service = Daemon(settings, seat, transport, instruments(settings, seat), journal, doors, bundles, fleet)
+    upstream = opened_upstream(settings)
+    service = Daemon(settings, seat, transport, instruments(settings, seat), journal, doors, bundles, fleet, upstream)
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, service.stop)
@@ -176,6 +177,18 @@ def open_doors(settings: Settings) -> list[Door]:
 
         doors.append(Prometheus(settings.prometheus))
     return doors
+
+
+def opened_upstream(settings: Settings) -> Upstream | None:
+    """What answers in the board's place; ConfigError where what it needs is not installed."""
+    if settings.upstream.url is None:
+        return None
+    try:
+        from edge.doors.upstream import Upstream
+    except ImportError as error:
+        text = f"upstream.url wants the extra `upstream`: pip install 'edge-slm[upstream]' ({error})"
+        raise ConfigError(text) from error
+    return Upstream(settings.upstream)
 
 
 def opened_journal(settings: Settings) -> JournalFile:

@@ -10,6 +10,7 @@ say the same. A credential is a file in `$CREDENTIALS_DIRECTORY` named `broker_p
 
     sections.py  what can be set, and what it means: a new key goes there, and into systemd/edge.toml.example
     doors.py     the same of the other ways in and out
+    upstream.py  the same of a server that answers in the board's place
     settings.py  all of it together
     files.py     where it is read from
     loading.py   what is in force, what is wrong and where
@@ -30,6 +31,7 @@ from edge.config.sections import (
     Telemetry,
 )
 from edge.config.settings import FLEET_SPARE, Settings
+from edge.config.upstream import Upstream
 
 __all__ = [
     "FLEET_SPARE",
@@ -45,6 +47,7 @@ __all__ = [
     "Settings",
     "Store",
     "Telemetry",
+    "Upstream",
     "config_file",
     "describe",
     "load_settings",

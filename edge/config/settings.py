@@ -30,6 +30,7 @@ from edge.config.sections import (
     Store,
     Telemetry,
 )
+from edge.config.upstream import Upstream
 from edge.errors import ConfigError
 from edge.wire.topics import LEVEL, Topics
 
@@ -82,6 +83,7 @@ class Settings(BaseSettings):
     governor: Governor = Governor()
     home_assistant: HomeAssistant = HomeAssistant()
     prometheus: Prometheus = Prometheus()
+    upstream: Upstream = Upstream()
     store: Store = Field(default_factory=Store)
     documents: Documents = Field(default_factory=Documents)
 

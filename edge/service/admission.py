@@ -8,11 +8,12 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from edge.config import Limits, Settings
-from edge.errors import EngineFailed, Fault, NotFound, TooLarge, Unavailable, Unsupported
+from edge.errors import EngineFailed, Fault, TooLarge, Unavailable, Unsupported
 from edge.governor.decision import Memory
 from edge.service import journal_file
 from edge.service.answering import ATTEMPTS_MAX
 from edge.service.clock import now
+from edge.service.elsewhere import Elsewhere
 from edge.service.journal import Journal
 from edge.service.journal_file import Entry, JournalError, Known, Moment
 from edge.service.picture_files import read_picture
@@ -51,10 +52,11 @@ class Admission:
         replies: Replies,
         repeats: Repeats,
         speed: Speed,
+        elsewhere: Elsewhere,
     ) -> None:
         self._limits, self._seat, self._topics = settings.limits, seat, topics
         self._queue, self._journal, self._replies, self._repeats = queue, journal, replies, repeats
-        self._speed = speed
+        self._speed, self._elsewhere = speed, elsewhere
         self.is_ready = False
         self.memory: Memory = "enough"
         """How much memory the board has left for what is asked, by its governor."""
@@ -89,6 +91,7 @@ class Admission:
         try:
             request = self.parse(entry.message)
             self._check_pictures(request)
+            self._fetch_pictures(request)
         except Exception as error:  # other limits than when it was accepted, or what would end every start
             log.warning("request %s cannot be answered any more: %r", entry.id, error)
             self._journal.write(journal_file.withdraw(entry.number))
@@ -120,13 +123,12 @@ class Admission:
         return lowered(request, self._limits)
 
     def _check(self, request: Request) -> None:
-        wanted, served = request.chat.model, self._seat.manifest.name
-        if wanted is not None and wanted != served:
-            raise NotFound(f"this board serves {served}, not {wanted[:100]!r}", "model")
-        self._check_pictures(request)
+        if self._elsewhere.reason(request) in (None, "hot"):
+            self._check_pictures(request)
+        self._fetch_pictures(request)
 
     def _check_pictures(self, request: Request) -> None:
-        """Fetch those that lie here, and count what all of them may cost; raises Fault where that is too much."""
+        """Count what all of them may cost; raises Fault where that is too much."""
         manifest, images = self._seat.manifest, request.chat.images()
         seen = manifest.pictures
         if not images:
@@ -141,7 +143,10 @@ class Admission:
                 " ask for less detail, or with fewer of them",
                 "messages",
             )
-        for image in images:
+
+    def _fetch_pictures(self, request: Request) -> None:
+        """Those that lie here."""
+        for image in request.chat.images():
             if image.file_name is not None:
                 folder, most = self._limits.picture_folder, self._limits.picture_bytes
                 image.fill(read_picture(folder, image.file_name, most))

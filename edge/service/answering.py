@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import itertools
 import logging
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator
 from dataclasses import asdict
 from typing import Any
 
@@ -15,9 +15,10 @@ from edge.board.wattmeter import Wattmeter
 from edge.bundle import Sampling
 from edge.config import Limits
 from edge.engine import Finished, Job
-from edge.errors import DeadlineExceeded, EdgeError, EngineFailed, Fault, NotFound
+from edge.errors import DeadlineExceeded, EdgeError, EngineFailed, Fault, TooLarge, Unavailable
 from edge.service import journal_file
 from edge.service.clock import now
+from edge.service.elsewhere import Elsewhere
 from edge.service.inference import Inference
 from edge.service.journal import Journal
 from edge.service.queue import Queue
@@ -51,11 +52,12 @@ class Answering:
         tell: Callable[[str], None],
         happened: Callable[[str, str], None],
         wattmeter: Wattmeter,
+        elsewhere: Elsewhere,
     ) -> None:
         """tell: a state. happened: an event, and why."""
         self._queue, self._engine, self._replies, self._journal = queue, seat, replies, journal
         self._limits, self._inference = limits, inference
-        self._tell, self._happened, self._wattmeter = tell, happened, wattmeter
+        self._tell, self._happened, self._wattmeter, self._elsewhere = tell, happened, wattmeter, elsewhere
         seat.gained = wattmeter.gained
         self.slowed: Callable[[], dict[str, Any] | None] = lambda: None
         """What the governor does to an answer that begins now."""
@@ -175,14 +177,14 @@ class Answering:
         if waiting in self._queue.running and waiting.ended_by is None:
             waiting.ended_by = fault
             self._engine.cancel(waiting.number)
+            self._elsewhere.cancel(waiting.number)
 
     async def _answer(self, waiting: Waiting) -> None:
         """One request through the engine to its terminal message, or back where the engine died of it once."""
         self._journal.write(journal_file.begin(waiting.number))
         try:
-            self._check_model(waiting)
-            with self._deadline(waiting), self._measured(waiting):
-                finished = await self._generate(waiting)
+            with self._deadline(waiting):
+                finished = await self._finished(waiting)
             outcome = waiting.outcome(finished)
         except Fault as fault:
             if not self._engine.alive and waiting.ended_by is None and waiting.attempts < ATTEMPTS_MAX:
@@ -192,11 +194,23 @@ class Answering:
         self._replies.end(waiting, outcome)
         return self._queue.end(waiting)
 
-    def _check_model(self, waiting: Waiting) -> None:
-        """NotFound where it was let in for a model that is not served any more."""
-        wanted, served = waiting.request.chat.model, self._engine.manifest.name
-        if wanted is not None and wanted != served:
-            raise NotFound(f"this board serves {served} now, not {wanted[:100]!r}", "model")
+    async def _finished(self, waiting: Waiting) -> Finished:
+        """An answer of this board, or of the server that it is passed to; the model may be served no more."""
+        why = self._elsewhere.reason(waiting.request)
+        if why is None:
+            try:
+                return await self._own(waiting)
+            except TooLarge as fault:
+                if (why := self._elsewhere.rescues(waiting.request, fault)) is None:
+                    raise
+        try:
+            return await self._taken(waiting, self._elsewhere.generate(waiting, why))
+        except Unavailable:
+            if why != "hot" or waiting.text:
+                raise
+        log.warning("request %s is answered here after all", waiting.request.address.id)
+        waiting.answered_by = None
+        return await self._own(waiting)
 
     @contextlib.contextmanager
     def _deadline(self, waiting: Waiting) -> Iterator[None]:
@@ -225,9 +239,14 @@ class Answering:
             found = self._wattmeter.ended(waiting.number)
             waiting.energy = told(found) if found else None
 
-    async def _generate(self, waiting: Waiting) -> Finished:
+    async def _own(self, waiting: Waiting) -> Finished:
         job = job_of(waiting, self._limits, self._engine.manifest.sampling)
-        async with contextlib.aclosing(self._engine.generate(job)) as pieces:
+        with self._measured(waiting):
+            return await self._taken(waiting, self._engine.generate(job))
+
+    async def _taken(self, waiting: Waiting, pieces: AsyncGenerator[str | Finished, None]) -> Finished:
+        """Pieces told as they come, and how they ended."""
+        async with contextlib.aclosing(pieces):
             async for piece in pieces:
                 if isinstance(piece, Finished):
                     return piece

@@ -20,7 +20,8 @@ class Waiting:
     number: the journal's. arrived: on the monotonic clock. digest: of its message. attempts: how often it was begun.
     is_written: whether it is on disk, before which it is not begun. probed, is_probing: when the broker was last
     asked whether somebody listens, and whether it has yet to say so. slowed: the most that the board's governor did to
-    it; energy: what it took. is_forgotten: nothing of it may stay once it is answered, whatever it said of that.
+    it; energy: what it took. answered_by: another server that it was passed to, and passed_calls: what that calls.
+    is_forgotten: nothing of it may stay once it is answered, whatever it said of that.
     """
 
     number: int
@@ -39,6 +40,8 @@ class Waiting:
     is_forgotten: bool = False
     slowed: dict[str, Any] | None = None
     energy: dict[str, Any] | None = None
+    answered_by: dict[str, Any] | None = None
+    passed_calls: list[dict[str, Any]] = field(default_factory=list)
 
     @property
     def deadline(self) -> float | None:
@@ -54,6 +57,7 @@ class Waiting:
     def restart(self) -> None:
         """Forget what there was of an answer."""
         self.text, self.index, self.started, self.first_token = [], 0, None, None
+        self.answered_by = None
 
     def note_slowed(self, slowed: dict[str, Any]) -> None:
         """The governor slows it so much now; what is told is the worst of it."""
@@ -80,10 +84,13 @@ class Waiting:
             warnings=(*self.request.warnings, *finished.warnings),
             energy=self.energy,
             slowed=self.slowed,
+            answered_by=self.answered_by,
         )
 
     def _answered(self, finish_reason: str) -> Outcome:
         """An answer in words, or the call of a function where its text is one."""
+        if self.passed_calls:
+            return Outcome(200, "tool_calls", tool_calls=self.passed_calls)
         is_offered = bool(self.request.chat.offered_tools())
         calls = tools.called("".join(self.text), f"call-{self.number}") if is_offered else None
         return Outcome(200, "tool_calls", tool_calls=calls) if calls else Outcome(200, finish_reason)
@@ -91,7 +98,8 @@ class Waiting:
     def failure(self, fault: Fault) -> Outcome:
         """How an answer that a fault broke off is told, with what there is of it, and what that took."""
         text = "".join(self.text)
-        return replace(refusal(fault), text=text, index=self.index, energy=self.energy, slowed=self.slowed)
+        told = replace(refusal(fault), text=text, index=self.index, energy=self.energy, slowed=self.slowed)
+        return replace(told, answered_by=self.answered_by)
 
     def _timings(self, finished: Finished) -> Timings:
         started = self.started or self.arrived

@@ -138,6 +138,7 @@ class ChatRequest(Shape):
     logprobs: tell each token's, and those of as many others as top_logprobs says. seed: of 64 bits, with a sign or not.
     max_tokens: None takes the daemon's default. deadline_ms: milliseconds from arrival. priority: whose turn is first.
     documents: of the board, that the answer is to come from. keep: whether anything of it may stay once it is answered.
+    upstream: whether another server is to answer, or is not; None leaves it to the operator's rules.
     """
 
     messages: list[ChatMessage] = Field([], max_length=256)
@@ -166,6 +167,7 @@ class ChatRequest(Shape):
     priority: Priority = "normal"
     documents: Index | None = None
     keep: StrictBool = True
+    upstream: StrictBool | None = None
     _warnings: tuple[str, ...] = PrivateAttr(())
 
     @model_validator(mode="after")

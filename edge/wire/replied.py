@@ -128,6 +128,14 @@ class Source(_Part):
     text: str
 
 
+class Answerer(_Part):
+    """Another server that the request was passed to."""
+
+    name: str = Field(description="what the board's operator calls it")
+    model: str = Field(description="as that server calls it")
+    reason: Literal["asked", "model", "length", "hot"]
+
+
 class Reply(_Message):
     """How the request ended: its one terminal message."""
 
@@ -143,6 +151,9 @@ class Reply(_Message):
     slowed: Slowed | None = None
     sources: list[Source] | None = Field(
         default=None, description="where documents were asked for: what was found in them; empty: nothing"
+    )
+    answered_by: Answerer | None = Field(
+        default=None, description="where it was not this board; whatever came of it, the request has left the board"
     )
     tool_calls: list[Call] | None = None
     logprobs: Logprobs | None = None

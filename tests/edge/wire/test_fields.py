@@ -78,6 +78,7 @@ FULL: dict[str, Any] = {
     "priority": "low",
     "documents": "museum",
     "keep": False,
+    "upstream": True,
 }
 """A request that says every field there is but `prompt`, which goes with no messages."""
 FREE = {"schema", "parameters"}
