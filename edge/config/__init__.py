@@ -9,6 +9,7 @@ say the same. A credential is a file in `$CREDENTIALS_DIRECTORY` named `broker_p
 `sections.py`.
 
     sections.py  what can be set, and what it means: a new key goes there, and into systemd/edge.toml.example
+    tools.py     what a model may have the board do
     doors.py     the same of the other ways in and out
     settings.py  all of it together
     files.py     where it is read from
@@ -30,6 +31,7 @@ from edge.config.sections import (
     Telemetry,
 )
 from edge.config.settings import FLEET_SPARE, Settings
+from edge.config.tools import Tool
 
 __all__ = [
     "FLEET_SPARE",
@@ -45,6 +47,7 @@ __all__ = [
     "Settings",
     "Store",
     "Telemetry",
+    "Tool",
     "config_file",
     "describe",
     "load_settings",

@@ -61,7 +61,7 @@ def _line_of(path: tuple[str, ...]) -> str:
         return "settings"
     section = ""
     for number, line in enumerate(file.read_text(encoding="utf-8").splitlines(), 1):
-        if header := re.fullmatch(r"\s*\[([\w.]+)\]\s*(#.*)?", line):
+        if header := re.fullmatch(r"\s*\[([\w.-]+)\]\s*(#.*)?", line):
             section = header[1]
         key = re.match(r"\s*([\w-]+)\s*=", line)
         if (key and ".".join(filter(None, (section, key[1]))) == ".".join(path)) or section == ".".join(path):

@@ -15,6 +15,8 @@ knows neither paho nor a runtime. Start reading in `daemon.py`.
     fair_order.py     whose turn it is
     speed.py          how fast the board answers, lately
     answering.py      the queue through the engine
+    rounds.py         one answer, with calls of the board's tools in between
+    board_tools.py    what those do, and for whom
     worker.py         the engine's process: start, feed, watch, end
     engine_events.py  what that process says
     afterwards.py     what an asker says later: to forget it, that an answer was good

@@ -17,13 +17,16 @@ from edge.config import Limits
 from edge.engine import Finished, Job
 from edge.errors import DeadlineExceeded, EdgeError, EngineFailed, Fault, NotFound
 from edge.service import journal_file
+from edge.service.board_tools import BoardTools
 from edge.service.clock import now
 from edge.service.inference import Inference
 from edge.service.journal import Journal
 from edge.service.queue import Queue
 from edge.service.replies import Replies
+from edge.service.rounds import Rounds
 from edge.service.seat import Seat
 from edge.service.waiting import Waiting
+from edge.wire.chat import ChatRequest
 
 log = logging.getLogger(__name__)
 
@@ -32,6 +35,9 @@ RESTART_SECONDS = (0, 1, 2, 5, 10, 30)
 
 UNLOADED_SECONDS = 1.0
 """Between two looks at an engine that is not there on purpose."""
+
+Guidance = tuple[dict[str, Any], bool] | None
+"""A schema that the answer is held to, and whether free text would do as well."""
 
 ATTEMPTS_MAX = 2
 """A request that has taken the engine down with it so often is not begun again."""
@@ -51,10 +57,11 @@ class Answering:
         tell: Callable[[str], None],
         happened: Callable[[str, str], None],
         wattmeter: Wattmeter,
+        tools: BoardTools,
     ) -> None:
         """tell: a state. happened: an event, and why."""
         self._queue, self._engine, self._replies, self._journal = queue, seat, replies, journal
-        self._limits, self._inference = limits, inference
+        self._limits, self._inference, self._tools = limits, inference, tools
         self._tell, self._happened, self._wattmeter = tell, happened, wattmeter
         seat.gained = wattmeter.gained
         self.slowed: Callable[[], dict[str, Any] | None] = lambda: None
@@ -226,16 +233,29 @@ class Answering:
             waiting.energy = told(found) if found else None
 
     async def _generate(self, waiting: Waiting) -> Finished:
-        job = job_of(waiting, self._limits, self._engine.manifest.sampling)
+        """In as many rounds as it takes; in one where no tool of the board's is called."""
+        rounds = Rounds(waiting, self._tools, self._journal, self._limits.tool_rounds)
+        await rounds.resume()
+        while waiting.ended_by is None and await rounds.goes_on(await self._round(waiting, rounds)):
+            pass
+        if held := rounds.released():
+            self._say(waiting, held)
+        return rounds.finished()
+
+    async def _round(self, waiting: Waiting, rounds: Rounds) -> Finished:
+        chat = rounds.chat()
+        job = job_of(waiting, self._limits, self._engine.manifest.sampling, chat, rounds.guidance(chat))
         async with contextlib.aclosing(self._engine.generate(job)) as pieces:
             async for piece in pieces:
                 if isinstance(piece, Finished):
                     return piece
-                if piece:
-                    waiting.first_token = waiting.first_token or now()
-                    waiting.text.append(piece)
-                    self._replies.piece(waiting, piece)
+                if piece and rounds.take(piece):
+                    self._say(waiting, piece)
         raise EngineFailed("the engine ended an answer without saying how")
+
+    def _say(self, waiting: Waiting, piece: str) -> None:
+        waiting.first_token = waiting.first_token or now()
+        self._replies.piece(waiting, piece)
 
     async def _recycle(self, why: str) -> None:
         """The engine ends, and begins anew: whatever it leaks goes back to the board."""
@@ -280,11 +300,18 @@ def told(energy: Energy) -> dict[str, Any]:
     return body
 
 
-def job_of(waiting: Waiting, limits: Limits, sampling: Sampling) -> Job:
-    """What the engine is asked; the board's `max_tokens` and the bundle's sampling where the asker said nothing."""
-    chat = waiting.request.chat
+def job_of(
+    waiting: Waiting, limits: Limits, sampling: Sampling, chat: ChatRequest | None = None, guidance: Guidance = None
+) -> Job:
+    """What the engine is asked; the board's `max_tokens` and the bundle's sampling where the asker said nothing.
+
+    chat, guidance: of a round, in place of the request's own.
+    """
+    if chat is None:
+        chat = waiting.request.chat
+        guidance = chat.guidance()
     chosen = {name: given if (given := getattr(chat, name)) is not None else own for name, own in sampling}
-    schema, may_be_text = chat.guidance() or (None, False)
+    schema, may_be_text = guidance or (None, False)
     return Job(
         id=waiting.number,
         messages=chat.conversation(),

@@ -18,6 +18,7 @@ from edge.service.admission import Admission
 from edge.service.afterwards import Afterwards
 from edge.service.announcements import Announcements, status_message
 from edge.service.answering import Answering
+from edge.service.board_tools import BoardTools
 from edge.service.bundles import Bundles
 from edge.service.clock import now
 from edge.service.doors import Doors
@@ -86,6 +87,7 @@ class Daemon:
         )
         self._announcements = Announcements(settings, seat, transport, self._topics, instruments.sensors)
         self._happenings = Happenings(self._topics.event, transport.publish)
+        self._tools = BoardTools(settings.tools, transport)
         self._answering = self._answers(inference)
         self._guard = self._guards()
         self._report = Report(seat, self._happenings, self._announcements.report)
@@ -108,7 +110,8 @@ class Daemon:
         self._answering.slowed = self._guard.slowed
         own = {"inference": inference.reading, "governor": self._guard.reading, "bundle": self._report.reading}
         self._announcements.own = own
-        self._announcements.told = [self._doors.told, self._happenings.told]
+        self._announcements.told = [self._doors.told, self._happenings.told, self._tools.told]
+        self._receiving.heard, self._admission.check_tools = self._tools.hear, self._tools.offered
         if self._settings.limits.stop_unheard:
             self._replies.unheard = lambda waiting: self._answering.interrupt(waiting, Cancelled("nobody listens"))
 
@@ -123,6 +126,7 @@ class Daemon:
             self._announcements.tell,
             self._happenings.happened,
             self._instruments.wattmeter,
+            self._tools,
         )
 
     def _receives(self, repeats: Repeats, inference: Inference) -> Receiving:

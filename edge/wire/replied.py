@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, RootModel
 
@@ -128,6 +128,15 @@ class Source(_Part):
     text: str
 
 
+class BoardCall(_Part):
+    """A tool of the board's that was used for the answer."""
+
+    name: str
+    arguments: dict[str, Any]
+    result: str | None = Field(default=None, description="what the model was told; instead of it there may be an error")
+    error: str | None = Field(default=None, description="why there is no result, or why that is not known")
+
+
 class Reply(_Message):
     """How the request ended: its one terminal message."""
 
@@ -143,6 +152,9 @@ class Reply(_Message):
     slowed: Slowed | None = None
     sources: list[Source] | None = Field(
         default=None, description="where documents were asked for: what was found in them; empty: nothing"
+    )
+    board_calls: list[BoardCall] | None = Field(
+        default=None, description="where the board's tools were asked for: what was called of them, in its order"
     )
     tool_calls: list[Call] | None = None
     logprobs: Logprobs | None = None

@@ -195,12 +195,8 @@ class Topics:
         Nobody has a board publish what an access list keeps from the asker: where its own topic has a client level,
         the topic of its answers has the same one.
         """
-        if not 0 < len(topic.encode(errors="replace")) <= TOPIC_BYTES_MAX or topic.count("/") >= LEVELS_MAX:
-            return f"must be 1 to {TOPIC_BYTES_MAX} bytes and {LEVELS_MAX} levels at most"
-        if UNUSABLE.search(topic):
-            return "must be without null and other control characters, and without code points that are no characters"
-        if "+" in topic or "#" in topic:
-            return "must be a plain topic, without the wildcards + and #"
+        if (reason := unusable(topic)) is not None:
+            return reason
         if topic.split("/")[0] == ROOT:
             own = [Place(f"{ROOT}/{name}", "", client).reply for name in (self.device, self.fleet) if name]
             is_allowed = topic in own and OWN in self.response_topics
@@ -210,6 +206,17 @@ class Topics:
             return None
         begins = " or ".join(each.replace(CLIENT, client or CLIENT) for each in allowed)
         return f"must begin with {begins} (the board's limits.response_topics)"
+
+
+def unusable(topic: str) -> str | None:
+    """Why nobody can publish on a topic, or should; None where it can be."""
+    if not 0 < len(topic.encode(errors="replace")) <= TOPIC_BYTES_MAX or topic.count("/") >= LEVELS_MAX:
+        return f"must be 1 to {TOPIC_BYTES_MAX} bytes and {LEVELS_MAX} levels at most"
+    if UNUSABLE.search(topic):
+        return "must be without null and other control characters, and without code points that are no characters"
+    if "+" in topic or "#" in topic:
+        return "must be a plain topic, without the wildcards + and #"
+    return None
 
 
 def _takes(allowed: str, topic: str, client: str | None) -> bool:
