@@ -8,9 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
-import json
 import logging
-from collections.abc import Sequence
 from typing import Any
 
 from pydantic import ValidationError
@@ -49,15 +47,15 @@ class Rounds:
     @property
     def _is_last(self) -> bool:
         """Whether the model may call no more: it had its rounds, or calls the same again."""
-        made = [json.dumps([call.name, call.arguments], sort_keys=True) for call in self._waiting.calls]
-        return len(made) >= self._rounds_max or len(set(made)) < len(made)
+        calls = self._waiting.calls
+        return len(calls) >= self._rounds_max or any(call.is_repeat for call in calls)
 
     # --- what the engine is asked ---
 
     def chat(self) -> ChatRequest:
         """The request as the model sees it in the round that comes."""
         chat = self._waiting.request.chat
-        return with_board_tools(chat, self._offered, self._waiting.calls, self._is_last) if self._offered else chat
+        return with_board_tools(chat, self._offered, self._waiting.calls) if self._offered else chat
 
     def guidance(self, chat: ChatRequest) -> tuple[dict[str, Any], bool] | None:
         """What its answer is held to."""
@@ -79,8 +77,7 @@ class Rounds:
         said, self._waiting.held = "".join(self._waiting.held), []
         call = self._call_in(said) if finished.finish_reason == "stop" else None
         if call is not None:
-            self._waiting.calls.append(BoardCall(call.name, call.arguments, said))
-            await self._carry_out(self._waiting.calls[-1])
+            await self._carry_out(BoardCall(call.name, call.arguments, said))
             return True
         self._is_open = False
         if finished.finish_reason != "cancelled":
@@ -122,9 +119,13 @@ class Rounds:
 
     async def _carry_out(self, call: BoardCall) -> None:
         """Write it down, do it, write down what came of it; that it is done once is more than that it is done."""
-        publishes, is_again = self._tools.publishes(call.name), _is_again(self._waiting.calls)
-        if is_again or (publishes and self._waiting.is_inherited):
-            call.error = AGAIN if is_again else ANOTHERS
+        calls = self._waiting.calls
+        call.is_repeat = any((each.name, each.arguments) == (call.name, call.arguments) for each in calls)
+        calls.append(call)
+        if call.is_repeat:
+            call.error = AGAIN
+        elif self._waiting.is_inherited and self._tools.publishes(call.name):
+            call.error = ANOTHERS
         elif await self._written() is not None:
             call.error = NOT_WRITTEN
         else:
@@ -149,9 +150,3 @@ class Rounds:
 
 
 SUMMED = ("prompt_tokens", "completion_tokens", "cached_tokens", "prefill_seconds", "decode_seconds")
-
-
-def _is_again(calls: Sequence[BoardCall]) -> bool:
-    """Whether the last call is one of those before it."""
-    last = calls[-1]
-    return any((each.name, each.arguments) == (last.name, last.arguments) for each in calls[:-1])

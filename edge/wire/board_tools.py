@@ -14,18 +14,24 @@ from edge.wire.chat import ChatMessage, ChatRequest
 from edge.wire.tools import Tool
 
 NOT_KNOWN = "it is not known whether this was done: the board broke down in between; it is not done again"
-LAST = "That was the last call: answer in words now."
+WORDS: tuple[dict[str, Any], bool] = ({"type": "string"}, True)
+"""What holds an answer to any text that does not begin as a call does: small models like to say a call again."""
 
 
 @dataclass
 class BoardCall:
-    """One call of a board's tool. said: as the model wrote it. It has a result or an error once it is done."""
+    """One call of a board's tool, which has a result or an error once it is done.
+
+    said: as the model wrote it. is_repeat: it was called before with the same arguments, so that it is not done again,
+    and the model is not even told of it.
+    """
 
     name: str
     arguments: dict[str, Any]
     said: str
     result: str | None = None
     error: str | None = None
+    is_repeat: bool = False
 
     @property
     def is_open(self) -> bool:
@@ -37,25 +43,23 @@ class BoardCall:
         came = {"error": self.error or NOT_KNOWN} if self.result is None else {"result": self.result}
         return {"name": self.name, "arguments": self.arguments, **came}
 
-    def turns(self, is_last: bool) -> list[ChatMessage]:
+    def turns(self) -> list[ChatMessage]:
         """As the model is told: what it said, and what came of it."""
         came = f"error: {self.error}" if self.result is None else self.result
-        told = {"role": "tool", "name": self.name, "content": f"{came}\n{LAST}" if is_last else came}
+        told = {"role": "tool", "name": self.name, "content": came}
         return [ChatMessage.model_validate(each) for each in ({"role": "assistant", "content": self.said}, told)]
 
 
-def with_board_tools(
-    chat: ChatRequest, tools: Sequence[Tool], calls: Sequence[BoardCall], is_last: bool
-) -> ChatRequest:
+def with_board_tools(chat: ChatRequest, tools: Sequence[Tool], calls: Sequence[BoardCall]) -> ChatRequest:
     """A request as the model sees it in its next round: with the board's tools, and with what was called so far.
 
-    Where a call was forced, the first is it; from then on the model decides. is_last: whether it may call no more.
+    Where a call was forced, the first is it; from then on the model decides.
     """
     every = [*chat.tools, *tools]
     if not calls:
         return chat.model_copy(update={"tools": every})
     turns = chat.messages or [ChatMessage.model_validate({"role": "user", "content": chat.prompt})]
-    said = [turn for call in calls for turn in call.turns(is_last and call is calls[-1])]
+    said = [turn for call in calls if not call.is_repeat for turn in call.turns()]
     offered = functions.offered(every, chat.tool_choice)
     changes = {"tools": offered, "tool_choice": "auto", "prompt": None, "messages": [*turns, *said]}
     return chat.model_copy(update=changes)
@@ -63,4 +67,6 @@ def with_board_tools(
 
 def guidance(chat: ChatRequest, own: Sequence[Tool], is_last: bool) -> tuple[dict[str, Any], bool] | None:
     """What the next answer is held to, as `ChatRequest.guidance` says it. own: the asker's, the last round's alone."""
-    return (chat.model_copy(update={"tools": list(own)}) if is_last else chat).guidance()
+    if not is_last:
+        return chat.guidance()
+    return chat.model_copy(update={"tools": list(own)}).guidance() or WORDS
