@@ -116,7 +116,7 @@ class Tool(Section):
                 closed({"type": "string", "pattern": each}, name)
             elif not each:
                 raise ValueError(f"{name} has no text that may be there")
-            elif wrong := next((text for text in each if not is_level(text)), None):
+            elif (wrong := next((text for text in each if not is_level(text)), None)) is not None:
                 raise ValueError(
                     f"{wrong[:80]!r} of {name} is not within one level of a topic, of 64 characters at most"
                 )

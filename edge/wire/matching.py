@@ -40,7 +40,7 @@ def closed(schema: Any, place: str = "") -> dict[str, Any]:
     kind = schema.get("type")
     if kind is None and not ({"enum", "const"} & set(schema)):
         raise ValueError(f"{_at(place)}say its type, one of {', '.join(KEYWORDS)}, or its values (enum)")
-    if kind is not None and kind not in KEYWORDS:
+    if kind is not None and (not isinstance(kind, str) or kind not in KEYWORDS):
         raise ValueError(f"{_at(place)}type should be one of {', '.join(KEYWORDS)}")
     if strange := sorted(set(schema) - ALWAYS - KEYWORDS.get(kind or "", set())):
         raise ValueError(f"{_at(place)}{strange[0]} is not taken in a tool's schema{f' of an {kind}' if kind else ''}")
