@@ -12,7 +12,7 @@ from pydantic import Field, field_validator, model_validator
 from edge.config.sections import Section
 from edge.wire.matching import closed, whole
 from edge.wire.schema import check
-from edge.wire.topics import LEVEL, ROOT, UNUSABLE, unusable
+from edge.wire.topics import DOORS_CLIENT, LEVEL, ROOT, UNUSABLE, unusable
 
 ToolKind = Literal["publish", "retained", "telemetry"]
 TelemetryValue = Literal[
@@ -79,7 +79,7 @@ class Tool(Section):
     @classmethod
     def _are_levels(cls, clients: list[str]) -> list[str]:
         for each in clients:
-            if each != EVERYBODY and not LEVEL.fullmatch(each):
+            if each != EVERYBODY and not (LEVEL.fullmatch(each) or DOORS_CLIENT.fullmatch(each)):
                 raise ValueError(f"{each[:80]!r} is no client's level; {EVERYBODY} is everybody")
         return clients
 

@@ -120,6 +120,12 @@ def test_values_are_in_the_telemetry():
         assert not [each for each in kinds if isinstance(each, type) and issubclass(each, BaseModel | list | dict)]
 
 
+@pytest.mark.parametrize("client", ["*", "kiosk", "http:kiosk", "home-assistant"])
+def test_whoever_may_ask_may_be_named(client):
+    """Client levels of the broker's topics, and clients of doors."""
+    assert Tool.model_validate({**PUBLISH, "clients": [client]}).clients == [client]
+
+
 def test_what_has_one_value_is_not_asked_for():
     """A topic, a text and a reading of which there is one are no arguments; a grammar takes what is left."""
     for tool in (PUBLISH, RETAINED, HEAT):
