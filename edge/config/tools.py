@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import json
 import re
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal, Self, get_args
@@ -127,13 +128,17 @@ class Tool(Section):
     def _can_be_checked(cls, payload: list[str] | dict[str, Any] | None) -> list[str] | dict[str, Any] | None:
         if payload == []:
             raise ValueError('no text may be sent; [""] is the empty one')
+        try:
+            json.dumps(payload, allow_nan=False)
+        except TypeError as error:
+            raise ValueError(f"it is sent as JSON, which has no dates and times: {error}") from error
         return closed(payload) if isinstance(payload, dict) else payload
 
     @model_validator(mode="after")
     def _is_of_its_kind(self) -> Self:
         if strange := sorted(self.model_fields_set - OF_EVERY_KIND - OF_KIND[self.kind]):
             raise ValueError(f"{strange[0]} is not for a tool of the kind {self.kind}")
-        if missing := [name for name in NEEDED[self.kind] if not getattr(self, name) and getattr(self, name) != {}]:
+        if missing := [name for name in NEEDED[self.kind] if not getattr(self, name)]:
             raise ValueError(f"a tool of the kind {self.kind} needs {missing[0]}")
         used = set(self.placeholders)
         if unlike := sorted(used ^ set(self.levels)):

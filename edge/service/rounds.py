@@ -102,7 +102,8 @@ class Rounds:
         last = self._ended[-1] if self._ended else Finished("cancelled", 0, 0, 0.0, 0.0)
         sums = {name: sum(getattr(each, name) for each in self._ended) for name in SUMMED}
         warnings = [text for each in self._ended for text in each.warnings]
-        if ALL in self._waiting.request.chat.board_tools and not self._offered:
+        chat = self._waiting.request.chat
+        if ALL in chat.board_tools and chat.tool_choice != "none" and not self._offered:
             warnings.append(NONE_FOR_YOU)
         reason = "cancelled" if self._is_open else last.finish_reason
         return dataclasses.replace(last, finish_reason=reason, warnings=list(dict.fromkeys(warnings)), **sums)

@@ -67,6 +67,18 @@ def test_what_a_tool_cannot_be_is_told(monkeypatch, tool, said):
     assert "the variable EDGE_TOOLS: tools.lamp" in str(raised.value)
 
 
+def test_a_payload_is_json(monkeypatch, tmp_path):
+    """TOML has dates, JSON has none."""
+    path = tmp_path / "edge.toml"
+    path.write_text(
+        '[tools.clock]\nkind = "publish"\ndescription = "d"\nclients = ["*"]\n'
+        'topic = "home/clock"\npayload = { enum = [2026-11-28] }\n'
+    )
+    monkeypatch.setenv("EDGE_CONFIG", str(path))
+    with pytest.raises(ConfigError, match=r"line 6: tools\.clock\.payload: it is sent as JSON"):
+        load_settings()
+
+
 def test_a_name_is_one_that_a_model_can_say(monkeypatch):
     """As functions of the wire are called."""
     monkeypatch.setenv("EDGE_TOOLS", json.dumps({"a lamp": PUBLISH}))

@@ -402,15 +402,17 @@ def test_no_byte_stays_of_what_is_not_to_stay(tmp_path, seed):
     """Requests and answers of any length, in any order, some to stay and some not, and some forgotten later."""
     chance, journal = random.Random(seed), JournalFile(tmp_path / "journal")
     is_answered: dict[int, bool] = {}
+    is_kept: dict[int, bool] = {}
     for step in range(200):
         kind = chance.random()
         if kind < 0.4 or not is_answered:
             number = journal.next_number()
             is_answered[number] = False
-            journal.write([accept(asked(number, chance.choice((3, 30, 200, 700, 3000)), chance.random() < 0.5))])
+            is_kept[number] = chance.random() < 0.5
+            journal.write([accept(asked(number, chance.choice((3, 30, 200, 700, 3000)), is_kept[number]))])
         elif kind < 0.5:
             if not is_answered[number := chance.choice(list(is_answered))]:
-                journal.write([called(number, chance.choice((1, 30, 900)), chance.random() < 0.5)])
+                journal.write([called(number, chance.choice((1, 30, 900)), is_kept[number])])
         elif kind < 0.95:
             number = chance.choice(list(is_answered))
             if is_answered[number]:
