@@ -334,8 +334,8 @@ GROUPS = (
     ),
     Group(
         "With another server behind it, what leaves is named and counted",
-        "A real daemon over a real broker, and a server that speaks OpenAI's chat API and counts what comes: 200 requests"
-        " of eight kinds, once with no rule of `upstream.when`, once with all of them.",
+        "A real daemon over a real broker, and a server that speaks OpenAI's chat API and counts what comes: 200"
+        " requests of eight kinds, once with no rule of `upstream.when`, once with all of them.",
         "upstream",
         {
             "upstream_closed_requests": "requests that came there without a rule",

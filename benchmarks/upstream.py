@@ -6,7 +6,7 @@ import itertools
 import json
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -48,7 +48,7 @@ def measure(_bundle: Path) -> list[Figure]:
     ]
 
 
-def off(counted: Any, came: list[Any]) -> int:
+def off(counted: Iterable[int], came: list[Any]) -> int:
     """By how much a count is not what came."""
     return abs(sum(counted) - len(came))
 

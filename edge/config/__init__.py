@@ -9,6 +9,7 @@ say the same. A credential is a file in `$CREDENTIALS_DIRECTORY` named `broker_p
 `sections.py`.
 
     sections.py  what can be set, and what it means: a new key goes there, and into systemd/edge.toml.example
+    tools.py     what a model may have the board do
     doors.py     the same of the other ways in and out
     upstream.py  the same of a server that answers in the board's place
     settings.py  all of it together
@@ -31,6 +32,7 @@ from edge.config.sections import (
     Telemetry,
 )
 from edge.config.settings import FLEET_SPARE, Settings
+from edge.config.tools import Tool
 from edge.config.upstream import Upstream
 
 __all__ = [
@@ -47,6 +49,7 @@ __all__ = [
     "Settings",
     "Store",
     "Telemetry",
+    "Tool",
     "Upstream",
     "config_file",
     "describe",

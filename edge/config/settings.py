@@ -30,6 +30,7 @@ from edge.config.sections import (
     Store,
     Telemetry,
 )
+from edge.config.tools import Tools
 from edge.config.upstream import Upstream
 from edge.errors import ConfigError
 from edge.wire.topics import LEVEL, Topics
@@ -75,6 +76,9 @@ class Settings(BaseSettings):
         default=None, description="name under which several boards share requests (MQTT shared subscriptions)"
     )
     log_level: Literal["debug", "info", "warning", "error"] = Field(default="info", description="how much is logged")
+    tools: Tools = Field(
+        default={}, description="what a model may have this board do: nothing but what has a table of its own below"
+    )
     broker: Broker = Broker()
     engine: Engine = Field(default_factory=Engine)
     limits: Limits = Limits()

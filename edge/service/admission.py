@@ -62,6 +62,8 @@ class Admission:
         """How much memory the board has left for what is asked, by its governor."""
         self.hand_on: Callable[[Message, Fault], bool] = lambda _message, _fault: False
         """Whether a request that would be refused for this is another board's now."""
+        self.check_tools: Callable[[Request], object] = lambda _request: None
+        """Raises Fault where a request asks for tools of the board that it may not have."""
         self.refuses = ""
         """Why it lets nobody in, in words."""
 
@@ -78,7 +80,7 @@ class Admission:
         self._check(request)
         self._check_board(request)
         self._queue.check(request)
-        waiting = Waiting(self._journal.file.next_number(), request, now(), message.digest())
+        waiting = Waiting(self._journal.file.next_number(), request, now(), message.digest(), is_inherited=gone > 0)
         self._queue.put(waiting)
         self._replies.met(message, waiting.number)
         self._journal.write(
@@ -100,7 +102,8 @@ class Admission:
             return None
         request = replace(request, address=replace(request.address, id=entry.id))
         waiting = Waiting(entry.number, request, now() - gone, entry.digest, entry.attempts)
-        waiting.is_forgotten = not entry.keeps
+        waiting.is_forgotten, waiting.calls = not entry.keeps, list(entry.calls)
+        waiting.is_inherited = handed_on_count(entry.message, INHERITED) > 0
         if entry.attempts >= ATTEMPTS_MAX:
             fault = EngineFailed(f"the daemon ended {entry.attempts} times while it was answering this")
             return self._replies.end(waiting, waiting.failure(fault))
@@ -124,6 +127,7 @@ class Admission:
 
     def _check(self, request: Request) -> None:
         if self._elsewhere.reason(request) in (None, "hot"):
+            self.check_tools(request)
             self._check_pictures(request)
         self._fetch_pictures(request)
 

@@ -19,6 +19,7 @@ from edge.service.admission import Admission
 from edge.service.afterwards import Afterwards
 from edge.service.announcements import Announcements, status_message
 from edge.service.answering import Answering
+from edge.service.board_tools import BoardTools
 from edge.service.bundles import Bundles
 from edge.service.callers import Callers, Inside
 from edge.service.clock import now
@@ -92,6 +93,7 @@ class Daemon:
         inside = Inside(transport.publish, self._callers.ask, self._announcements.info, self._load_body)
         self._doors = Doors(doors, inside)
         self._happenings = Happenings(self._topics.event, transport.publish)
+        self._tools = BoardTools(settings.tools, transport)
         self._answering = self._answers(inference)
         self._guard = self._guards()
         self._report = Report(seat, self._happenings, self._announcements.report)
@@ -117,7 +119,8 @@ class Daemon:
         self._elsewhere.is_hot = lambda: self._readiness.reason() == "hot"
         own = {"inference": inference.reading, "governor": self._guard.reading, "bundle": self._report.reading}
         self._announcements.own = own
-        self._announcements.told = [self._doors.told, self._happenings.told]
+        self._announcements.told = [self._doors.told, self._happenings.told, self._tools.told]
+        self._receiving.heard, self._admission.check_tools = self._tools.hear, self._tools.offered
         if self._settings.limits.stop_unheard:
             self._replies.unheard = lambda waiting: self._answering.interrupt(waiting, Cancelled("nobody listens"))
 
@@ -146,6 +149,7 @@ class Daemon:
             self._happenings.happened,
             self._instruments.wattmeter,
             self._elsewhere,
+            self._tools,
         )
 
     def _receives(self, repeats: Repeats, inference: Inference) -> Receiving:

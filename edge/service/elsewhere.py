@@ -18,6 +18,9 @@ from edge.wire.chat import ChatRequest
 from edge.wire.passed import Passed, fields_of, ignored
 from edge.wire.request import Request
 
+BOARDS_OWN = ("documents", "board_tools")
+"""What nobody else has."""
+
 Why = Literal["asked", "model", "length", "hot"]
 
 
@@ -63,8 +66,9 @@ class Elsewhere:
             raise Unsupported("the model is another server's, and upstream is false", "upstream")
         if not self._may(request, "asked"):
             raise Unsupported("this board passes nothing on that is asked so ([upstream] of its settings)", "upstream")
-        if chat.documents is not None:
-            raise Unsupported("documents are this board's own: what asks for them is not passed on", "documents")
+        for name in BOARDS_OWN:
+            if getattr(chat, name):
+                raise Unsupported(f"{name} are this board's own: what asks for them is not passed on", name)
         if (model := self._model(chat)) not in self._settings.models:
             there = ", ".join(self._settings.models)
             raise NotFound(f"{self._settings.name} is asked for {there} alone, not {model[:100]!r}", "model")
@@ -75,7 +79,7 @@ class Elsewhere:
         if self._upstream is None or why not in settings.when or chat.upstream is False:
             return False
         is_known = not settings.clients or (request.address.client or "") in settings.clients
-        return is_known and (why == "asked" or (chat.documents is None and chat.keep))
+        return is_known and (why == "asked" or (chat.keep and not any(getattr(chat, name) for name in BOARDS_OWN)))
 
     def _model(self, chat: ChatRequest) -> str:
         named = (chat.model or "").removeprefix(f"{self._settings.name}/")

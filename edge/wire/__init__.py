@@ -13,6 +13,8 @@ not, and the messages that answer them. Start reading in `message.py`, then `req
     parts.py      texts and pictures of a turn
     pictures.py   what a picture costs, and how it crosses to the engine
     tools.py      functions that a model may call
+    board_tools.py  those of the board's own: what is called, and what came of it
+    matching.py   whether arguments are what such a tool takes
     schema.py     JSON schemas that answers are held to, and what is wrong with one
     inhabited.py  whether anything can match a schema
     passed.py     a request as it goes to another server, and what comes back

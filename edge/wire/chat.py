@@ -105,6 +105,9 @@ Name = Annotated[StrictStr, Field(min_length=1, max_length=256)]
 Stop = Annotated[StrictStr, Field(min_length=1, max_length=256)]
 Index = Annotated[StrictStr, Field(pattern=rf"^{LEVEL.pattern}$")]
 """What a board's documents are called."""
+ALL = "*"
+BoardToolName = Annotated[StrictStr, Field(pattern=r"^(\*|[A-Za-z0-9_-]{1,64})$")]
+"""What a board's tool is called; `*` is all that the asker may use."""
 SHORT_CHARACTERS = 40
 """A last question that is shorter may say next to nothing by itself, such as "and where is it kept?"."""
 SEEDS = 2**31 - 1
@@ -116,6 +119,12 @@ def _in_a_list(stop: Any) -> Any:
     if not isinstance(stop, str | list):
         raise wrong("should be a text or a list of texts")
     return [stop] if isinstance(stop, str) else stop
+
+
+def _all_or_some(names: Any) -> Any:
+    if not isinstance(names, bool | str | list):
+        raise wrong("should be true or a list of names")
+    return ([ALL] if names else []) if isinstance(names, bool) else _in_a_list(names)
 
 
 def _of_64_bits(seed: int) -> int:
@@ -139,6 +148,7 @@ class ChatRequest(Shape):
     max_tokens: None takes the daemon's default. deadline_ms: milliseconds from arrival. priority: whose turn is first.
     documents: of the board, that the answer is to come from. keep: whether anything of it may stay once it is answered.
     upstream: whether another server is to answer, or is not; None leaves it to the operator's rules.
+    board_tools: of the board, that the model may have used; `ALL` for whatever its asker may.
     """
 
     messages: list[ChatMessage] = Field([], max_length=256)
@@ -166,6 +176,7 @@ class ChatRequest(Shape):
     deadline_ms: Annotated[Integer, Field(ge=1, le=10**9)] | None = None
     priority: Priority = "normal"
     documents: Index | None = None
+    board_tools: Annotated[list[BoardToolName], BeforeValidator(_all_or_some)] = Field([], max_length=32)
     keep: StrictBool = True
     upstream: StrictBool | None = None
     _warnings: tuple[str, ...] = PrivateAttr(())
@@ -197,10 +208,13 @@ class ChatRequest(Shape):
     def _fields_agree(self) -> ChatRequest:
         check_lengths(self.max_tokens, self.max_completion_tokens, "max_completion_tokens")
         self.max_tokens = self.max_tokens or self.max_completion_tokens
-        if isinstance(self.tool_choice, NamedTool) and not self.offered_tools():
+        is_begun = bool(self.messages) and self.messages[-1].role == "assistant"
+        if self.board_tools and is_begun:
+            raise wrong("should be left out where the answer is begun already", "board_tools")
+        if isinstance(self.tool_choice, NamedTool) and not (self.offered_tools() or self.board_tools):
             name = self.tool_choice.function.name
             raise wrong(f"should be one of tools, and {name!r} is none", "tool_choice", "function", "name")
-        if self.tool_choice == "required" and not self.tools:
+        if self.tool_choice == "required" and not (self.tools or self.board_tools):
             raise wrong("requires a call of one of tools, but there are no tools", "tool_choice")
         for name, refusal in refusals(self.model_extra or {}):
             raise wrong(refusal, name)

@@ -76,6 +76,7 @@ FULL: dict[str, Any] = {
     "response_topic": "answers/me",
     "deadline_ms": 5000,
     "priority": "low",
+    "board_tools": ["lamp", "heat"],
     "documents": "museum",
     "keep": False,
     "upstream": True,
