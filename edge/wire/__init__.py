@@ -10,7 +10,9 @@ not, and the messages that answer them. Start reading in `message.py`, then `req
     shape.py      one rule for every field: null, unknown names, numbers, where something is wrong
     chat.py       fields to what is asked: turns, options, schema
     foreign.py    the OpenAI API's fields that boards do not have
+    turns.py      one turn of a conversation
     parts.py      texts and pictures of a turn
+    volatile.py   what changes from call to call, laid last
     pictures.py   what a picture costs, and how it crosses to the engine
     tools.py      functions that a model may call
     schema.py     JSON schemas that answers are held to, and what is wrong with one
