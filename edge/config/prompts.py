@@ -22,10 +22,10 @@ def _is_of_one_line(form: str) -> str:
 
 Form = Annotated[str, Field(max_length=256), AfterValidator(_is_of_one_line)]
 OF_HOME_ASSISTANT = (
-    "Current time is *. Today's date is *.",
+    "Current time is ##:##:##. Today's date is ####-##-##.",
     "You are in area * and all generic commands like 'turn on the lights' should target this area.",
-    "The current time and date is *",
-    "Current Time: *",
+    "The current time and date is ##:## *",
+    "Current Time: ####-##-## ##:##:##*",
 )
 """Lines of Assist's prompt (2024.6 and later), of the room that a question comes from (2024.7 to 2026.5), and of two
 custom integrations, Local LLM and Extended OpenAI Conversation."""
@@ -37,6 +37,6 @@ class Prompts(Section):
     volatile: list[Form] = Field(
         default=list(OF_HOME_ASSISTANT),
         max_length=32,
-        description="lines of system prompts that change from call to call, * for what changes: laid before the"
-        " user's last words, and the reply says so; [] lays none",
+        description="lines of system prompts that change from call to call, * for any text, # for a digit: laid before"
+        " the user's last words, and the reply says so; [] lays none",
     )

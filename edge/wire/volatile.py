@@ -14,6 +14,7 @@ from typing import Literal, Protocol, Self
 Cache = Literal["volatile"]
 """What a part or a turn may say of itself: it changes from call to call."""
 LINE = re.compile(r"[^\n]*\n|[^\n]+")
+DIGITS = str.maketrans("0123456789", "##########")
 LINE_CHARACTERS = 1024
 """A longer line is never taken for a volatile one that nobody marked."""
 
@@ -68,14 +69,15 @@ def split(text: str, is_volatile: Callable[[str], bool]) -> tuple[str, list[str]
 
 
 class Forms:
-    """Forms of lines: `*` stands for any characters, or none; all else for itself, after white space at both ends.
+    """Forms of lines: `*` stands for any characters, or none, `#` for a digit (as any digit does), all else for itself.
 
+    White space at both ends counts for nothing.
     No regular expressions: whoever asks writes the lines, and there are lines over which a backtracking one hangs.
     Here a line is walked once for each form.
     """
 
     def __init__(self, forms: Sequence[str]) -> None:
-        self._forms = [tuple(form.strip().split("*")) for form in forms]
+        self._forms = [tuple(form.strip().translate(DIGITS).split("*")) for form in forms]
         self._least = min((sum(map(len, form)) for form in self._forms), default=0)
 
     def __bool__(self) -> bool:
@@ -83,7 +85,7 @@ class Forms:
 
     def fit(self, line: str) -> bool:
         """Whether a line is of one of them, as a whole."""
-        bare = line.strip()
+        bare = line.strip().translate(DIGITS)
         return len(bare) >= self._least and any(_fits(bare, form) for form in self._forms)
 
 
