@@ -27,8 +27,8 @@ OF_HOME_ASSISTANT = (
     "The current time and date is ##:## *",
     "Current Time: ####-##-## ##:##:##*",
 )
-"""Lines of Assist's prompt (2024.6 and later), of the room that a question comes from (2024.7 to 2026.5), and of two
-custom integrations, Local LLM and Extended OpenAI Conversation."""
+"""Lines of Assist's prompt: the time, and the room that a question comes from; and of two integrations, Local LLMs and
+Extended OpenAI Conversation."""
 
 
 class Prompts(Section):

@@ -2,7 +2,7 @@
 
 A file is named by its block's key and holds a checksum over key and contents, then the contents, which are mapped
 and not read, so that what they take is the kernel's to give back. It is written beside its name and renamed, on a
-thread of its own; what a power cut leaves of it fails its checksum. A disk that is full, short or failing ends the
+thread of its own, and is on the disk before it has its name. A disk that is full, short or failing ends the
 writing and nothing else.
 
 What is in use from memory counts as used on the disk, too, so that others do not take its place there. As many bytes
@@ -205,6 +205,8 @@ class PrefixFiles:
         with begun.open("wb") as file:
             file.write(checksum(key, contents))
             file.write(contents)
+            file.flush()
+            os.fdatasync(file.fileno())  # before it has its name, so that a power cut leaves none that is torn
         begun.rename(path)
         self.written_bytes += CHECKSUM_BYTES + block.nbytes
 

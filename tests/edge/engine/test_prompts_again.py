@@ -17,11 +17,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis.strategies import booleans, integers, lists, tuples
 
+from edge.documents import Piece
 from edge.engine import Job, Options, answer
 from edge.engine.batch.engine import BatchedEngine
 from edge.engine.cache.allowance import DAY_SECONDS, Allowance
 from edge.engine.cache.prefix_files import PrefixFiles
 from edge.engine.cache.prefixes import BLOCK_TOKENS, Prefixes, cuts_of
+from edge.engine.text.composing import composed
 from edge.wire.chat import validated
 
 SHAPE, KIND = (2, 2, 1, BLOCK_TOKENS, 4), np.dtype(np.int8)
@@ -212,6 +214,15 @@ def job(number: int, time_of_day: str, question: str = "Is the hall dark?") -> J
     system = {"role": "system", "content": [now, {"type": "text", "text": HOUSE}]}
     chat = validated({"messages": [system, {"role": "user", "content": question}]})
     return Job(number, chat.conversation(), 8, top_logprobs=5, ignore_eos=True, seed=1)
+
+
+def test_documents_stand_before_what_changes():
+    """Their pieces are at the beginning of the user's first turn, so that they are known whatever the time is."""
+    piece = Piece(1, "a.md", "Pump", "", None, "Its motor must never touch water.")
+    said = composed(job(1, "20:37:19").messages, [piece], "12345678")
+    assert said[0]["content"] == HOUSE
+    assert said[1]["content"].endswith("Question: Current time is 20:37:19.\nIs the hall dark?")
+    assert said[1]["content"].index("motor") < said[1]["content"].index("20:37:19")
 
 
 def test_an_answer_from_a_known_beginning_is_the_cold_ones(bundle, tmp_path):
