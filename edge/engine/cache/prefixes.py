@@ -42,6 +42,10 @@ class Store(Protocol):
         """A block, None where it is not there or damaged."""
         ...
 
+    def load_all(self, keys: Sequence[Key]) -> dict[Key, Block]:
+        """The blocks that are there one behind the other."""
+        ...
+
     def save(self, key: Key, block: Block) -> None:
         """Keep a block at the next flush, if there is room."""
 
@@ -116,7 +120,11 @@ class Prefixes:
         """
         keys = list(keys_of(tokens[:-1], is_long, salt))
         plain = dict(zip(keys, keys_of(tokens[:-1], is_long), strict=True))
-        return self._found(keys, lambda key: self._known(key, plain[key], is_kept))
+        missing = [key for key in keys if key not in self._blocks] if self._limit else []
+        on_disk = self._store.load_all(missing) if self._store is not None else {}
+        return self._found(
+            keys, lambda key: on_disk.get(key) if key in on_disk else self._known(key, plain[key], is_kept)
+        )
 
     def find_said(self, tokens: Sequence[int], is_long: bool, count: int, salt: str = "") -> list[Block]:
         """Those that come after the first so many, some of which were said."""

@@ -154,6 +154,18 @@ def test_what_is_in_use_from_memory_stays_on_the_disk(tmp_path):
     assert come(Prefixes(1 << 20, store_in(tmp_path)), text(4, 3)) == 3
 
 
+def test_a_board_that_writes_nothing_waits_for_nobody(tmp_path):
+    """An SD card's, after hours: there is nothing to tell files of, and the end comes at once."""
+    store = store_in(tmp_path, blocks=0)
+    known = Prefixes(100 * BLOCK_BYTES, store)
+    for _ in range(3):
+        come(known, text(1, 3))
+        store._told -= 10_000
+        known.flush()
+    known.settle()
+    assert list(tmp_path.rglob("*")) == []
+
+
 def test_what_waits_to_be_written_is_bounded(tmp_path):
     """What had no room to wait is written when the text comes again."""
     store = store_in(tmp_path, pending_bytes=4 * BLOCK_BYTES)
