@@ -134,14 +134,14 @@ class PrefixFiles:
 
     @property
     def takes(self) -> bool:
-        """Whether there is room for another block to wait to be written."""
-        return self.is_writing and self._pending_bytes < self._pending_most
+        """Whether another block may wait to be written; none does while others are written, or a slow disk's heap up."""
+        is_free = self.is_writing and not self._work.unfinished_tasks
+        return is_free and self._pending_bytes < self._pending_most
 
     def save(self, key: Key, block: Block) -> None:
-        """Have a block written at the next flush, unless too many wait already."""
+        """Have a block written at the next flush, unless too many wait already; then it may come once more."""
         self._wanted.discard(key)
-        room = self._pending_most - self._pending_bytes
-        if self.is_writing and key not in self._pending and block.nbytes <= room:
+        if self.takes and key not in self._pending and block.nbytes <= self._pending_most - self._pending_bytes:
             self._pending[key] = block
             self._pending_bytes += block.nbytes
 
