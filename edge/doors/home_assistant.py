@@ -15,6 +15,7 @@ from edge.config import Settings
 from edge.doors import places
 from edge.doors.announced import Announced, AnnouncedFile
 from edge.doors.discovery import discovery, platforms, shown_of, topic, withdrawn
+from edge.wire.asked import Inside
 from edge.wire.message import Message
 
 log = logging.getLogger(__name__)
@@ -53,9 +54,9 @@ class HomeAssistant:
         self._kept = before if before and not self._elsewhere else Announced(topic=self._topic)
         self._shown = dict(self._kept.shown)
 
-    async def run(self, publish: Callable[[Message], None]) -> None:
+    async def run(self, inside: Inside) -> None:
         """Announce anew whenever Home Assistant has started; and at once where the broker was faster than this task."""
-        self._publish = publish
+        self._publish = inside.publish
         self._send()
         while True:
             await self._born.wait()
@@ -115,10 +116,10 @@ class Withdrawal:
         self._heard_of = f"{settings.home_assistant.prefix}/status"
         self._up = asyncio.Event()
 
-    async def run(self, publish: Callable[[Message], None]) -> None:
+    async def run(self, inside: Inside) -> None:
         """Once: what was announced is taken back, and forgotten when the broker has had time to take that."""
         await self._up.wait()
-        publish(withdrawn(self.announced.topic))
+        inside.publish(withdrawn(self.announced.topic))
         log.info("taken back from Home Assistant: %s", self.announced.topic)
         await asyncio.sleep(self._taken_seconds)
         self._file.forget()

@@ -9,7 +9,7 @@ import asyncio
 import logging
 import socket
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from socketserver import TCPServer
@@ -23,6 +23,7 @@ from prometheus_client.registry import Collector
 from edge.config import Prometheus as PrometheusSettings
 from edge.doors.metrics import ROWS, Metric, samples
 from edge.errors import ConfigError
+from edge.wire.asked import Inside
 from edge.wire.message import Message
 
 log = logging.getLogger(__name__)
@@ -78,7 +79,7 @@ class Prometheus:
         """The last readings in Prometheus's text format."""
         return generate_latest(self._registry)
 
-    async def run(self, publish: Callable[[Message], None]) -> None:  # noqa: ARG002 - the door's shape
+    async def run(self, inside: Inside) -> None:  # noqa: ARG002 - the door's shape
         """Serve, and write the file after each reading, which a disk may take long over; at the end neither is left."""
         with _serving(self._server):
             try:

@@ -46,6 +46,7 @@ knows neither paho nor a runtime. Start reading in `daemon.py`.
     trials.py         the new one beside the old one, or after it
     trial.py          what it is asked, and how fast it must be
     report.py         what is told of all that
+    callers.py        who asks through one
     doors.py          other ways in and out, kept apart
     clock.py          the loop's time, which tests may let run
 """

@@ -56,7 +56,7 @@ class Announcements:
         """What is published at every connect from now on."""
         self._state, self._documents = state, self._named()
         status = status_message(self._topics, state, governor=self._governor)
-        self._transport.birth = [status, self._info(), *self._reported]
+        self._transport.birth = [status, retained(self._topics.info, self.info()), *self._reported]
 
     def tell(self, state: str) -> None:
         """A change of state, and what is known of the engine by then; now and at every connect from now on.
@@ -120,7 +120,8 @@ class Announcements:
         bundle = self._seat.served.folder
         return names_in([self._settings.documents.folder, *([bundle / DOCUMENTS] if bundle else [])])
 
-    def _info(self) -> Message:
+    def info(self) -> dict[str, Any]:
+        """The body of the info message."""
         manifest, limits = self._seat.manifest, self._settings.limits
         body: dict[str, Any] = {
             "version": __version__,
@@ -143,7 +144,7 @@ class Announcements:
         }
         if manifest.pictures:
             body |= {"picture_bytes": limits.picture_bytes, "crops_max": manifest.pictures.crops_max}
-        return retained(self._topics.info, body)
+        return body
 
 
 def status_message(topics: Topics, state: str, reason: str | None = None, governor: str = "free") -> Message:

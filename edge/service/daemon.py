@@ -14,11 +14,13 @@ from edge.board.systemd import Notifier
 from edge.config import Settings
 from edge.errors import Cancelled, EdgeError
 from edge.governor import Decision
+from edge.service import journal_file
 from edge.service.admission import Admission
 from edge.service.afterwards import Afterwards
 from edge.service.announcements import Announcements, status_message
 from edge.service.answering import Answering
 from edge.service.bundles import Bundles
+from edge.service.callers import Callers, Inside
 from edge.service.clock import now
 from edge.service.doors import Doors
 from edge.service.fleet import FleetMember
@@ -27,7 +29,7 @@ from edge.service.happenings import Happenings
 from edge.service.inference import Inference
 from edge.service.journal import Journal
 from edge.service.journal_file import Entry, JournalFile
-from edge.service.load import LoadTeller
+from edge.service.load import LoadTeller, load_body
 from edge.service.outbox import Answer, Outbox
 from edge.service.protocols import Door, Fleet, Transport
 from edge.service.queue import Queue, stopping
@@ -70,8 +72,8 @@ class Daemon:
         """bundles: those that may take the seat; None where there are no others. fleet: what makes its connections."""
         self._settings, self._seat, self._notifier = settings, seat, Notifier()
         self._transport, self._instruments = transport, instruments
-        self._doors = Doors(doors, transport.publish)
         self._topics = settings.topics
+        self._callers = Callers(self._topics)
         speed = Speed(settings.documents.tokens)
         self._queue = Queue(settings.limits, speed)
         inference = Inference(
@@ -79,12 +81,14 @@ class Daemon:
         )
         self._journal = Journal(journal_file)
         self._outbox = Outbox(transport, self._journal)
-        self._replies = Replies(transport, self._topics, inference, speed, self._journal, self._outbox)
-        repeats = Repeats(self._journal, self._queue, self._replies)
+        self._replies = Replies(transport, self._topics, inference, speed, self._journal, self._outbox, self._callers)
+        repeats = Repeats(self._journal, self._queue, self._replies, self._topics)
         self._admission = Admission(
             settings, seat, self._topics, self._queue, self._journal, self._replies, repeats, speed
         )
         self._announcements = Announcements(settings, seat, transport, self._topics, instruments.sensors)
+        inside = Inside(transport.publish, self._callers.ask, self._announcements.info, self._load_body)
+        self._doors = Doors(doors, inside)
         self._happenings = Happenings(self._topics.event, transport.publish)
         self._answering = self._answers(inference)
         self._guard = self._guards()
@@ -103,7 +107,7 @@ class Daemon:
 
     def _acquaint(self, inference: Inference) -> None:
         """Who is to hear of whom."""
-        self._receiving.drain = self._drain
+        self._receiving.drain, self._callers.take = self._drain, self._receiving.take
         self._readiness.is_tried = lambda: self._report.is_trying
         self._answering.slowed = self._guard.slowed
         own = {"inference": inference.reading, "governor": self._guard.reading, "bundle": self._report.reading}
@@ -161,17 +165,8 @@ class Daemon:
         return member
 
     def _load_body(self) -> dict[str, Any]:
-        reason = self._readiness.reason()
-        return {
-            "accepts": reason is None,
-            "reason": reason,
-            "fleet": self._topics.fleet,
-            "is_joined": self._member is not None and self._member.is_joined,
-            "queue_length": len(self._queue),
-            "running": len(self._queue.running),
-            "rows": self._seat.rows,
-            "wait_seconds": round(self._queue.seconds_before(None), 1),
-        }
+        is_joined = self._member is not None and self._member.is_joined
+        return load_body(self._readiness.reason(), self._topics.fleet, is_joined, self._queue, self._seat.rows)
 
     def _drain(self, is_drained: bool) -> None:
         self._readiness.is_drained = is_drained
@@ -242,8 +237,11 @@ class Daemon:
             log.info("%d requests and %d answers are left from before", len(self._queue), len(self._outbox))
 
     def _restore(self, entry: Entry) -> None:
+        if not self._callers.may_return(entry.message):
+            return self._journal.write(journal_file.withdraw(entry.number))
         if not (self._member and self._member.recovered(entry)):
             self._admission.restore(entry)
+        return None
 
     def _start_transport(self) -> None:
         self._report.again()

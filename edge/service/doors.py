@@ -9,6 +9,7 @@ from functools import partial
 from typing import Any, TypeVar
 
 from edge.service.protocols import Door
+from edge.wire.asked import Inside
 from edge.wire.message import Message
 
 log = logging.getLogger(__name__)
@@ -19,8 +20,9 @@ T = TypeVar("T")
 class Doors:
     """All that are open."""
 
-    def __init__(self, doors: Sequence[Door], publish: Callable[[Message], None]) -> None:
-        self._open, self._publish = list(doors), publish
+    def __init__(self, doors: Sequence[Door], inside: Inside) -> None:
+        """inside: what they open to."""
+        self._open, self._inside = list(doors), inside
 
     async def run(self) -> None:
         """Each until the daemon ends, which cancels this; it does not return, however many have ended."""
@@ -28,7 +30,7 @@ class Doors:
 
     async def _live(self, door: Door) -> None:
         try:
-            await door.run(self._publish)
+            await door.run(self._inside)
         except Exception:
             self._shut(door)
 

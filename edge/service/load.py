@@ -10,6 +10,8 @@ from typing import Any
 
 from edge.service.clock import now
 from edge.service.protocols import Transport
+from edge.service.queue import Queue
+from edge.wire.load import Reason
 from edge.wire.message import retained
 
 LOOK_SECONDS = 1.0
@@ -57,3 +59,17 @@ class LoadTeller:
         """The daemon ends, and takes no more; the broker forgets that by itself."""
         if self._transport.is_connected:
             self._say(self._body())
+
+
+def load_body(reason: Reason | None, fleet: str | None, is_joined: bool, queue: Queue, rows: int) -> dict[str, Any]:
+    """The load message's body. reason: why the board takes no more. is_joined: whether it takes its fleet's share."""
+    return {
+        "accepts": reason is None,
+        "reason": reason,
+        "fleet": fleet,
+        "is_joined": is_joined,
+        "queue_length": len(queue),
+        "running": len(queue.running),
+        "rows": rows,
+        "wait_seconds": round(queue.seconds_before(None), 1),
+    }

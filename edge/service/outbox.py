@@ -61,6 +61,8 @@ class Outbox:
         self.expired = self.given_up = 0
         self.at_delivered: Callable[[int], None] = lambda _number: None
         """Called where the broker has an answer, or nobody can get it any more; of a repeat, too."""
+        self.is_heard: Callable[[Message], bool] = lambda _message: False
+        """Called with an answer: whether it is not the broker's to take, since it went to a door."""
 
     def __len__(self) -> int:
         return sum(map(len, (self._waiting, self._in_flight, self._lost, self._refused)))
@@ -72,9 +74,12 @@ class Outbox:
 
     def add(self, answer: Answer) -> None:
         """Send it as soon as its turn comes; of a repeat only if it is not on its way already."""
-        if not (answer.is_repeat and self.has(answer.number)):
-            self._waiting.append(answer)
-            self.pump()
+        if answer.message is not None and self.is_heard(answer.message):
+            return self._delivered(answer)
+        if answer.is_repeat and self.has(answer.number):
+            return None
+        self._waiting.append(answer)
+        return self.pump()
 
     def has(self, number: int) -> bool:
         """Whether an answer is on its way."""
@@ -116,11 +121,12 @@ class Outbox:
         return self.pump()
 
     def _publish(self, answer: Answer, message: Message) -> None:
+        if self.is_heard(message):
+            return self._settled(answer, Delivery.TAKEN)
         fitting = fitted(message, self._transport.maximum_packet_size)
         left = max(1, math.ceil(answer.until - now()))
-        self._transport.publish(
-            replace(fitting, message_expiry_interval=left), lambda delivery: self._settled(answer, delivery)
-        )
+        lasting = replace(fitting, message_expiry_interval=left)
+        return self._transport.publish(lasting, lambda delivery: self._settled(answer, delivery))
 
     def _settled(self, answer: Answer, delivery: Delivery) -> None:
         is_alone = len(self._in_flight) == 1

@@ -8,6 +8,7 @@ from typing import Any, Protocol
 
 from edge.engine import Finished, Job
 from edge.errors import BrokerError
+from edge.wire.asked import Inside
 from edge.wire.message import Delivery, Message
 
 Done = Callable[[Delivery], None]
@@ -156,8 +157,8 @@ class Door(Protocol):
     subscriptions: Sequence[str]
     """Topics that it wants to hear of, beside the daemon's own."""
 
-    async def run(self, publish: Callable[[Message], None]) -> None:
-        """Its life until the daemon ends, which cancels it; the first connect may be before. publish: a Transport's."""
+    async def run(self, inside: Inside) -> None:
+        """Its life until the daemon ends, which cancels it; the first connect may be before."""
 
     def connected(self) -> None:
         """The broker took us, for the first time or again; what the daemon publishes at every connect is out."""

@@ -83,7 +83,7 @@ class Receiving:
         while not self._transport.received.empty() and len(batch) < BATCH_MAX:
             batch.append(self._transport.received.get_nowait())
         arrived = [message for message in batch if not isinstance(message, BrokerError)]
-        await self.take(arrived)
+        await self.take([message for message in arrived if not self._topics.is_doors(message.topic)])
         for message in arrived:
             self._transport.acknowledge(message)
         for error in batch:

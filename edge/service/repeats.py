@@ -17,6 +17,7 @@ from edge.service.queue import Queue
 from edge.service.replies import Replies
 from edge.wire.message import Message
 from edge.wire.request import Request
+from edge.wire.topics import Topics
 
 log = logging.getLogger(__name__)
 
@@ -29,8 +30,8 @@ AskersName = tuple[str, bytes]
 class Repeats:
     """What the journal and the queue know of a request."""
 
-    def __init__(self, journal: Journal, queue: Queue, replies: Replies) -> None:
-        self._journal, self._queue, self._replies = journal, queue, replies
+    def __init__(self, journal: Journal, queue: Queue, replies: Replies, topics: Topics) -> None:
+        self._journal, self._queue, self._replies, self._topics = journal, queue, replies, topics
         self._told: dict[int, float] = {}
 
     async def known(self, batch: Sequence[tuple[Message, object]]) -> list[Known | None]:
@@ -60,10 +61,10 @@ class Repeats:
         self._told = {number: when for number, when in self._told.items() if when > lately}
         if known.code is None:
             self._replies.met(message, known.number)
-        elif known.number not in self._told:
+        elif known.number not in self._told or self._topics.is_doors(message.topic):
             self._told[known.number] = now()
             self._replies.met(message, known.number)
-            self._replies.again(known.number)
+            self._replies.again(known.number, request.address)
 
 
 def names_of(request: Request) -> list[AskersName]:

@@ -7,8 +7,9 @@ import logging
 from collections.abc import Callable
 from dataclasses import replace
 
-from edge.errors import Fault
+from edge.errors import Fault, NotFound
 from edge.service import journal_file
+from edge.service.callers import Callers
 from edge.service.clock import now
 from edge.service.inference import Inference
 from edge.service.journal import Done, Journal
@@ -19,7 +20,7 @@ from edge.service.speed import Speed
 from edge.service.waiting import Waiting
 from edge.wire.message import Delivery, Message
 from edge.wire.reply import Outcome, delta, queued, refusal, terminal
-from edge.wire.request import Request, address_of
+from edge.wire.request import Address, Request, address_of
 from edge.wire.topics import Topics
 
 log = logging.getLogger(__name__)
@@ -41,9 +42,11 @@ class Replies:
         speed: Speed,
         journal: Journal,
         outbox: Outbox,
+        callers: Callers,
     ) -> None:
         self._transport, self._topics, self._inference, self._speed = transport, topics, inference, speed
-        self._journal, self._outbox = journal, outbox
+        self._journal, self._outbox, self._callers = journal, outbox, callers
+        outbox.is_heard = callers.hear
         self.unheard: Callable[[Waiting], None] = lambda _waiting: None
         """Called where the broker says that nobody listens to an answer."""
         self.met: Callable[[Message, int], None] = lambda _message, _number: None
@@ -72,7 +75,7 @@ class Replies:
     def queued(self, request: Request, place: int, seconds: float) -> None:
         """The request waits, with so many before it, for about so long; silent where no stream is wanted."""
         if request.chat.stream:
-            self._transport.publish(queued(request.address, place, seconds))
+            self._tell(queued(request.address, place, seconds))
 
     def piece(self, waiting: Waiting, text: str) -> None:
         """The next piece of the running answer; one every few seconds asks whether anybody listens."""
@@ -80,10 +83,16 @@ class Replies:
             return None
         piece = delta(waiting.request.address, waiting.index, text)
         waiting.index += 1
+        if self._callers.hear(piece):
+            return None
         if waiting.is_probing or now() - waiting.probed < PROBE_SECONDS or not self._transport.is_connected:
             return self._transport.publish(piece)
         waiting.probed, waiting.is_probing = now(), True
         return self._transport.publish(replace(piece, qos=1), lambda delivery: self._probed(waiting, delivery))
+
+    def _tell(self, message: Message) -> None:
+        if not self._callers.hear(message):
+            self._transport.publish(message)
 
     def _probed(self, waiting: Waiting, delivery: Delivery) -> None:
         waiting.is_probing = False
@@ -101,9 +110,22 @@ class Replies:
         self._record(answer, reply, outcome.code, lambda _error: self._outbox.add(answer))
         log.info("request %s ended with %d (%s)", address.id, outcome.code, outcome.finish_reason)
 
-    def again(self, number: int) -> None:
+    def again(self, number: int, address: Address) -> None:
         """The answer that a request had, for one who asks it again."""
+        if self._topics.is_doors(address.topic):
+            self._callers.soon(self._once_more(number, address))
+            return
         self._outbox.add(Answer(number, None, now() + KEEP_SECONDS_MIN, is_repeat=True))
+
+    async def _once_more(self, number: int, address: Address) -> None:
+        """The same for one who waits at a door, whatever becomes of the broker."""
+        try:
+            reply = await self._journal.read(lambda file: file.reply(number))
+        except JournalError as error:
+            log.error("%s; an answer that is asked for again cannot be told", error)
+            reply = None
+        gone = NotFound("its answer was there, and is not any more; ask anew, by another id", "id")
+        self._callers.hear(reply or terminal(address, refusal(gone)))
 
     def _record(self, answer: Answer, reply: Message, code: int, then: Done | None) -> None:
         """Write an answer down, again later where that fails: it goes out in any case, from memory."""

@@ -5,6 +5,7 @@ and a `ScriptedEngine` is the whole daemon without a broker and without a model.
 daemon over a real broker with a scripted engine; its settings are `edge serve`'s. Start reading in this file.
 
     __main__.py  the daemon with a scripted engine
+    inside.py    the inside of a door that is tried without a daemon
     bundles.py   bundles whose engine is scripted, for a store
 """
 

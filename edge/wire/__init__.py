@@ -17,6 +17,7 @@ not, and the messages that answer them. Start reading in `message.py`, then `req
     tools.py      functions that a model may call
     schema.py     JSON schemas that answers are held to, and what is wrong with one
     inhabited.py  whether anything can match a schema
+    asked.py      a request that comes through a door, and what the door opens to
     request.py    a message to a request or a cancel, and where its answer goes
     afterwards.py what a client says of what it asked: to forget it, that an answer was good
     command.py    what a board is told to do

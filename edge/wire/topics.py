@@ -16,6 +16,9 @@
     edge/<device>/reported             retained: which one it runs, how far it is with a wish, and why not
     edge/<device>/load                 retained: whether it takes more, and how much waits
 
+    door/<device>/request/<client>     what comes through a door (edge/doors), and its cancel and reply; no broker has
+                                       these, and a client is called after its door there, `http:kiosk`
+
     edge/<fleet>/request, cancel, forget, rating, reply  the same for boards that share their work
     edge/<fleet>/member/<device>       retained, Will: whether that board takes its share
     edge/<fleet>/desired               what all of them are to run, but those that have a wish of their own
@@ -30,9 +33,11 @@ import re
 from dataclasses import dataclass
 from typing import NamedTuple
 
-ROOT = "edge"
+ROOT, DOOR = "edge", "door"
 LEVEL = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 """What a device, fleet or client may be called: one topic level without surprises."""
+DOORS_CLIENT = re.compile(rf"[a-z]{{1,16}}:{LEVEL.pattern}")
+"""What one who comes through a door is called, and no client of the broker."""
 
 TOPIC_BYTES_MAX, LEVELS_MAX = 1024, 32
 """Far below MQTT's 65,535: a response topic is kept with its request. Brokers bound levels, too."""
@@ -180,8 +185,21 @@ class Topics:
         device = topic.removeprefix(self.member(""))
         return device if LEVEL.fullmatch(device) else None
 
+    def at_door(self, kind: str, client: str) -> str:
+        """A topic of one who comes through a door; ValueError where nobody there can be called so."""
+        if not DOORS_CLIENT.fullmatch(client):
+            raise ValueError(f"nobody comes through a door as {client[:100]!r}")
+        return f"{DOOR}/{self.device}/{kind}/{client}"
+
+    def is_doors(self, topic: str) -> bool:
+        """Whether a topic is one that no broker has."""
+        return topic.startswith(f"{DOOR}/{self.device}/")
+
     def parse(self, topic: str) -> Place:
-        """A topic of the device or of its fleet, taken apart; ValueError where it is none of these."""
+        """A topic of the device, of its fleet or of its doors, taken apart; ValueError where it is none of these."""
+        if self.is_doors(topic):
+            _, _, kind, client = topic.split("/", 3)
+            return Place(f"{DOOR}/{self.device}", kind, client)
         for name in filter(None, (self.device, self.fleet)):
             base = f"{ROOT}/{name}"
             kind, _, client = topic.removeprefix(f"{base}/").partition("/")
@@ -201,6 +219,8 @@ class Topics:
             return "must be without null and other control characters, and without code points that are no characters"
         if "+" in topic or "#" in topic:
             return "must be a plain topic, without the wildcards + and #"
+        if topic.split("/")[0] == DOOR:
+            return "must not be a door's"
         if topic.split("/")[0] == ROOT:
             own = [Place(f"{ROOT}/{name}", "", client).reply for name in (self.device, self.fleet) if name]
             is_allowed = topic in own and OWN in self.response_topics

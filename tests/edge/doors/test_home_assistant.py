@@ -14,6 +14,7 @@ import pytest
 from edge.config import Settings
 from edge.doors.discovery import identifier
 from edge.doors.home_assistant import BIRTH_SECONDS_MAX, HomeAssistant, Withdrawal, home_assistant, spread
+from edge.testing.inside import MemoryInside
 from edge.wire.message import Message
 from edge.wire.topics import LEVEL
 from tests.edge.doors.bodies import BARE, JETSON, PHONE, PI
@@ -31,7 +32,8 @@ class Rig:
     """A door that is open, and what it has published."""
 
     def __init__(self, door: HomeAssistant | Withdrawal) -> None:
-        self.door, self.published = door, list[Message]()
+        self.door, self.inside = door, MemoryInside()
+        self.published = self.inside.published
 
     def components(self) -> dict[str, Any]:
         """Of the last message."""
@@ -42,7 +44,7 @@ class Rig:
 async def opened(door: HomeAssistant | Withdrawal) -> AsyncIterator[Rig]:
     """A door within a daemon's life."""
     rig = Rig(door)
-    running = asyncio.create_task(door.run(rig.published.append))
+    running = asyncio.create_task(door.run(rig.inside))
     await asyncio.sleep(0)
     try:
         yield rig
@@ -103,15 +105,15 @@ def test_a_broker_that_is_faster_than_its_task_loses_nothing(tmp_path):
     """A busy start may have the connection stand, and readings come, before the door's own life begins."""
 
     async def scene() -> None:
-        door, taken = at_once(settings(tmp_path)), list[Message]()
+        door, inside = at_once(settings(tmp_path)), MemoryInside()
         door.connected()
         door.told(PI)
         async with opened(door) as rig:
             assert [message.topic for message in rig.published] == [TOPIC]
         (leaving,) = home_assistant(settings(tmp_path, announce=False))
         leaving.connected()
-        running = asyncio.create_task(leaving.run(taken.append))
-        await until(lambda: taken == [Message(TOPIC, b"", 1, retain=True)])
+        running = asyncio.create_task(leaving.run(inside))
+        await until(lambda: inside.published == [Message(TOPIC, b"", 1, retain=True)])
         running.cancel()
 
     asyncio.run(scene())

@@ -23,6 +23,7 @@ from edge.config import Prometheus as Settings
 from edge.doors.metrics import ROWS, SAMPLES_MAX, samples
 from edge.doors.prometheus import SILENT_SECONDS, Prometheus, Readings
 from edge.errors import ConfigError
+from edge.testing.inside import MemoryInside
 from edge.wire.telemetry import Telemetry
 from tests.conftest import free_port, wait_until
 from tests.edge.doors.bodies import BARE, BODIES, JETSON, PHONE, PI
@@ -143,7 +144,7 @@ def test_a_metric_has_so_many_samples_at_most():
 async def opened(settings: Settings) -> AsyncIterator[Prometheus]:
     """A door within a daemon's life."""
     door = Prometheus(settings)
-    running = asyncio.create_task(door.run(lambda _message: None))
+    running = asyncio.create_task(door.run(MemoryInside()))
     await asyncio.sleep(0)
     try:
         yield door
