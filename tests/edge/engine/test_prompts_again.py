@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable
 from dataclasses import replace
@@ -176,6 +177,23 @@ def test_what_waits_to_be_written_is_bounded(tmp_path):
         known.settle()
         written.append(store.written_bytes // FILE_BYTES)
     assert written == [0, 4, 8, 10, 10]
+
+
+def test_nothing_heaps_up_before_a_slow_disk(tmp_path):
+    """While it is busy nothing waits for it; what came meanwhile is written when it comes again."""
+    store, go = store_in(tmp_path), threading.Event()
+    known = Prefixes(100 * BLOCK_BYTES, store)
+    come(known, text(1, 10))
+    store._work.put(go.wait)
+    for _ in range(3):
+        come(known, text(1, 10))
+        known.flush()
+    go.set()
+    known.settle()
+    assert store.written_bytes == 0
+    come(known, text(1, 10))
+    known.settle()
+    assert store.written_bytes == 10 * FILE_BYTES
 
 
 # --- pictures ---
