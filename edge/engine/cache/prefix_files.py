@@ -134,7 +134,7 @@ class PrefixFiles:
 
     @property
     def takes(self) -> bool:
-        """Whether another block may wait to be written: none while others are written, which a slow disk takes long for."""
+        """Whether another block may wait to be written; none while others are, for which a slow disk takes long."""
         is_free = self.is_writing and not self._work.unfinished_tasks
         return is_free and self._pending_bytes < self._pending_most
 
