@@ -40,7 +40,7 @@ from edge.engine.graph.packed import name_of
 log = logging.getLogger(__name__)
 
 CHECKSUM_BYTES = 16
-PENDING_BYTES_MAX = 512 << 20
+WAITING_BYTES_MAX = 512 << 20
 """Of blocks that wait to be written; more are not written this time. Most of them lie in memory anyway."""
 TELL_SECONDS = 3600
 """Until files are told again that they are in use."""
@@ -52,7 +52,7 @@ class PrefixFiles:
     """The files of one bundle and engine.
 
     folder: whose subfolder `name` they lie in; limit_bytes: of all files below the folder, 0 for reading alone.
-    shape, dtype: of a block, which may have fewer tokens. pending_bytes: that may wait to be written.
+    shape, dtype: of a block, which may have fewer tokens. waiting_bytes: that may wait to be written.
     """
 
     def __init__(
@@ -62,14 +62,14 @@ class PrefixFiles:
         shape: tuple[int, ...],
         dtype: np.dtype[Any],
         limit_bytes: int,
-        pending_bytes: int = PENDING_BYTES_MAX,
+        waiting_bytes: int = WAITING_BYTES_MAX,
     ) -> None:
         self._root, self._folder, self._limit = folder, folder / name, limit_bytes
-        self._shape, self._dtype, self._pending_most = shape, dtype, pending_bytes
+        self._shape, self._dtype, self._waiting_most = shape, dtype, waiting_bytes
         self._token_bytes = int(np.prod(shape)) * dtype.itemsize // shape[3]
         self._wanted: set[Key] = set()
         self._pending: dict[Key, Block] = {}
-        self._pending_bytes = 0
+        self._waiting_bytes, self._lock = 0, threading.Lock()
         self._in_use: dict[Key, float] = {}
         self._told = time.monotonic()
         self._allowance = Allowance(limit_bytes)
@@ -134,16 +134,21 @@ class PrefixFiles:
 
     @property
     def takes(self) -> bool:
-        """Whether another block may wait to be written; none while others are, for which a slow disk takes long."""
-        is_free = self.is_writing and not self._work.unfinished_tasks
-        return is_free and self._pending_bytes < self._pending_most
+        """Whether another block may wait to be written."""
+        return self.is_writing and self._waiting_bytes < self._waiting_most
 
     def save(self, key: Key, block: Block) -> None:
         """Have a block written at the next flush, unless too many wait already; then it may come once more."""
         self._wanted.discard(key)
-        if self.takes and key not in self._pending and block.nbytes <= self._pending_most - self._pending_bytes:
+        is_room = block.nbytes <= self._waiting_most - self._waiting_bytes
+        if self.is_writing and is_room and key not in self._pending:
             self._pending[key] = block
-            self._pending_bytes += block.nbytes
+            self._wait(block.nbytes)
+
+    def _wait(self, more_bytes: int) -> None:
+        """So many bytes more wait to be written, or fewer."""
+        with self._lock:
+            self._waiting_bytes += more_bytes
 
     def flush(self) -> None:
         """Begin to write what was saved; for a moment in which nobody waits for the processor."""
@@ -153,7 +158,7 @@ class PrefixFiles:
 
     def _hand_over(self) -> None:
         self._work.put(partial(self._write, self._pending, self._in_use))
-        self._pending, self._in_use, self._pending_bytes, self._told = {}, {}, 0, time.monotonic()
+        self._pending, self._in_use, self._told = {}, {}, time.monotonic()
 
     def settle(self) -> None:
         """Return when everything saved so far was written or given up."""
@@ -164,7 +169,7 @@ class PrefixFiles:
     def forget(self, salt: str) -> None:
         """Remove the files of a salt, of other bundles too; those that wait to be written are not."""
         for gone in [key for key in self._pending if is_of(key, salt)]:
-            self._pending_bytes -= self._pending.pop(gone).nbytes
+            self._wait(-self._pending.pop(gone).nbytes)
         self._wanted = {key for key in self._wanted if not is_of(key, salt)}
         self._in_use = {key: when for key, when in self._in_use.items() if not is_of(key, salt)}
         if self._limit:
@@ -188,9 +193,14 @@ class PrefixFiles:
 
     def _write(self, blocks: dict[Key, Block], in_use: dict[Key, float]) -> None:
         """As many as the limit and the day allow, in their order, so that a text's beginning goes first."""
-        if not self.is_writing:
-            return
-        self._tell(in_use)
+        try:
+            if self.is_writing:
+                self._tell(in_use)
+                self._write_fitting(blocks)
+        finally:
+            self._wait(-sum(block.nbytes for block in blocks.values()))
+
+    def _write_fitting(self, blocks: dict[Key, Block]) -> None:
         fitting: dict[Key, Block] = {}
         room = self._limit
         for key, block in blocks.items():
@@ -260,5 +270,5 @@ def opened_prefixes(bundle: Bundle, options: Options, caches: Caches, runtime_ve
     folder = Path(options.cache_folder) / PREFIXES
     name = name_of(bundle.digest, runtime_version)  # sums come out otherwise on another processor
     on_disk = budget.prefix_disk_bytes(folder, options.prefix_disk_bytes)
-    store = PrefixFiles(folder, name, *form, on_disk, min(limit, PENDING_BYTES_MAX))
+    store = PrefixFiles(folder, name, *form, on_disk, min(limit, WAITING_BYTES_MAX))
     return Prefixes(limit, store, shipped)

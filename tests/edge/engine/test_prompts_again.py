@@ -169,7 +169,7 @@ def test_a_board_that_writes_nothing_waits_for_nobody(tmp_path):
 
 def test_what_waits_to_be_written_is_bounded(tmp_path):
     """What had no room to wait is written when the text comes again."""
-    store = store_in(tmp_path, pending_bytes=4 * BLOCK_BYTES)
+    store = store_in(tmp_path, waiting_bytes=4 * BLOCK_BYTES)
     known = Prefixes(100 * BLOCK_BYTES, store)
     written = []
     for _ in range(5):
@@ -180,20 +180,21 @@ def test_what_waits_to_be_written_is_bounded(tmp_path):
 
 
 def test_nothing_heaps_up_before_a_slow_disk(tmp_path):
-    """While it is busy nothing waits for it; what came meanwhile is written when it comes again."""
-    store, go = store_in(tmp_path), threading.Event()
+    """What is being written counts as waiting; what had no room meanwhile is written when it comes again."""
+    store, go = store_in(tmp_path, waiting_bytes=15 * BLOCK_BYTES), threading.Event()
     known = Prefixes(100 * BLOCK_BYTES, store)
-    come(known, text(1, 10))
     store._work.put(go.wait)
     for _ in range(3):
-        come(known, text(1, 10))
-        known.flush()
+        for number in range(3):
+            come(known, text(number, 10))
+            known.flush()
     go.set()
     known.settle()
-    assert store.written_bytes == 0
-    come(known, text(1, 10))
-    known.settle()
-    assert store.written_bytes == 10 * FILE_BYTES
+    assert store.written_bytes == 15 * FILE_BYTES
+    for number in range(3):
+        come(known, text(number, 10))
+        known.settle()
+    assert store.written_bytes == 30 * FILE_BYTES
 
 
 # --- pictures ---
