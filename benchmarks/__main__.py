@@ -14,6 +14,7 @@ from typing import Any
 
 from benchmarks import (
     alone,
+    assist_prompt,
     bare_root,
     builder,
     cancel,
@@ -111,6 +112,7 @@ MEASURES: dict[str, Callable[[Path], list[Figure]]] = {
     "alone": alone.measure,
     "together": together.measure,
     "prefixes": prefixes.measure,
+    "assist-prompt": assist_prompt.measure,
     "startup": startup.measure,
     "packages": packages.measure,
     "guest": guest.measure,

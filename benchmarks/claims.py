@@ -162,6 +162,20 @@ GROUPS = (
         },
     ),
     Group(
+        "A long prompt whose time of day has changed is known all the same",
+        "The time to the first token of a prompt as Home Assistant's Assist has it, with the time at its head, over the"
+        " time where nothing is known, through MQTT: the second asking against the first, and the third after daemon"
+        " and engine were ended with `kill -9` and begun anew. Assist's prompts reach 13,000 tokens; this one fills the"
+        " model's 8,192.",
+        "assist-prompt",
+        {
+            "assist_prompt_tokens": "tokens of the prompt",
+            "assist_prompt_in_memory_over_cold": "with another time, known in memory",
+            "assist_prompt_after_power_cut_over_cold": "with another time, the power cut five seconds after the second",
+            "assist_prompt_written_mb": "written to the disk for five askings, over the cut",
+        },
+    ),
+    Group(
         "Answers from documents begin no later",
         "What asking with `documents` adds before the model reads a token: the question embedded, pieces found by words"
         " and by meaning, chosen and put before it. The documents are Python's own; the embedding model is in memory.",

@@ -12,6 +12,7 @@ say the same. A credential is a file in `$CREDENTIALS_DIRECTORY` named `broker_p
     tools.py     what a model may have the board do
     doors.py     the same of the other ways in and out
     upstream.py  the same of a server that answers in the board's place
+    prompts.py   the same of how prompts are laid
     settings.py  all of it together
     files.py     where it is read from
     loading.py   what is in force, what is wrong and where
@@ -20,6 +21,7 @@ say the same. A credential is a file in `$CREDENTIALS_DIRECTORY` named `broker_p
 from edge.config.doors import HomeAssistant, Prometheus
 from edge.config.files import config_file
 from edge.config.loading import describe, load_settings
+from edge.config.prompts import Prompts
 from edge.config.sections import (
     Broker,
     Documents,
@@ -46,6 +48,7 @@ __all__ = [
     "Journal",
     "Limits",
     "Prometheus",
+    "Prompts",
     "Settings",
     "Store",
     "Telemetry",

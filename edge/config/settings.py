@@ -19,6 +19,7 @@ from pydantic_settings import (
 
 from edge.config.doors import HomeAssistant, Prometheus
 from edge.config.files import config_file, read_credentials, read_toml
+from edge.config.prompts import Prompts
 from edge.config.sections import (
     Broker,
     Documents,
@@ -90,6 +91,7 @@ class Settings(BaseSettings):
     upstream: Upstream = Upstream()
     store: Store = Field(default_factory=Store)
     documents: Documents = Field(default_factory=Documents)
+    prompts: Prompts = Prompts()
 
     @field_validator("fleet")
     @classmethod

@@ -28,9 +28,11 @@ from edge.wire.message import INHERITED, Message, handed_on_count
 from edge.wire.pictures import tokens_at_most
 from edge.wire.request import Request, parse_request
 from edge.wire.topics import Topics
+from edge.wire.volatile import Forms
 
 log = logging.getLogger(__name__)
 
+LAID_LAST = "lines of the system prompt that change from call to call were laid before the last turn of user"
 SHORT_BYTES = 2000
 """Of a prompt that is let in where memory is short; a picture's crop counts as much."""
 INHERITED_MAX = 3
@@ -57,6 +59,7 @@ class Admission:
         self._limits, self._seat, self._topics = settings.limits, seat, topics
         self._queue, self._journal, self._replies, self._repeats = queue, journal, replies, repeats
         self._speed, self._elsewhere = speed, elsewhere
+        self._volatile = Forms(settings.prompts.volatile)
         self.is_ready = False
         self.memory: Memory = "enough"
         """How much memory the board has left for what is asked, by its governor."""
@@ -123,7 +126,7 @@ class Admission:
     def parse(self, message: Message) -> Request:
         """A message as a request, within this board's limits; raises Fault."""
         request = parse_request(message, self._topics, self._limits.payload_bytes, self._with_pictures)
-        return lowered(request, self._limits)
+        return laid_last(lowered(request, self._limits), self._volatile)
 
     def _check(self, request: Request) -> None:
         if self._elsewhere.reason(request) in (None, "hot"):
@@ -193,6 +196,11 @@ def lowered(request: Request, limits: Limits) -> Request:
     }
     warnings = tuple(f"{name} was lowered to {value}, this board's ceiling" for name, value in asked.items())
     return replace(request, chat=chat.model_copy(update=changes), warnings=request.warnings + warnings)
+
+
+def laid_last(request: Request, volatile: Forms) -> Request:
+    """A request whose system prompts' lines of these forms are laid before the user's last turn, and a warning then."""
+    return replace(request, warnings=(*request.warnings, LAID_LAST)) if request.chat.lay_last(volatile) else request
 
 
 def _entry(message: Message, waiting: Waiting) -> Entry:

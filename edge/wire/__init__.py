@@ -10,7 +10,9 @@ not, and the messages that answer them. Start reading in `message.py`, then `req
     shape.py      one rule for every field: null, unknown names, numbers, where something is wrong
     chat.py       fields to what is asked: turns, options, schema
     foreign.py    the OpenAI API's fields that boards do not have
+    turns.py      one turn of a conversation
     parts.py      texts and pictures of a turn
+    volatile.py   what changes from call to call, laid last
     pictures.py   what a picture costs, and how it crosses to the engine
     tools.py      functions that a model may call
     board_tools.py  those of the board's own: what is called, and what came of it

@@ -10,8 +10,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from edge.wire import tools as functions
-from edge.wire.chat import ChatMessage, ChatRequest
+from edge.wire.chat import ChatRequest
 from edge.wire.tools import Tool
+from edge.wire.turns import ChatMessage
 
 NOT_KNOWN = "it is not known whether this was done: the board broke down in between; it is not done again"
 WORDS: tuple[dict[str, Any], bool] = ({"type": "string"}, True)

@@ -17,51 +17,14 @@ from pydantic import (
 
 from edge.wire import tools as functions
 from edge.wire.foreign import asks_nothing, refusals
-from edge.wire.parts import ImagePart, Parts
+from edge.wire.parts import ImagePart
 from edge.wire.pictures import Picture
 from edge.wire.schema import Schema, Unfit, check
 from edge.wire.shape import Integer, Number, Shape, first_fault, warnings_of, wrong
-from edge.wire.tools import NamedTool, Tool, ToolCall, ToolChoice
+from edge.wire.tools import NamedTool, Tool, ToolChoice
 from edge.wire.topics import LEVEL
-
-
-class ChatMessage(Shape):
-    """One turn of a conversation; `tool` is the result of a call, `developer` is `system` by its newer name."""
-
-    role: Literal["system", "developer", "user", "assistant", "tool"]
-    content: Parts | None = None
-    tool_calls: list[ToolCall] = Field([], max_length=8)
-    tool_call_id: StrictStr | None = None
-    name: StrictStr | None = None
-
-    @model_validator(mode="after")
-    def _says_something(self) -> ChatMessage:
-        if self.content is None and not (self.role == "assistant" and self.tool_calls):
-            raise wrong("is missing", "content")
-        for number, part in enumerate(self.content or () if self.role != "user" else ()):
-            if isinstance(part, ImagePart):
-                raise wrong("should be a text: only the user's turns have pictures", "content", number)
-        return self
-
-    def text(self) -> str:
-        """All its parts, a line each."""
-        return "\n".join(part.words() for part in self.content or ())
-
-    def said(self) -> str:
-        """The same without its pictures."""
-        return "\n".join(part.words() for part in self.content or () if not isinstance(part, ImagePart))
-
-    def images(self) -> list[ImagePart]:
-        """Its pictures."""
-        return [part for part in self.content or () if isinstance(part, ImagePart)]
-
-    def turn(self) -> dict[str, str]:
-        """As a chat template reads it: calls as the model wrote them, results as the user's word."""
-        if self.role == "tool":
-            return {"role": "user", "content": f"Result of {self.name or 'the call'}: {self.text()}"}
-        said = [self.text()] if self.content else []
-        calls = [call.function.text() for call in self.tool_calls]
-        return {"role": "system" if self.role == "developer" else self.role, "content": "\n".join([*said, *calls])}
+from edge.wire.turns import ChatMessage
+from edge.wire.volatile import Forms, laid, split
 
 
 class JsonSchema(Shape):
@@ -180,6 +143,8 @@ class ChatRequest(Shape):
     keep: StrictBool = True
     upstream: StrictBool | None = None
     _warnings: tuple[str, ...] = PrivateAttr(())
+    _moved: list[str] = PrivateAttr(default_factory=list)
+    """Lines that `lay_last` took out of `system`."""
 
     @model_validator(mode="after")
     def _asks_something(self) -> ChatRequest:
@@ -253,9 +218,8 @@ class ChatRequest(Shape):
 
         The last is the assistant's where the answer goes on with it.
         """
-        turns = [turn.turn() for turn in self.messages]
-        if self.prompt is not None:
-            turns = [{"role": "user", "content": self.prompt}]
+        asked = {"role": "user", "content": self.prompt}
+        turns = laid(self.messages or [ChatMessage.model_validate(asked)], self._moved)
         own = [self.system] if self.system else []
         tools = self.offered_tools()
         if tools and turns[0]["role"] == "system":
@@ -264,12 +228,28 @@ class ChatRequest(Shape):
             own.append(functions.system_text(tools))
         return [{"role": "system", "content": "\n\n".join(own)}, *turns] if own else turns
 
+    def lay_last(self, forms: Forms) -> bool:
+        """Have lines of system prompts that are of some forms laid before the user's last turn; whether there are any.
+
+        As if their asker had marked them; nothing is done where no turn is the user's.
+        """
+        users = [number for number, turn in enumerate(self.messages) if turn.role == "user"]
+        if not forms or not (users or self.prompt):
+            return False
+        before = self.messages[: users[-1]] if users else []
+        kept, self._moved = split(self.system or "", forms.fit)
+        self.system = kept or None
+        found = [turn.mark(forms) for turn in before if turn.role in ("system", "developer")]
+        return any([*found, bool(self._moved)])
+
     def questions(self) -> list[str]:
         """What documents are looked for by: what the user said last; where that is little, also with what was before.
 
         A short one may go on about the same matter or begin another, and nobody but the asker knows which.
         """
-        said = [turn.said() for turn in self.messages if turn.role == "user"] or [self.prompt or ""]
+        users = [turn for turn in self.messages if turn.role == "user"]
+        said = [turn.said() for turn in users if not turn.cache] or [turn.said() for turn in users]
+        said = said or [self.prompt or ""]
         last = said[-1].strip()
         is_short = len(last) < SHORT_CHARACTERS and len(said) > 1
         return [last, f"{said[-2]}\n{last}"] if is_short else [last]

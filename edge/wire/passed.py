@@ -9,7 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from edge.wire.chat import ChatMessage, ChatRequest
+from edge.wire.chat import ChatRequest
+from edge.wire.turns import ChatMessage
 
 AS_THEY_ARE = ("temperature", "top_p", "seed")
 NOT_THERE = ("top_k", "min_p", "repetition_penalty")
@@ -97,5 +98,5 @@ def _message(message: ChatMessage) -> dict[str, Any]:
 
 
 def _plain(shape: Any) -> dict[str, Any]:
-    plain: dict[str, Any] = shape.model_dump(by_alias=True, exclude_none=True)
+    plain: dict[str, Any] = shape.model_dump(by_alias=True, exclude_none=True, exclude={"cache"})
     return plain

@@ -32,11 +32,11 @@ Path = tuple[str | int, ...]
 OBJECT = {"type": "object", "properties": {"a": {"type": "string", "minLength": 1}}}
 FULL: dict[str, Any] = {
     "messages": [
-        {"role": "developer", "content": "Be brief.", "name": "maker"},
+        {"role": "developer", "content": "Be brief.", "name": "maker", "cache": "volatile"},
         {
             "role": "user",
             "content": [
-                {"type": "text", "text": "Look:"},
+                {"type": "text", "text": "Look:", "cache": "volatile"},
                 {"type": "image_url", "image_url": {"url": URL, "detail": "low", "max_crops": 2}},
             ],
         },
