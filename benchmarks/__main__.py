@@ -59,6 +59,7 @@ from benchmarks import (
     tokens,
     tower,
     unquantised,
+    upstream,
     vision_full_size,
     waves,
 )
@@ -90,6 +91,7 @@ MEASURES: dict[str, Callable[[Path], list[Figure]]] = {
     "signatures": signatures.measure,
     "signature-vectors": signatures.measure_vectors,
     "waves": waves.measure,
+    "upstream": upstream.measure,
     "governor": governor.measure,
     "home-assistant": home_assistant.measure,
     "tokens": tokens.measure,

@@ -347,6 +347,19 @@ GROUPS = (
         },
     ),
     Group(
+        "With another server behind it, what leaves is named and counted",
+        "A real daemon over a real broker, and a server that speaks OpenAI's chat API and counts what comes: 200"
+        " requests of eight kinds, once with no rule of `upstream.when`, once with all of them.",
+        "upstream",
+        {
+            "upstream_closed_requests": "requests that came there without a rule",
+            "upstream_open_requests": "with all rules; the bar says that it is tried at all",
+            "upstream_unnamed_answers": "of these, whose reply does not name who answered",
+            "upstream_uncounted_requests": "of these, that telemetry has not counted",
+            "upstream_uncounted_bytes": "bytes of them that telemetry has not counted",
+        },
+    ),
+    Group(
         "What the board tells of itself",
         "Trees of files as boards have them, one of them hostile, and a daemon that reads the largest. Prompts of 3,900"
         " tokens are read one after the other for half a minute, while telemetry comes four times a second.",

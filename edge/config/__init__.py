@@ -9,8 +9,10 @@ say the same. A credential is a file in `$CREDENTIALS_DIRECTORY` named `broker_p
 `sections.py`.
 
     sections.py  what can be set, and what it means: a new key goes there, and into systemd/edge.toml.example
+    tools.py     what a model may have the board do
     doors.py     the same of the other ways in and out
     prompts.py   the same of how prompts are laid
+    upstream.py  the same of a server that answers in the board's place
     settings.py  all of it together
     files.py     where it is read from
     loading.py   what is in force, what is wrong and where
@@ -32,6 +34,8 @@ from edge.config.sections import (
     Telemetry,
 )
 from edge.config.settings import FLEET_SPARE, Settings
+from edge.config.tools import Tool
+from edge.config.upstream import Upstream
 
 __all__ = [
     "FLEET_SPARE",
@@ -48,6 +52,8 @@ __all__ = [
     "Settings",
     "Store",
     "Telemetry",
+    "Tool",
+    "Upstream",
     "config_file",
     "describe",
     "load_settings",

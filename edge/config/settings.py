@@ -31,6 +31,8 @@ from edge.config.sections import (
     Store,
     Telemetry,
 )
+from edge.config.tools import Tools
+from edge.config.upstream import Upstream
 from edge.errors import ConfigError
 from edge.wire.topics import LEVEL, Topics
 
@@ -75,6 +77,9 @@ class Settings(BaseSettings):
         default=None, description="name under which several boards share requests (MQTT shared subscriptions)"
     )
     log_level: Literal["debug", "info", "warning", "error"] = Field(default="info", description="how much is logged")
+    tools: Tools = Field(
+        default={}, description="what a model may have this board do: nothing but what has a table of its own below"
+    )
     broker: Broker = Broker()
     engine: Engine = Field(default_factory=Engine)
     limits: Limits = Limits()
@@ -83,6 +88,7 @@ class Settings(BaseSettings):
     governor: Governor = Governor()
     home_assistant: HomeAssistant = HomeAssistant()
     prometheus: Prometheus = Prometheus()
+    upstream: Upstream = Upstream()
     store: Store = Field(default_factory=Store)
     documents: Documents = Field(default_factory=Documents)
     prompts: Prompts = Prompts()

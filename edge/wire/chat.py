@@ -68,6 +68,9 @@ Name = Annotated[StrictStr, Field(min_length=1, max_length=256)]
 Stop = Annotated[StrictStr, Field(min_length=1, max_length=256)]
 Index = Annotated[StrictStr, Field(pattern=rf"^{LEVEL.pattern}$")]
 """What a board's documents are called."""
+ALL = "*"
+BoardToolName = Annotated[StrictStr, Field(pattern=r"^(\*|[A-Za-z0-9_-]{1,64})$")]
+"""What a board's tool is called; `*` is all that the asker may use."""
 SHORT_CHARACTERS = 40
 """A last question that is shorter may say next to nothing by itself, such as "and where is it kept?"."""
 SEEDS = 2**31 - 1
@@ -79,6 +82,12 @@ def _in_a_list(stop: Any) -> Any:
     if not isinstance(stop, str | list):
         raise wrong("should be a text or a list of texts")
     return [stop] if isinstance(stop, str) else stop
+
+
+def _all_or_some(names: Any) -> Any:
+    if not isinstance(names, bool | str | list):
+        raise wrong("should be true or a list of names")
+    return ([ALL] if names else []) if isinstance(names, bool) else _in_a_list(names)
 
 
 def _of_64_bits(seed: int) -> int:
@@ -101,6 +110,8 @@ class ChatRequest(Shape):
     logprobs: tell each token's, and those of as many others as top_logprobs says. seed: of 64 bits, with a sign or not.
     max_tokens: None takes the daemon's default. deadline_ms: milliseconds from arrival. priority: whose turn is first.
     documents: of the board, that the answer is to come from. keep: whether anything of it may stay once it is answered.
+    upstream: whether another server is to answer, or is not; None leaves it to the operator's rules.
+    board_tools: of the board, that the model may have used; `ALL` for whatever its asker may.
     """
 
     messages: list[ChatMessage] = Field([], max_length=256)
@@ -128,10 +139,12 @@ class ChatRequest(Shape):
     deadline_ms: Annotated[Integer, Field(ge=1, le=10**9)] | None = None
     priority: Priority = "normal"
     documents: Index | None = None
+    board_tools: Annotated[list[BoardToolName], BeforeValidator(_all_or_some)] = Field([], max_length=32)
     keep: StrictBool = True
+    upstream: StrictBool | None = None
     _warnings: tuple[str, ...] = PrivateAttr(())
-    _moved: list[str] = PrivateAttr(default_factory=list)
-    """Lines that `lay_last` took out of `system`."""
+    _forms: Forms = PrivateAttr(default_factory=lambda: Forms(()))
+    """Of lines of system prompts that are read as if they had been marked."""
 
     @model_validator(mode="after")
     def _asks_something(self) -> ChatRequest:
@@ -160,10 +173,13 @@ class ChatRequest(Shape):
     def _fields_agree(self) -> ChatRequest:
         check_lengths(self.max_tokens, self.max_completion_tokens, "max_completion_tokens")
         self.max_tokens = self.max_tokens or self.max_completion_tokens
-        if isinstance(self.tool_choice, NamedTool) and not self.offered_tools():
+        is_begun = bool(self.messages) and self.messages[-1].role == "assistant"
+        if self.board_tools and is_begun:
+            raise wrong("should be left out where the answer is begun already", "board_tools")
+        if isinstance(self.tool_choice, NamedTool) and not (self.offered_tools() or self.board_tools):
             name = self.tool_choice.function.name
             raise wrong(f"should be one of tools, and {name!r} is none", "tool_choice", "function", "name")
-        if self.tool_choice == "required" and not self.tools:
+        if self.tool_choice == "required" and not (self.tools or self.board_tools):
             raise wrong("requires a call of one of tools, but there are no tools", "tool_choice")
         for name, refusal in refusals(self.model_extra or {}):
             raise wrong(refusal, name)
@@ -202,9 +218,9 @@ class ChatRequest(Shape):
 
         The last is the assistant's where the answer goes on with it.
         """
-        asked = {"role": "user", "content": self.prompt}
-        turns = laid(self.messages or [ChatMessage.model_validate(asked)], self._moved)
-        own = [self.system] if self.system else []
+        system, moved, marked = self._marked()
+        turns = laid(marked, moved)
+        own = [system] if system else []
         tools = self.offered_tools()
         if tools and turns[0]["role"] == "system":
             own.append(turns.pop(0)["content"])
@@ -213,18 +229,25 @@ class ChatRequest(Shape):
         return [{"role": "system", "content": "\n\n".join(own)}, *turns] if own else turns
 
     def lay_last(self, forms: Forms) -> bool:
-        """Have lines of system prompts that are of some forms laid before the user's last turn; whether there are any.
+        """Have lines of system prompts that are of some forms read as if they had been marked; whether there are any.
 
-        As if their asker had marked them; nothing is done where no turn is the user's.
+        Its fields stay as they are: who else is sent them gets what was asked.
         """
-        users = [number for number, turn in enumerate(self.messages) if turn.role == "user"]
-        if not forms or not (users or self.prompt):
-            return False
-        before = self.messages[: users[-1]] if users else []
-        kept, self._moved = split(self.system or "", forms.fit)
-        self.system = kept or None
-        found = [turn.mark(forms) for turn in before if turn.role in ("system", "developer")]
-        return any([*found, bool(self._moved)])
+        self._forms = forms
+        _, moved, turns = self._marked()
+        return bool(moved) or any(turn is not own for turn, own in zip(turns, self.messages, strict=False))
+
+    def _marked(self) -> tuple[str, list[str], list[ChatMessage]]:
+        """`system` without lines of `lay_last`'s forms, these, and the turns with theirs marked.
+
+        Nothing is marked where no turn is the user's, nor behind their last one.
+        """
+        turns = self.messages or [ChatMessage.model_validate({"role": "user", "content": self.prompt})]
+        last = max((number for number, turn in enumerate(turns) if turn.role == "user"), default=None)
+        if last is None or not self._forms:
+            return self.system or "", [], turns
+        kept, moved = split(self.system or "", self._forms.fit)
+        return kept, moved, [*(turn.marked(self._forms) for turn in turns[:last]), *turns[last:]]
 
     def questions(self) -> list[str]:
         """What documents are looked for by: what the user said last; where that is little, also with what was before.

@@ -76,8 +76,10 @@ FULL: dict[str, Any] = {
     "response_topic": "answers/me",
     "deadline_ms": 5000,
     "priority": "low",
+    "board_tools": ["lamp", "heat"],
     "documents": "museum",
     "keep": False,
+    "upstream": True,
 }
 """A request that says every field there is but `prompt`, which goes with no messages."""
 FREE = {"schema", "parameters"}
