@@ -143,8 +143,8 @@ class ChatRequest(Shape):
     keep: StrictBool = True
     upstream: StrictBool | None = None
     _warnings: tuple[str, ...] = PrivateAttr(())
-    _moved: list[str] = PrivateAttr(default_factory=list)
-    """Lines that `lay_last` took out of `system`."""
+    _forms: Forms = PrivateAttr(default_factory=lambda: Forms(()))
+    """Of lines of system prompts that are read as if they had been marked."""
 
     @model_validator(mode="after")
     def _asks_something(self) -> ChatRequest:
@@ -218,9 +218,9 @@ class ChatRequest(Shape):
 
         The last is the assistant's where the answer goes on with it.
         """
-        asked = {"role": "user", "content": self.prompt}
-        turns = laid(self.messages or [ChatMessage.model_validate(asked)], self._moved)
-        own = [self.system] if self.system else []
+        system, moved, marked = self._marked()
+        turns = laid(marked, moved)
+        own = [system] if system else []
         tools = self.offered_tools()
         if tools and turns[0]["role"] == "system":
             own.append(turns.pop(0)["content"])
@@ -229,18 +229,25 @@ class ChatRequest(Shape):
         return [{"role": "system", "content": "\n\n".join(own)}, *turns] if own else turns
 
     def lay_last(self, forms: Forms) -> bool:
-        """Have lines of system prompts that are of some forms laid before the user's last turn; whether there are any.
+        """Have lines of system prompts that are of some forms read as if they had been marked; whether there are any.
 
-        As if their asker had marked them; nothing is done where no turn is the user's.
+        Its fields stay as they are: who else is sent them gets what was asked.
         """
-        users = [number for number, turn in enumerate(self.messages) if turn.role == "user"]
-        if not forms or not (users or self.prompt):
-            return False
-        before = self.messages[: users[-1]] if users else []
-        kept, self._moved = split(self.system or "", forms.fit)
-        self.system = kept or None
-        found = [turn.mark(forms) for turn in before if turn.role in ("system", "developer")]
-        return any([*found, bool(self._moved)])
+        self._forms = forms
+        _, moved, turns = self._marked()
+        return bool(moved) or any(turn is not own for turn, own in zip(turns, self.messages, strict=False))
+
+    def _marked(self) -> tuple[str, list[str], list[ChatMessage]]:
+        """`system` without lines of `lay_last`'s forms, these, and the turns with theirs marked.
+
+        Nothing is marked where no turn is the user's, nor behind their last one.
+        """
+        turns = self.messages or [ChatMessage.model_validate({"role": "user", "content": self.prompt})]
+        last = max((number for number, turn in enumerate(turns) if turn.role == "user"), default=None)
+        if last is None or not self._forms:
+            return self.system or "", [], turns
+        kept, moved = split(self.system or "", self._forms.fit)
+        return kept, moved, [*(turn.marked(self._forms) for turn in turns[:last]), *turns[last:]]
 
     def questions(self) -> list[str]:
         """What documents are looked for by: what the user said last; where that is little, also with what was before.

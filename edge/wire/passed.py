@@ -90,7 +90,7 @@ def _message(message: ChatMessage) -> dict[str, Any]:
     """A turn; its content is one text where it has no pictures, which every such server takes."""
     content: Any = message.text()
     if message.images():
-        content = [_plain(part) for part in message.content or ()]
+        content = [part.model_dump(exclude_none=True, exclude={"cache"}) for part in message.content or ()]
     said: dict[str, Any] = {"role": message.role, "content": content if message.content is not None else None}
     if message.tool_calls:
         said["tool_calls"] = [_plain(call) for call in message.tool_calls]

@@ -56,14 +56,13 @@ class ChatMessage(Shape):
         kept = [] if self.cache else [part for part in self.content or () if not part.is_volatile]
         return self.model_copy(update={"content": kept}) if kept else None
 
-    def mark(self, forms: Forms) -> bool:
-        """Mark lines of its texts that are of some forms as volatile; whether there are any."""
-        if self.cache:
-            return False
-        before = len(self.volatile())
+    def marked(self, forms: Forms) -> ChatMessage:
+        """Itself; of a system prompt that has lines of some forms a copy in which these are marked."""
+        if self.cache or self.role not in ("system", "developer"):
+            return self
         each = (part.cut(forms.fit) if isinstance(part, TextPart) else [part] for part in self.content or ())
-        self.content = [*chain.from_iterable(each)]
-        return len(self.volatile()) > before
+        content = [*chain.from_iterable(each)]
+        return self if content == self.content else self.model_copy(update={"content": content})
 
     def text(self) -> str:
         """All its parts, a line each."""

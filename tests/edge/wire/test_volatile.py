@@ -15,6 +15,7 @@ from edge.errors import BadRequest
 from edge.wire.chat import ChatRequest, validated
 from edge.wire.fields import parse_fields
 from edge.wire.message import dumps
+from edge.wire.passed import fields_of
 from edge.wire.volatile import Forms, split
 
 NOW = "Current time is 20:37:19. Today's date is 2024-12-20."
@@ -178,7 +179,7 @@ def test_lines_of_assist_are_known(line: str):
             assert request.lay_last(HOME)
             moved = line.rstrip("\r")
             assert read(request) == [("system", left), ("user", f"{moved}\nHello")]
-            assert not request.lay_last(HOME)
+            assert read(request.model_copy()) == read(request)
 
 
 @pytest.mark.parametrize(
@@ -252,3 +253,15 @@ def test_the_field_crosses_as_json():
     """From bytes, as it comes."""
     body = dumps({"messages": [{"role": "system", "content": [marked(NOW)]}, {"role": "user", "content": "Hi"}]})
     assert read(validated(parse_fields(body, False, True))) == [("user", f"{NOW}\nHi")]
+
+
+def test_the_fields_stay_as_they_were_asked():
+    """Another server that answers in the board's place is sent the asker's own prompt, without our field."""
+    turns = [("system", f"{NOW}\n{SYSTEM}"), ("user", [IMAGE, marked("It is dark.")]), ("user", "Hello")]
+    request = asked(*turns, system=f"{ROOM}\nBe brief.")
+    before = request.model_dump()
+    assert request.lay_last(HOME)
+    assert request.model_dump() == before
+    system, own, picture, _ = fields_of(request, "m", 1)["messages"]
+    assert (system["content"], own["content"]) == (f"{ROOM}\nBe brief.", f"{NOW}\n{SYSTEM}")
+    assert picture["content"] == [IMAGE | {"image_url": IMAGE["image_url"] | {"detail": "auto"}}, plain("It is dark.")]
