@@ -175,6 +175,10 @@ def open_doors(settings: Settings) -> list[Door]:
         from edge.doors.prometheus import Prometheus
 
         doors.append(Prometheus(settings.prometheus))
+    if settings.http.address:
+        from edge.doors.http.server import Http
+
+        doors.append(Http(settings))
     return doors
 
 
