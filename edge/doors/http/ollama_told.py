@@ -6,39 +6,84 @@ Times are nanoseconds there. What Ollama has no word for is beside it in `edge`,
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+import time
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, Literal
 
-Form = Literal["chat", "generate"]
+from edge.doors.http.asking import Waits
+from edge.doors.http.calls import Kept
+from edge.doors.http.chat import beside, finish_of, likely
+from edge.doors.http.errors import Refused
+from edge.doors.http.ollama_asked import Understood, asked_name
+from edge.wire.message import dumps
+
+Way = Literal["chat", "generate"]
 """Which of its two ways to ask."""
-BESIDE = ("timings", "energy", "slowed", "sources", "warnings")
-"""What of a reply Ollama's API has no word for."""
+Calls = Sequence[Mapping[str, Any]]
+"""Functions that an answer calls, as the OpenAI API has them."""
 
 
-def piece(form: Form, model: str, text: str, calls: list[dict[str, Any]] | None = None) -> dict[str, Any]:
-    """A piece of an answer. calls: functions that it calls, as the OpenAI API has them."""
-    return {"model": model, "created_at": now(), **_said(form, text, calls), "done": False}
+class Lines:
+    """The objects that an answer is told in, a line each; of one that is not streamed the last has it all."""
 
+    media_type = "application/x-ndjson"
 
-def nothing(form: Form, model: str, reason: Literal["load", "unload"], warnings: tuple[str, ...]) -> dict[str, Any]:
-    """The answer to who asks nothing, so that a model is loaded, or goes."""
-    told = {"model": model, "created_at": now(), **_said(form, "", None), "done": True, "done_reason": reason}
-    return {**told, "edge": {"warnings": list(warnings)}} if warnings else told
+    def __init__(self, way: Way, asked: Understood) -> None:
+        self._way, self._asked, self._began = way, asked, time.monotonic()
+        self._kept = Kept(asked.fields)
 
+    def begin(self) -> Iterable[bytes]:
+        """Nothing."""
+        return ()
 
-def end(
-    form: Form, model: str, reply: Mapping[str, Any], warnings: tuple[str, ...], text: str, seconds: float
-) -> dict[str, Any]:
-    """The end of an answer. text: what was not told of it before; seconds: since it was asked for."""
-    calls = reply.get("tool_calls") if text else None
-    said = _said(form, "" if calls else text, calls)
-    done = {"done": True, "done_reason": "length" if reply["finish_reason"] == "length" else "stop"}
-    told = {"model": model, "created_at": now(), **said, **done, **figures(reply, seconds)}
-    if reply.get("logprobs"):
-        told["logprobs"] = reply["logprobs"]["content"]
-    beside = {name: reply[name] for name in BESIDE if reply.get(name) is not None}
-    return {**told, "edge": {**beside, "warnings": [*warnings, *reply["warnings"]]}}
+    def waits(self, waits: Waits | None) -> Iterable[bytes]:  # noqa: ARG002 - the form's shape
+        """A piece without words, since Ollama has no other sign of life."""
+        return (line(self._object("", done=False)),)
+
+    def piece(self, text: str) -> Iterable[bytes]:
+        """More text, unless it may be a call."""
+        more = self._kept.by(text)
+        return (line(self._object(more, done=False)),) if more else ()
+
+    def end(self, reply: dict[str, Any]) -> Iterator[bytes]:
+        """What was kept, and the figures."""
+        if calls := reply.get("tool_calls"):
+            yield line(self._object("", calls, done=False))
+        elif self._kept.text:
+            yield line(self._object(self._kept.text, done=False))
+        yield line(self._last("", None, reply))
+
+    def broken(self, refused: Refused) -> Iterable[bytes]:
+        """A line that says why."""
+        return (line({"error": refused.named(asked_name).message}),)
+
+    def whole(self, reply: dict[str, Any]) -> dict[str, Any]:
+        """The answer in one."""
+        calls = reply.get("tool_calls")
+        return self._last("" if calls else reply["text"], calls, reply)
+
+    def nothing(self) -> dict[str, Any]:
+        """The answer to who asks nothing, so that the model is loaded, or goes."""
+        reason = "unload" if self._asked.is_unloaded else "load"
+        told = self._object("", done=True, done_reason=reason)
+        warnings = self._asked.warnings
+        return {**told, "edge": {"warnings": list(warnings)}} if warnings else told
+
+    def _last(self, text: str, calls: Calls | None, reply: dict[str, Any]) -> dict[str, Any]:
+        reason = "length" if finish_of(reply) == "length" else "stop"
+        told = self._object(text, calls, done=True, done_reason=reason)
+        told |= figures(reply, time.monotonic() - self._began)
+        if (tokens := likely(reply)) is not None:
+            told["logprobs"] = tokens["content"]
+        return {**told, "edge": {**beside(reply), "warnings": [*self._asked.warnings, *reply["warnings"]]}}
+
+    def _object(self, text: str, calls: Calls | None = None, **more: Any) -> dict[str, Any]:
+        said: dict[str, Any] = {"response": text}
+        made = {"tool_calls": [_call(*each) for each in enumerate(calls)]} if calls else {}
+        if self._way == "chat":
+            said, made = {"message": {"role": "assistant", "content": text, **made}}, {}
+        return {"model": self._asked.model, "created_at": now(), **said, **made, **more}
 
 
 def figures(reply: Mapping[str, Any], seconds: float) -> dict[str, int]:
@@ -66,14 +111,7 @@ def now() -> str:
 
 def line(told: Mapping[str, Any]) -> bytes:
     """One object of a stream."""
-    return json.dumps(told, ensure_ascii=False, separators=(",", ":")).encode() + b"\n"
-
-
-def _said(form: Form, text: str, calls: list[dict[str, Any]] | None) -> dict[str, Any]:
-    if form == "generate":
-        return {"response": text}
-    message: dict[str, Any] = {"role": "assistant", "content": text}
-    return {"message": {**message, "tool_calls": [_call(*each) for each in enumerate(calls)]} if calls else message}
+    return dumps(told) + b"\n"
 
 
 def _call(index: int, call: Mapping[str, Any]) -> dict[str, Any]:

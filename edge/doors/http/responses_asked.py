@@ -59,7 +59,7 @@ class Item(Shape):
 class Text(Shape):
     """How the answer is to look."""
 
-    format: dict[str, Any] = Field({"type": "text"})
+    format: dict[str, Any] = Field(default={"type": "text"})
     verbosity: StrictStr = "medium"
 
 

@@ -11,50 +11,56 @@ import uuid
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from edge.doors.http.asking import Waits
+from edge.doors.http.calls import Kept
+from edge.doors.http.chat import beside, finish_of, likely
+from edge.doors.http.errors import Refused
 from edge.doors.http.responses_asked import Understood
 from edge.wire.message import dumps
 
-BESIDE = ("timings", "energy", "slowed", "sources", "warnings")
-"""What of a reply the API has no word for."""
 CODES = {429: "rate_limit_exceeded", 400: "invalid_prompt", 413: "invalid_prompt", 415: "invalid_prompt"}
 """The API's words for what was wrong; for everything else it has `server_error`."""
 
-Event = dict[str, Any]
-
 
 class Response:
-    """One response, whole or as a stream. about: the board's info message."""
+    """One response, whole or as a stream. name: the request's. about: the board's info message."""
 
-    def __init__(self, asked: Understood, about: Mapping[str, Any]) -> None:
+    media_type = "text/event-stream"
+
+    def __init__(self, name: str, asked: Understood, about: Mapping[str, Any]) -> None:
         self._asked, self._about = asked, about
-        self._id, self._item = f"resp_{uuid.uuid4().hex}", f"msg_{uuid.uuid4().hex}"
+        self._id, self._item = name, f"msg_{uuid.uuid4().hex}"
         self._created = int(time.time())
+        self._kept = Kept(asked.fields)
         self._count = 0
-        self._is_begun = self._is_open = False
+        self._is_running = self._is_open = False
 
-    def whole(self, reply: Mapping[str, Any]) -> dict[str, Any]:
+    def whole(self, reply: dict[str, Any]) -> dict[str, Any]:
         """It, answered: the body of an answer that is not streamed."""
-        status = "incomplete" if reply["finish_reason"] == "length" else "completed"
+        status = "incomplete" if finish_of(reply) == "length" else "completed"
         return self._body(status, self._output(reply, status), reply)
 
-    def queued(self) -> Iterator[Event]:
-        """That it waits, which is told once."""
-        if not self._count:
-            yield from self._begun("queued")
+    def begin(self) -> Iterator[bytes]:
+        """Nothing: what comes first is told with what comes next."""
+        return iter(())
 
-    def piece(self, text: str) -> Iterator[Event]:
-        """A piece of the answer's text."""
-        yield from self._begun("in_progress")
-        if not self._is_open:
-            yield from self._opened()
-        yield self._event("response.output_text.delta", **self._place(), delta=text, logprobs=[])
+    def waits(self, waits: Waits | None) -> Iterator[bytes]:
+        """That it waits, which is told once; after that a comment, which readers of events pass over."""
+        if self._count:
+            yield f": queued {waits.place}\n\n".encode() if waits else b": working\n\n"
+        else:
+            yield from self._begun("queued" if waits else "in_progress")
 
-    def end(self, reply: Mapping[str, Any], rest: str) -> Iterator[Event]:
-        """How it ended. rest: of the text, what no piece had."""
+    def piece(self, text: str) -> Iterator[bytes]:
+        """More of the answer's text, unless it may be a call."""
+        if more := self._kept.by(text):
+            yield from self._delta(more)
+
+    def end(self, reply: dict[str, Any]) -> Iterator[bytes]:
+        """How it ended."""
         yield from self._begun("in_progress")
-        calls = reply.get("tool_calls") or []
-        if not calls and (rest or not self._is_open):
-            yield from self.piece(rest)
+        if not reply.get("tool_calls") and (self._kept.text or not self._is_open):
+            yield from self._delta(self._kept.text)
         whole = self.whole(reply)
         if self._is_open:
             yield from self._closed(whole["output"][0])
@@ -63,34 +69,40 @@ class Response:
                 yield from self._called(index, item)
         yield self._event(f"response.{whole['status']}", response=whole)
 
-    def failed(self, error: Mapping[str, Any], code: int) -> Iterator[Event]:
+    def broken(self, refused: Refused) -> Iterator[bytes]:
         """That there will be no more of it."""
         yield from self._begun("in_progress")
-        body = self._body("failed", [], None)
-        known = {"code": CODES.get(code, "server_error"), "message": error["message"], "param": error.get("param")}
-        yield self._event("response.failed", response=body | {"error": known})
+        refused = refused.named(self._asked.asked_name)
+        known = {"code": CODES.get(refused.shape.status, "server_error"), "message": refused.message}
+        yield self._event("response.failed", response=self._body("failed", [], None) | {"error": known})
 
-    def _begun(self, state: str) -> Iterator[Event]:
+    def _delta(self, text: str) -> Iterator[bytes]:
+        yield from self._begun("in_progress")
+        if not self._is_open:
+            yield from self._opened()
+        yield self._event("response.output_text.delta", **self._place(), delta=text, logprobs=[])
+
+    def _begun(self, state: str) -> Iterator[bytes]:
         """What comes before anything else; `queued` may come between the two."""
         if not self._count:
             yield self._event("response.created", response=self._body(state, [], None))
-        if not self._is_begun:
-            self._is_begun = state == "in_progress"
+        if not self._is_running:
+            self._is_running = state == "in_progress"
             yield self._event(f"response.{state}", response=self._body(state, [], None))
 
-    def _opened(self) -> Iterator[Event]:
+    def _opened(self) -> Iterator[bytes]:
         self._is_open = True
         item = {"id": self._item, "type": "message", "status": "in_progress", "role": "assistant", "content": []}
         yield self._event("response.output_item.added", output_index=0, item=item)
         yield self._event("response.content_part.added", **self._place(), part=_text("", []))
 
-    def _closed(self, item: dict[str, Any]) -> Iterator[Event]:
+    def _closed(self, item: dict[str, Any]) -> Iterator[bytes]:
         (part,) = item["content"]
         yield self._event("response.output_text.done", **self._place(), text=part["text"], logprobs=part["logprobs"])
         yield self._event("response.content_part.done", **self._place(), part=part)
         yield self._event("response.output_item.done", output_index=0, item=item)
 
-    def _called(self, index: int, item: dict[str, Any]) -> Iterator[Event]:
+    def _called(self, index: int, item: dict[str, Any]) -> Iterator[bytes]:
         """A call, all at once: it is one as soon as it is whole."""
         place = {"item_id": item["id"], "output_index": index}
         begun = {**item, "status": "in_progress", "arguments": ""}
@@ -102,19 +114,20 @@ class Response:
     def _place(self) -> dict[str, Any]:
         return {"item_id": self._item, "output_index": 0, "content_index": 0}
 
-    def _event(self, kind: str, **more: Any) -> Event:
+    def _event(self, kind: str, **more: Any) -> bytes:
         self._count += 1
-        return {"type": kind, "sequence_number": self._count - 1, **more}
+        event = {"type": kind, "sequence_number": self._count - 1, **more}
+        return f"event: {kind}\ndata: ".encode() + dumps(event) + b"\n\n"
 
-    def _output(self, reply: Mapping[str, Any], status: str) -> list[dict[str, Any]]:
+    def _output(self, reply: dict[str, Any], status: str) -> list[dict[str, Any]]:
         """A message, or the calls."""
         if calls := reply.get("tool_calls"):
             return [_call(call) for call in calls]
-        tokens = [_likely(each) for each in (reply.get("logprobs") or {}).get("content", [])]
+        tokens = (likely(reply) or {"content": []})["content"]
         item = {"id": self._item, "type": "message", "status": status, "role": "assistant"}
         return [{**item, "content": [_text(reply["text"], tokens)]}]
 
-    def _body(self, status: str, output: list[dict[str, Any]], reply: Mapping[str, Any] | None) -> dict[str, Any]:
+    def _body(self, status: str, output: list[dict[str, Any]], reply: dict[str, Any] | None) -> dict[str, Any]:
         """The response as it stands. reply: None before there is one."""
         said, sampling = self._asked.said, self._about["sampling"]
         used = {name: sampling[name] if said[name] is None else said[name] for name in ("temperature", "top_p")}
@@ -136,15 +149,8 @@ class Response:
         body |= {"store": False, "background": False, "previous_response_id": None, "service_tier": "default"}
         return body if reply is None else body | {"edge": self._beside(reply)}
 
-    def _beside(self, reply: Mapping[str, Any]) -> dict[str, Any]:
-        beside = {name: reply[name] for name in BESIDE if reply.get(name) is not None}
-        warnings = [*self._asked.warnings, *reply["warnings"]]
-        return beside | {"finish_reason": reply["finish_reason"], "warnings": warnings}
-
-
-def sent(event: Event) -> bytes:
-    """An event as it goes out."""
-    return b"event: " + event["type"].encode() + b"\ndata: " + dumps(event) + b"\n\n"
+    def _beside(self, reply: dict[str, Any]) -> dict[str, Any]:
+        return beside(reply) | {"warnings": [*self._asked.warnings, *reply["warnings"]]}
 
 
 def _text(text: str, tokens: list[dict[str, Any]]) -> dict[str, Any]:
@@ -156,15 +162,6 @@ def _call(call: Mapping[str, Any]) -> dict[str, Any]:
     function = call["function"]
     item = {"id": f"fc_{uuid.uuid4().hex}", "type": "function_call", "status": "completed", "call_id": call["id"]}
     return {**item, "name": function["name"], "arguments": function["arguments"]}
-
-
-def _likely(chosen: Mapping[str, Any]) -> dict[str, Any]:
-    others = [_token(each) for each in chosen["top_logprobs"]]
-    return {**_token(chosen), "top_logprobs": others}
-
-
-def _token(token: Mapping[str, Any]) -> dict[str, Any]:
-    return {"token": token["token"], "logprob": token["logprob"], "bytes": list(token["token"].encode())}
 
 
 def _usage(usage: Mapping[str, Any]) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 from typing import Any
 
 import pytest
@@ -176,7 +177,7 @@ def test_tools_take_the_arguments_that_they_list():
 
 
 def test_calls_and_their_results():
-    """Arguments as an object; a result without a name is that of the first call which has none, or of the id it says."""
+    """Arguments as an object; a result is of the call that it names, or of the first that has none yet."""
     call = {"function": {"index": 0, "name": "light", "arguments": {"on": True}}}
     other = {"id": "call-2", "function": {"name": "door", "arguments": {}}}
     turns = [
@@ -222,9 +223,5 @@ FIELDS = [*ollama_asked.Chat.model_fields, *ollama_asked.Generate.model_fields, 
 def test_any_json_is_understood_or_refused(body):
     """Never anything else."""
     for understand in (chat, generate):
-        try:
-            asked = understand({"model": "m", **body}, ABOUT)
-        except BadRequest as fault:
-            assert fault.message
-        else:
-            assert asked.fields["model"]
+        with contextlib.suppress(BadRequest):
+            assert understand({"model": "m", **body}, ABOUT).fields["model"]

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
+import json
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from edge.doors.http.asking import Waits
+from edge.doors.http.errors import Refused
 from edge.doors.http.responses_asked import Create, understood
 from edge.doors.http.responses_told import Response
 from edge.errors import BadRequest
@@ -34,11 +39,11 @@ def test_a_text_and_a_list():
 
 def test_an_answer_of_before_its_calls_and_their_results():
     """What `output` had goes back as it came; thoughts and ids of it are nothing that a board reads."""
-    said = {"type": "output_text", "text": "I look.", "annotations": [], "logprobs": []}
+    text = {"type": "output_text", "text": "I look.", "annotations": [], "logprobs": []}
     given = [
         {"role": "user", "content": "It is dark."},
         {"type": "reasoning", "id": "rs_1", "summary": []},
-        {"type": "message", "id": "msg_1", "role": "assistant", "status": "completed", "content": [said]},
+        {"type": "message", "id": "msg_1", "role": "assistant", "status": "completed", "content": [text]},
         {"type": "function_call", "id": "fc_1", "call_id": "call-1", "name": "light", "arguments": '{"on": true}'},
         {"type": "function_call_output", "call_id": "call-1", "output": "done"},
     ]
@@ -139,11 +144,29 @@ def test_what_the_wire_finds_wrong_is_told_in_the_askers_words(body, param, plac
     assert asked.asked_name(param) == place
 
 
-def events(*steps: tuple[str, ...], reply: dict[str, Any] | None = None, rest: str = "") -> list[dict[str, Any]]:
-    """Those of a stream."""
-    response = Response(understood({"input": "x"}), ABOUT)
-    told = [event for name, *words in steps for event in getattr(response, name)(*words)]
-    return told if reply is None else [*told, *response.end(reply, rest)]
+def events(*steps: Callable[[Response], Iterable[bytes]], **request: Any) -> list[dict[str, Any]]:
+    """Those of a stream, read back."""
+    response = Response("resp-1", understood({"input": "x", **request}), ABOUT)
+    sent = b"".join(chunk for step in steps for chunk in step(response)).decode()
+    lines = [each.partition("\n") for each in sent.removesuffix("\n\n").split("\n\n")]
+    told = [(name, json.loads(body.removeprefix("data: "))) for name, _, body in lines if not name.startswith(":")]
+    assert all(name == f"event: {event['type']}" for name, event in told)
+    return [event for _, event in told]
+
+
+def said(text: str) -> Callable[[Response], Iterable[bytes]]:
+    """A piece of the answer."""
+    return lambda response: response.piece(text)
+
+
+def ended(**changes: Any) -> Callable[[Response], Iterable[bytes]]:
+    """The answer's end."""
+    return lambda response: response.end({**REPLY, **changes})
+
+
+def waits(response: Response) -> Iterable[bytes]:
+    """It is in the queue."""
+    return response.waits(Waits(2, 5.0))
 
 
 def kinds(told: list[dict[str, Any]]) -> list[str]:
@@ -158,50 +181,65 @@ CLOSED = ["output_text.done", "content_part.done", "output_item.done"]
 
 def test_the_events_of_a_text():
     """Created, in progress, the item, its part, its pieces, and all of it closed again."""
-    told = events(("piece", "Hello"), ("piece", " world"), reply=REPLY)
+    told = events(said("Hello"), said(" world"), ended())
     deltas = ["output_text.delta"] * 2
     assert kinds(told) == ["created", "in_progress", *OPENED, *deltas, *CLOSED, "completed"]
-    assert told[-1]["response"]["output"][0]["id"] == told[2]["item"]["id"]
-    assert told[-1]["response"]["output"][0]["content"][0]["text"] == "Hello world"
-    assert told[-1]["response"]["id"] == told[0]["response"]["id"]
-    assert (told[0]["response"]["status"], told[-1]["response"]["store"]) == ("in_progress", False)
+    last = told[-1]["response"]
+    assert last["output"][0]["id"] == told[2]["item"]["id"]
+    assert last["output"][0]["content"][0]["text"] == "Hello world"
+    assert last["id"] == told[0]["response"]["id"] == "resp-1"
+    assert (told[0]["response"]["status"], last["status"], last["store"]) == ("in_progress", "completed", False)
+    assert (last["usage"]["total_tokens"], last["usage"]["input_tokens_details"]["cached_tokens"]) == (49, 30)
 
 
 def test_the_events_of_one_that_waits():
-    """It is queued, once, and in progress when its first piece comes."""
-    told = events(("queued",), ("queued",), ("piece", "Hello"), reply=REPLY, rest=" world")
+    """It is queued, once, and in progress when its first piece comes; a silence is a comment."""
+    told = events(waits, waits, lambda response: response.waits(None), said("Hello world"), ended())
     assert kinds(told)[:4] == ["created", "queued", "in_progress", "output_item.added"]
     assert told[0]["response"]["status"] == "queued"
 
 
-def test_the_events_of_a_call_of_an_answer_without_words_and_of_one_that_was_cut_off():
-    """A call has its own; an empty answer is an empty message; one that was too long is incomplete."""
-    call = {"id": "call-1", "type": "function", "function": {"name": "light", "arguments": '{"on": true}'}}
-    told = events(reply=REPLY | {"finish_reason": "tool_calls", "tool_calls": [call]}, rest='{"name"')
+def test_the_events_of_a_call():
+    """It is told when it is whole, and no piece of it as text; what only looked like one is text."""
+    function = {"name": "light", "arguments": '{"on": true}'}
+    call = {"id": "call-1", "type": "function", "function": function}
+    told = events(said('{"name"'), said(': "l'), ended(finish_reason="tool_calls", tool_calls=[call]), tools=[FUNCTION])
     arguments = ["function_call_arguments.delta", "function_call_arguments.done"]
     assert kinds(told) == ["created", "in_progress", OPENED[0], *arguments, "output_item.done", "completed"]
-    assert told[-1]["response"]["output"][0]["call_id"] == "call-1"
-    assert kinds(events(reply=REPLY | {"text": ""}))[2:5] == [*OPENED, "output_text.delta"]
-    cut = events(("piece", "Hello world"), reply=REPLY | {"finish_reason": "length"})
-    assert kinds(cut)[-1] == "incomplete"
-    assert cut[-1]["response"]["incomplete_details"] == {"reason": "max_output_tokens"}
+    assert told[-1]["response"]["output"][0].items() >= {"call_id": "call-1", **function}.items()
+    cut = events(said('{"na'), ended(finish_reason="length", text='{"na'), tools=[FUNCTION])
+    assert [event["delta"] for event in cut if event["type"].endswith("text.delta")] == ['{"na']
+
+
+@pytest.mark.parametrize("reason", ["length", "loop"])
+def test_the_events_of_one_that_was_cut_off_and_of_an_empty_one(reason):
+    """The one is incomplete; the other is a message without words."""
+    told = events(said("Hello world"), ended(finish_reason=reason))
+    assert kinds(told)[-1] == "incomplete"
+    assert told[-1]["response"]["incomplete_details"] == {"reason": "max_output_tokens"}
+    assert told[-1]["response"]["edge"]["finish_reason"] == reason
+    assert kinds(events(ended(text=""))) == [
+        "created",
+        "in_progress",
+        *OPENED,
+        "output_text.delta",
+        *CLOSED,
+        "completed",
+    ]
 
 
 def test_the_event_of_a_failure():
-    """It is the last, and says why."""
-    error = {"message": "the engine failed", "param": None, "retry_after": None}
-    told = events(("piece", "Hello"), ("failed", error, 500))
+    """It is the last, and says why, in the asker's words."""
+    told = events(said("Hello"), lambda response: response.broken(Refused(500, "the engine failed")))
     assert kinds(told)[-1] == "failed"
-    assert told[-1]["response"]["error"]["code"] == "server_error"
+    assert told[-1]["response"]["error"] == {"code": "server_error", "message": "the engine failed"}
+    told = events(waits, lambda response: response.broken(Refused(400, "max_tokens is wrong", "max_tokens")))
+    assert told[-1]["response"]["error"]["message"] == "max_output_tokens is wrong"
 
 
 @settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.dictionaries(st.sampled_from(list(Create.model_fields)), JSON))
 def test_any_json_is_understood_or_refused(body):
     """Never anything else."""
-    try:
-        asked = understood(body)
-    except BadRequest as fault:
-        assert fault.message
-    else:
-        assert asked.fields["messages"] is not None
+    with contextlib.suppress(BadRequest):
+        assert understood(body).fields["messages"] is not None
