@@ -186,7 +186,7 @@ def _understood(
     ours = dict(asked.model_extra or {})
     (asked.model_extra or {}).clear()
     options, ignored = _options(asked.options, about)
-    ours |= {"model": served_name(asked.model), **options, **_format(asked.format), **fields}
+    ours |= {"model": served_name(asked.model), "stream": asked.stream, **options, **_format(asked.format), **fields}
     is_unloaded = is_empty and _is_nothing(asked.keep_alive)
     told = (*warnings, *ignored, *_kept(asked.keep_alive), *warnings_of(asked))
     return Understood(ours, told, asked.model, asked.stream, is_empty, is_unloaded)

@@ -38,7 +38,12 @@ def test_a_chat_is_turns():
     """Roles in whatever letters, the model without its empty tag, streamed unless said otherwise."""
     body = {"model": "smollm2:latest", "messages": [{"role": "USER", "content": "Hello"}]}
     asked = chat(body, ABOUT)
-    assert asked.fields == {"model": "smollm2", "messages": [{"role": "user", "content": "Hello"}], "tools": []}
+    assert asked.fields == {
+        "model": "smollm2",
+        "messages": [{"role": "user", "content": "Hello"}],
+        "tools": [],
+        "stream": True,
+    }
     assert (asked.is_streamed, asked.is_empty, asked.warnings) == (True, False, ())
     assert validated(asked.fields).messages[0].text() == "Hello"
 
@@ -128,7 +133,7 @@ def test_what_would_be_another_answer_is_refused(body, param):
 def test_a_prompt_and_its_pictures():
     """A prompt alone is one; with pictures it is a turn; a template of one's own is told to be ignored."""
     asked = generate({"model": "m", "prompt": "Hello", "system": "Be brief.", "template": "{{ .Prompt }}"}, ABOUT)
-    assert asked.fields == {"model": "m", "prompt": "Hello", "system": "Be brief."}
+    assert asked.fields == {"model": "m", "prompt": "Hello", "system": "Be brief.", "stream": True}
     assert asked.warnings == ("template was ignored: the model's own is used",)
     seen = generate({"model": "m", "prompt": "What is it?", "images": [JPEG], "system": ""}, ABOUT)
     (turn,) = seen.fields["messages"]
