@@ -10,9 +10,11 @@ answer or a stream of events. Start reading in `app.py`, which has every path.
     asking.py    a request's fields, and what comes of them: pieces, then the reply
     errors.py    our faults in OpenAI's shape
     chat.py      /v1/chat/completions
+    completions.py  /v1/completions
     events.py    a stream of server-sent events
     models.py    /v1/models
     health.py    /health and /metrics
+    openapi.py   /openapi.json, the document of all paths
     calls.py     what of a text is kept until it is known whether it calls a function
     ollama.py    Ollama's API: its paths; ollama_asked.py has what they are asked, ollama_told.py what they tell,
                  ollama_models.py what is said of the model

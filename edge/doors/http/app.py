@@ -14,7 +14,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 from starlette.types import ASGIApp
 
-from edge.doors.http import chat, health, models, ollama, responses
+from edge.doors.http import chat, completions, health, models, ollama, openapi, responses
 from edge.doors.http.asking import House
 from edge.doors.http.entrance import Guarded, Named, Whole
 from edge.doors.http.errors import Refused
@@ -35,12 +35,14 @@ class Way(NamedTuple):
 
 WAYS = [
     Way("POST", "/v1/chat/completions", chat.answer, "Answer a conversation"),
+    Way("POST", "/v1/completions", completions.answer, "Answer a prompt"),
     Way("GET", "/v1/models", models.listed, "What may be asked"),
     Way("GET", "/v1/models/{model:path}", models.one, "One of these"),
     Way("GET", "/health", health.health, "Whether the model is there"),
     Way("GET", "/health/live", health.live, "Whether the daemon is"),
     Way("GET", "/health/ready", health.ready, "Whether a request is wanted now"),
     Way("GET", "/metrics", health.metrics, "The board's readings, for Prometheus"),
+    Way("GET", "/openapi.json", openapi.told, "This document"),
     Way("POST", "/v1/responses", responses.answer, "Answer an input"),
     Way("GET", "/", ollama.running, "Ollama's sign of life"),
     Way("POST", "/api/chat", ollama.chat, "Answer a conversation, in Ollama's API"),
@@ -65,7 +67,7 @@ def app(house: House, tokens: Tokens) -> ASGIApp:
     routes = [Route(way.path, way.answer, methods=[way.method]) for way in WAYS]
     handlers = {Refused: _refused, Fault: _fault, HTTPException: _no_such_way, Exception: _unforeseen}
     inner = Starlette(routes=routes, exception_handlers=handlers)  # type: ignore[arg-type]
-    inner.state.house = house
+    inner.state.house, inner.state.document = house, openapi.document(WAYS)
     whole: ASGIApp = Whole(inner, lambda: body_bytes(house))
     if origins := house.settings.origins:
         whole = CORSMiddleware(whole, origins, allow_methods=["GET", "POST"], allow_headers=["*"], max_age=600)

@@ -33,11 +33,38 @@ def options_of(fields: dict[str, Any]) -> tuple[bool, bool]:
     return wanted is True, has_usage
 
 
+def with_names(messages: Any) -> Any:
+    """Turns in which each result of a call says what was called: that API has it in the call's id alone.
+
+    What is no conversation stays as it is, for the wire to say what is wrong with it.
+    """
+    if not isinstance(messages, list):
+        return messages
+    called: dict[Any, Any] = {}
+    turns: list[Any] = []
+    for turn in messages:
+        if isinstance(turn, dict):
+            called |= dict(_calls(turn.get("tool_calls")))
+            name = called.get(str(turn.get("tool_call_id"))) if turn.get("role") == "tool" else None
+            turns.append({**turn, "name": name} if name and turn.get("name") is None else turn)
+        else:
+            turns.append(turn)
+    return turns
+
+
+def _calls(calls: Any) -> Iterator[tuple[str, str]]:
+    for call in calls if isinstance(calls, list) else ():
+        function = call.get("function") if isinstance(call, dict) else None
+        if isinstance(function, dict) and isinstance(name := function.get("name"), str):
+            yield str(call.get("id")), name
+
+
 async def answer(request: Request) -> Response:
     """A completion of a conversation."""
     house, fields = house_of(request), await fields_of(request)
     if "messages" not in fields:
         raise Refused(400, "messages is missing", "messages")
+    fields["messages"] = with_names(fields["messages"])
     is_stream, has_usage = options_of(fields)
     asked = asked_of(request, fields, "chatcmpl")
     if not is_stream:

@@ -8,7 +8,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-import os
 import socket
 import ssl
 import stat
@@ -73,6 +72,7 @@ class Http:
             ws="none",
             lifespan="off",
             log_config=None,
+            log_level="error",  # whoever sends what is no HTTP would else write a line each time
             access_log=False,
             server_header=False,
             proxy_headers=False,
@@ -161,13 +161,13 @@ def _at_port(host: str, port: int) -> socket.socket:
 
 
 def _at_path(path: Path) -> socket.socket:
-    """Readable and writable for us and our group, whatever the umask; what a dead daemon has left is replaced."""
+    """For everybody on this board, as a port of it would be; what a dead daemon has left is replaced."""
     with contextlib.suppress(FileNotFoundError):
         if stat.S_ISSOCK(path.lstat().st_mode):
             path.unlink()
     made = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     made.bind(str(path))
-    os.chmod(path, 0o660)  # noqa: PTH101 - the socket's own
+    path.chmod(0o666)
     made.listen(BACKLOG)
     made.setblocking(False)
     return made
