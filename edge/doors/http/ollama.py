@@ -82,13 +82,13 @@ async def pull(request: Request) -> Response:
     try:
         check_served(house_of(request), name)
     except Refused as refused:
-        raise Refused(400, f"{refused.message}, and it cannot be pulled: {BUNDLES}", "model") from None
+        raise Refused(404, f"{refused.message}, and it cannot be pulled: {BUNDLES}", "model") from None
     return JSONResponse({"status": "success"})
 
 
 async def unchanged(_request: Request) -> Response:
     """Whatever would make, move or remove a model."""
-    raise Refused(400, BUNDLES)
+    raise Refused(403, BUNDLES)
 
 
 def check_served(house: House, model: str) -> None:

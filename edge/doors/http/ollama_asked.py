@@ -17,7 +17,7 @@ from pydantic import Field, StrictBool, StrictStr, ValidationError
 
 from edge.errors import BadRequest
 from edge.wire.pictures import media_type
-from edge.wire.shape import Integer, Shape, first_fault, warnings_of
+from edge.wire.shape import Number, Shape, first_fault, warnings_of
 
 LATEST = ":latest"
 """The tag that Ollama gives a model which has none."""
@@ -104,7 +104,7 @@ class Asks(Shape):
     stream: StrictBool = True
     format: Any = ""
     options: dict[str, Any] = Field({})
-    keep_alive: StrictStr | Integer | float | None = None
+    keep_alive: StrictStr | Number | None = None
     think: StrictBool | StrictStr = False
     truncate: StrictBool | None = None
     shift: StrictBool | None = None

@@ -43,7 +43,7 @@ class Item(Shape):
     """A piece of the input: what its type does not have is not there."""
 
     type: StrictStr = "message"
-    role: StrictStr = "user"
+    role: StrictStr = ""
     content: Any = ""
     call_id: StrictStr = ""
     name: StrictStr | None = None
