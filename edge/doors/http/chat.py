@@ -152,7 +152,7 @@ class Chunks(ServerSent):
 
     def begin(self) -> Iterable[bytes]:
         """Whose answer it is."""
-        return (self._chunk({"role": "assistant", "content": "", "refusal": None}),)
+        return (self._chunk({"role": "assistant", "content": None if self._may_call else "", "refusal": None}),)
 
     def piece(self, text: str) -> Iterable[bytes]:
         """More of it, unless it may be a call."""

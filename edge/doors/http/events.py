@@ -68,9 +68,9 @@ class ServerSent:
         return (data(refused.body()),)
 
 
-async def streamed(events: AsyncGenerator[Told, None], form: Form) -> Response:
+async def streamed(events: AsyncGenerator[Told, None], form: Form, silent_seconds: float = SILENT_SECONDS) -> Response:
     """A response that has begun to come. Refused where it ends before anything could be sent."""
-    steady = with_silences(events)
+    steady = with_silences(events, silent_seconds)
     waits: Waits | None = None
     try:
         while isinstance(first := await anext(steady), Waits):
@@ -102,13 +102,13 @@ async def _written(
                 yield chunk
 
 
-async def with_silences(events: AsyncGenerator[Told, None]) -> AsyncGenerator[Told | None, None]:
+async def with_silences(events: AsyncGenerator[Told, None], silent_seconds: float) -> AsyncGenerator[Told | None, None]:
     """The same, with None for every while in which nothing came."""
     coming: asyncio.Task[Told] | None = None
     try:
         while True:
             coming = coming or asyncio.create_task(_next(events))
-            await asyncio.wait({coming}, timeout=SILENT_SECONDS)
+            await asyncio.wait({coming}, timeout=silent_seconds)
             if not coming.done():
                 yield None
                 continue
