@@ -30,7 +30,7 @@ OPTIONS = _object(
     repeat_penalty=_or_null({"type": "number", "minimum": 0.5, "maximum": 2}),
     seed=_or_null({"type": "integer", "minimum": -(2**53), "maximum": 2**53}),
     num_predict=_or_null({"type": "integer", "minimum": -2, "maximum": 1_000_000}),
-    num_ctx=_or_null({"type": "integer", "minimum": 1, "maximum": 1_000_000}),
+    num_ctx=_or_null({"type": "integer"}),
     stop=_or_null(STOP),
 )
 ASKS: dict[str, Schema] = {

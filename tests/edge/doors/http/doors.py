@@ -19,7 +19,7 @@ from edge.errors import Fault
 from edge.testing.inside import MemoryInside
 from edge.wire.reply import Outcome, Usage, delta, refusal, terminal
 from edge.wire.request import Address
-from tests.conftest import free_port, running, wait_until
+from tests.conftest import EDGE, free_port, running, wait_until
 
 SAID = "All lamps are off."
 INFO = {"model": "small", "payload_bytes": 262_144, "context_length": 2048, "capabilities": ["text"]}
@@ -81,5 +81,18 @@ def board(folder: Path, port: int = 1, pieces: int = 3, pause: float = 0.0, **se
     command = [sys.executable, "-m", "edge.testing", f"--pieces={pieces}", f"--pause-seconds={pause}"]
     address = f"http://127.0.0.1:{own}"
     with running([*command, f"--log={folder / 'asked.log'}"], folder / "daemon.log", env):
+        wait_until(lambda: is_there(address) and httpx.get(f"{address}/health").status_code == 200)
+        yield address
+
+
+@contextmanager
+def real(bundle: Path, folder: Path) -> Iterator[str]:
+    """A daemon with a door and a real model, without a broker; the door's address."""
+    own = free_port()
+    env = {"EDGE_DEVICE": "pi", "EDGE_BROKER__PORT": "1", "EDGE_HTTP__ADDRESS": f"127.0.0.1:{own}"}
+    env |= {"EDGE_ENGINE__BUNDLE": str(bundle), "EDGE_ENGINE__PACKS": "false"}
+    env |= {"EDGE_JOURNAL__FOLDER": str(folder / "state"), "EDGE_ENGINE__CACHE_FOLDER": str(folder / "cache")}
+    address = f"http://127.0.0.1:{own}"
+    with running([*EDGE, "serve"], folder / "daemon.log", env):
         wait_until(lambda: is_there(address) and httpx.get(f"{address}/health").status_code == 200)
         yield address

@@ -14,8 +14,8 @@ import ollama
 import pytest
 
 from edge.testing.inside import MemoryInside
-from tests.edge.doors.http.bodies import ANSWER, CALL, DELTAS, REPLY, fault
-from tests.edge.doors.http.opened import opened, real, scripted
+from tests.edge.doors.http import doors
+from tests.edge.doors.http.bodies import ABOUT, ANSWER, CALL, DELTAS, REPLY, fault
 
 Place = tuple[str, MemoryInside]
 HELLO = [{"role": "user", "content": "Hello"}]
@@ -25,21 +25,23 @@ JPEG = b"\xff\xd8\xff\xe0 and so on"
 @pytest.fixture(scope="module")
 def door() -> Iterator[Place]:
     """Open to the test."""
-    with opened() as place:
-        yield place
+    inside = MemoryInside()
+    inside.about = dict(ABOUT)
+    with doors.door(inside) as place:
+        yield place, inside
 
 
 @pytest.fixture(scope="module")
 def board(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """A daemon with a scripted engine."""
-    with scripted(tmp_path_factory.mktemp("board")) as place:
+    with doors.board(tmp_path_factory.mktemp("board"), pieces=2) as place:
         yield place
 
 
 @pytest.fixture(scope="module")
 def model(bundle: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """A daemon with a real model."""
-    with real(bundle, tmp_path_factory.mktemp("model")) as place:
+    with doors.real(bundle, tmp_path_factory.mktemp("model")) as place:
         yield place
 
 

@@ -41,9 +41,11 @@ LIKELY = {"token": "ä", "logprob": -0.1, "top_logprobs": [{"token": "ä", "logp
 def opened() -> Iterator[tuple[MemoryInside, OpenAI, str]]:
     """A door, its inside, and a client of it."""
     inside = MemoryInside()
-    with door(inside, aliases=["gpt-4o-mini"]) as address:
-        with OpenAI(base_url=f"{address}/v1", api_key="none", max_retries=0, timeout=20) as client:
-            yield inside, client, address
+    with (
+        door(inside, aliases=["gpt-4o-mini"]) as address,
+        OpenAI(base_url=f"{address}/v1", api_key="none", max_retries=0, timeout=20) as client,
+    ):
+        yield inside, client, address
 
 
 @pytest.fixture
@@ -221,7 +223,7 @@ def test_a_stream_that_breaks_raises(inside, client):
 
 def test_what_is_tried_again_has_one_name(opened, inside):
     """A client that may try again does so after 503, and not after what would end the same; its key names both."""
-    _, client, address = opened
+    _, client, _ = opened
     inside.told = fault(Unavailable("full", retry_after=1))
     again = client.with_options(max_retries=1)
     with pytest.raises(openai.InternalServerError):

@@ -15,8 +15,8 @@ from openai.types.responses import ResponseInputParam
 from pydantic import BaseModel, ConfigDict
 
 from edge.testing.inside import MemoryInside
-from tests.edge.doors.http.bodies import ANSWER, CALL, DELTAS, REPLY, fault
-from tests.edge.doors.http.opened import opened, real, scripted
+from tests.edge.doors.http import doors
+from tests.edge.doors.http.bodies import ABOUT, ANSWER, CALL, DELTAS, REPLY, fault
 
 Place = tuple[str, MemoryInside]
 ADD: Any = {
@@ -40,21 +40,23 @@ class Person(BaseModel):
 @pytest.fixture(scope="module")
 def door() -> Iterator[Place]:
     """Open to the test."""
-    with opened() as place:
-        yield place
+    inside = MemoryInside()
+    inside.about = dict(ABOUT)
+    with doors.door(inside) as place:
+        yield place, inside
 
 
 @pytest.fixture(scope="module")
 def board(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """A daemon with a scripted engine."""
-    with scripted(tmp_path_factory.mktemp("board")) as place:
+    with doors.board(tmp_path_factory.mktemp("board"), pieces=2) as place:
         yield place
 
 
 @pytest.fixture(scope="module")
 def model(bundle: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """A daemon with a real model."""
-    with real(bundle, tmp_path_factory.mktemp("model")) as place:
+    with doors.real(bundle, tmp_path_factory.mktemp("model")) as place:
         yield place
 
 
