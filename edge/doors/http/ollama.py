@@ -13,6 +13,7 @@ from edge.doors.http import ollama_asked, ollama_models
 from edge.doors.http.asking import House, asked_of, fields_of, house_of, reply_to, told
 from edge.doors.http.errors import Refused
 from edge.doors.http.events import streamed
+from edge.doors.http.ollama_asked import LATEST
 from edge.doors.http.ollama_told import Lines, Way
 
 Understand = Callable[[Mapping[str, Any], Mapping[str, Any]], ollama_asked.Understood]
@@ -36,7 +37,8 @@ async def _answered(request: Request, way: Way, understand: Understand) -> Respo
     if understood.is_empty:
         check_served(house, understood.model)
         return JSONResponse(lines.nothing())
-    asked = asked_of(request, understood.fields, "ollama")
+    name = _own_name(house, understood.model) or understood.model
+    asked = asked_of(request, {**understood.fields, "model": name}, "ollama")
     try:
         if understood.is_streamed:
             return await streamed(told(house.inside, asked), lines)
@@ -57,16 +59,17 @@ async def version(request: Request) -> Response:
 
 
 async def tags(request: Request) -> Response:
-    """The models that there are: one."""
-    house = house_of(request)
-    return JSONResponse({"models": [ollama_models.entry(house.inside.info(), _since(house))]})
+    """The models that there are: one, under each of its names."""
+    house, about = house_of(request), house_of(request).inside.info()
+    return JSONResponse({"models": [ollama_models.entry(name, about, _since(house)) for name in _names(house)]})
 
 
 async def loaded(request: Request) -> Response:
     """Those that are in memory."""
     house = house_of(request)
     is_loading = house.inside.load()["reason"] == "loading"
-    return JSONResponse({"models": [] if is_loading else [ollama_models.loaded(house.inside.info(), _since(house))]})
+    found = ollama_models.loaded(house.model, house.inside.info(), _since(house))
+    return JSONResponse({"models": [] if is_loading else [found]})
 
 
 async def show(request: Request) -> Response:
@@ -93,8 +96,19 @@ async def unchanged(_request: Request) -> Response:
 
 def check_served(house: House, model: str) -> None:
     """Refused where it is not the board's. model: with a tag or not."""
-    if ollama_asked.served_name(model) not in (house.model, *house.settings.aliases):
+    if _own_name(house, model) is None:
         raise Refused(404, f"model {model[:100]!r} not found: this board has {house.model!r}", "model")
+
+
+def _names(house: House) -> list[str]:
+    """What the model is called: by its own name, and as the operator calls it."""
+    return list(dict.fromkeys([house.model, *house.settings.aliases]))
+
+
+def _own_name(house: House, model: str) -> str | None:
+    """The one of these that is meant, `:latest` being as good as no tag; None where it is none of them."""
+    untagged = {name.removesuffix(LATEST): name for name in _names(house)}
+    return untagged.get(model.removesuffix(LATEST))
 
 
 def _named(body: Mapping[str, Any]) -> str:

@@ -149,11 +149,6 @@ def generate(body: Mapping[str, Any], about: Mapping[str, Any]) -> Understood:
     return _understood(asked, about, fields, is_empty=not asked.prompt, warnings=warnings)
 
 
-def served_name(model: str) -> str:
-    """A model's name without the tag that says nothing."""
-    return model.removesuffix(LATEST)
-
-
 def asked_name(name: str) -> str:
     """What a field of the wire is called in Ollama's API."""
     return {theirs: f"options.{ours}" for ours, theirs in OPTIONS.items()}.get(name, name)
@@ -186,7 +181,7 @@ def _understood(
     ours = dict(asked.model_extra or {})
     (asked.model_extra or {}).clear()
     options, ignored = _options(asked.options, about)
-    ours |= {"model": served_name(asked.model), "stream": asked.stream, **options, **_format(asked.format), **fields}
+    ours |= {"model": asked.model, "stream": asked.stream, **options, **_format(asked.format), **fields}
     is_unloaded = is_empty and _is_nothing(asked.keep_alive)
     told = (*warnings, *ignored, *_kept(asked.keep_alive), *warnings_of(asked))
     return Understood(ours, told, asked.model, asked.stream, is_empty, is_unloaded)

@@ -16,12 +16,12 @@ CAPABILITIES = {"text": "completion", "json_schema": "tools", "vision": "vision"
 """Ollama's words for a bundle's. Tools are held to their schemas, so a board that knows schemas has them."""
 
 
-def entry(about: Mapping[str, Any], since: str) -> dict[str, Any]:
-    """The model as lists have it. about: the board's info message. since: when the door was opened (RFC 3339).
+def entry(name: str, about: Mapping[str, Any], since: str) -> dict[str, Any]:
+    """The model as lists have it. name: its own, or one that the operator has given it. about: the info message.
 
-    Of its size the wire says nothing; 0 is Ollama's word for that.
+    since: when the door was opened (RFC 3339). Of the model's size the wire says nothing: it is 0.
     """
-    name = about["model"] + LATEST
+    name = name if ":" in name else name + LATEST
     digest = hashlib.sha256(f"{about['model']} {about['model_version']}".encode()).hexdigest()
     return {"name": name, "model": name, "modified_at": since, "size": 0, "digest": digest, "details": details(about)}
 
@@ -33,9 +33,9 @@ def details(about: Mapping[str, Any]) -> dict[str, Any]:
     return made | {"parameter_size": "", "quantization_level": "", "context_length": about["context_length"]}
 
 
-def loaded(about: Mapping[str, Any], since: str) -> dict[str, Any]:
+def loaded(name: str, about: Mapping[str, Any], since: str) -> dict[str, Any]:
     """The model as the list of those that are loaded has it."""
-    found = entry(about, since)
+    found = entry(name, about, since)
     del found["modified_at"]
     return found | {"expires_at": FOR_EVER, "size_vram": 0, "context_length": about["context_length"]}
 

@@ -10,10 +10,15 @@ from collections.abc import AsyncIterator, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+import httpx
 import ollama
 import pytest
 
+from edge.doors.http.asking import Waits
+from edge.doors.http.ollama_asked import chat
+from edge.doors.http.ollama_told import Lines
 from edge.testing.inside import MemoryInside
+from tests.conftest import wait_until
 from tests.edge.doors.http import doors
 from tests.edge.doors.http.bodies import ABOUT, ANSWER, CALL, DELTAS, REPLY, fault
 
@@ -283,6 +288,37 @@ def test_models_are_not_changed_from_here(door):
             change()
 
 
+def test_names_that_the_operator_has_given_it():
+    """Listed, shown and answered, with the tag that they have; `:latest` is as good as none."""
+    inside = MemoryInside(ANSWER)
+    inside.about = dict(ABOUT)
+    with doors.door(inside, aliases=["llama3.2:3b", "qwen3", "phi:latest"]) as place:
+        client = ollama.Client(place)
+        names = ["scripted:latest", "llama3.2:3b", "qwen3:latest", "phi:latest"]
+        assert [each.model for each in client.list().models] == names
+        for name in [*names, "scripted", "qwen3", "phi"]:
+            assert client.show(name).capabilities == ["completion", "tools"]
+            assert client.chat(name, HELLO).model == name
+        assert {asked.fields.get("model", "scripted") for asked in inside.asked} == {"scripted"}
+        for name in ("llama3.2", "scripted:3b"):
+            with pytest.raises(ollama.ResponseError, match="not found"):
+                client.show(name)
+
+
+def test_a_token_is_the_api_key(monkeypatch):
+    """As Home Assistant sends it, and as the client takes it from its surroundings; without one, 401 and a text."""
+    inside, token = MemoryInside(ANSWER), "0123456789abcdef0123456789abcdef"
+    inside.about = dict(ABOUT)
+    with doors.door(inside, tokens=f"assist {token}") as place:
+        with pytest.raises(ollama.ResponseError, match="token") as caught:
+            ollama.Client(place).list()
+        assert caught.value.status_code == 401
+        ollama.Client(place, headers={"Authorization": f"Bearer {token}"}).chat("scripted", HELLO)
+        monkeypatch.setenv("OLLAMA_API_KEY", token)
+        assert ollama.Client(place).chat("scripted", HELLO).done
+        assert [asked.client for asked in inside.asked] == ["http:assist"] * 2
+
+
 @pytest.mark.parametrize("method", ["GET", "HEAD"])
 def test_signs_of_life(door, method):
     """What programs look for before they ask."""
@@ -399,6 +435,22 @@ def test_a_daemon_answers(board):
         return [answer.message.content for answer in answers]
 
     assert asyncio.run(several()) == ["word word "] * 4
+
+
+def test_who_leaves_ends_the_answer(tmp_path):
+    """A reader of a stream that closes it, and the next is answered."""
+    with doors.board(tmp_path, pieces=2000, pause=0.01) as place:
+        parts = ollama.Client(place).chat("scripted", HELLO, stream=True)
+        assert next(parts).message.content == "word "
+        parts.close()
+        wait_until(lambda: not httpx.get(f"{place}/health").json()["load"]["running"])
+
+
+def test_one_that_waits_has_a_sign_of_life():
+    """A piece without words, so that nothing on the way gives it up."""
+    lines = Lines("chat", chat({"model": "scripted", "messages": HELLO}, ABOUT))
+    (told,) = [json.loads(line) for line in lines.waits(Waits(2, 5.0))]
+    assert (told["message"]["content"], told["done"]) == ("", False)
 
 
 def test_a_real_model_answers(model):

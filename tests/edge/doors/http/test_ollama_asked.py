@@ -35,8 +35,8 @@ def asks(text: str = "Hello", **more: Any) -> Understood:
 
 
 def test_a_chat_is_turns():
-    """Roles in whatever letters, the model without its empty tag, streamed unless said otherwise."""
-    body = {"model": "smollm2:latest", "messages": [{"role": "USER", "content": "Hello"}]}
+    """Roles in whatever letters, streamed unless said otherwise."""
+    body = {"model": "smollm2", "messages": [{"role": "USER", "content": "Hello"}]}
     asked = chat(body, ABOUT)
     assert asked.fields == {
         "model": "smollm2",

@@ -8,11 +8,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Literal
 
+import httpx
 import openai
 import pytest
 from openai import AsyncOpenAI, OpenAI
-from openai.types.responses import ResponseInputParam
-from pydantic import BaseModel, ConfigDict
+from openai.types.responses import Response, ResponseInputParam, ResponseStreamEvent
+from pydantic import BaseModel, ConfigDict, TypeAdapter
 
 from edge.testing.inside import MemoryInside
 from tests.edge.doors.http import doors
@@ -97,6 +98,18 @@ def test_a_stream_of_events(door):
     ]
     assert "".join(event.delta for event in told if event.type == "response.output_text.delta") == "Hello world"
     assert told[-1].type == "response.completed"
+
+
+@pytest.mark.parametrize("told", [ANSWER, CALL], ids=["text", "call"])
+def test_events_are_those_that_the_library_describes(door, told):
+    """To the letter: its own models, which its client does not hold answers to, find nothing wrong with them."""
+    door[1].told = told
+    body = {"input": "x", "stream": True, "tools": [ADD]}
+    with httpx.stream("POST", f"{door[0]}/v1/responses", json=body) as answer:
+        events = [line.removeprefix("data: ") for line in answer.iter_lines() if line.startswith("data: ")]
+    known: TypeAdapter[Any] = TypeAdapter(ResponseStreamEvent)
+    assert [known.validate_json(event).type for event in events][-1] == "response.completed"
+    Response.model_validate(httpx.post(f"{door[0]}/v1/responses", json=body | {"stream": False}).json())
 
 
 def test_the_clients_own_stream_puts_it_together(door):
