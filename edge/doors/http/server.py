@@ -65,6 +65,10 @@ class Http:
             if path := self._settings.socket_path:
                 path.unlink(missing_ok=True)
 
+    def close(self) -> None:
+        """Give the address back, of a door that is not to live."""
+        self._socket.close()
+
     def _config(self, house: House) -> uvicorn.Config:
         config = uvicorn.Config(
             app(house, self._tokens),

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import json
+import subprocess
 import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +21,7 @@ from edge.errors import Fault
 from edge.testing.inside import MemoryInside
 from edge.wire.reply import Outcome, Usage, delta, refusal, terminal
 from edge.wire.request import Address
-from tests.conftest import EDGE, free_port, running, wait_until
+from tests.conftest import free_port, running, wait_until
 
 SAID = "All lamps are off."
 INFO = {"model": "small", "payload_bytes": 262_144, "context_length": 2048, "capabilities": ["text"]}
@@ -72,27 +74,33 @@ def is_there(address: str) -> bool:
         return False
 
 
+@dataclass
+class Board:
+    """A daemon with a door. asked: the prompts that its engine has begun with, a line each."""
+
+    address: str
+    process: subprocess.Popen[bytes]
+    log: Path
+    asked: Path
+
+    def load(self) -> dict[str, Any]:
+        """What runs and waits now."""
+        found: dict[str, Any] = httpx.get(f"{self.address}/health", timeout=10).json()["load"]
+        return found
+
+    def begun(self) -> list[str]:
+        """The prompts that the engine has begun with."""
+        return self.asked.read_text().splitlines() if self.asked.exists() else []
+
+
 @contextmanager
-def board(folder: Path, port: int = 1, pieces: int = 3, pause: float = 0.0, **settings: str) -> Iterator[str]:
-    """A scripted daemon with a door, by default without a broker; the door's address. port: the broker's."""
-    own = free_port()
+def board(folder: Path, port: int = 1, pieces: int = 3, pause: float = 0.0, **settings: str) -> Iterator[Board]:
+    """A scripted daemon with a door, by default without a broker. port: the broker's."""
+    own, asked, log = free_port(), folder / "asked.log", folder / "daemon.log"
     env = {"EDGE_DEVICE": "pi", "EDGE_BROKER__PORT": str(port), "EDGE_JOURNAL__FOLDER": str(folder / "state")}
     env |= {"EDGE_HTTP__ADDRESS": f"127.0.0.1:{own}", **settings}
-    command = [sys.executable, "-m", "edge.testing", f"--pieces={pieces}", f"--pause-seconds={pause}"]
-    address = f"http://127.0.0.1:{own}"
-    with running([*command, f"--log={folder / 'asked.log'}"], folder / "daemon.log", env):
-        wait_until(lambda: is_there(address) and httpx.get(f"{address}/health").status_code == 200)
-        yield address
-
-
-@contextmanager
-def real(bundle: Path, folder: Path) -> Iterator[str]:
-    """A daemon with a door and a real model, without a broker; the door's address."""
-    own = free_port()
-    env = {"EDGE_DEVICE": "pi", "EDGE_BROKER__PORT": "1", "EDGE_HTTP__ADDRESS": f"127.0.0.1:{own}"}
-    env |= {"EDGE_ENGINE__BUNDLE": str(bundle), "EDGE_ENGINE__PACKS": "false"}
-    env |= {"EDGE_JOURNAL__FOLDER": str(folder / "state"), "EDGE_ENGINE__CACHE_FOLDER": str(folder / "cache")}
-    address = f"http://127.0.0.1:{own}"
-    with running([*EDGE, "serve"], folder / "daemon.log", env):
-        wait_until(lambda: is_there(address) and httpx.get(f"{address}/health").status_code == 200)
-        yield address
+    command = [sys.executable, "-m", "edge.testing", f"--pieces={pieces}", f"--pause-seconds={pause}", f"--log={asked}"]
+    with running(command, log, env) as process:
+        made = Board(f"http://127.0.0.1:{own}", process, log, asked)
+        wait_until(lambda: is_there(made.address) and httpx.get(f"{made.address}/health").status_code == 200)
+        yield made

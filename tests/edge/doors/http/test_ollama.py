@@ -18,7 +18,7 @@ from edge.doors.http.asking import Waits
 from edge.doors.http.ollama_asked import chat
 from edge.doors.http.ollama_told import Lines
 from edge.testing.inside import MemoryInside
-from tests.conftest import wait_until
+from tests.conftest import free_port, serving, wait_until
 from tests.edge.doors.http import doors
 from tests.edge.doors.http.bodies import ABOUT, ANSWER, CALL, DELTAS, REPLY, fault
 
@@ -39,15 +39,17 @@ def door() -> Iterator[Place]:
 @pytest.fixture(scope="module")
 def board(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """A daemon with a scripted engine."""
-    with doors.board(tmp_path_factory.mktemp("board"), pieces=2) as place:
-        yield place
+    with doors.board(tmp_path_factory.mktemp("board"), pieces=2) as made:
+        yield made.address
 
 
 @pytest.fixture(scope="module")
 def model(bundle: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """A daemon with a real model."""
-    with doors.real(bundle, tmp_path_factory.mktemp("model")) as place:
-        yield place
+    place = f"127.0.0.1:{free_port()}"
+    with serving(bundle, 1, tmp_path_factory.mktemp("model"), EDGE_HTTP__ADDRESS=place):
+        wait_until(lambda: doors.is_there(f"http://{place}") and httpx.get(f"http://{place}/health").status_code == 200)
+        yield f"http://{place}"
 
 
 def asks(door: Place, told: list[dict[str, Any]]) -> ollama.Client:
@@ -439,11 +441,11 @@ def test_a_daemon_answers(board):
 
 def test_who_leaves_ends_the_answer(tmp_path):
     """A reader of a stream that closes it, and the next is answered."""
-    with doors.board(tmp_path, pieces=2000, pause=0.01) as place:
-        parts = ollama.Client(place).chat("scripted", HELLO, stream=True)
+    with doors.board(tmp_path, pieces=2000, pause=0.01) as made:
+        parts = ollama.Client(made.address).chat("scripted", HELLO, stream=True)
         assert next(parts).message.content == "word "
         parts.close()
-        wait_until(lambda: not httpx.get(f"{place}/health").json()["load"]["running"])
+        wait_until(lambda: not made.load()["running"])
 
 
 def test_one_that_waits_has_a_sign_of_life():

@@ -16,6 +16,7 @@ from openai.types.responses import Response, ResponseInputParam, ResponseStreamE
 from pydantic import BaseModel, ConfigDict, TypeAdapter
 
 from edge.testing.inside import MemoryInside
+from tests.conftest import free_port, serving, wait_until
 from tests.edge.doors.http import doors
 from tests.edge.doors.http.bodies import ABOUT, ANSWER, CALL, DELTAS, REPLY, fault
 
@@ -50,15 +51,17 @@ def door() -> Iterator[Place]:
 @pytest.fixture(scope="module")
 def board(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """A daemon with a scripted engine."""
-    with doors.board(tmp_path_factory.mktemp("board"), pieces=2) as place:
-        yield place
+    with doors.board(tmp_path_factory.mktemp("board"), pieces=2) as made:
+        yield made.address
 
 
 @pytest.fixture(scope="module")
 def model(bundle: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """A daemon with a real model."""
-    with doors.real(bundle, tmp_path_factory.mktemp("model")) as place:
-        yield place
+    place = f"127.0.0.1:{free_port()}"
+    with serving(bundle, 1, tmp_path_factory.mktemp("model"), EDGE_HTTP__ADDRESS=place):
+        wait_until(lambda: doors.is_there(f"http://{place}") and httpx.get(f"http://{place}/health").status_code == 200)
+        yield f"http://{place}"
 
 
 def client(place: str) -> OpenAI:
