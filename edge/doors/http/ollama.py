@@ -15,6 +15,8 @@ from edge.doors.http.errors import Refused
 from edge.doors.http.events import streamed
 from edge.doors.http.ollama_asked import LATEST
 from edge.doors.http.ollama_told import Lines, Way
+from edge.errors import BadRequest
+from edge.wire.chat import validated
 
 Understand = Callable[[Mapping[str, Any], Mapping[str, Any]], ollama_asked.Understood]
 BUNDLES = "models come to a board as bundles, not through this API: see `edge bundle` and docs/operator.md"
@@ -34,11 +36,12 @@ async def _answered(request: Request, way: Way, understand: Understand) -> Respo
     house, body = house_of(request), await fields_of(request)
     understood = understand(body, house.inside.info())
     lines = Lines(way, understood)
-    if understood.is_empty:
-        check_served(house, understood.model)
-        return JSONResponse(lines.nothing())
     name = _own_name(house, understood.model) or understood.model
     asked = asked_of(request, {**understood.fields, "model": name}, "ollama")
+    if understood.is_empty:
+        check_served(house, understood.model)
+        _check_rest(understood.fields)
+        return JSONResponse(lines.nothing())
     try:
         if understood.is_streamed:
             return await streamed(told(house.inside, asked), lines)
@@ -92,6 +95,17 @@ async def pull(request: Request) -> Response:
 async def unchanged(_request: Request) -> Response:
     """Whatever would make, move or remove a model."""
     raise Refused(403, BUNDLES)
+
+
+def _check_rest(fields: Mapping[str, Any]) -> None:
+    """That what is said beside is right, though nothing is asked. Refused where it is not."""
+    try:
+        validated({**fields, "prompt": "nothing"})
+    except BadRequest as fault:
+        refused = Refused.of(fault).named(ollama_asked.asked_name)
+    else:
+        return
+    raise refused
 
 
 def check_served(house: House, model: str) -> None:

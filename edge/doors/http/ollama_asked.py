@@ -192,7 +192,7 @@ def _options(options: Mapping[str, Any], about: Mapping[str, Any]) -> tuple[dict
     said = {name: value for name, value in options.items() if value is not None and not _is_idle(name, value)}
     ours = {OPTIONS[name]: value for name, value in said.items() if name in OPTIONS}
     length = ours.get("max_tokens", 1)
-    if _is_number(length) and length <= 0:  # as long as the context goes
+    if _is_number(length) and length <= 0 and length == int(length):  # as long as the context goes
         ours["max_tokens"] = about.get("max_tokens_ceiling") or about["context_length"]
     others = sorted(name for name in said if name not in OPTIONS and name != "num_ctx")
     told = [f"options.{name[:64]} was ignored" for name in others[:OPTIONS_TOLD]]

@@ -19,6 +19,7 @@ def _or_null(schema: Schema) -> Schema:
 ONE = _or_null({"const": 1, "description": "a request has one answer"})
 TEXT: Schema = {"type": "string", "minLength": 1, "pattern": r"\S"}
 NAME: Schema = {"type": "string", "minLength": 1, "description": "with :latest behind it or not"}
+NO_TEXT: Schema = {"type": "string", "pattern": r"^$|\S", "description": "an empty one asks nothing"}
 WORD: Schema = {"type": "string", "minLength": 1, "maxLength": 256}
 STOP: Schema = {"anyOf": [WORD, {"type": "array", "maxItems": 8, "items": WORD}]}
 OPTIONS = _object(
@@ -28,23 +29,23 @@ OPTIONS = _object(
     top_p=_or_null({"type": "number", "exclusiveMinimum": 0, "maximum": 1}),
     min_p=_or_null({"type": "number", "minimum": 0, "maximum": 1}),
     repeat_penalty=_or_null({"type": "number", "minimum": 0.5, "maximum": 2}),
-    seed=_or_null({"type": "integer", "minimum": -(2**53), "maximum": 2**53}),
-    num_predict=_or_null({"type": "integer", "minimum": -2, "maximum": 1_000_000}),
-    num_ctx=_or_null({"type": "integer"}),
+    seed=_or_null({"type": "integer", "minimum": -(2**63), "maximum": 2**64 - 1}),
+    num_predict=_or_null({"type": "integer", "maximum": 1_000_000}),
+    num_ctx=_or_null({"type": "number"}),
     stop=_or_null(STOP),
 )
 ASKS: dict[str, Schema] = {
     "model": NAME,
     "stream": _or_null({"type": "boolean", "description": "a line a piece; so it is without this"}),
-    "format": _or_null({"enum": ["", "json"], "description": "or a JSON schema"}),
+    "format": _or_null({"enum": ["", "json", {}], "description": "or a JSON schema"}),
     "options": _or_null(OPTIONS),
     "keep_alive": _or_null({"type": ["number", "string"]}),
     "think": _or_null({"const": False}),
     "n": ONE,
 }
 TURN = _object(["role", "content"], role={"enum": ["system", "user", "assistant"]}, content=TEXT)
-CHAT = _object(["model", "messages"], messages={"type": "array", "minItems": 1, "maxItems": 256, "items": TURN}, **ASKS)
-PROMPT = _object(["model", "prompt"], prompt=TEXT, system=_or_null({"type": "string"}), **ASKS)
+CHAT = _object(["model"], messages=_or_null({"type": "array", "maxItems": 256, "items": TURN}), **ASKS)
+PROMPT = _object(["model"], prompt=_or_null(NO_TEXT), system=_or_null({"type": "string"}), **ASKS)
 RESPONSES = _object(
     ["input"],
     input={"anyOf": [TEXT, {"type": "array", "minItems": 1, "maxItems": 256, "items": TURN}]},

@@ -6,6 +6,7 @@ import asyncio
 import json
 import shutil
 import subprocess
+import sys
 from collections.abc import AsyncIterator, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ import httpx
 import ollama
 import pytest
 
+from edge.doors.http import schemas
 from edge.doors.http.asking import Waits
 from edge.doors.http.ollama_asked import chat
 from edge.doors.http.ollama_told import Lines
@@ -236,6 +238,7 @@ def test_a_fault_in_the_middle_of_a_stream_is_its_last_line(door):
         ("/api/generate", {"model": "scripted", "prompt": "x", "raw": True}, "raw"),
         ("/api/generate", {"model": "scripted", "prompt": "x", "suffix": "}"}, "does not support insert"),
         ("/api/chat", {"model": "scripted", "messages": [{"role": "user", "content": 5}]}, "messages.0.content"),
+        ("/api/chat", {"model": "scripted", "options": {"num_predict": 5.5}}, "options.num_predict"),
         ("/api/chat", "[]", "object"),
         ("/api/chat", "", "JSON"),
         ("/api/show", {}, "model is required"),
@@ -498,3 +501,22 @@ def test_curl_reads_a_stream_line_by_line(board):
     assert "application/x-ndjson" in head
     told = [json.loads(line) for line in lines.splitlines()]
     assert [each["done"] for each in told] == [False, False, True]
+
+
+@pytest.mark.slow
+def test_schemathesis_finds_nothing_where_the_model_is_there(tmp_path):
+    """Ollama's paths and /v1/responses as the document has them, asked for the model that is served."""
+    pytest.importorskip("schemathesis")
+    limits = {"EDGE_LIMITS__QUEUE_LENGTH": "100", "EDGE_LIMITS__QUEUE_PER_CLIENT": "100"}
+    with doors.board(tmp_path, pieces=1, **limits) as made:
+        said = httpx.get(f"{made.address}/openapi.json").json()
+        for path in schemas.TAKES:
+            body = said["paths"][path]["post"]["requestBody"]["content"]["application/json"]["schema"]
+            body["properties"]["model"] = {"enum": ["scripted", None] if path == "/v1/responses" else ["scripted"]}
+        (tmp_path / "openapi.json").write_text(json.dumps(said))
+        program = [sys.executable, "-m", "schemathesis.cli", "run", "openapi.json", f"--url={made.address}"]
+        options = ["--max-examples=60", "--seed=1", "--checks=all", "--generation-allow-x00=false", "--no-color"]
+        paths = ["--include-path-regex=^/api/|^/$|/v1/responses"]
+        done = subprocess.run([*program, *options, *paths], capture_output=True, text=True, timeout=280, cwd=tmp_path)
+        assert done.returncode == 0, done.stdout[-6000:]
+        assert "Traceback" not in made.log.read_text()
