@@ -180,6 +180,8 @@ def open_doors(settings: Settings) -> list[Door]:
         from edge.doors.prometheus import Prometheus
 
         doors.append(Prometheus(settings.prometheus))
+    if settings.http.address:
+        doors.append(_http(settings))
     return doors
 
 
@@ -193,6 +195,16 @@ def opened_upstream(settings: Settings) -> Upstream | None:
         text = f"upstream.url wants the extra `upstream`: pip install 'edge-slm[upstream]' ({error})"
         raise ConfigError(text) from error
     return Upstream(settings.upstream)
+
+
+def _http(settings: Settings) -> Door:
+    """The door for programs that speak OpenAI's API. ConfigError where its libraries are not installed."""
+    try:
+        from edge.doors.http.server import Http
+    except ModuleNotFoundError as error:
+        missing = f"http.address wants {error.name}, which is not installed: pip install 'edge-slm[http]'"
+        raise ConfigError(missing) from error
+    return Http(settings)
 
 
 def opened_journal(settings: Settings) -> JournalFile:

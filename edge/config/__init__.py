@@ -13,6 +13,7 @@ say the same. A credential is a file in `$CREDENTIALS_DIRECTORY` named `broker_p
     doors.py     the same of the other ways in and out
     upstream.py  the same of a server that answers in the board's place
     prompts.py   the same of how prompts are laid
+    http.py      of the one for programs that speak OpenAI's API
     settings.py  all of it together
     files.py     where it is read from
     loading.py   what is in force, what is wrong and where
@@ -20,6 +21,7 @@ say the same. A credential is a file in `$CREDENTIALS_DIRECTORY` named `broker_p
 
 from edge.config.doors import HomeAssistant, Prometheus
 from edge.config.files import config_file
+from edge.config.http import Http
 from edge.config.loading import describe, load_settings
 from edge.config.prompts import Prompts
 from edge.config.sections import (
@@ -45,6 +47,7 @@ __all__ = [
     "EngineKind",
     "Governor",
     "HomeAssistant",
+    "Http",
     "Journal",
     "Limits",
     "Prometheus",

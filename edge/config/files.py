@@ -14,8 +14,9 @@ CREDENTIALS = {
     "broker_username": ("broker", "username"),
     "broker_password": ("broker", "password"),
     "upstream_key": ("upstream", "key"),
+    "http_tokens": ("http", "tokens"),
 }
-SECRET = ("broker_password", "upstream_key")
+SECRET = ("broker_password", "upstream_key", "http_tokens")
 DEFAULT_FILES = (Path("edge.toml"), Path("/etc/edge-slm/edge.toml"))
 
 

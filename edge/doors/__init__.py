@@ -12,4 +12,5 @@ Start reading in `home_assistant.py`.
     upstream_chunks.py what comes from it
     prometheus.py      /metrics, and the file for node_exporter; imports the client library
     metrics.py         what they have of a telemetry message: a row a metric
+    http/              programs that speak OpenAI's API ask
 """
