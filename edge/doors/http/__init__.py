@@ -15,4 +15,9 @@ answer or a stream of events. Start reading in `app.py`, which has every path.
     models.py    /v1/models
     health.py    /health and /metrics
     openapi.py   /openapi.json, the document of all paths
+    calls.py     what of a text is kept until it is known whether it calls a function
+    ollama.py    Ollama's API: its paths; ollama_asked.py has what they are asked, ollama_told.py what they tell,
+                 ollama_models.py what is said of the model
+    schemas.py   what these and the next take and give, for openapi.py
+    responses.py  /v1/responses; responses_asked.py has what it is asked, responses_told.py what it tells
 """

@@ -14,7 +14,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 from starlette.types import ASGIApp
 
-from edge.doors.http import chat, completions, health, models, openapi
+from edge.doors.http import chat, completions, health, models, ollama, openapi, responses
 from edge.doors.http.asking import House
 from edge.doors.http.entrance import Guarded, Named, Whole
 from edge.doors.http.errors import Refused
@@ -43,6 +43,20 @@ WAYS = [
     Way("GET", "/health/ready", health.ready, "Whether a request is wanted now"),
     Way("GET", "/metrics", health.metrics, "The board's readings, for Prometheus"),
     Way("GET", "/openapi.json", openapi.told, "This document"),
+    Way("POST", "/v1/responses", responses.answer, "Answer an input"),
+    Way("GET", "/", ollama.running, "Ollama's sign of life"),
+    Way("POST", "/api/chat", ollama.chat, "Answer a conversation, in Ollama's API"),
+    Way("POST", "/api/generate", ollama.generate, "Answer a prompt, in Ollama's API"),
+    Way("GET", "/api/version", ollama.version, "Of Ollama's API"),
+    Way("GET", "/api/tags", ollama.tags, "What may be asked"),
+    Way("GET", "/api/ps", ollama.loaded, "What is loaded"),
+    Way("POST", "/api/show", ollama.show, "What is known of a model"),
+    Way("POST", "/api/pull", ollama.pull, "Nothing: the model is there, or cannot be had so"),
+    Way("POST", "/api/push", ollama.unchanged, "Refused"),
+    Way("POST", "/api/create", ollama.unchanged, "Refused"),
+    Way("POST", "/api/copy", ollama.unchanged, "Refused"),
+    Way("DELETE", "/api/delete", ollama.unchanged, "Refused"),
+    Way("POST", "/api/blobs/{digest}", ollama.unchanged, "Refused"),
 ]
 BESIDE_BYTES = 65_536
 """That a body may have beyond what the wire reads: programs say much that is nothing to a board."""
@@ -66,23 +80,25 @@ def body_bytes(house: House) -> int:
     return int(max(info.get("payload_bytes", 0), info.get("picture_bytes", 0))) + BESIDE_BYTES
 
 
-async def _refused(_request: Request, refused: Refused) -> Response:
-    return refused.response()
+async def _refused(request: Request, refused: Refused) -> Response:
+    return refused.response(request.url.path)
 
 
-async def _fault(_request: Request, fault: Fault) -> Response:
-    return Refused.of(fault).response()
+async def _fault(request: Request, fault: Fault) -> Response:
+    return Refused.of(fault).response(request.url.path)
 
 
 async def _no_such_way(request: Request, error: HTTPException) -> Response:
     reason = "there is no such path" if error.status_code == 404 else f"{request.method} is not what this path takes"
     response = Refused(
         error.status_code, f"{reason}; /openapi.json has those that there are", name="unknown_url"
-    ).response()
+    ).response(request.url.path)
     response.headers.update(error.headers or {})
     return response
 
 
-async def _unforeseen(_request: Request, error: Exception) -> Response:
+async def _unforeseen(request: Request, error: Exception) -> Response:
     log.error("a request failed in a way that was not foreseen", exc_info=error)
-    return Refused(500, f"this was not foreseen ({type(error).__name__}); the board's log has more").response()
+    return Refused(500, f"this was not foreseen ({type(error).__name__}); the board's log has more").response(
+        request.url.path
+    )

@@ -57,7 +57,7 @@ class Named:
         try:
             await self._app(scope, receive, sent)
         except Refused as refused:
-            await refused.response()(scope, receive, sent)
+            await refused.response(scope["path"])(scope, receive, sent)
         finally:
             level = logging.WARNING if status >= 500 else logging.DEBUG
             words = (scope["method"], scope["path"][:100], status, time.monotonic() - began, scope.get("asker"), name)

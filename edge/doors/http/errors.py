@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from starlette.responses import JSONResponse
@@ -37,6 +38,8 @@ SHAPES = {
 """By the code of the wire. 408, 409 and 500 are what OpenAI's clients try again by themselves: the time that was given
 is over, the same name has another request, the daemon has tried it twice already. 415 is 400 to them: a field asks for
 what the model cannot. 499 is never sent: who cancels has left, and whoever is still there is told that it was ended."""
+OLLAMA = "/api/"
+"""How its paths begin."""
 TOO_LONG = Shape(400, INVALID, "context_length_exceeded")
 """A prompt that the model's context does not hold: programs look for this code, and shorten the conversation."""
 
@@ -75,6 +78,13 @@ class Refused(Exception):
         why = reply.get("error") or {"message": f"the answer ended: {reply['finish_reason']}"}
         return cls(reply["code"], why["message"], why.get("param"), why.get("retry_after"))
 
+    def named(self, name_of: Callable[[str], str]) -> Refused:
+        """The same, with the field at fault called as the API does that was asked. name_of: its name there."""
+        if self.param is not None and (name := name_of(self.param)) != self.param:
+            self.message = self.message.replace(self.param, name, 1)
+            self.param = name
+        return self
+
     def body(self) -> dict[str, Any]:
         """As OpenAI's API has it."""
         code = self.name or self.shape.code
@@ -89,6 +99,7 @@ class Refused(Exception):
             found["WWW-Authenticate"] = "Bearer"
         return found
 
-    def response(self) -> JSONResponse:
-        """The whole answer."""
-        return JSONResponse(self.body(), self.shape.status, self.headers())
+    def response(self, path: str) -> JSONResponse:
+        """The whole answer. path: what was asked, since Ollama's API has an error as a text."""
+        body = {"error": self.message} if path.startswith(OLLAMA) else self.body()
+        return JSONResponse(body, self.shape.status, self.headers())

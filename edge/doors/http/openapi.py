@@ -10,6 +10,8 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from edge import __version__
+from edge.doors.http import schemas
+from edge.doors.http.errors import OLLAMA
 
 Schema = dict[str, Any]
 
@@ -116,7 +118,7 @@ MODEL: Schema = {"type": "object", "required": ["id", "object", "created", "owne
 MODELS: Schema = {"type": "object", "required": ["object", "data"], "properties": {"data": {"items": MODEL}}}
 HEALTH: Schema = {"type": "object", "required": ["status"], "properties": {"status": {"type": "string"}}}
 JSON, EVENTS, TEXT_TYPE = "application/json", "text/event-stream", "text/plain"
-TAKES = {"/v1/chat/completions": CHAT, "/v1/completions": PROMPT}
+TAKES = {"/v1/chat/completions": CHAT, "/v1/completions": PROMPT, **schemas.TAKES}
 GIVES: dict[str, Schema] = {
     "/v1/chat/completions": {JSON: {"schema": ANSWER}, EVENTS: {}},
     "/v1/completions": {JSON: {"schema": ANSWER}, EVENTS: {}},
@@ -127,6 +129,7 @@ GIVES: dict[str, Schema] = {
     "/health/ready": {JSON: {"schema": HEALTH}},
     "/metrics": {TEXT_TYPE: {}},
     "/openapi.json": {JSON: {}},
+    **schemas.GIVES,
 }
 HEALTH_PATHS = "/health"
 KEY: Schema = {
@@ -159,7 +162,8 @@ def document(paths: Iterable[Path]) -> dict[str, Any]:
 
 def operation(path: str, summary: str) -> dict[str, Any]:
     """One of them."""
-    bad: Schema = {"description": "an error", "content": {JSON: {"schema": ERROR}}}
+    error = schemas.TEXT_ERROR if path.startswith(OLLAMA) else ERROR
+    bad: Schema = {"description": "an error", "content": {JSON: {"schema": error}}}
     if path not in GIVES:
         return {"summary": summary, "responses": {"default": {"description": "as the API has it"}}}
     made: dict[str, Any] = {"summary": summary, "responses": {"200": {"description": "done", "content": GIVES[path]}}}
@@ -172,7 +176,7 @@ def operation(path: str, summary: str) -> dict[str, Any]:
     ]
     if path in TAKES:
         made["requestBody"] = {"required": True, "content": {JSON: {"schema": TAKES[path]}}}
-        made["parameters"].append(KEY)
+        made["parameters"] += [KEY] if len(GIVES[path]) > 1 else []  # an answer, which may be streamed
     return made
 
 

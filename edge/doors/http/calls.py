@@ -1,0 +1,24 @@
+"""What of an answer's text is told at once, where it may be the call of a function."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+
+class Kept:
+    """An answer with tools is a call where it begins with `{`, which nobody can know before its end."""
+
+    def __init__(self, fields: Mapping[str, Any]) -> None:
+        """fields: of the request, as docs/wire.md has them."""
+        self._may_call = bool(fields.get("tools")) and fields.get("tool_choice") != "none"
+        self.text = ""
+        """What was not told."""
+
+    def by(self, piece: str) -> str:
+        """What may be told once a piece has come."""
+        if self._may_call and (self.text or piece.startswith("{")):
+            self.text += piece
+            return ""
+        self._may_call = False
+        return piece

@@ -1,0 +1,55 @@
+"""What a program is told of the board's model in Ollama's API: its list, its details, what is loaded."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from typing import Any
+
+from edge.doors.http.ollama_asked import LATEST
+
+API_VERSION = "0.13.0"
+"""Of Ollama, whose API this is: programs look whether it is new enough for what they want."""
+FOR_EVER = "2300-01-01T00:00:00Z"
+"""When a model that stays loaded goes."""
+CAPABILITIES = {"text": "completion", "json_schema": "tools", "vision": "vision"}
+"""Ollama's words for a bundle's. Tools are held to their schemas, so a board that knows schemas has them."""
+
+
+def entry(name: str, about: Mapping[str, Any], since: str) -> dict[str, Any]:
+    """The model as lists have it. name: its own, or one that the operator has given it. about: the info message.
+
+    since: when the door was opened (RFC 3339). Of the model's size the wire says nothing: it is 0.
+    """
+    name = name if ":" in name else name + LATEST
+    digest = hashlib.sha256(f"{about['model']} {about['model_version']}".encode()).hexdigest()
+    return {"name": name, "model": name, "modified_at": since, "size": 0, "digest": digest, "details": details(about)}
+
+
+def details(about: Mapping[str, Any]) -> dict[str, Any]:
+    """What is known of how it is made."""
+    family = about["family"]
+    made = {"parent_model": "", "format": "onnx", "family": family, "families": [family]}
+    return made | {"parameter_size": "", "quantization_level": "", "context_length": about["context_length"]}
+
+
+def loaded(name: str, about: Mapping[str, Any], since: str) -> dict[str, Any]:
+    """The model as the list of those that are loaded has it."""
+    found = entry(name, about, since)
+    del found["modified_at"]
+    return found | {"expires_at": FOR_EVER, "size_vram": 0, "context_length": about["context_length"]}
+
+
+def shown(about: Mapping[str, Any], since: str) -> dict[str, Any]:
+    """All that is told of it."""
+    family, sampling = about["family"], about["sampling"]
+    facts = {"general.architecture": family, "general.basename": about["model"]}
+    return {
+        "modelfile": f"# Not made by a Modelfile: this is a bundle of Edge SLM.\nFROM {about['model']}\n",
+        "parameters": "\n".join(f"{name:<30} {value}" for name, value in sampling.items()),
+        "template": "",
+        "details": details(about),
+        "model_info": {**facts, f"{family}.context_length": about["context_length"]},
+        "capabilities": [CAPABILITIES[each] for each in about["capabilities"] if each in CAPABILITIES],
+        "modified_at": since,
+    }
