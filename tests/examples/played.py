@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from edge.wire.message import dumps
 from tests.clients import User
 
 SECONDS = 20
@@ -40,8 +41,8 @@ class Board:
         return message.payload.decode()
 
     def say(self, body: Any) -> None:
-        """Something on the reply topic; bytes and text as they are."""
-        self._user.publish(f"edge/{self.name}/reply/me", body)
+        """Something on the reply topic; bytes and text as they are, all else as a board writes it."""
+        self._user.publish(f"edge/{self.name}/reply/me", body if isinstance(body, bytes | str) else dumps(body))
 
     def delta(self, name: str, index: int, text: str) -> None:
         """A piece."""
