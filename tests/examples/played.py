@@ -28,10 +28,10 @@ class Board:
         """Its status, retained."""
         self._user.publish(f"edge/{self.name}/status", {"state": state, "version": "1"}, retain=True)
 
-    def request(self) -> tuple[bytes, dict[str, Any]]:
-        """The next request that comes: its bytes, and what they say."""
+    def request(self, client: str = "me") -> tuple[bytes, dict[str, Any]]:
+        """The next request that comes, and must be this client's: its bytes, and what they say."""
         message = self._user.next(SECONDS)
-        assert message.topic == f"edge/{self.name}/request/me"
+        assert message.topic == f"edge/{self.name}/request/{client}"
         return message.payload, json.loads(message.payload)
 
     def cancelled(self) -> str:
@@ -40,21 +40,21 @@ class Board:
         assert message.topic == f"edge/{self.name}/cancel/me"
         return message.payload.decode()
 
-    def say(self, body: Any) -> None:
+    def say(self, body: Any, client: str = "me") -> None:
         """Something on the reply topic; bytes and text as they are, all else as a board writes it."""
-        self._user.publish(f"edge/{self.name}/reply/me", body if isinstance(body, bytes | str) else dumps(body))
+        self._user.publish(f"edge/{self.name}/reply/{client}", body if isinstance(body, bytes | str) else dumps(body))
 
-    def delta(self, name: str, index: int, text: str) -> None:
+    def delta(self, name: str, index: int, text: str, client: str = "me") -> None:
         """A piece."""
-        self.say({"type": "delta", "id": name, "index": index, "text": text})
+        self.say({"type": "delta", "id": name, "index": index, "text": text}, client)
 
-    def reply(self, name: str, text: str, code: int = 200, message: str = "") -> None:
+    def reply(self, name: str, text: str, code: int = 200, message: str = "", client: str = "me") -> None:
         """The end."""
         error = {"error": {"message": message, "param": None, "retry_after": 6}} if message else {}
         reason = "stop" if code == 200 else "error"
         body = {"type": "reply", "id": name, "code": code, "finish_reason": reason, "text": text, "index": 2}
         usage = {"prompt_tokens": 1, "completion_tokens": 2, "cached_tokens": 0}
-        self.say({**body, "usage": usage, "energy": None, "warnings": [], **error})
+        self.say({**body, "usage": usage, "energy": None, "warnings": [], **error}, client)
 
 
 @contextmanager
