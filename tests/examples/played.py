@@ -28,6 +28,10 @@ class Board:
         """Its status, retained."""
         self._user.publish(f"edge/{self.name}/status", {"state": state, "version": "1"}, retain=True)
 
+    def is_asked(self) -> bool:
+        """Whether a request waits for `request`."""
+        return not self._user.inbox.empty()
+
     def request(self, client: str = "me") -> tuple[bytes, dict[str, Any]]:
         """The next request that comes, and must be this client's: its bytes, and what they say."""
         message = self._user.next(SECONDS)
