@@ -39,7 +39,7 @@ def node(name: str, source: Path) -> None:
 
 
 def umqtt() -> None:
-    """MicroPython's packages are no Python projects: pip fetches one, refuses it, and leaves it where it unpacked it."""
+    """MicroPython's packages are no Python projects: pip fetches one, refuses it, and leaves what it unpacked."""
     if (FOLDER / "umqtt").is_dir():
         return
     with tempfile.TemporaryDirectory() as folder:

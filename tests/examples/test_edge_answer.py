@@ -88,6 +88,15 @@ def test_an_answer_is_read_in_any_pieces(reader: Path, piece: int):
     assert [each.shown for each in found] == ["", "", "", middle, "", "", TEXT[30:]]
 
 
+def test_what_tells_comes_before_the_text():
+    """The order of keys that docs/wire.md promises, and that this reader lives by."""
+    refused = terminal(OURS, refusal(Unavailable("full")))
+    for said in (terminal(OURS, WITH_ALL), refused):
+        assert list(json.loads(said.payload))[:5] == ["type", "id", "code", "finish_reason", "text"]
+    assert list(json.loads(delta(OURS, 0, "x").payload)) == ["type", "id", "index", "text"]
+    assert list(json.loads(queued(OURS, 1, 2.0).payload)) == ["type", "id", "place", "seconds"]
+
+
 def test_escapes_are_read_as_any_json_has_them(reader: Path):
     """A board writes UTF-8 as it is; what passes it on may not."""
     body = json.dumps({"type": "reply", "id": "q1", "code": 200, "text": TEXT + "\ud800", "index": 0}, indent=1)
@@ -109,7 +118,11 @@ def test_a_refusal_is_read(reader: Path):
 def test_another_answer_is_told(reader: Path):
     """After a crash: the reply does not begin with what was shown, or is shorter; then the next one is shown whole."""
     for other in ("uno dos", "on"):
-        said = [delta(OURS, 0, "one "), terminal(OURS, Outcome(200, "stop", other)), terminal(OURS, Outcome(200, "stop", other))]
+        said = [
+            delta(OURS, 0, "one "),
+            terminal(OURS, Outcome(200, "stop", other)),
+            terminal(OURS, Outcome(200, "stop", other)),
+        ]
         found = heard(reader, [each.payload for each in said], 2)
         assert [each.how for each in found] == [NOTHING, AGAIN, REPLY]
         assert [each.shown for each in found] == ["one ", "", other]
@@ -118,7 +131,11 @@ def test_another_answer_is_told(reader: Path):
 def test_nothing_that_comes_breaks_it(reader: Path):
     """Messages with bytes changed, left out and put in, cut off, nested without end: seeded, under sanitizers."""
     chance = random.Random(26)
-    whole = [terminal(OURS, WITH_ALL).payload, delta(OURS, 0, TEXT).payload, terminal(OURS, refusal(Unavailable("x"))).payload]
+    whole = [
+        terminal(OURS, WITH_ALL).payload,
+        delta(OURS, 0, TEXT).payload,
+        terminal(OURS, refusal(Unavailable("x"))).payload,
+    ]
     messages = [b"[" * 10_000, b'{"a":' * 10_000, b"]}", b'"', b'{"id":"q1","type":"reply","text":"\\u12', b"\0" * 9]
     for _ in range(3000):
         message = bytearray(chance.choice(whole))

@@ -17,7 +17,7 @@ import pytest
 from tests.clients import User
 from tests.conftest import embedded_broker, running, serving
 from tests.examples.played import SECONDS, board, reads
-from tests.examples.programs import Program, asked, parameters, there
+from tests.examples.programs import Program, asked, built, parameters, there
 from tests.proxy import Proxy
 
 pytestmark = pytest.mark.checkout
@@ -141,7 +141,9 @@ def test_boards_that_are_not_there(port: int):
     """All at once, since each waits: one that is offline, one that nobody knows, no broker; 69, and why."""
     with board(port, "away", "offline"):
         cases = {"away": port, "nobody": port, "nowhere": 1}
-        running = {(each.name, name): asked(each, at, "?", BOARD=name) for each in there() for name, at in cases.items()}
+        running = {
+            (each.name, name): asked(each, at, "?", BOARD=name) for each in there() for name, at in cases.items()
+        }
         for case, process in running.items():
             status, output, errors = ended(process)
             assert (status, output.strip()) == (69, ""), (case, errors)
@@ -152,7 +154,9 @@ def test_boards_that_are_not_there(port: int):
 def test_a_silent_board_is_not_waited_for(port: int):
     """All at once: 4, some seconds after the deadline."""
     with board(port, "silent"):
-        for program, process in [(each.name, asked(each, port, "?", BOARD="silent", DEADLINE_SECONDS="1")) for each in there()]:
+        for program, process in [
+            (each.name, asked(each, port, "?", BOARD="silent", DEADLINE_SECONDS="1")) for each in there()
+        ]:
             status, _, errors = ended(process)
             assert (status, "no answer" in errors) == (4, True), (program, errors)
 
@@ -192,3 +196,26 @@ def test_the_model_answers_all_of_them(bundle: Path, port: int, tmp_path: Path):
             status, output, errors = ended(asked(program, port, "What is the capital of France?", BOARD="test"))
             assert (status, errors) == (0, ""), program.name
             assert output.removesuffix("\n") == user.answer()[1]["text"], program.name
+
+
+@slowly
+def test_the_c_example_leaves_no_memory_behind(port: int, tmp_path: Path):
+    """Under Valgrind, without sanitizers: no byte is leaked or read before it is written."""
+    checked = ["valgrind", "--quiet", "--leak-check=full", "--error-exitcode=99", built("ask-plain")]
+    program = Program("valgrind", lambda: checked, lambda: "")
+    with board(port, "checked") as played:
+        process = asked(program, port, QUESTION, BOARD=played.name)
+        name = played.request()[1]["id"]
+        played.delta(name, 0, PIECES[0])
+        played.reply(name, "".join(PIECES), 429, "enough")
+        status, output, errors = ended(process)
+        assert (status, output) == (1, "".join(PIECES) + "\n"), errors
+        assert errors == "ask: 429 enough\n"
+
+
+def test_a_wrong_call_is_told():
+    """Without a question, all at once: 2, and the usage."""
+    for program in there():
+        done = subprocess.run(program.command(), capture_output=True, text=True, timeout=SECONDS, check=False)
+        assert (done.returncode, done.stdout) == (2, ""), program.name
+        assert done.stderr.startswith("usage: "), program.name

@@ -62,5 +62,5 @@ def test_the_blueprint_asks_and_acts(python: Path, max_tokens: int, tmp_path: Pa
                 if max_tokens:
                     assert seen.next(30).payload.decode().strip() == reply["text"].strip()
                 else:
-                    until(lambda: any("refused" in line for line in hass.ask("log")))
+                    until(lambda: hass.ask("states")["automation.ask"][1]["current"] == 0)
                     assert seen.nothing()

@@ -1,4 +1,4 @@
-"""The Node-RED flow: its form everywhere; in Node-RED itself, from .venv-examples, before a board that the test plays."""
+"""The Node-RED flow: its form everywhere; in Node-RED, from .venv-examples, before a board that the test plays."""
 
 from __future__ import annotations
 

@@ -40,7 +40,7 @@ class Question:
 
     def topic(self, name):
         """One of ours."""
-        return "edge/{}/{}/{}".format(self.board, name, self.me).encode()
+        return f"edge/{self.board}/{name}/{self.me}".encode()
 
     def connect(self, make_client):
         """Hear the answers, then the board's status, which is retained; the client that does."""
@@ -48,7 +48,7 @@ class Question:
         self.client.set_callback(self.heard)
         self.client.connect()
         self.client.subscribe(self.topic("reply"), 1)
-        self.client.subscribe("edge/{}/status".format(self.board).encode(), 1)
+        self.client.subscribe(f"edge/{self.board}/status".encode(), 1)
         self.state = ""
 
     def heard(self, topic, message):
@@ -74,7 +74,7 @@ class Question:
             self.next_index += 1
 
     def end(self, said):
-        """What of the text was not shown yet. (A board that died in the middle begins anew: then this is its end alone.)"""
+        """What of the text was not shown yet; of one that a board has begun anew it is the end alone."""
         self.is_over = True
         if said["text"][self.shown :]:
             self.show(said["text"][self.shown :])
@@ -94,7 +94,7 @@ class Question:
 def ask(show, prompt, host, port=0, user=None, password=None, ssl=None, board="demo", me=None, seconds=60):
     """Ask and wait, over lost connections. NotAnswered where the board refuses, is away, or the time is over.
 
-    ssl: an `ssl.SSLContext` for a broker with TLS. me: this device's level of the topics, its user unless said otherwise.
+    ssl: an `ssl.SSLContext`, for a broker with TLS. me: this device's level of the topics, its user unless it is said.
     """
     question = Question(show, prompt, board, me or user or "me", seconds)
 
@@ -105,7 +105,7 @@ def ask(show, prompt, host, port=0, user=None, password=None, ssl=None, board="d
     try:
         question.connect(make_client)
     except (OSError, MQTTException) as error:
-        raise NotAnswered(69, "no broker at {} that takes us: {}".format(host, error))
+        raise NotAnswered(69, f"no broker at {host} that takes us: {error}")
     while not question.is_over:
         try:
             wait(question, begun, seconds)

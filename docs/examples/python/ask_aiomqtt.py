@@ -48,7 +48,7 @@ class Question:
                 await asyncio.sleep(1)
 
     async def hear(self, client: aiomqtt.Client) -> None:
-        """All that comes over one connection; both topics in one SUBSCRIBE, since who hears the status will hear more."""
+        """What comes over one connection. Both topics in one SUBSCRIBE: who hears the status will hear the answer."""
         await client.subscribe([(REPLY, 1), (STATUS, 1)])
         try:
             async with asyncio.timeout(5) as silence:
@@ -120,7 +120,8 @@ async def main(prompt: str) -> int:
 
 if __name__ == "__main__":
     if len(sys.argv) != 2:
-        sys.exit("usage: ask_aiomqtt.py QUESTION")
+        print("usage: ask_aiomqtt.py QUESTION", file=sys.stderr)
+        sys.exit(2)
     try:
         sys.exit(asyncio.run(main(sys.argv[1])))
     except KeyboardInterrupt:
