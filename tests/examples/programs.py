@@ -107,15 +107,15 @@ def there() -> list[Program]:
     return [program for program in PROGRAMS if not reason_to_skip(program)]
 
 
-def asked(program: Program, port: int, question: str, **settings: str) -> subprocess.Popen[str]:
-    """It is running, its output in pipes."""
-    environment = {**os.environ, "MQTT_PORT": str(port), "MICROPYPATH": str(TOOLCHAINS / "umqtt"), **settings}
-    environment["XDG_CONFIG_HOME"] = "/nowhere"  # the clients' own settings, of whoever runs this
+def asked(program: Program, port: int, question: str | None, **settings: str) -> subprocess.Popen[str]:
+    """It is running, its output in pipes. question: None where it gets none."""
+    environment = {**os.environ, "MQTT_PORT": str(port), "MICROPYPATH": str(TOOLCHAINS / "umqtt")}
+    environment["XDG_CONFIG_HOME"] = "/nowhere"  # Mosquitto's clients have settings of whoever runs this
     return subprocess.Popen(
-        [*program.command(), question],
+        [*program.command(), *([] if question is None else [question])],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
-        env=environment,
+        env={**environment, **settings},
         start_new_session=True,
     )

@@ -161,6 +161,21 @@ def test_a_silent_board_is_not_waited_for(port: int):
             assert (status, "no answer" in errors) == (4, True), (program, errors)
 
 
+@slowly
+def test_a_broker_that_is_gone_is_not_waited_for(port: int):
+    """All at once: it goes while the answer is awaited, and does not come back; 4, some seconds after the deadline."""
+    with board(port, "gone") as played:
+        with Proxy(port) as proxy:
+            started = [
+                (each.name, asked(each, proxy.port, "?", BOARD="gone", DEADLINE_SECONDS="2")) for each in there()
+            ]
+            for _ in started:
+                played.request()
+        for program, process in started:
+            status, _, errors = ended(process)
+            assert (status, "no answer" in errors) == (4, True), (program, errors)
+
+
 def test_the_daemon_answers_all_of_them(broker: int, tmp_path: Path):
     """The real one with a scripted engine: asked by all at once, so that they queue; each has the whole answer."""
     command = [sys.executable, "-m", "edge.testing", "--pieces=4", "--pause-seconds=0.05"]
@@ -216,6 +231,5 @@ def test_the_c_example_leaves_no_memory_behind(port: int, tmp_path: Path):
 def test_a_wrong_call_is_told():
     """Without a question, all at once: 2, and the usage."""
     for program in there():
-        done = subprocess.run(program.command(), capture_output=True, text=True, timeout=SECONDS, check=False)
-        assert (done.returncode, done.stdout) == (2, ""), program.name
-        assert done.stderr.startswith("usage: "), program.name
+        status, output, errors = ended(asked(program, 1, None))
+        assert (status, output, errors[:7]) == (2, "", "usage: "), (program.name, errors)

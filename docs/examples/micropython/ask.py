@@ -19,6 +19,8 @@ from umqtt.simple import MQTTClient, MQTTException
 
 MAX_TOKENS = 128
 PING_SECONDS = 20
+LOST = (OSError, IndexError)
+"""What umqtt raises where the connection is gone, in the middle of a packet too."""
 
 
 class NotAnswered(Exception):
@@ -104,26 +106,24 @@ def ask(show, prompt, host, port=0, user=None, password=None, ssl=None, board="d
     begun = time.time()
     try:
         question.connect(make_client)
-    except (OSError, MQTTException) as error:
+    except (OSError, IndexError, MQTTException) as error:
         raise NotAnswered(69, f"no broker at {host} that takes us: {error}")
     while not question.is_over:
         try:
             wait(question, begun, seconds)
-        except OSError:
+        except LOST:
             time.sleep(1)
             try:
                 question.connect(make_client)
-            except OSError:
+            except LOST:
                 pass
     question.client.disconnect()
 
 
 def wait(question, begun, seconds):
-    """Until the answer is whole; OSError where the connection is lost."""
+    """Until the answer is whole; raises what is in LOST where the connection is lost."""
     pinged = time.time()
     while not question.is_over:
-        question.client.check_msg()
-        question.ask()
         now = time.time()
         if now - begun > seconds + 5:
             raise NotAnswered(4, "no answer in time")
@@ -132,6 +132,8 @@ def wait(question, begun, seconds):
         if now - pinged > PING_SECONDS:
             question.client.ping()
             pinged = now
+        question.client.check_msg()
+        question.ask()
         time.sleep(0.02)
 
 
