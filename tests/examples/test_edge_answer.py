@@ -137,7 +137,7 @@ def test_nothing_that_comes_breaks_it(reader: Path):
         terminal(OURS, refusal(Unavailable("x"))).payload,
     ]
     messages = [b"[" * 10_000, b'{"a":' * 10_000, b"]}", b'"', b'{"id":"q1","type":"reply","text":"\\u12', b"\0" * 9]
-    for _ in range(3000):
+    for _ in range(1000):
         message = bytearray(chance.choice(whole))
         for _ in range(chance.randrange(1, 6)):
             at = chance.randrange(len(message))

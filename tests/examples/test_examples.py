@@ -137,17 +137,15 @@ def test_an_interrupt_stops_the_answer(program: Program, port: int):
         assert ended(process)[0] == 130
 
 
-def test_boards_that_are_not_there(port: int):
-    """All at once, since each waits: one that is offline, one that nobody knows, no broker; 69, and why."""
+@pytest.mark.parametrize("case", ["away", "nowhere", pytest.param("nobody", marks=slowly)])
+def test_boards_that_are_not_there(case: str, port: int):
+    """All at once, since some wait: one that is offline, no broker, one that nobody knows; 69, and why."""
     with board(port, "away", "offline"):
-        cases = {"away": port, "nobody": port, "nowhere": 1}
-        running = {
-            (each.name, name): asked(each, at, "?", BOARD=name) for each in there() for name, at in cases.items()
-        }
-        for case, process in running.items():
+        at = 1 if case == "nowhere" else port
+        for program, process in [(each.name, asked(each, at, "?", BOARD=case)) for each in there()]:
             status, output, errors = ended(process)
-            assert (status, output.strip()) == (69, ""), (case, errors)
-            assert {"away": "offline", "nobody": "no word of", "nowhere": "broker"}[case[1]] in errors, case
+            assert (status, output.strip()) == (69, ""), (program, errors)
+            assert {"away": "offline", "nobody": "no word of", "nowhere": "broker"}[case] in errors, program
 
 
 @slowly

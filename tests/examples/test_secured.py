@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.edge.mqtt.test_security import folder as folder  # noqa: PLC0414 - fixtures
-from tests.edge.mqtt.test_security import port as port  # noqa: PLC0414
+from tests.edge.mqtt.test_security import folder as folder
+from tests.edge.mqtt.test_security import port as port
 from tests.examples.programs import Program, asked, parameters
 from tests.examples.test_examples import QUESTION, ended, slowly
 
@@ -17,7 +17,7 @@ pytestmark = [pytest.mark.checkout, pytest.mark.mosquitto, slowly]
 @pytest.mark.parametrize("password", ["me-secret", "another"])
 @pytest.mark.parametrize("program", parameters())
 def test_it_asks_under_its_name(program: Program, password: str, folder: Path, port: int, tmp_path: Path):
-    """Answered; with a wrong password it says that the broker does not take it. The shell's are in its clients' files."""
+    """Answered; with a wrong password it says that it is not taken. The shell's is in its clients' files."""
     if program.name == "micropython":
         pytest.skip("its certificate is an argument, not a setting")
     ca = folder / "certs/ca.crt"
