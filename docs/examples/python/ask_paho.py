@@ -101,14 +101,14 @@ def ask(prompt: str) -> Question:
     except OSError as error:
         question.end(69, f"no broker at {HOST}:{PORT}: {error}")
         return question
-    client.loop_start()
     try:
+        client.loop_start()
         if not question.known.wait(5):
             question.end(69, f"no word of a board named {BOARD}")
         elif not question.over.wait(DEADLINE_SECONDS + 5):
             question.end(4, "no answer in time")
     except KeyboardInterrupt:
-        client.publish(CANCEL, str(question.request["id"]), qos=1).wait_for_publish(2)
+        client.publish(CANCEL, str(question.request["id"]), qos=1).wait_for_publish(5)
         question.end(130, "cancelled")
     client.disconnect()
     client.loop_stop()
