@@ -14,6 +14,7 @@ from typing import Any
 
 from benchmarks import (
     alone,
+    assist_prompt,
     bare_root,
     builder,
     cancel,
@@ -58,6 +59,7 @@ from benchmarks import (
     tokens,
     tower,
     unquantised,
+    upstream,
     vision_full_size,
     waves,
 )
@@ -89,6 +91,7 @@ MEASURES: dict[str, Callable[[Path], list[Figure]]] = {
     "signatures": signatures.measure,
     "signature-vectors": signatures.measure_vectors,
     "waves": waves.measure,
+    "upstream": upstream.measure,
     "governor": governor.measure,
     "home-assistant": home_assistant.measure,
     "tokens": tokens.measure,
@@ -109,6 +112,7 @@ MEASURES: dict[str, Callable[[Path], list[Figure]]] = {
     "alone": alone.measure,
     "together": together.measure,
     "prefixes": prefixes.measure,
+    "assist-prompt": assist_prompt.measure,
     "startup": startup.measure,
     "packages": packages.measure,
     "guest": guest.measure,

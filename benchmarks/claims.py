@@ -162,6 +162,20 @@ GROUPS = (
         },
     ),
     Group(
+        "A long prompt whose time of day has changed is known all the same",
+        "The time to the first token of a prompt as Home Assistant's Assist has it, with the time at its head, over the"
+        " time where nothing is known, through MQTT: the second asking against the first, and the third after daemon"
+        " and engine were ended with `kill -9` and begun anew. Assist's prompts reach 13,000 tokens; this one fills the"
+        " model's 8,192.",
+        "assist-prompt",
+        {
+            "assist_prompt_tokens": "tokens of the prompt",
+            "assist_prompt_in_memory_over_cold": "with another time, known in memory",
+            "assist_prompt_after_power_cut_over_cold": "with another time, the power cut five seconds after the second",
+            "assist_prompt_written_mb": "written to the disk for five askings, over the cut",
+        },
+    ),
+    Group(
         "Answers from documents begin no later",
         "What asking with `documents` adds before the model reads a token: the question embedded, pieces found by words"
         " and by meaning, chosen and put before it. The documents are Python's own; the embedding model is in memory.",
@@ -330,6 +344,19 @@ GROUPS = (
         {
             "egress_foreign_calls": "calls to anything but the broker",
             "egress_files_under_home": "files written under HOME",
+        },
+    ),
+    Group(
+        "With another server behind it, what leaves is named and counted",
+        "A real daemon over a real broker, and a server that speaks OpenAI's chat API and counts what comes: 200"
+        " requests of eight kinds, once with no rule of `upstream.when`, once with all of them.",
+        "upstream",
+        {
+            "upstream_closed_requests": "requests that came there without a rule",
+            "upstream_open_requests": "with all rules; the bar says that it is tried at all",
+            "upstream_unnamed_answers": "of these, whose reply does not name who answered",
+            "upstream_uncounted_requests": "of these, that telemetry has not counted",
+            "upstream_uncounted_bytes": "bytes of them that telemetry has not counted",
         },
     ),
     Group(

@@ -56,7 +56,7 @@ async def first_tokens(
 ) -> list[tuple[float, int]]:
     """Seconds to the first token of each question behind a head, and how many of its prompt's tokens were known."""
     found = []
-    async with Client(Broker(port=port), DEVICE, (f"edge/{DEVICE}/status",)) as client:
+    async with Client(Broker(port=port, username="asker"), DEVICE, (f"edge/{DEVICE}/status",)) as client:
         await wait_until_online(client, daemon)
         for question in questions:
             bodies = [body async for body in client.ask({"system": head, "prompt": question, "max_tokens": 2})]

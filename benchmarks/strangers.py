@@ -22,7 +22,7 @@ from edge.bundle import read_manifest
 from edge.config import Engine, Limits
 from edge.engine import Finished
 from edge.errors import EngineFailed, Fault
-from edge.service.answering import job_of
+from edge.service.jobs import job_of
 from edge.service.waiting import Waiting
 from edge.service.worker import Worker
 from edge.wire.chat import validated

@@ -8,7 +8,11 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-EXTRAS: dict[str, list[str]] = {"test": ["export", "test"], "demo": ["documents", "export", "live"], "board": ["fleet"]}
+EXTRAS: dict[str, list[str]] = {
+    "test": ["export", "test"],
+    "demo": ["documents", "export", "http", "live"],
+    "board": ["fleet", "http"],
+}
 """The widest first: the others are held to its versions."""
 ALONE = "tokenizers"
 """What a board installs without what it depends on, where a bundle needs it: that is a hub client."""

@@ -25,6 +25,8 @@ class Proxy:
         self.delay_seconds = 0.0
         self.is_silent = False
         """Whether it swallows what it gets, as a network that is gone does."""
+        self.is_deaf = False
+        """Whether it swallows what the broker says alone."""
         self.connections = 0
         self.sent = bytearray()
         """What programs have sent to the broker."""
@@ -73,7 +75,7 @@ class Proxy:
                     time.sleep(self.delay_seconds)
                     if key.fileobj is client:
                         self.sent += data
-                    if not self.is_silent:
+                    if not (self.is_silent or (self.is_deaf and key.fileobj is broker)):
                         key.data.sendall(data)
         chosen.close()
         client.close()

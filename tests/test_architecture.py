@@ -36,7 +36,7 @@ ONE_FILE = {  # the broker is a folder: the codec's packets are its vocabulary; 
     "pypdfium2": "edge/documents/pdf.py",
     "rich": "edge/commands/status_live.py",
     "tuf": ("edge/store/trust.py", "export/channel/"),
-    "urllib3": "edge/store/fetch.py",
+    "urllib3": ("edge/store/fetch.py", "edge/doors/upstream.py"),
     "cryptography": ("edge/store/signature.py", "export/channel/"),
     "model_signing": "export/channel/",
 }

@@ -11,10 +11,11 @@ import shlex
 import shutil
 import subprocess
 import sys
+import tomllib
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 
@@ -22,7 +23,8 @@ import edge
 from edge.__main__ import COMMANDS, _parser
 from edge.board.sensors import Sensors, read_all
 from edge.commands.serve import board_sources
-from edge.config import Settings, describe
+from edge.config import Settings, Tool, describe
+from edge.config.tools import TOOL_KINDS, TelemetryValue
 from edge.documents import Piece
 from edge.engine.text.documents import source_of
 from edge.errors import FAULTS
@@ -34,6 +36,7 @@ from edge.service.report import Report
 from edge.service.seat import Seat, Served
 from edge.service.speed import Speed
 from edge.testing import MemoryTransport, ScriptedEngine, scripted_manifest, write_tree
+from edge.wire.board_tools import BoardCall
 from edge.wire.chat import ChatRequest
 from edge.wire.desired import Desired
 from edge.wire.event import Event
@@ -50,7 +53,7 @@ from tests.clients import User
 from tests.conftest import ROOT, embedded_broker, running, wait_until
 
 PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")])
-ASK, WIRE, OPERATOR = (ROOT / f"docs/{name}.md" for name in ("ask", "wire", "operator"))
+ASK, WIRE, OPERATOR, TOOLS = (ROOT / f"docs/{name}.md" for name in ("ask", "wire", "operator", "tools"))
 PACKAGE = Path(edge.__file__).resolve().parent
 FENCE = re.compile(r"^```(.*)\n((?:.*\n)*?)```$", re.MULTILINE)
 LINK = re.compile(r"\]\(([^)\s]+)\)")
@@ -305,13 +308,15 @@ def ended_like(example: dict[str, Any]) -> Outcome:
     assert outcome.finish_reason == example["finish_reason"]
     calls = called(example["text"], "call-1") if "tool_calls" in example else []
     sources = [source_of(Piece(0, "", "", "", None, ""))] if "sources" in example else None
-    return replace(outcome, usage=usage, tool_calls=calls or [], sources=sources)
+    made = [BoardCall(each["name"], each["arguments"], "", "done").body() for each in example.get("board_calls", ())]
+    return replace(outcome, usage=usage, tool_calls=calls or [], sources=sources, board_calls=made or None)
 
 
 def announced(folder: Path) -> list[Message]:
-    """Status and info of a board that sees pictures and has documents."""
+    """Status and info of a board that sees pictures and has documents and a tool."""
     (folder / "museum.index").touch()
-    settings = Settings(device="pi", documents={"folder": folder})
+    lamp = {"kind": "publish", "description": "d", "clients": ["*"], "topic": "home/lamp", "payload": ["ON"]}
+    settings = Settings(device="pi", documents={"folder": folder}, tools={"lamp": lamp})
     transport, engine = MemoryTransport(), ScriptedEngine()
     engine.rows = 8
     seat = Seat(Served(scripted_manifest(pictures=EYES), engine))
@@ -360,6 +365,16 @@ def test_every_reading_is_explained(tmp_path: Path):
             keys = [name] if is_by_source or not isinstance(value, dict) else [f"{name}.{key}" for key in value]
             for key in keys:
                 assert key.endswith(".age_seconds") or f"`{key}`" in text, key
+
+
+def test_the_tools_of_the_page_can_be_set():
+    """Each table of tools.md is taken, and it names every key and every reading that one can have."""
+    text = TOOLS.read_text()
+    tables = [tomllib.loads(each) for _, each in blocks(TOOLS, "toml")]
+    made = Settings(device="pi", tools={name: tool for each in tables for name, tool in each["tools"].items()})
+    assert {tool.kind for tool in made.tools.values()} == set(TOOL_KINDS)
+    for name in (*Tool.model_fields, *get_args(TelemetryValue)):
+        assert f"`{name}`" in text, name
 
 
 def test_log_lines_are_what_is_logged():

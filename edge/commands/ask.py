@@ -64,6 +64,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--timeout", type=seconds, default=600, metavar="SECONDS", help="give up after (default: 600)")
     parser.add_argument("--verbose", action="store_true", help="print tokens and times to standard error")
+    parser.add_argument(
+        "--board-tools",
+        metavar="NAME,…",
+        help="let the model have these tools of the board's used; * for all that it may (docs/tools.md)",
+    )
     add_connection(parser, "ask")
 
 
@@ -89,6 +94,8 @@ def build_request(options: argparse.Namespace) -> dict[str, Any]:
     for name in ("system", "max_tokens", "temperature", "seed"):
         if getattr(options, name) is not None:
             request[name] = getattr(options, name)
+    if options.board_tools is not None:
+        request["board_tools"] = [name.strip() for name in options.board_tools.split(",")]
     if options.json_schema is not None:
         request["response_format"] = {
             "type": "json_schema",
@@ -208,7 +215,7 @@ class Shown:
         """What the terminal message adds: the text where none was streamed, the error, the times."""
         is_answer = reply["code"] == 200
         fault = self._printing.end(reply["text"], reply["index"], is_answer)
-        notes = [*reply["warnings"], *([fault] if fault else [])]
+        notes = [*used(reply), *reply["warnings"], *([fault] if fault else [])]
         if reply.get("finish_reason") == "loop":
             notes.append("the answer said the same over and over, so the board ended it")
         if not is_answer:
@@ -229,6 +236,17 @@ def finish_json(reply: dict[str, Any]) -> int:
     is_unicode = sys.stdout.encoding.lower().startswith("utf")
     print(json.dumps(reply, ensure_ascii=not is_unicode), flush=True)
     return EXIT_STATUS.get(reply["code"], 1)
+
+
+def used(reply: dict[str, Any]) -> list[str]:
+    """A line for each tool of the board's that was used for an answer."""
+    try:
+        return [
+            f"{call['name']} {json.dumps(call['arguments'], ensure_ascii=False)}: {call.get('result') or call['error']}"
+            for call in reply.get("board_calls") or ()
+        ]
+    except UNREADABLE:
+        return ["the tools that were used cannot be read"]
 
 
 def summary(reply: dict[str, Any]) -> str:

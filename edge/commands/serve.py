@@ -9,7 +9,7 @@ import logging
 import os
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -28,15 +28,17 @@ from edge.bundle import MANIFEST, Bundle, check_hashes, open_bundle
 from edge.commands import logs
 from edge.config import Engine as EngineSettings
 from edge.config import Settings, describe, load_settings
+from edge.config.tools import TOOL_KINDS, described
 from edge.doors import places
 from edge.errors import BundleError, ConfigError, EdgeError, StartError
 from edge.mqtt.fleet import FleetConnections
 from edge.mqtt.transport import MqttTransport
 from edge.service.announcements import status_message
+from edge.service.board_tools import topics_of
 from edge.service.bundles import Bundles
 from edge.service.daemon import Daemon
 from edge.service.journal_file import Bounds, JournalFile
-from edge.service.protocols import Door, Engine
+from edge.service.protocols import Door, Engine, Upstream
 from edge.service.seat import Seat, Served
 from edge.service.worker import Worker
 from edge.store.store import Store
@@ -140,17 +142,20 @@ async def serve(settings: Settings, bundles: Bundles) -> None:
     seat, topics, doors = Seat(served), settings.topics, open_doors(settings)
     ordered = [topics.command] if settings.limits.commands else []
     ordered += topics.wishes if settings.store.desired and settings.store.repository else []
+    listens = [*topics.subscriptions, *ordered, *(each for door in doors for each in door.subscriptions)]
     transport = MqttTransport(
         settings.broker,
         f"edge-{settings.device}",
-        [*topics.subscriptions, *ordered, *(each for door in doors for each in door.subscriptions)],
+        listens,
         status_message(topics, "offline"),
         acknowledges=True,
+        passing=[each for each in topics_of(settings.tools.values()) if each not in listens],
     )
     transport.unsubscribe(topics.shared)  # where an older version's session has them: they have a connection now
     journal = opened_journal(settings)
     fleet = FleetConnections(settings) if settings.fleet else None
-    service = Daemon(settings, seat, transport, instruments(settings, seat), journal, doors, bundles, fleet)
+    upstream = opened_upstream(settings)
+    service = Daemon(settings, seat, transport, instruments(settings, seat), journal, doors, bundles, fleet, upstream)
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, service.stop)
@@ -178,6 +183,18 @@ def open_doors(settings: Settings) -> list[Door]:
     if settings.http.address:
         doors.append(_http(settings))
     return doors
+
+
+def opened_upstream(settings: Settings) -> Upstream | None:
+    """What answers in the board's place; ConfigError where what it needs is not installed."""
+    if settings.upstream.url is None:
+        return None
+    try:
+        from edge.doors.upstream import Upstream
+    except ImportError as error:
+        text = f"upstream.url wants the extra `upstream`: pip install 'edge-slm[upstream]' ({error})"
+        raise ConfigError(text) from error
+    return Upstream(settings.upstream)
 
 
 def _http(settings: Settings) -> Door:
@@ -212,11 +229,24 @@ def print_config(settings: Settings) -> str:
             section = path[0]
             lines += ["", f"[{section}]"]
         value = values[path[0]][path[1]] if len(path) == 2 else values[path[0]]
-        setting = f"# {path[-1]} =" if value is None else f"{path[-1]} = {_toml(value)}"
+        is_elsewhere = value is None or path == ("tools",)
+        setting = f"# {path[-1]} =" if is_elsewhere else f"{path[-1]} = {_toml(value)}"
         lines.append(f"{setting}  # {meaning}")
-    return "\n".join(lines) + "\n"
+    return "\n".join([*lines, *print_tools(values["tools"])]) + "\n"
+
+
+def print_tools(tools: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
+    """A table of each tool; where there is none, what a table of each kind has."""
+    for kind in TOOL_KINDS if not tools else ():
+        yield from ("", "# [tools.NAME]", f'# kind = "{kind}"')
+        yield from (f"# {key} =  # {meaning}" for key, meaning in described(kind) if key != "kind")
+    for name, tool in tools.items():
+        yield from ("", f"[tools.{name}]")
+        yield from (f"{key} = {_toml(tool[key])}  # {meaning}" for key, meaning in described(tool["kind"]))
 
 
 def _toml(value: Any) -> str:
-    """A value as TOML spells it, which for these is JSON's way."""
-    return json.dumps(value)
+    """A value as TOML spells it: JSON's way, but for tables."""
+    if isinstance(value, dict):
+        return f"{{{', '.join(f'{json.dumps(name)} = {_toml(each)}' for name, each in value.items())}}}"
+    return f"[{', '.join(map(_toml, value))}]" if isinstance(value, list) else json.dumps(value, ensure_ascii=False)

@@ -9,7 +9,10 @@ say the same. A credential is a file in `$CREDENTIALS_DIRECTORY` named `broker_p
 `sections.py`.
 
     sections.py  what can be set, and what it means: a new key goes there, and into systemd/edge.toml.example
+    tools.py     what a model may have the board do
     doors.py     the same of the other ways in and out
+    upstream.py  the same of a server that answers in the board's place
+    prompts.py   the same of how prompts are laid
     http.py      of the one for programs that speak OpenAI's API
     settings.py  all of it together
     files.py     where it is read from
@@ -20,6 +23,7 @@ from edge.config.doors import HomeAssistant, Prometheus
 from edge.config.files import config_file
 from edge.config.http import Http
 from edge.config.loading import describe, load_settings
+from edge.config.prompts import Prompts
 from edge.config.sections import (
     Broker,
     Documents,
@@ -32,6 +36,8 @@ from edge.config.sections import (
     Telemetry,
 )
 from edge.config.settings import FLEET_SPARE, Settings
+from edge.config.tools import Tool
+from edge.config.upstream import Upstream
 
 __all__ = [
     "FLEET_SPARE",
@@ -45,9 +51,12 @@ __all__ = [
     "Journal",
     "Limits",
     "Prometheus",
+    "Prompts",
     "Settings",
     "Store",
     "Telemetry",
+    "Tool",
+    "Upstream",
     "config_file",
     "describe",
     "load_settings",

@@ -13,8 +13,10 @@ CONFIG_VARIABLE = "EDGE_CONFIG"
 CREDENTIALS = {
     "broker_username": ("broker", "username"),
     "broker_password": ("broker", "password"),
+    "upstream_key": ("upstream", "key"),
     "http_tokens": ("http", "tokens"),
 }
+SECRET = ("broker_password", "upstream_key", "http_tokens")
 DEFAULT_FILES = (Path("edge.toml"), Path("/etc/edge-slm/edge.toml"))
 
 
@@ -32,17 +34,22 @@ def read_toml(path: Path | None) -> dict[str, Any]:
         return {}
     try:
         found = tomllib.loads(path.read_text(encoding="utf-8-sig"))  # with the mark that some editors put before it
-        for section, key in (("broker", "password"), ("http", "tokens")):
-            if key in found.get(section, {}) and path.stat().st_mode & 0o007:
-                raise ConfigError(
-                    f"{path} holds {section}.{key} and can be read by everyone; `chmod 640 {path}`,"
-                    f" or use systemd's LoadCredential={section}_{key}"
-                )
+        _check_secrets(path, found)
         return found
     except OSError as error:
         raise ConfigError(f"{path} cannot be read: {error.strerror}") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path} is not TOML: {error}") from error
+
+
+def _check_secrets(path: Path, found: dict[str, Any]) -> None:
+    for name in SECRET:
+        section, key = CREDENTIALS[name]
+        if key in found.get(section, {}) and path.stat().st_mode & 0o007:
+            raise ConfigError(
+                f"{path} holds {section}.{key} and can be read by everyone; `chmod 640 {path}`,"
+                f" or use systemd's LoadCredential={name}"
+            )
 
 
 def read_credentials() -> dict[str, Any]:

@@ -49,8 +49,9 @@ def describe() -> list[tuple[tuple[str, ...], str]]:
 
 def _explain(path: tuple[str, ...], message: str, is_argument: bool) -> str:
     """Where a wrong key was set, and what is wrong with it."""
-    variable = f"EDGE_{'__'.join(path)}".upper()
-    set_there = f"the variable {variable}" if variable in os.environ else _line_of(path)
+    variables = [f"EDGE_{'__'.join(part)}".upper() for part in ([path, path[:1]] if path[0] == "tools" else [path])]
+    variable = next((each for each in variables if each in os.environ), None)
+    set_there = f"the variable {variable}" if variable else _line_of(path)
     return f"{'on the command line' if is_argument else set_there}: {'.'.join(path)}: {message}"
 
 
@@ -61,7 +62,7 @@ def _line_of(path: tuple[str, ...]) -> str:
         return "settings"
     section = ""
     for number, line in enumerate(file.read_text(encoding="utf-8").splitlines(), 1):
-        if header := re.fullmatch(r"\s*\[([\w.]+)\]\s*(#.*)?", line):
+        if header := re.fullmatch(r"\s*\[([\w.-]+)\]\s*(#.*)?", line):
             section = header[1]
         key = re.match(r"\s*([\w-]+)\s*=", line)
         if (key and ".".join(filter(None, (section, key[1]))) == ".".join(path)) or section == ".".join(path):

@@ -163,6 +163,9 @@ class Limits(Section):
         ge=1,
         description="time that a board of the fleet may be away before another takes over what waits for it",
     )
+    tool_rounds: int = Field(
+        default=4, ge=1, le=16, description="calls of the board's tools for one answer, before it is in words"
+    )
     stop_seconds: float = Field(default=20, ge=0, description="time a running answer has when the daemon must stop")
 
 

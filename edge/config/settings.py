@@ -20,6 +20,7 @@ from pydantic_settings import (
 from edge.config.doors import HomeAssistant, Prometheus
 from edge.config.files import config_file, read_credentials, read_toml
 from edge.config.http import Http
+from edge.config.prompts import Prompts
 from edge.config.sections import (
     Broker,
     Documents,
@@ -31,6 +32,8 @@ from edge.config.sections import (
     Store,
     Telemetry,
 )
+from edge.config.tools import Tools
+from edge.config.upstream import Upstream
 from edge.errors import ConfigError
 from edge.wire.topics import LEVEL, Topics
 
@@ -75,6 +78,9 @@ class Settings(BaseSettings):
         default=None, description="name under which several boards share requests (MQTT shared subscriptions)"
     )
     log_level: Literal["debug", "info", "warning", "error"] = Field(default="info", description="how much is logged")
+    tools: Tools = Field(
+        default={}, description="what a model may have this board do: nothing but what has a table of its own below"
+    )
     broker: Broker = Broker()
     engine: Engine = Field(default_factory=Engine)
     limits: Limits = Limits()
@@ -83,9 +89,11 @@ class Settings(BaseSettings):
     governor: Governor = Governor()
     home_assistant: HomeAssistant = HomeAssistant()
     prometheus: Prometheus = Prometheus()
+    upstream: Upstream = Upstream()
     http: Http = Http()
     store: Store = Field(default_factory=Store)
     documents: Documents = Field(default_factory=Documents)
+    prompts: Prompts = Prompts()
 
     @field_validator("fleet")
     @classmethod

@@ -8,6 +8,8 @@ Start reading in `home_assistant.py`.
     discovery.py       the message that says so
     announced.py       what it was told, kept on disk
     places.py          where
+    upstream.py        another server that answers in the board's place
+    upstream_chunks.py what comes from it
     prometheus.py      /metrics, and the file for node_exporter; imports the client library
     metrics.py         what they have of a telemetry message: a row a metric
     http/              programs that speak OpenAI's API ask

@@ -15,6 +15,10 @@ knows neither paho nor a runtime. Start reading in `daemon.py`.
     fair_order.py     whose turn it is
     speed.py          how fast the board answers, lately
     answering.py      the queue through the engine
+    elsewhere.py      what another server answers instead, by the operator's rules
+    rounds.py         one answer, with calls of the board's tools in between
+    board_tools.py    what those do, and for whom
+    jobs.py           a request as the engine takes it
     worker.py         the engine's process: start, feed, watch, end
     engine_events.py  what that process says
     afterwards.py     what an asker says later: to forget it, that an answer was good
@@ -48,5 +52,6 @@ knows neither paho nor a runtime. Start reading in `daemon.py`.
     report.py         what is told of all that
     callers.py        who asks through one
     doors.py          other ways in and out, kept apart
+    signs.py          signs of life, for the service manager
     clock.py          the loop's time, which tests may let run
 """

@@ -8,11 +8,12 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from edge.config import Limits, Settings
-from edge.errors import EngineFailed, Fault, NotFound, TooLarge, Unavailable, Unsupported
+from edge.errors import EngineFailed, Fault, TooLarge, Unavailable, Unsupported
 from edge.governor.decision import Memory
 from edge.service import journal_file
 from edge.service.answering import ATTEMPTS_MAX
 from edge.service.clock import now
+from edge.service.elsewhere import Elsewhere
 from edge.service.journal import Journal
 from edge.service.journal_file import Entry, JournalError, Known, Moment
 from edge.service.picture_files import read_picture
@@ -27,9 +28,11 @@ from edge.wire.message import INHERITED, Message, handed_on_count
 from edge.wire.pictures import tokens_at_most
 from edge.wire.request import Request, parse_request
 from edge.wire.topics import Topics
+from edge.wire.volatile import Forms
 
 log = logging.getLogger(__name__)
 
+LAID_LAST = "lines of the system prompt that change from call to call were laid before the last turn of user"
 SHORT_BYTES = 2000
 """Of a prompt that is let in where memory is short; a picture's crop counts as much."""
 INHERITED_MAX = 3
@@ -51,15 +54,19 @@ class Admission:
         replies: Replies,
         repeats: Repeats,
         speed: Speed,
+        elsewhere: Elsewhere,
     ) -> None:
         self._limits, self._seat, self._topics = settings.limits, seat, topics
         self._queue, self._journal, self._replies, self._repeats = queue, journal, replies, repeats
-        self._speed = speed
+        self._speed, self._elsewhere = speed, elsewhere
+        self._volatile = Forms(settings.prompts.volatile)
         self.is_ready = False
         self.memory: Memory = "enough"
         """How much memory the board has left for what is asked, by its governor."""
         self.hand_on: Callable[[Message, Fault], bool] = lambda _message, _fault: False
         """Whether a request that would be refused for this is another board's now."""
+        self.check_tools: Callable[[Request], object] = lambda _request: None
+        """Raises Fault where a request asks for tools of the board that it may not have."""
         self.refuses = ""
         """Why it lets nobody in, in words."""
 
@@ -76,7 +83,7 @@ class Admission:
         self._check(request)
         self._check_board(request)
         self._queue.check(request)
-        waiting = Waiting(self._journal.file.next_number(), request, now(), message.digest())
+        waiting = Waiting(self._journal.file.next_number(), request, now(), message.digest(), is_inherited=gone > 0)
         self._queue.put(waiting)
         self._replies.met(message, waiting.number)
         self._journal.write(
@@ -89,6 +96,7 @@ class Admission:
         try:
             request = self.parse(entry.message)
             self._check_pictures(request)
+            self._fetch_pictures(request)
         except Exception as error:  # other limits than when it was accepted, or what would end every start
             log.warning("request %s cannot be answered any more: %r", entry.id, error)
             self._journal.write(journal_file.withdraw(entry.number))
@@ -97,7 +105,8 @@ class Admission:
             return None
         request = replace(request, address=replace(request.address, id=entry.id))
         waiting = Waiting(entry.number, request, now() - gone, entry.digest, entry.attempts)
-        waiting.is_forgotten = not entry.keeps
+        waiting.is_forgotten, waiting.calls = not entry.keeps, list(entry.calls)
+        waiting.is_inherited = handed_on_count(entry.message, INHERITED) > 0
         if entry.attempts >= ATTEMPTS_MAX:
             fault = EngineFailed(f"the daemon ended {entry.attempts} times while it was answering this")
             return self._replies.end(waiting, waiting.failure(fault))
@@ -117,16 +126,16 @@ class Admission:
     def parse(self, message: Message) -> Request:
         """A message as a request, within this board's limits; raises Fault."""
         request = parse_request(message, self._topics, self._limits.payload_bytes, self._with_pictures)
-        return lowered(request, self._limits)
+        return laid_last(lowered(request, self._limits), self._volatile)
 
     def _check(self, request: Request) -> None:
-        wanted, served = request.chat.model, self._seat.manifest.name
-        if wanted is not None and wanted != served:
-            raise NotFound(f"this board serves {served}, not {wanted[:100]!r}", "model")
-        self._check_pictures(request)
+        if self._elsewhere.reason(request) in (None, "hot"):
+            self.check_tools(request)
+            self._check_pictures(request)
+        self._fetch_pictures(request)
 
     def _check_pictures(self, request: Request) -> None:
-        """Fetch those that lie here, and count what all of them may cost; raises Fault where that is too much."""
+        """Count what all of them may cost; raises Fault where that is too much."""
         manifest, images = self._seat.manifest, request.chat.images()
         seen = manifest.pictures
         if not images:
@@ -141,7 +150,10 @@ class Admission:
                 " ask for less detail, or with fewer of them",
                 "messages",
             )
-        for image in images:
+
+    def _fetch_pictures(self, request: Request) -> None:
+        """Those that lie here."""
+        for image in request.chat.images():
             if image.file_name is not None:
                 folder, most = self._limits.picture_folder, self._limits.picture_bytes
                 image.fill(read_picture(folder, image.file_name, most))
@@ -184,6 +196,11 @@ def lowered(request: Request, limits: Limits) -> Request:
     }
     warnings = tuple(f"{name} was lowered to {value}, this board's ceiling" for name, value in asked.items())
     return replace(request, chat=chat.model_copy(update=changes), warnings=request.warnings + warnings)
+
+
+def laid_last(request: Request, volatile: Forms) -> Request:
+    """A request whose system prompts' lines of these forms are laid before the user's last turn, and a warning then."""
+    return replace(request, warnings=(*request.warnings, LAID_LAST)) if request.chat.lay_last(volatile) else request
 
 
 def _entry(message: Message, waiting: Waiting) -> Entry:

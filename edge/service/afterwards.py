@@ -6,7 +6,7 @@ import logging
 
 from edge.config import Limits
 from edge.service import journal_file
-from edge.service.answering import salt_of
+from edge.service.jobs import salt_of
 from edge.service.journal import Journal
 from edge.service.protocols import Engine
 from edge.service.queue import Queue

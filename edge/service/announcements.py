@@ -141,6 +141,7 @@ class Announcements:
             "queue_per_client": limits.queue_per_client,
             "rows": self._seat.rows,
             "documents": self._documents,
+            "board_tools": sorted(self._settings.tools),
         }
         if manifest.pictures:
             body |= {"picture_bytes": limits.picture_bytes, "crops_max": manifest.pictures.crops_max}

@@ -6,22 +6,25 @@ import asyncio
 import contextlib
 import itertools
 import logging
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator
 from dataclasses import asdict
 from typing import Any
 
 from edge.board.energy import Energy
 from edge.board.wattmeter import Wattmeter
-from edge.bundle import Sampling
 from edge.config import Limits
-from edge.engine import Finished, Job
-from edge.errors import DeadlineExceeded, EdgeError, EngineFailed, Fault, NotFound
+from edge.engine import Finished
+from edge.errors import DeadlineExceeded, EdgeError, EngineFailed, Fault, TooLarge, Unavailable
 from edge.service import journal_file
+from edge.service.board_tools import BoardTools
 from edge.service.clock import now
+from edge.service.elsewhere import Elsewhere
 from edge.service.inference import Inference
+from edge.service.jobs import job_of
 from edge.service.journal import Journal
 from edge.service.queue import Queue
 from edge.service.replies import Replies
+from edge.service.rounds import Rounds
 from edge.service.seat import Seat
 from edge.service.waiting import Waiting
 
@@ -32,6 +35,8 @@ RESTART_SECONDS = (0, 1, 2, 5, 10, 30)
 
 UNLOADED_SECONDS = 1.0
 """Between two looks at an engine that is not there on purpose."""
+
+Pieces = AsyncGenerator[str | Finished, None]
 
 ATTEMPTS_MAX = 2
 """A request that has taken the engine down with it so often is not begun again."""
@@ -51,11 +56,13 @@ class Answering:
         tell: Callable[[str], None],
         happened: Callable[[str, str], None],
         wattmeter: Wattmeter,
+        elsewhere: Elsewhere,
+        tools: BoardTools,
     ) -> None:
         """tell: a state. happened: an event, and why."""
         self._queue, self._engine, self._replies, self._journal = queue, seat, replies, journal
-        self._limits, self._inference = limits, inference
-        self._tell, self._happened, self._wattmeter = tell, happened, wattmeter
+        self._limits, self._inference, self._tools = limits, inference, tools
+        self._tell, self._happened, self._wattmeter, self._elsewhere = tell, happened, wattmeter, elsewhere
         seat.gained = wattmeter.gained
         self.slowed: Callable[[], dict[str, Any] | None] = lambda: None
         """What the governor does to an answer that begins now."""
@@ -175,14 +182,14 @@ class Answering:
         if waiting in self._queue.running and waiting.ended_by is None:
             waiting.ended_by = fault
             self._engine.cancel(waiting.number)
+            self._elsewhere.cancel(waiting.number)
 
     async def _answer(self, waiting: Waiting) -> None:
         """One request through the engine to its terminal message, or back where the engine died of it once."""
         self._journal.write(journal_file.begin(waiting.number))
         try:
-            self._check_model(waiting)
-            with self._deadline(waiting), self._measured(waiting):
-                finished = await self._generate(waiting)
+            with self._deadline(waiting):
+                finished = await self._finished(waiting)
             outcome = waiting.outcome(finished)
         except Fault as fault:
             if not self._engine.alive and waiting.ended_by is None and waiting.attempts < ATTEMPTS_MAX:
@@ -192,11 +199,23 @@ class Answering:
         self._replies.end(waiting, outcome)
         return self._queue.end(waiting)
 
-    def _check_model(self, waiting: Waiting) -> None:
-        """NotFound where it was let in for a model that is not served any more."""
-        wanted, served = waiting.request.chat.model, self._engine.manifest.name
-        if wanted is not None and wanted != served:
-            raise NotFound(f"this board serves {served} now, not {wanted[:100]!r}", "model")
+    async def _finished(self, waiting: Waiting) -> Finished:
+        """An answer of this board, or of the server that it is passed to; the model may be served no more."""
+        why = self._elsewhere.reason(waiting.request)
+        if why is None:
+            try:
+                return await self._own(waiting)
+            except TooLarge as fault:
+                if (why := self._elsewhere.rescues(waiting.request, fault)) is None:
+                    raise
+        try:
+            return await self._taken(waiting, self._elsewhere.generate(waiting, why), waiting.take)
+        except Unavailable:
+            if why != "hot" or waiting.text:
+                raise
+        log.warning("request %s is answered here after all", waiting.request.address.id)
+        waiting.answered_by = None
+        return await self._own(waiting)
 
     @contextlib.contextmanager
     def _deadline(self, waiting: Waiting) -> Iterator[None]:
@@ -225,17 +244,35 @@ class Answering:
             found = self._wattmeter.ended(waiting.number)
             waiting.energy = told(found) if found else None
 
-    async def _generate(self, waiting: Waiting) -> Finished:
-        job = job_of(waiting, self._limits, self._engine.manifest.sampling)
-        async with contextlib.aclosing(self._engine.generate(job)) as pieces:
+    async def _own(self, waiting: Waiting) -> Finished:
+        """In as many rounds as it takes; in one where no tool of the board's is called."""
+        rounds = Rounds(waiting, self._tools, self._journal, self._limits.tool_rounds)
+        await rounds.resume()
+        with self._measured(waiting):
+            while waiting.ended_by is None and await rounds.goes_on(await self._round(waiting, rounds)):
+                pass
+        if held := rounds.released():
+            self._say(waiting, held)
+        return rounds.finished()
+
+    async def _round(self, waiting: Waiting, rounds: Rounds) -> Finished:
+        chat = rounds.chat()
+        job = job_of(waiting, self._limits, self._engine.manifest.sampling, chat, rounds.guidance(chat))
+        return await self._taken(waiting, self._engine.generate(job), rounds.take)
+
+    async def _taken(self, waiting: Waiting, pieces: Pieces, take: Callable[[str], bool]) -> Finished:
+        """How pieces ended; each is told as it comes. take: keeps one, and says whether it may go out now."""
+        async with contextlib.aclosing(pieces):
             async for piece in pieces:
                 if isinstance(piece, Finished):
                     return piece
-                if piece:
-                    waiting.first_token = waiting.first_token or now()
-                    waiting.text.append(piece)
-                    self._replies.piece(waiting, piece)
+                if piece and take(piece):
+                    self._say(waiting, piece)
         raise EngineFailed("the engine ended an answer without saying how")
+
+    def _say(self, waiting: Waiting, piece: str) -> None:
+        waiting.first_token = waiting.first_token or now()
+        self._replies.piece(waiting, piece)
 
     async def _recycle(self, why: str) -> None:
         """The engine ends, and begins anew: whatever it leaks goes back to the board."""
@@ -278,32 +315,3 @@ def told(energy: Energy) -> dict[str, Any]:
     body = {name: round(value, 3) if isinstance(value, float) else value for name, value in asdict(energy).items()}
     del body["tokens"]  # which are in the usage
     return body
-
-
-def job_of(waiting: Waiting, limits: Limits, sampling: Sampling) -> Job:
-    """What the engine is asked; the board's `max_tokens` and the bundle's sampling where the asker said nothing."""
-    chat = waiting.request.chat
-    chosen = {name: given if (given := getattr(chat, name)) is not None else own for name, own in sampling}
-    schema, may_be_text = chat.guidance() or (None, False)
-    return Job(
-        id=waiting.number,
-        messages=chat.conversation(),
-        max_tokens=chat.max_tokens or limits.max_tokens,
-        **chosen,
-        loop_guard=chat.loop_guard,
-        seed=chat.dice,
-        stop=chat.stop,
-        guidance=schema,
-        may_be_text=may_be_text,
-        top_logprobs=chat.top_logprobs if chat.logprobs else None,
-        cache_salt=salt_of(waiting.request.address.share, limits),
-        pictures=chat.pictures(),
-        keep=waiting.keeps,
-        documents=chat.documents,
-        questions=chat.questions() if chat.documents else [],
-    )
-
-
-def salt_of(share: str, limits: Limits) -> str:
-    """Who may find what a client's requests leave behind in the engine."""
-    return "" if limits.share_beginnings else f"client {share}"

@@ -19,10 +19,12 @@ from edge.service.admission import Admission
 from edge.service.afterwards import Afterwards
 from edge.service.announcements import Announcements, status_message
 from edge.service.answering import Answering
+from edge.service.board_tools import BoardTools
 from edge.service.bundles import Bundles
 from edge.service.callers import Callers, Inside
 from edge.service.clock import now
 from edge.service.doors import Doors
+from edge.service.elsewhere import Elsewhere
 from edge.service.fleet import FleetMember
 from edge.service.guard import Guard
 from edge.service.happenings import Happenings
@@ -31,7 +33,7 @@ from edge.service.journal import Journal
 from edge.service.journal_file import Entry, JournalFile
 from edge.service.load import LoadTeller, load_body
 from edge.service.outbox import Answer, Outbox
-from edge.service.protocols import Door, Fleet, Transport
+from edge.service.protocols import Door, Fleet, Transport, Upstream
 from edge.service.queue import Queue, stopping
 from edge.service.readiness import Readiness
 from edge.service.receiving import Receiving
@@ -40,6 +42,7 @@ from edge.service.replies import Replies
 from edge.service.report import Report
 from edge.service.rollout import Rollout
 from edge.service.seat import Seat
+from edge.service.signs import Signs
 from edge.service.speed import Speed
 from edge.service.waiting import Waiting
 from edge.service.wishes import Wishes
@@ -47,8 +50,6 @@ from edge.wire.reply import refusal
 
 log = logging.getLogger(__name__)
 
-PROGRESS_SECONDS = 1.0
-"""Between two looks at how far the start is."""
 REACHED_SECONDS = 2.0
 """How long `online` waits for the fleet's connection, so that who hears it is heard by the fleet."""
 OUTBOX_SECONDS = 2.0
@@ -68,12 +69,15 @@ class Daemon:
         doors: Sequence[Door] = (),
         bundles: Bundles | None = None,
         fleet: Fleet | None = None,
+        upstream: Upstream | None = None,
     ) -> None:
-        """bundles: those that may take the seat; None where there are no others. fleet: what makes its connections."""
+        """bundles: those that may take the seat; None where there are no others. fleet: what makes its connections.
+
+        upstream: what answers in the board's place, where the operator has it.
+        """
         self._settings, self._seat, self._notifier = settings, seat, Notifier()
         self._transport, self._instruments = transport, instruments
-        self._topics = settings.topics
-        self._callers = Callers(self._topics)
+        self._topics, self._callers = settings.topics, Callers(settings.topics)
         speed = Speed(settings.documents.tokens)
         self._queue = Queue(settings.limits, speed)
         inference = Inference(
@@ -83,13 +87,13 @@ class Daemon:
         self._outbox = Outbox(transport, self._journal)
         self._replies = Replies(transport, self._topics, inference, speed, self._journal, self._outbox, self._callers)
         repeats = Repeats(self._journal, self._queue, self._replies, self._topics)
-        self._admission = Admission(
-            settings, seat, self._topics, self._queue, self._journal, self._replies, repeats, speed
-        )
+        self._elsewhere = Elsewhere(settings.upstream, settings.limits, upstream, lambda: seat.manifest.name)
+        self._admission = self._admits(repeats, speed)
         self._announcements = Announcements(settings, seat, transport, self._topics, instruments.sensors)
         inside = Inside(transport.publish, self._callers.ask, self._announcements.info, self._load_body)
         self._doors = Doors(doors, inside)
         self._happenings = Happenings(self._topics.event, transport.publish)
+        self._tools = BoardTools(settings.tools, transport)
         self._answering = self._answers(inference)
         self._guard = self._guards()
         self._report = Report(seat, self._happenings, self._announcements.report)
@@ -101,6 +105,7 @@ class Daemon:
         self._load = LoadTeller(self._topics.load, transport, self._load_body)
         self._rollout = self._rolls_out(bundles, speed) if bundles else None
         self._acquaint(inference)
+        self._signs = Signs(self._notifier, seat, self._queue, settings.engine.stall_seconds)
         self._stopping = asyncio.Event()
         self._serving: asyncio.Task[None] | None = None
         self._reason: str | None = None
@@ -110,11 +115,27 @@ class Daemon:
         self._receiving.drain, self._callers.take = self._drain, self._receiving.take
         self._readiness.is_tried = lambda: self._report.is_trying
         self._answering.slowed = self._guard.slowed
+        inference.elsewhere = self._elsewhere.reading
+        self._elsewhere.is_hot = lambda: self._readiness.reason() == "hot"
         own = {"inference": inference.reading, "governor": self._guard.reading, "bundle": self._report.reading}
         self._announcements.own = own
-        self._announcements.told = [self._doors.told, self._happenings.told]
+        self._announcements.told = [self._doors.told, self._happenings.told, self._tools.told]
+        self._receiving.heard, self._admission.check_tools = self._tools.hear, self._tools.offered
         if self._settings.limits.stop_unheard:
             self._replies.unheard = lambda waiting: self._answering.interrupt(waiting, Cancelled("nobody listens"))
+
+    def _admits(self, repeats: Repeats, speed: Speed) -> Admission:
+        return Admission(
+            self._settings,
+            self._seat,
+            self._topics,
+            self._queue,
+            self._journal,
+            self._replies,
+            repeats,
+            speed,
+            self._elsewhere,
+        )
 
     def _answers(self, inference: Inference) -> Answering:
         return Answering(
@@ -127,6 +148,8 @@ class Daemon:
             self._announcements.tell,
             self._happenings.happened,
             self._instruments.wattmeter,
+            self._elsewhere,
+            self._tools,
         )
 
     def _receives(self, repeats: Repeats, inference: Inference) -> Receiving:
@@ -253,7 +276,7 @@ class Daemon:
     async def _serve(self) -> None:
         """A task beside the others, so that a stop, or the broker's refusal, ends loading as it ends answering."""
         await self._load_engine()
-        work = [self._answering.run(), self._answering.watch(), self._feed_watchdog()]
+        work = [self._answering.run(), self._answering.watch(), self._signs.feed_watchdog()]
         await asyncio.gather(*work, *([self._rollout.run()] if self._rollout else []))
 
     def _connected(self) -> None:
@@ -262,7 +285,7 @@ class Daemon:
         self._doors.connected()
 
     async def _load_engine(self) -> None:
-        telling = asyncio.create_task(self._tell_progress())
+        telling = asyncio.create_task(self._signs.tell_progress())
         try:
             await (self._rollout or self._seat).start()
         finally:
@@ -273,15 +296,6 @@ class Daemon:
         self._announcements.tell("online")
         self._notifier.ready(f"serving {self._seat.manifest.name} as {self._topics.base}")
         self._announcements.at_state = self._notifier.status
-
-    async def _tell_progress(self) -> None:
-        """How far the engine is, to systemd, which gives up a start that gets no further."""
-        told = None
-        while True:
-            if (doing := self._seat.progress) != told:
-                self._notifier.starting(doing or "loading the model")
-            told = doing
-            await asyncio.sleep(PROGRESS_SECONDS)
 
     async def _finish(self, tasks: list[asyncio.Task[None]]) -> None:
         """Refuse the waiting ones, let the running answers end, say goodbye.
@@ -328,17 +342,3 @@ class Daemon:
                 if not self._is_fleets(waiting):
                     self._answering.interrupt(waiting, stopping())
             await self._queue.until_idle(until + 2)
-
-    # --- signs of life ---
-
-    async def _feed_watchdog(self) -> None:
-        """Signs of life to the service manager, as long as work in hand goes on."""
-        period = self._notifier.watchdog_seconds
-        if period is None:
-            await self._stopping.wait()
-            return
-        while True:
-            stalled = self._seat.silent_seconds >= self._settings.engine.stall_seconds + period
-            if not (self._queue.running and stalled):
-                self._notifier.watchdog()
-            await asyncio.sleep(period / 3)

@@ -43,6 +43,8 @@ class Inference:
         self._speed = speed
         self.restarts = self.recycled = 0
         self.ratings = Ratings()
+        self.elsewhere: Callable[[], Mapping[str, Any]] = dict
+        """What was passed to another server."""
 
     def count(self, outcome: Outcome) -> None:
         """Take note of a request that has ended."""
@@ -63,6 +65,7 @@ class Inference:
             **shares(self._engine.counters()),
             "engine_restarts": self.restarts,
             "engine_recycled": self.recycled,
+            **self.elsewhere(),
         }
 
 

@@ -30,8 +30,9 @@ def erase(database: sqlite3.Connection, which: str, value: int | str) -> Trace |
     count, padded = database.execute(found, (value,)).fetchone()
     if not count:
         return None
-    names = f"delete from name where number in (select number from request where {which})"  # noqa: S608
-    database.execute(names, (value,))
+    for table in ("name", "call"):
+        rows = f"delete from {table} where number in (select number from request where {which})"  # noqa: S608
+        database.execute(rows, (value,))
     database.execute(f"delete from request where {which}", (value,))  # noqa: S608
     if padded == count:
         return "log"

@@ -10,7 +10,7 @@ import functools
 import sqlite3
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from pydantic import TypeAdapter
@@ -18,6 +18,7 @@ from pydantic import TypeAdapter
 from edge.errors import EdgeError
 from edge.service.journal_erasing import PAD_BYTES, TRACES, Erasing, erase
 from edge.service.journal_opening import opened
+from edge.wire.board_tools import BoardCall
 from edge.wire.message import Message
 
 REFUSED = b""
@@ -25,6 +26,7 @@ REFUSED = b""
 WORTH_SECONDS_MIN = 60.0
 BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 _MESSAGE = TypeAdapter(Message)
+_CALLS = TypeAdapter(tuple[BoardCall, ...])
 Write = Callable[[sqlite3.Connection], object]
 """A change within a transaction. What it has dropped for good it says by where traces may be left (`Trace`)."""
 
@@ -65,7 +67,7 @@ class Entry:
 
     names: (asker, name) pairs that a repeat comes under. digest: sha256 of what a repeat must equal.
     packet_identifier: MQTT's, 0 where the message had none. attempts: how often it was begun. share: whose it is
-    (`Address.share`). keeps: whether it, and its answer, may stay once that is delivered.
+    (`Address.share`). keeps: whether it, and its answer, may stay once that is delivered. calls: of the board's tools.
     """
 
     number: int
@@ -78,6 +80,7 @@ class Entry:
     attempts: int = 0
     share: str = ""
     keeps: bool = True
+    calls: tuple[BoardCall, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -197,11 +200,13 @@ class JournalFile:
         """Those without an answer, in the order of their arrival."""
         rows = self._database.execute(
             """select number, id, digest, message, boot_id, boot_seconds, wall_seconds, packet_identifier, attempts,
-            share, keeps from request where reply is null order by number"""
+            share, keeps, calls from request left join call using (number) where reply is null order by number"""
         )
-        for number, name, digest, message, boot, since, wall, packet, attempts, share, keeps in rows.fetchall():
-            moment = Moment(boot, since, wall)
-            yield Entry(number, name, digest, _message(message), moment, (), packet, attempts, share or "", bool(keeps))
+        for number, name, digest, message, boot, since, wall, packet, attempts, share, *more in rows.fetchall():
+            moment, (keeps, said) = Moment(boot, since, wall), more
+            made = _CALLS.validate_json(said) if said else ()
+            found = Entry(number, name, digest, _message(message), moment, (), packet, attempts, share or "")
+            yield replace(found, keeps=bool(keeps), calls=made)
 
     def undelivered(self) -> list[tuple[int, float]]:
         """Answers that the broker has not acknowledged, in the order of their requests: numbers, seconds that are left.
@@ -258,15 +263,26 @@ def begin(number: int) -> Write:
     return lambda database: database.execute("update request set attempts = attempts + 1 where number = ?", (number,))
 
 
+def calls(number: int, made: Sequence[BoardCall], keeps: bool) -> Write:
+    """What was called of the board's tools for a request that is open, and what came of it, as far as that is known."""
+    row = (number, None if keeps else bytes(PAD_BYTES), _CALLS.dump_json(tuple(made)))
+    return lambda database: database.execute("insert or replace into call values (?, ?, ?)", row)
+
+
 def answer(number: int, reply: Message, code: int, worth_seconds: float) -> Write:
     """Its terminal message, and how long from now that is worth delivering; the request itself is needed no more."""
     moment = Moment.now()
     told = (_MESSAGE.dump_json(reply), code, moment.boot_id, moment.boot_seconds, moment.wall_seconds)
-    return lambda database: database.execute(
-        """update request set reply = ?, code = ?, reply_boot_id = ?, reply_boot_seconds = ?, reply_wall_seconds = ?,
-        worth_seconds = ?, message = null where number = ?""",
-        (*told, worth_seconds, number),
-    )
+
+    def run(database: sqlite3.Connection) -> None:
+        database.execute(
+            """update request set reply = ?, code = ?, reply_boot_id = ?, reply_boot_seconds = ?,
+            reply_wall_seconds = ?, worth_seconds = ?, message = null where number = ?""",
+            (*told, worth_seconds, number),
+        )
+        database.execute("delete from call where number = ?", (number,))
+
+    return run
 
 
 def refuse(number: int, reply: Message, code: int, worth_seconds: float) -> Write:

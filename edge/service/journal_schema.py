@@ -6,7 +6,7 @@ import json
 import sqlite3
 from base64 import urlsafe_b64decode  # pydantic's alphabet
 
-SCHEMA_VERSION = 3
+SCHEMA_VERSION = 4
 REQUEST = """
 create table request (
     number integer primary key,
@@ -41,6 +41,10 @@ create table name (asker text not null, name blob not null, number integer not n
     strict, without rowid;
 create index name_number on name (number);
 """
+CALLS = """
+create table call (number integer primary key, pad blob, calls blob not null) strict;
+"""
+"""Of a request that is open: what was called of the board's tools, and what came of it."""
 TO_VERSION_2 = """
 alter table request add column code integer;
 alter table request add column reply_boot_id text;
@@ -67,11 +71,13 @@ drop table older;
 def upgrade(database: sqlite3.Connection, version: int) -> None:
     """The tables of this version, from none (0) or from those of an older one, in the caller's transaction."""
     if version == 0:
-        database.executescript(f"begin; {REQUEST} {INDEXES} {NAMES} pragma user_version = {SCHEMA_VERSION};")
+        database.executescript(f"begin; {REQUEST} {INDEXES} {NAMES} {CALLS} pragma user_version = {SCHEMA_VERSION};")
+    elif version == 3:
+        database.executescript(f"begin; {CALLS} pragma user_version = {SCHEMA_VERSION};")
     elif version == 2:
-        database.executescript(f"begin; {TO_VERSION_3} pragma user_version = {SCHEMA_VERSION};")
+        database.executescript(f"begin; {TO_VERSION_3} {CALLS} pragma user_version = {SCHEMA_VERSION};")
     elif version == 1:
-        database.executescript(f"begin; {TO_VERSION_2} {TO_VERSION_3} pragma user_version = {SCHEMA_VERSION};")
+        database.executescript(f"begin; {TO_VERSION_2} {TO_VERSION_3} {CALLS} pragma user_version = {SCHEMA_VERSION};")
         answered = database.execute("select number, reply from request where reply is not null").fetchall()
         codes = [(code_in(reply), number) for number, reply in answered]
         database.executemany("update request set code = ? where number = ?", codes)

@@ -10,6 +10,7 @@ from edge.engine import Finished, Job
 from edge.errors import BrokerError
 from edge.wire.asked import Inside
 from edge.wire.message import Delivery, Message
+from edge.wire.passed import Passed
 
 Done = Callable[[Delivery], None]
 """Called in the event loop with what became of a QoS 1 message."""
@@ -169,3 +170,21 @@ class Door(Protocol):
 
     def told(self, telemetry: Mapping[str, Any]) -> None:
         """The body of the telemetry message that is published now."""
+
+
+class Upstream(Protocol):
+    """Who answers in the board's place; edge.doors.upstream.Upstream is the real one."""
+
+    sent_bytes: int
+    received_bytes: int
+    """Of requests and answers, since the start."""
+
+    def generate(self, number: int, fields: Mapping[str, Any]) -> AsyncGenerator[str | Passed, None]:
+        """Pieces of the answer to a request of OpenAI's chat API, then how it ended; raises Fault.
+
+        Who closes it before has it ended there, too.
+        """
+        ...
+
+    def cancel(self, number: int) -> None:
+        """Have one end now, as `cancelled`."""

@@ -63,6 +63,8 @@ class Receiving:
         self.wished: Callable[[Message], None] = lambda _message: None
         self.update: Callable[[], None] = lambda: None
         """Told of a wish for a bundle, and that the newest one is wanted."""
+        self.heard: Callable[[Message], bool] = lambda _message: False
+        """Told of what is on no topic of ours; whether it was wanted."""
         self._uploads = Uploads(admission.bytes_max, replies.refuse)
         self.hand_on: Callable[[Message, Fault], bool] = lambda _message, _fault: False
         """Whether a request that would be refused for this is another board's now."""
@@ -138,7 +140,7 @@ class Receiving:
         try:
             kind = self._topics.parse(message.topic).kind
         except ValueError:
-            if not self._doors.hear(message):
+            if not (self.heard(message) | bool(self._doors.hear(message))):
                 log.warning("a message on a topic that is not ours was ignored")
             return None
         try:

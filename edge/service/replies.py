@@ -102,7 +102,8 @@ class Replies:
     def end(self, waiting: Waiting, outcome: Outcome) -> None:
         """The terminal message, once: into the journal, then out."""
         self._inference.count(outcome)
-        self._speed.learn(waiting.request, outcome)
+        if waiting.answered_by is None:
+            self._speed.learn(waiting.request, outcome)
         address = waiting.request.address
         self._inference.ratings.answered(address.client, address.id)
         reply = terminal(address, outcome)

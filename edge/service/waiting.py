@@ -9,6 +9,7 @@ from typing import Any
 from edge.engine import Finished
 from edge.errors import Fault
 from edge.wire import tools
+from edge.wire.board_tools import BoardCall
 from edge.wire.reply import Outcome, Timings, Usage, refusal
 from edge.wire.request import Request
 
@@ -20,7 +21,10 @@ class Waiting:
     number: the journal's. arrived: on the monotonic clock. digest: of its message. attempts: how often it was begun.
     is_written: whether it is on disk, before which it is not begun. probed, is_probing: when the broker was last
     asked whether somebody listens, and whether it has yet to say so. slowed: the most that the board's governor did to
-    it; energy: what it took. is_forgotten: nothing of it may stay once it is answered, whatever it said of that.
+    it; energy: what it took. answered_by: another server that it was passed to, and passed_calls: what that calls.
+    is_forgotten: nothing of it may stay once it is answered, whatever it said of that.
+    held: pieces that may become a call of a board's tool; calls: those that were made. is_inherited: another board of
+    the fleet had it, which went away for good.
     """
 
     number: int
@@ -30,6 +34,9 @@ class Waiting:
     attempts: int = 0
     is_written: bool = False
     text: list[str] = field(default_factory=list)
+    held: list[str] = field(default_factory=list)
+    calls: list[BoardCall] = field(default_factory=list)
+    is_inherited: bool = False
     index: int = 0
     started: float | None = None
     first_token: float | None = None
@@ -39,6 +46,8 @@ class Waiting:
     is_forgotten: bool = False
     slowed: dict[str, Any] | None = None
     energy: dict[str, Any] | None = None
+    answered_by: dict[str, Any] | None = None
+    passed_calls: list[dict[str, Any]] = field(default_factory=list)
 
     @property
     def deadline(self) -> float | None:
@@ -52,8 +61,14 @@ class Waiting:
         return self.request.chat.keep and not self.is_forgotten
 
     def restart(self) -> None:
-        """Forget what there was of an answer."""
-        self.text, self.index, self.started, self.first_token = [], 0, None, None
+        """Forget what there was of an answer, but not what was done for it."""
+        self.text, self.held, self.index, self.started, self.first_token = [], [], 0, None, None
+        self.answered_by = None
+
+    def take(self, piece: str) -> bool:
+        """A piece of the answer; it may go out."""
+        self.text.append(piece)
+        return True
 
     def note_slowed(self, slowed: dict[str, Any]) -> None:
         """The governor slows it so much now; what is told is the worst of it."""
@@ -75,23 +90,32 @@ class Waiting:
             ),
             logprobs=finished.logprobs,
             sources=finished.sources,
+            board_calls=self._board_calls(),
             timings=self._timings(finished),
             index=self.index,
             warnings=(*self.request.warnings, *finished.warnings),
             energy=self.energy,
             slowed=self.slowed,
+            answered_by=self.answered_by,
         )
 
     def _answered(self, finish_reason: str) -> Outcome:
         """An answer in words, or the call of a function where its text is one."""
-        is_offered = bool(self.request.chat.offered_tools())
-        calls = tools.called("".join(self.text), f"call-{self.number}") if is_offered else None
+        if self.passed_calls:
+            return Outcome(200, "tool_calls", tool_calls=self.passed_calls)
+        own = self.request.chat.offered_tools()
+        calls = tools.called("".join(self.text), f"call-{self.number}") if own else None
         return Outcome(200, "tool_calls", tool_calls=calls) if calls else Outcome(200, finish_reason)
+
+    def _board_calls(self) -> list[dict[str, Any]] | None:
+        """What was called of the board's tools; None where none were asked for."""
+        return [call.body() for call in self.calls] if self.request.chat.board_tools else None
 
     def failure(self, fault: Fault) -> Outcome:
         """How an answer that a fault broke off is told, with what there is of it, and what that took."""
         text = "".join(self.text)
-        return replace(refusal(fault), text=text, index=self.index, energy=self.energy, slowed=self.slowed)
+        found = replace(refusal(fault), text=text, index=self.index, energy=self.energy, slowed=self.slowed)
+        return replace(found, board_calls=self._board_calls(), answered_by=self.answered_by)
 
     def _timings(self, finished: Finished) -> Timings:
         started = self.started or self.arrived

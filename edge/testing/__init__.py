@@ -27,7 +27,7 @@ from typing import Any, TypeVar, TypeVarTuple
 from edge.bundle import Manifest
 from edge.engine import Finished, Job
 from edge.errors import BrokerError, EngineFailed, Fault, StartError
-from edge.wire.message import Delivery, Message
+from edge.wire.message import JSON, Delivery, Message
 
 T = TypeVar("T")
 Ts = TypeVarTuple("Ts")
@@ -103,7 +103,7 @@ class MemoryTransport:
 
     def bodies(self, kind: str) -> list[dict[str, Any]]:
         """The published payloads of a type (`delta`, `reply`, `queued`), in order."""
-        bodies = [json.loads(message.payload) for message in self.published]
+        bodies = [json.loads(message.payload) for message in self.published if message.content_type == JSON]
         return [body for body in bodies if body.get("type") == kind]
 
     async def wait_for(self, kind: str, count: int = 1, seconds: float = 5) -> list[dict[str, Any]]:
@@ -160,7 +160,8 @@ class _Skipping(selectors.DefaultSelector):
 class ScriptedEngine:
     """An engine that says what it is told to.
 
-    pieces: the text of every answer. pause_seconds: before each piece. fault: raised instead of an answer.
+    pieces: the text of every answer; says: of the answer to a job, in their place.
+    pause_seconds: before each piece. fault: raised instead of an answer.
     dies_after: pieces after which it dies as a killed process does; dies_of: the prompt that kills it.
     hold: an event that answers wait for. is_overgrown: until the next start.
     figures: seconds of prefill and of decode that it says an answer took. why_not: why it does not start.
@@ -172,6 +173,7 @@ class ScriptedEngine:
     ) -> None:
         self.pieces, self.pause_seconds = pieces, pause_seconds
         self._log = log.open("a", buffering=1) if log else None
+        self.says: Callable[[Job], Sequence[str]] | None = None
         self.fault: Fault | None = None
         self.dies_after: int | None = None
         self.dies_of: str | None = None
@@ -253,7 +255,8 @@ class ScriptedEngine:
             await self.hold.wait()
         if self.fault is not None:
             raise self.fault
-        for count, piece in enumerate(self.pieces):
+        pieces = self.pieces if self.says is None else self.says(job)
+        for count, piece in enumerate(pieces):
             await asyncio.sleep(self.pause_seconds)
             if job.id in self._cancelled:
                 yield Finished("cancelled", 1, count, 0.0, 0.0)
@@ -265,7 +268,7 @@ class ScriptedEngine:
             self._heard = time.monotonic()
             self.gained(job.id, 1)
             yield piece
-        yield Finished("stop", 1, len(self.pieces), *self.figures)
+        yield Finished("stop", 1, len(pieces), *self.figures)
 
 
 def scripted_manifest(**changes: Any) -> Manifest:

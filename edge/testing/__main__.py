@@ -24,8 +24,11 @@ def main() -> int:
     parser.add_argument("--pause-seconds", type=float, default=0.0, help="before each piece of an answer")
     parser.add_argument("--pieces", type=int, default=2, help="pieces of an answer")
     parser.add_argument("--log", type=Path, help="file that gets the prompt of each job as it is begun")
+    parser.add_argument("--call", help="what it says until it is told a result of it")
     options = parser.parse_args()
     engine = ScriptedEngine(("word ",) * options.pieces, options.pause_seconds, options.log)
+    if options.call:
+        engine.says = lambda job: engine.pieces if "Result of" in job.messages[-1]["content"] else (options.call,)
     try:
         settings = load_settings()
         logs.set_up(settings.log_level)

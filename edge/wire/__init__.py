@@ -10,11 +10,16 @@ not, and the messages that answer them. Start reading in `message.py`, then `req
     shape.py      one rule for every field: null, unknown names, numbers, where something is wrong
     chat.py       fields to what is asked: turns, options, schema
     foreign.py    the OpenAI API's fields that boards do not have
+    turns.py      one turn of a conversation
     parts.py      texts and pictures of a turn
+    volatile.py   what changes from call to call, laid last
     pictures.py   what a picture costs, and how it crosses to the engine
     tools.py      functions that a model may call
+    board_tools.py  those of the board's own: what is called, and what came of it
+    matching.py   whether arguments are what such a tool takes
     schema.py     JSON schemas that answers are held to, and what is wrong with one
     inhabited.py  whether anything can match a schema
+    passed.py     a request as it goes to another server, and what comes back
     asked.py      a request that comes through a door, and what the door opens to
     request.py    a message to a request or a cancel, and where its answer goes
     afterwards.py what a client says of what it asked: to forget it, that an answer was good

@@ -67,3 +67,4 @@ class Info(BaseModel):
     picture_bytes: Count | None = Field(default=None, description="as payload_bytes, where it has pictures")
     crops_max: Count | None = Field(default=None, description="crops of one picture")
     documents: list[str] = Field(description="names of documents that answers may come from")
+    board_tools: list[str] = Field(description="names of tools that the board uses for who may use them")

@@ -17,51 +17,14 @@ from pydantic import (
 
 from edge.wire import tools as functions
 from edge.wire.foreign import asks_nothing, refusals
-from edge.wire.parts import ImagePart, Parts
+from edge.wire.parts import ImagePart
 from edge.wire.pictures import Picture
 from edge.wire.schema import Schema, Unfit, check
 from edge.wire.shape import Integer, Number, Shape, first_fault, warnings_of, wrong
-from edge.wire.tools import NamedTool, Tool, ToolCall, ToolChoice
+from edge.wire.tools import NamedTool, Tool, ToolChoice
 from edge.wire.topics import LEVEL
-
-
-class ChatMessage(Shape):
-    """One turn of a conversation; `tool` is the result of a call, `developer` is `system` by its newer name."""
-
-    role: Literal["system", "developer", "user", "assistant", "tool"]
-    content: Parts | None = None
-    tool_calls: list[ToolCall] = Field([], max_length=8)
-    tool_call_id: StrictStr | None = None
-    name: StrictStr | None = None
-
-    @model_validator(mode="after")
-    def _says_something(self) -> ChatMessage:
-        if self.content is None and not (self.role == "assistant" and self.tool_calls):
-            raise wrong("is missing", "content")
-        for number, part in enumerate(self.content or () if self.role != "user" else ()):
-            if isinstance(part, ImagePart):
-                raise wrong("should be a text: only the user's turns have pictures", "content", number)
-        return self
-
-    def text(self) -> str:
-        """All its parts, a line each."""
-        return "\n".join(part.words() for part in self.content or ())
-
-    def said(self) -> str:
-        """The same without its pictures."""
-        return "\n".join(part.words() for part in self.content or () if not isinstance(part, ImagePart))
-
-    def images(self) -> list[ImagePart]:
-        """Its pictures."""
-        return [part for part in self.content or () if isinstance(part, ImagePart)]
-
-    def turn(self) -> dict[str, str]:
-        """As a chat template reads it: calls as the model wrote them, results as the user's word."""
-        if self.role == "tool":
-            return {"role": "user", "content": f"Result of {self.name or 'the call'}: {self.text()}"}
-        said = [self.text()] if self.content else []
-        calls = [call.function.text() for call in self.tool_calls]
-        return {"role": "system" if self.role == "developer" else self.role, "content": "\n".join([*said, *calls])}
+from edge.wire.turns import ChatMessage
+from edge.wire.volatile import Forms, laid, split
 
 
 class JsonSchema(Shape):
@@ -105,6 +68,9 @@ Name = Annotated[StrictStr, Field(min_length=1, max_length=256)]
 Stop = Annotated[StrictStr, Field(min_length=1, max_length=256)]
 Index = Annotated[StrictStr, Field(pattern=rf"^{LEVEL.pattern}$")]
 """What a board's documents are called."""
+ALL = "*"
+BoardToolName = Annotated[StrictStr, Field(pattern=r"^(\*|[A-Za-z0-9_-]{1,64})$")]
+"""What a board's tool is called; `*` is all that the asker may use."""
 SHORT_CHARACTERS = 40
 """A last question that is shorter may say next to nothing by itself, such as "and where is it kept?"."""
 SEEDS = 2**31 - 1
@@ -116,6 +82,12 @@ def _in_a_list(stop: Any) -> Any:
     if not isinstance(stop, str | list):
         raise wrong("should be a text or a list of texts")
     return [stop] if isinstance(stop, str) else stop
+
+
+def _all_or_some(names: Any) -> Any:
+    if not isinstance(names, bool | str | list):
+        raise wrong("should be true or a list of names")
+    return ([ALL] if names else []) if isinstance(names, bool) else _in_a_list(names)
 
 
 def _of_64_bits(seed: int) -> int:
@@ -138,6 +110,8 @@ class ChatRequest(Shape):
     logprobs: tell each token's, and those of as many others as top_logprobs says. seed: of 64 bits, with a sign or not.
     max_tokens: None takes the daemon's default. deadline_ms: milliseconds from arrival. priority: whose turn is first.
     documents: of the board, that the answer is to come from. keep: whether anything of it may stay once it is answered.
+    upstream: whether another server is to answer, or is not; None leaves it to the operator's rules.
+    board_tools: of the board, that the model may have used; `ALL` for whatever its asker may.
     """
 
     messages: list[ChatMessage] = Field([], max_length=256)
@@ -165,8 +139,12 @@ class ChatRequest(Shape):
     deadline_ms: Annotated[Integer, Field(ge=1, le=10**9)] | None = None
     priority: Priority = "normal"
     documents: Index | None = None
+    board_tools: Annotated[list[BoardToolName], BeforeValidator(_all_or_some)] = Field([], max_length=32)
     keep: StrictBool = True
+    upstream: StrictBool | None = None
     _warnings: tuple[str, ...] = PrivateAttr(())
+    _forms: Forms = PrivateAttr(default_factory=lambda: Forms(()))
+    """Of lines of system prompts that are read as if they had been marked."""
 
     @model_validator(mode="after")
     def _asks_something(self) -> ChatRequest:
@@ -195,10 +173,13 @@ class ChatRequest(Shape):
     def _fields_agree(self) -> ChatRequest:
         check_lengths(self.max_tokens, self.max_completion_tokens, "max_completion_tokens")
         self.max_tokens = self.max_tokens or self.max_completion_tokens
-        if isinstance(self.tool_choice, NamedTool) and not self.offered_tools():
+        is_begun = bool(self.messages) and self.messages[-1].role == "assistant"
+        if self.board_tools and is_begun:
+            raise wrong("should be left out where the answer is begun already", "board_tools")
+        if isinstance(self.tool_choice, NamedTool) and not (self.offered_tools() or self.board_tools):
             name = self.tool_choice.function.name
             raise wrong(f"should be one of tools, and {name!r} is none", "tool_choice", "function", "name")
-        if self.tool_choice == "required" and not self.tools:
+        if self.tool_choice == "required" and not (self.tools or self.board_tools):
             raise wrong("requires a call of one of tools, but there are no tools", "tool_choice")
         for name, refusal in refusals(self.model_extra or {}):
             raise wrong(refusal, name)
@@ -237,10 +218,9 @@ class ChatRequest(Shape):
 
         The last is the assistant's where the answer goes on with it.
         """
-        turns = [turn.turn() for turn in self.messages]
-        if self.prompt is not None:
-            turns = [{"role": "user", "content": self.prompt}]
-        own = [self.system] if self.system else []
+        system, moved, marked = self._marked()
+        turns = laid(marked, moved)
+        own = [system] if system else []
         tools = self.offered_tools()
         if tools and turns[0]["role"] == "system":
             own.append(turns.pop(0)["content"])
@@ -248,12 +228,35 @@ class ChatRequest(Shape):
             own.append(functions.system_text(tools))
         return [{"role": "system", "content": "\n\n".join(own)}, *turns] if own else turns
 
+    def lay_last(self, forms: Forms) -> bool:
+        """Have lines of system prompts that are of some forms read as if they had been marked; whether there are any.
+
+        Its fields stay as they are: who else is sent them gets what was asked.
+        """
+        self._forms = forms
+        _, moved, turns = self._marked()
+        return bool(moved) or any(turn is not own for turn, own in zip(turns, self.messages, strict=False))
+
+    def _marked(self) -> tuple[str, list[str], list[ChatMessage]]:
+        """`system` without lines of `lay_last`'s forms, these, and the turns with theirs marked.
+
+        Nothing is marked where no turn is the user's, nor behind their last one.
+        """
+        turns = self.messages or [ChatMessage.model_validate({"role": "user", "content": self.prompt})]
+        last = max((number for number, turn in enumerate(turns) if turn.role == "user"), default=None)
+        if last is None or not self._forms:
+            return self.system or "", [], turns
+        kept, moved = split(self.system or "", self._forms.fit)
+        return kept, moved, [*(turn.marked(self._forms) for turn in turns[:last]), *turns[last:]]
+
     def questions(self) -> list[str]:
         """What documents are looked for by: what the user said last; where that is little, also with what was before.
 
         A short one may go on about the same matter or begin another, and nobody but the asker knows which.
         """
-        said = [turn.said() for turn in self.messages if turn.role == "user"] or [self.prompt or ""]
+        users = [turn for turn in self.messages if turn.role == "user"]
+        said = [turn.said() for turn in users if not turn.cache] or [turn.said() for turn in users]
+        said = said or [self.prompt or ""]
         last = said[-1].strip()
         is_short = len(last) < SHORT_CHARACTERS and len(said) > 1
         return [last, f"{said[-2]}\n{last}"] if is_short else [last]

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Discriminator, Field, PrivateAttr, StrictStr, Tag, field_validator
 
 from edge.wire.pictures import CROPS, MEDIA_TYPES, Detail, Picture, data_uri, kind_of_uri, new_place
 from edge.wire.shape import INNER, Integer, Shape, wrong
+from edge.wire.volatile import Cache, split
 
 Crops = Annotated[Integer, Field(ge=1, le=16)]
 FILE = "file:"
@@ -23,16 +25,35 @@ class Part(Shape):
         """As a chat template reads it."""
         raise NotImplementedError
 
+    @property
+    def is_volatile(self) -> bool:
+        """Whether it says of itself that it changes from call to call."""
+        return False
+
 
 class TextPart(Part):
-    """A piece of a turn's text."""
+    """A piece of a turn's text. cache: `volatile` where it changes from call to call (`edge/wire/volatile.py`)."""
 
     type: Literal["text"]
     text: StrictStr
+    cache: Cache | None = None
 
     def words(self) -> str:
         """As it was written."""
         return self.text
+
+    @property
+    def is_volatile(self) -> bool:
+        """Whether it says so."""
+        return self.cache is not None
+
+    def cut(self, is_volatile: Callable[[str], bool]) -> list[TextPart]:
+        """Itself, or what stays of it and the lines of it that are volatile, each a part of its own."""
+        kept, lines = split(self.text, is_volatile)
+        if self.is_volatile or not lines:
+            return [self]
+        marked = [TextPart(type="text", text=line, cache="volatile") for line in lines]
+        return [TextPart(type="text", text=kept), *marked] if kept else marked
 
 
 class ImageUrl(Shape):

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, RootModel
 
@@ -128,6 +128,23 @@ class Source(_Part):
     text: str
 
 
+class Answerer(_Part):
+    """Another server that the request was passed to."""
+
+    name: str = Field(description="what the board's operator calls it")
+    model: str = Field(description="as that server calls it")
+    reason: Literal["asked", "model", "length", "hot"]
+
+
+class BoardCall(_Part):
+    """A tool of the board's that was used for the answer."""
+
+    name: str
+    arguments: dict[str, Any]
+    result: str | None = Field(default=None, description="what the model was told; instead of it there may be an error")
+    error: str | None = Field(default=None, description="why there is no result, or why that is not known")
+
+
 class Reply(_Message):
     """How the request ended: its one terminal message."""
 
@@ -143,6 +160,12 @@ class Reply(_Message):
     slowed: Slowed | None = None
     sources: list[Source] | None = Field(
         default=None, description="where documents were asked for: what was found in them; empty: nothing"
+    )
+    answered_by: Answerer | None = Field(
+        default=None, description="where it was not this board; whatever came of it, the request has left the board"
+    )
+    board_calls: list[BoardCall] | None = Field(
+        default=None, description="where the board's tools were asked for: what was called of them, in its order"
     )
     tool_calls: list[Call] | None = None
     logprobs: Logprobs | None = None

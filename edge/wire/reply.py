@@ -52,6 +52,8 @@ class Outcome:
     tool_calls: the functions that are called, logprobs: each token's, both in the OpenAI API's form.
     energy: what it took of the board's, None where that is not known. slowed: what the board's governor did to it.
     sources: the pieces of documents that it comes from; None where it was not to come from any.
+    answered_by: the server that it was passed to, and why; None where this board answered.
+    board_calls: what was called of the board's tools; None where none was asked for.
     """
 
     code: int
@@ -67,6 +69,8 @@ class Outcome:
     energy: dict[str, Any] | None = None
     slowed: dict[str, Any] | None = None
     sources: list[dict[str, Any]] | None = None
+    answered_by: dict[str, Any] | None = None
+    board_calls: list[dict[str, Any]] | None = None
 
 
 def queued(address: Address, place: int, seconds: float) -> Message:
@@ -96,8 +100,12 @@ def terminal(address: Address, outcome: Outcome) -> Message:
     }
     if outcome.slowed:
         body["slowed"] = outcome.slowed
+    if outcome.answered_by:
+        body["answered_by"] = outcome.answered_by
     if outcome.sources is not None:
         body["sources"] = outcome.sources
+    if outcome.board_calls is not None:
+        body["board_calls"] = outcome.board_calls
     if outcome.tool_calls:
         body["tool_calls"] = outcome.tool_calls
     if outcome.logprobs is not None:

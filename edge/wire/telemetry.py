@@ -235,6 +235,18 @@ class Ratings(BaseModel):
     bad: Count
 
 
+class Passed(BaseModel):
+    """What another server was asked for in the board's place, since the daemon was started."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    name: str = Field(description="what the operator calls it")
+    requests: dict[str, Count] = Field(description="by why they were passed")
+    failed: Count = Field(description="of these")
+    sent_bytes: Count = Field(description="of requests, without what the transport adds")
+    received_bytes: Count = Field(description="of answers, likewise")
+
+
 class Inference(BaseModel):
     """What the daemon does and has done since it was started; counters of the engine since its own start."""
 
@@ -256,6 +268,7 @@ class Inference(BaseModel):
     rows_per_run: float | None = None
     draft_acceptance_ratio: float | None = None
     looked_crops: Count | None = None
+    upstream: Passed | None = Field(default=None, description="where there is one")
 
 
 class Governor(BaseModel):

@@ -213,12 +213,8 @@ class Topics:
         Nobody has a board publish what an access list keeps from the asker: where its own topic has a client level,
         the topic of its answers has the same one.
         """
-        if not 0 < len(topic.encode(errors="replace")) <= TOPIC_BYTES_MAX or topic.count("/") >= LEVELS_MAX:
-            return f"must be 1 to {TOPIC_BYTES_MAX} bytes and {LEVELS_MAX} levels at most"
-        if UNUSABLE.search(topic):
-            return "must be without null and other control characters, and without code points that are no characters"
-        if "+" in topic or "#" in topic:
-            return "must be a plain topic, without the wildcards + and #"
+        if (reason := unusable(topic)) is not None:
+            return reason
         if topic.split("/")[0] == DOOR:
             return "must not be a door's"
         if topic.split("/")[0] == ROOT:
@@ -230,6 +226,17 @@ class Topics:
             return None
         begins = " or ".join(each.replace(CLIENT, client or CLIENT) for each in allowed)
         return f"must begin with {begins} (the board's limits.response_topics)"
+
+
+def unusable(topic: str) -> str | None:
+    """Why nobody can publish on a topic, or should; None where it can be."""
+    if not 0 < len(topic.encode(errors="replace")) <= TOPIC_BYTES_MAX or topic.count("/") >= LEVELS_MAX:
+        return f"must be 1 to {TOPIC_BYTES_MAX} bytes and {LEVELS_MAX} levels at most"
+    if UNUSABLE.search(topic):
+        return "must be without null and other control characters, and without code points that are no characters"
+    if "+" in topic or "#" in topic:
+        return "must be a plain topic, without the wildcards + and #"
+    return None
 
 
 def _takes(allowed: str, topic: str, client: str | None) -> bool:

@@ -96,3 +96,15 @@ def test_a_byte_order_mark_is_no_part_of_a_file(monkeypatch, tmp_path):
     assert settings.device == "kitchen"
     assert settings.broker.password is not None
     assert settings.broker.password.get_secret_value() == "tulip"
+
+
+@pytest.mark.parametrize("form", ["*", "now *", "Current\ntime is *", "x" * 257, "# * # * #"])
+def test_a_form_that_fits_too_much_is_refused(form: str):
+    """Of too few characters, of two lines, too long."""
+    with pytest.raises(ConfigError, match="volatile"):
+        load_settings(prompts={"volatile": [form]})
+
+
+def test_no_forms_are_a_setting_too():
+    """Prompts are then read as they come."""
+    assert load_settings(prompts={"volatile": []}).prompts.volatile == []

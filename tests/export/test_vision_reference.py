@@ -180,7 +180,7 @@ def compare(hub: Any, model: Any, bundle: Path, files: list[bytes]) -> None:
     job = Job(1, [{"role": "user", "content": text}], 2, pictures=shown, top_logprobs=20, ignore_eos=True)
     manifest = read_manifest(bundle)
     tokens, seen = prompt_of(job, None, Tokenizer(bundle, manifest), manifest)
-    names = {each.token: -1 - number for number, each in enumerate(seen)}
+    names = {word: -1 - number for number, each in enumerate(seen) for word in each.places}
     images = [Image.open(io.BytesIO(data)) for data in files]
     made = hub.image_processing.Phi3VImageProcessor(num_crops=4).preprocess(images, return_tensors="pt")
     ids = torch.tensor([[names.get(token, token) for token in tokens]])

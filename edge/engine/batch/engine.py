@@ -26,7 +26,6 @@ from edge.engine.batch.row import Row
 from edge.engine.batch.slots import Slots
 from edge.engine.batch.tempo import Tempo
 from edge.engine.cache.prefix_files import opened_prefixes
-from edge.engine.cache.prefixes import BLOCK_TOKENS
 from edge.engine.genai.tokenizer import Tokenizer
 from edge.engine.graph.io_binding import Logits
 from edge.engine.graph.session import Graph, Stopped
@@ -94,13 +93,12 @@ class BatchedEngine:
         return not (len(self._intake) or self._waiting or len(self._slots))
 
     def counters(self) -> Mapping[str, int | float]:
-        """Tokens read and found, runs and their rows, guesses and those that were right; bytes of kept beginnings.
+        """Tokens read and found, runs and their rows, guesses and those that were right; kept beginnings.
 
         Of a bundle that sees pictures the crops that were looked at, too.
         """
-        kept = {"prefix_bytes": self._prefixes.bytes, "prefix_damaged": self._prefixes.damaged}
         looked = {"looked_crops": self._vision.looked} if self._vision else {}
-        return {**self._counters, **kept, **looked}
+        return {**self._counters, **self._prefixes.counters(), **looked}
 
     def ease(self) -> None:
         """Let the kept beginnings go, which those on the disk are found by again, and pictures that were looked at."""
@@ -166,12 +164,12 @@ class BatchedEngine:
         self._slots.enter(row)
         row.seen, row.is_long = 0, self._graph.is_long(len(row.tokens))
         blocks = self._prefixes.find(row.tokens, row.is_long, row.job.cache_salt, row.job.keep)
-        row.read = len(blocks) * BLOCK_TOKENS
+        row.read = sum(block.shape[3] for block in blocks)
         if row.job.seed is None:  # else the answer is to be what it would be if nothing were known
             blocks += self._prefixes.find_said(row.tokens, row.is_long, len(blocks), row.job.cache_salt)
         for block in blocks:
             self._graph.caches.write(row.slot, row.seen, block)
-            row.seen += BLOCK_TOKENS
+            row.seen += block.shape[3]
         if not row.completion_tokens:
             row.cached_tokens = row.seen
             self._counters.update(prompt_tokens=len(row.tokens), cached_tokens=row.seen)

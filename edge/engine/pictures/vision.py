@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import struct
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import Executor, Future, ThreadPoolExecutor, wait
@@ -25,6 +26,8 @@ from edge.wire.pictures import Picture, layout, tokens_of
 
 KNOWN_TOKENS_MAX = 6144
 """Of pictures that were looked at lately: eight of four crops, 75 MB of them at Phi-3.5's width."""
+WORDS = 4
+"""Numbers that a picture's places take turns with; 248 bits of its digest, which any block of a text has all of."""
 Encode = Callable[[list[dict[str, str]], Mapping[str, list[int]]], list[int]]
 Features = NDArray[np.float32]
 """What the decoder reads in the place of tokens, `[tokens, width]`."""
@@ -44,8 +47,9 @@ class Tower(Protocol):
 class Seen:
     """A picture in a prompt.
 
-    token: stands for each of its places, below zero; made of content and cut, so that the same picture is the same
-    text, for the same salt. tokens: how many places it takes.
+    tokens: how many places it takes. digest: of its content, its cut and whose it is. places: what stands for these in
+    a prompt, numbers below zero that are made of the digest, so that the same picture is the same text, for the same
+    salt, in whatever process.
     """
 
     def __init__(self, data: bytes, crops_max: int, pictures: Pictures, salt: str = "") -> None:
@@ -54,8 +58,9 @@ class Seen:
         self.tokens = tokens_of(self.rows, self.columns, pictures.side_tokens)
         cut = f"{self.rows}x{self.columns}".encode()
         whose = hashlib.blake2b(salt.encode(), digest_size=16).digest() if salt else b""
-        name = hashlib.blake2b(data, digest_size=8, person=cut, salt=whose).digest()
-        self.token = -1 - (int.from_bytes(name) >> 2)
+        self.digest = hashlib.blake2b(data, digest_size=8 * WORDS, person=cut, salt=whose).digest()
+        words = [-1 - (word >> 2) for word in struct.unpack(f">{WORDS}Q", self.digest)]
+        self.places = [words[place % WORDS] for place in range(self.tokens)]
         self.start = 0
         """Where its first place is in the prompt."""
         self.features: Features | None = None
@@ -119,7 +124,7 @@ def prompt_with_pictures(job: Job, encode: Encode, pictures: Pictures) -> tuple[
     encode: `Tokenizer.encode`. Raises BadRequest and TooLarge where a picture is none that can be.
     """
     seen = {each.place: seen_of(each, pictures, job.cache_salt) for each in job.pictures}
-    tokens = encode(job.messages, {place: [each.token] * each.tokens for place, each in seen.items()})
+    tokens = encode(job.messages, {place: each.places for place, each in seen.items()})
     find_places(tokens, seen.values())
     return tokens, list(seen.values())
 
@@ -138,7 +143,7 @@ def find_places(tokens: list[int], pictures: Iterable[Seen]) -> None:
     place = 0
     for seen in pictures:
         try:
-            seen.start = tokens.index(seen.token, place)
+            seen.start = tokens.index(seen.places[0], place)
         except ValueError:
             raise BadRequest("the model's chat template leaves a picture out", "messages") from None
         place = seen.end
@@ -150,27 +155,27 @@ class Vision:
     def __init__(self, tower: Tower) -> None:
         self._tower = tower
         self._thread = ThreadPoolExecutor(1, "pictures")
-        self._known: OrderedDict[int, Features] = OrderedDict()
+        self._known: OrderedDict[bytes, Features] = OrderedDict()
         self.looked = 0
         """Crops that went through the tower."""
 
     def is_decoded(self, seen: Seen, seconds: float) -> bool:
         """Whether a picture can be looked at; a large one takes a second to decode, in which others are answered."""
-        return seen.token in self._known or seen.is_decoded(self._thread, seconds)
+        return seen.digest in self._known or seen.is_decoded(self._thread, seconds)
 
     def look(self, seen: Seen, halt: Any) -> None:
         """One crop of a picture, or all of it where it was looked at lately."""
-        if (known := self._known.get(seen.token)) is not None:
+        if (known := self._known.get(seen.digest)) is not None:
             seen.features = known
-            self._known.move_to_end(seen.token)
+            self._known.move_to_end(seen.digest)
             return
         seen.look(lambda crop: self._tower.run(crop, halt))
         self.looked += 1
         if seen.features is not None:
-            self._keep(seen.token, seen.features)
+            self._keep(seen.digest, seen.features)
 
-    def _keep(self, token: int, features: Features) -> None:
-        self._known[token] = features
+    def _keep(self, digest: bytes, features: Features) -> None:
+        self._known[digest] = features
         while sum(map(len, self._known.values())) > KNOWN_TOKENS_MAX:
             self._known.popitem(last=False)
 

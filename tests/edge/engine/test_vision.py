@@ -118,6 +118,64 @@ def test_a_known_beginning_with_pictures_is_not_read_again(vision_bundle):
     assert other.cached_tokens < 32
 
 
+def test_a_picture_is_known_over_a_restart(vision_bundle, tmp_path):
+    """Asked about in other words by a new process, it is neither looked at nor read; an answer is the cold one's."""
+    options = Options(drafts=False, cache_folder=str(tmp_path), prefix_disk_bytes=1 << 30, packs=False)
+    before = BatchedEngine(vision_bundle, options)
+    for number, question in enumerate(("What is this?", "Is it a cat?")):
+        answer(before, shown(number, 0, question=question, cache_salt="client me"))
+    before.close()
+    asked = {"question": "How many are there, and where?", "top_logprobs": 5, "seed": 1}
+    cold = answer(engine_without(vision_bundle), shown(3, 0, **asked))
+    after = BatchedEngine(vision_bundle, options)
+    warm = answer(after, shown(3, 0, **asked, cache_salt="client me"))
+    assert after.counters()["looked_crops"] == 0
+    assert warm.cached_tokens > warm.picture_tokens[0]
+    assert warm.logprobs == cold.logprobs
+    for other in (
+        shown(4, 2, cache_salt="client me"),  # another picture of its size
+        shown(5, 0, crops=1, cache_salt="client me"),  # in another cut
+        shown(6, 0, cache_salt="client you"),
+    ):
+        looked = after.counters()["looked_crops"]
+        assert answer(after, other).cached_tokens < 32
+        assert after.counters()["looked_crops"] > looked
+
+
+def engine_without(bundle) -> BatchedEngine:
+    """One that remembers nothing."""
+    return BatchedEngine(bundle, PLAIN)
+
+
+@pytest.mark.parametrize("keep", [True, False])
+def test_pictures_are_kept_and_forgotten_as_texts_are(vision_bundle, tmp_path, keep):
+    """On no disk where nothing is to stay; and what is forgotten is looked at again, here and after a restart."""
+    options = Options(drafts=False, cache_folder=str(tmp_path), prefix_disk_bytes=1 << 30, packs=False)
+    engine = BatchedEngine(vision_bundle, options)
+    for number in range(3):
+        answer(engine, shown(number, 0, cache_salt="client me", keep=keep))
+    engine._prefixes.settle()
+    assert bool(list(tmp_path.rglob("*.kv"))) == keep
+    engine.forget("client me")
+    engine.close()
+    for each in (engine, BatchedEngine(vision_bundle, options)):
+        looked = each.counters()["looked_crops"]
+        assert answer(each, shown(9, 0, cache_salt="client me")).cached_tokens == 0
+        assert each.counters()["looked_crops"] > looked
+
+
+def test_a_picture_is_read_to_its_end_where_memory_alone_has_it(vision_bundle):
+    """Its last places are a block of their own: another question, and features that have gone, cost no look."""
+    engine = BatchedEngine(vision_bundle, Options(drafts=False))
+    first = answer(engine, shown(1, 1))
+    assert engine._vision
+    engine._vision.forget()
+    looked = engine.counters()["looked_crops"]
+    again = answer(engine, shown(2, 1, question="And in other words?"))
+    assert engine.counters()["looked_crops"] == looked
+    assert again.cached_tokens > first.picture_tokens[0]
+
+
 def test_others_are_answered_while_a_picture_is_looked_at(engine):
     """A text's tokens come between two crops, one each at the least."""
     engine.submit(Job(1, [{"role": "user", "content": "Hello"}], 200, ignore_eos=True))

@@ -618,6 +618,27 @@ def test_an_operators_ceilings():
     run(work)
 
 
+def test_what_nobody_marked_is_laid_last_and_told():
+    """Assist's line with the time leaves the system prompt; a marked one does, too, and is not worth a warning."""
+
+    async def work():
+        async with rig(queue_length=16) as it:
+            now = "Current time is 20:37:19. Today's date is 2024-12-20."
+            marked = {"type": "text", "text": "It is dark.", "cache": "volatile"}
+            turns = [{"role": "system", "content": [marked, {"type": "text", "text": "You are a house."}]}]
+            it.ask("formed", system=f"{now}\nYou are a house.\n", prompt="Hello")
+            it.ask("marked", prompt=None, messages=[*turns, {"role": "user", "content": "Hello"}])
+            replies = {each["id"]: each["warnings"] for each in await it.replies(2)}
+            formed, asked = sorted(it.engine.jobs, key=lambda job: job.id)
+            assert [turn["content"] for turn in formed.messages] == ["You are a house.\n", f"{now}\nHello"]
+            assert [turn["content"] for turn in asked.messages] == ["You are a house.", "It is dark.\nHello"]
+            assert len(replies["formed"]) == 1
+            assert "laid" in replies["formed"][0]
+            assert replies["marked"] == []
+
+    run(work)
+
+
 def test_beginnings_are_a_clients_own_unless_they_are_shared():
     """What the engine is told of whose they are: a client's by its name, of those without one the same for all."""
 

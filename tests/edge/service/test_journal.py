@@ -27,11 +27,13 @@ from edge.service.journal_file import (
     accept,
     answer,
     begin,
+    calls,
     deliver,
     forget,
     refuse,
     withdraw,
 )
+from edge.wire.board_tools import BoardCall
 from edge.wire.message import Message
 
 ASKED = Message(
@@ -326,6 +328,39 @@ pragma user_version = 2;
 """
 
 
+def test_calls_are_kept_until_the_answer(tmp_path):
+    """What was begun and what came of it, by the next daemon; with the answer, or without the request, they go."""
+    open_call, done = BoardCall("lamp", {"room": "hall"}, "{…}"), BoardCall("heat", {}, "{}", "48 °C")
+    journal = JournalFile(tmp_path / "journal")
+    journal.write([accept(entry(1)), calls(1, [open_call], True), accept(entry(2, b"r")), calls(2, [done], False)])
+    journal.write([calls(1, [done, open_call], True)])
+    journal.close()
+    journal = JournalFile(tmp_path / "journal")
+    first, second = journal.open_requests()
+    assert (first.calls, second.calls) == ((done, open_call), (done,))
+    assert [call.is_open for call in first.calls] == [False, True]
+    journal.write([answered(1), withdraw(2)])
+    assert journal._database.execute("select count(*) from call").fetchone() == (0,)
+
+
+def test_a_journal_of_version_3_goes_on(tmp_path):
+    """As the last daemon left it: open requests, answers on their way, and what is kept for a repeat."""
+    path = tmp_path / "journal"
+    journal = JournalFile(path)
+    journal.write([accept(entry(1)), begin(1), accept(entry(2, b"r")), answered(2), accept(entry(3, b"s"))])
+    journal.write([answered(3), deliver(3)])
+    journal._database.executescript("drop table call; pragma user_version = 3;")
+    journal.close()
+    journal = JournalFile(path)
+    (left,) = journal.open_requests()
+    assert (left.number, left.attempts, left.calls) == (1, 1, ())
+    assert [number for number, _ in journal.undelivered()] == [2]
+    assert journal.reply(3) == ANSWERED
+    journal.write([calls(1, [BoardCall("lamp", {}, "{}")], True)])
+    (left,) = journal.open_requests()
+    assert left.calls[0].is_open
+
+
 # --- what is not to stay ---
 
 
@@ -347,6 +382,16 @@ def asked(number: int, count: int, keeps: bool) -> Entry:
     return Entry(number, "q", message.digest(), message, Moment.now(), (("me", name),), 0, 0, f"c{number % 3}", keeps)
 
 
+def contents(folder: Path) -> list[bytes]:
+    """Of all files."""
+    return [path.read_bytes() for path in folder.iterdir()]
+
+
+def called(number: int, count: int, keeps: bool) -> Write:
+    """A call of a board's tool for it; what that gave has such a text."""
+    return calls(number, [BoardCall("lamp", {}, "said", marked(number, "c", count).decode())], keeps)
+
+
 def told(number: int, count: int) -> Write:
     """Its answer."""
     return answer(number, dataclasses.replace(ANSWERED, payload=marked(number, "a", count)), 200, 60)
@@ -357,12 +402,17 @@ def test_no_byte_stays_of_what_is_not_to_stay(tmp_path, seed):
     """Requests and answers of any length, in any order, some to stay and some not, and some forgotten later."""
     chance, journal = random.Random(seed), JournalFile(tmp_path / "journal")
     is_answered: dict[int, bool] = {}
+    is_kept: dict[int, bool] = {}
     for step in range(200):
         kind = chance.random()
         if kind < 0.4 or not is_answered:
             number = journal.next_number()
             is_answered[number] = False
-            journal.write([accept(asked(number, chance.choice((3, 30, 200, 700, 3000)), chance.random() < 0.5))])
+            is_kept[number] = chance.random() < 0.5
+            journal.write([accept(asked(number, chance.choice((3, 30, 200, 700, 3000)), is_kept[number]))])
+        elif kind < 0.5:
+            if not is_answered[number := chance.choice(list(is_answered))]:
+                journal.write([called(number, chance.choice((1, 30, 900)), is_kept[number])])
         elif kind < 0.95:
             number = chance.choice(list(is_answered))
             if is_answered[number]:
@@ -378,6 +428,7 @@ def test_no_byte_stays_of_what_is_not_to_stay(tmp_path, seed):
             there = {number for (number,) in journal._database.execute("select number from request")}
             gone = set(range(1, journal._last + 1)) - there
             assert not [(number, kind) for number in gone for kind in "qa" if is_in(tmp_path, number, kind)]
+            assert not [number for number in gone if any(marked(number, "c", 1) in each for each in contents(tmp_path))]
             names = {name for (name,) in journal._database.execute("select name from name")}
             assert len(names) == len(there)
     assert not journal.is_to_erase

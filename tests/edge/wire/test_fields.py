@@ -32,11 +32,11 @@ Path = tuple[str | int, ...]
 OBJECT = {"type": "object", "properties": {"a": {"type": "string", "minLength": 1}}}
 FULL: dict[str, Any] = {
     "messages": [
-        {"role": "developer", "content": "Be brief.", "name": "maker"},
+        {"role": "developer", "content": "Be brief.", "name": "maker", "cache": "volatile"},
         {
             "role": "user",
             "content": [
-                {"type": "text", "text": "Look:"},
+                {"type": "text", "text": "Look:", "cache": "volatile"},
                 {"type": "image_url", "image_url": {"url": URL, "detail": "low", "max_crops": 2}},
             ],
         },
@@ -76,8 +76,10 @@ FULL: dict[str, Any] = {
     "response_topic": "answers/me",
     "deadline_ms": 5000,
     "priority": "low",
+    "board_tools": ["lamp", "heat"],
     "documents": "museum",
     "keep": False,
+    "upstream": True,
 }
 """A request that says every field there is but `prompt`, which goes with no messages."""
 FREE = {"schema", "parameters"}
