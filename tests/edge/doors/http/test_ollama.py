@@ -292,6 +292,18 @@ def test_a_model_that_sees(door):
     door[1].about["capabilities"] = ["text", "json_schema"]
 
 
+def test_a_model_that_makes_vectors_beside(door):
+    """Listed, shown as what it is, and there when it is pulled."""
+    door[1].about["embeddings"] = {"model": "all-MiniLM-L6-v2", "dimensions": 384, "tokens_max": 256}
+    client = ollama.Client(door[0])
+    assert [each.model for each in client.list().models] == ["scripted:latest", "all-MiniLM-L6-v2:latest"]
+    shown = client.show("all-MiniLM-L6-v2")
+    assert (shown.capabilities, shown.modelinfo["embedding.embedding_length"]) == (["embedding"], 384)
+    assert client.pull("all-MiniLM-L6-v2:latest").status == "success"
+    assert client.show("scripted").capabilities == ["completion", "tools"]
+    del door[1].about["embeddings"]
+
+
 def test_models_are_not_changed_from_here(door):
     """What is there already is pulled at once; all else is refused, and the reason says where models come from."""
     client = ollama.Client(door[0])
