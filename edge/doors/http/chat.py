@@ -16,7 +16,7 @@ from edge.doors.http.events import ServerSent, data, streamed
 FINISH = {"loop": "length"}
 """Ours that OpenAI's API does not know. An answer that was ended because it said the same over and over was cut off, so
 that programs which read it as JSON must not take it for whole."""
-BESIDE = ("finish_reason", "timings", "energy", "warnings", "slowed", "sources", "id")
+BESIDE = ("finish_reason", "timings", "energy", "warnings", "slowed", "sources", "answered_by", "board_calls", "id")
 
 
 def options_of(fields: dict[str, Any]) -> tuple[bool, bool]:

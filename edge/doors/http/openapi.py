@@ -60,7 +60,6 @@ COMMON: Schema = {
     "stream": _or_null({"type": "boolean", "description": "answer with server-sent events"}),
     "n": _or_null({"const": 1, "description": "a request has one answer"}),
     "priority": _or_null({"enum": ["high", "normal", "low"]}),
-    "deadline_ms": _or_null({"type": "integer", "minimum": 1, "maximum": 1_000_000_000}),
     "keep": _or_null({"type": "boolean", "description": "false: nothing of it stays on the board"}),
 }
 TURN: Schema = {
