@@ -12,7 +12,7 @@ ARGS ?=
 MODELS := tests/export tests/edge/engine tests/edge/board tests/edge/governor tests/edge/wire tests/edge/doors
 ONLY ?=
 
-.PHONY: help demo demo-vision kiosk test lint bench figures skeletons trace-test ha-test arm-test guest-test export-test ansible-lint ansible-test kiosk-test kiosk-box-test slow-test wheel-test deb release deb-test soak lock clean install ansible-env kiosk-env demo-env test-env test-daemon test-models bundle
+.PHONY: help demo demo-vision kiosk test lint bench figures skeletons trace-test ha-test arm-test guest-test export-test ansible-lint ansible-test kiosk-test kiosk-box-test slow-test wheel-test examples-test deb release deb-test soak lock clean install ansible-env kiosk-env demo-env test-env test-daemon test-models bundle
 
 help: ## Show this
 	@awk 'BEGIN { FS = ":.*## " } /^##@/ { printf "\n%s\n", substr($$0, 5) } /^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -47,7 +47,7 @@ lint: test-env ## ruff, mypy --strict
 	@$(BIN)/mypy
 
 clean: ## Remove what was made here; the cache with models and bundles stays
-	rm -rf .venv .venv-trace .venv-ha .venv-ansible .venv-kiosk deploy/kiosk/node_modules .mypy_cache .ruff_cache .pytest_cache build dist figures.json
+	rm -rf .venv .venv-trace .venv-ha .venv-ansible .venv-kiosk .venv-examples deploy/kiosk/node_modules .mypy_cache .ruff_cache .pytest_cache build dist figures.json
 
 ##@ To give it away
 
@@ -79,6 +79,10 @@ endif
 
 wheel-test: test-env bundle ## The wheel that users install, the checkout's code out of reach (ARGS=tests for the whole suite)
 	@TEST_BUNDLE=$(BUNDLE) $(BIN)/python deploy/suite_from_wheel.py $(ARGS)
+
+examples-test: test-env bundle ## The programs of docs/examples, all of them, in .venv-examples (cc, libmosquitto-dev, valgrind, mosquitto-clients, jq, Node 20, npm)
+	@$(BIN)/python deploy/example_toolchains.py
+	@RUN_EXAMPLES=1 TEST_BUNDLE=$(BUNDLE) $(BIN)/python -m pytest $(or $(ARGS),tests/examples)
 
 trace-test: ## Skeletons traced anew and fused graphs held to Transformers 4 and 5, in .venv-trace (installs torch and Optimum)
 	@$(PYTHON) -m venv .venv-trace

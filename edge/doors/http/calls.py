@@ -6,6 +6,12 @@ from collections.abc import Mapping
 from typing import Any
 
 
+def words_of(reply: Mapping[str, Any]) -> str:
+    """The text of an answer without its call: a board's is the text itself, another server's comes beside it."""
+    text = str(reply["text"])
+    return "" if reply.get("tool_calls") and text.startswith("{") else text
+
+
 class Kept:
     """An answer with tools is a call where it begins with `{`, which nobody can know before its end."""
 

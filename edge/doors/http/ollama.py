@@ -62,9 +62,12 @@ async def version(request: Request) -> Response:
 
 
 async def tags(request: Request) -> Response:
-    """The models that there are: one, under each of its names."""
+    """The models that there are: one that answers, under each of its names, and maybe one that makes vectors."""
     house, about = house_of(request), house_of(request).inside.info()
-    return JSONResponse({"models": [ollama_models.entry(name, about, _since(house)) for name in _names(house)]})
+    found = [ollama_models.entry(name, about, _since(house)) for name in _names(house)]
+    if (vectors := ollama_models.of_vectors(about)) is not None:
+        found.append(ollama_models.entry(vectors["model"], vectors, _since(house)))
+    return JSONResponse({"models": found})
 
 
 async def loaded(request: Request) -> Response:
@@ -78,15 +81,15 @@ async def loaded(request: Request) -> Response:
 async def show(request: Request) -> Response:
     """What is known of one."""
     house = house_of(request)
-    check_served(house, _named(await fields_of(request)))
-    return JSONResponse(ollama_models.shown(house.inside.info(), _since(house)))
+    about = _about(house, _named(await fields_of(request)))
+    return JSONResponse(ollama_models.shown(about, _since(house)))
 
 
 async def pull(request: Request) -> Response:
     """Of the model that is there already: done. Of any other it is refused."""
     name = _named(await fields_of(request))
     try:
-        check_served(house_of(request), name)
+        _about(house_of(request), name)
     except Refused as refused:
         raise Refused(404, f"{refused.message}, and it cannot be pulled: {BUNDLES}", "model") from None
     return JSONResponse({"status": "success"})
@@ -106,6 +109,16 @@ def _check_rest(fields: Mapping[str, Any]) -> None:
     else:
         return
     raise refused
+
+
+def _about(house: House, model: str) -> Mapping[str, Any]:
+    """The info message of a model, be it one that answers or one that makes vectors. Refused where there is none."""
+    about = house.inside.info()
+    vectors = ollama_models.of_vectors(about)
+    if vectors is not None and vectors["model"] == model.removesuffix(LATEST):
+        return vectors
+    check_served(house, model)
+    return about
 
 
 def check_served(house: House, model: str) -> None:

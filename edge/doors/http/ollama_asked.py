@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -34,6 +35,9 @@ OPTIONS = {
     "num_predict": "max_tokens",
 }
 """Ollama's options that a board has, by the wire's name of each."""
+OTHERS = {"response_format": "format"}
+PICTURE = re.compile(r"(messages\.\d+)\.content\.\d+\.image_url")
+"""Where the wire has a picture of a turn."""
 IDLE_OPTIONS: dict[str, Sequence[Any]] = {
     "presence_penalty": (0,),
     "frequency_penalty": (0,),
@@ -151,7 +155,10 @@ def generate(body: Mapping[str, Any], about: Mapping[str, Any]) -> Understood:
 
 def asked_name(name: str) -> str:
     """What a field of the wire is called in Ollama's API."""
-    return {theirs: f"options.{ours}" for ours, theirs in OPTIONS.items()}.get(name, name)
+    first, dot, rest = name.partition(".")
+    if picture := PICTURE.match(name):
+        return f"{picture[1]}.images"
+    return {**{ours: f"options.{theirs}" for theirs, ours in OPTIONS.items()}, **OTHERS}.get(first, first) + dot + rest
 
 
 def _read(kind: type[T], body: Mapping[str, Any]) -> T:

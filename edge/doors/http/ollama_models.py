@@ -10,9 +10,11 @@ from edge.doors.http.ollama_asked import LATEST
 
 API_VERSION = "0.13.0"
 """Of Ollama, whose API this is: programs look whether it is new enough for what they want."""
+VECTORS = "embedding"
+"""What a model is called that makes vectors, where Ollama has an architecture."""
 FOR_EVER = "2300-01-01T00:00:00Z"
 """When a model that stays loaded goes."""
-CAPABILITIES = {"text": "completion", "json_schema": "tools", "vision": "vision"}
+CAPABILITIES = {"text": "completion", "json_schema": "tools", "vision": "vision", "embedding": "embedding"}
 """Ollama's words for a bundle's. Tools are held to their schemas, so a board that knows schemas has them."""
 
 
@@ -44,6 +46,8 @@ def shown(about: Mapping[str, Any], since: str) -> dict[str, Any]:
     """All that is told of it."""
     family, sampling = about["family"], about["sampling"]
     facts = {"general.architecture": family, "general.basename": about["model"]}
+    if "dimensions" in about:
+        facts[f"{family}.embedding_length"] = about["dimensions"]
     return {
         "modelfile": f"# Not made by a Modelfile: this is a bundle of Edge SLM.\nFROM {about['model']}\n",
         "parameters": "\n".join(f"{name:<30} {value}" for name, value in sampling.items()),
@@ -53,3 +57,12 @@ def shown(about: Mapping[str, Any], since: str) -> dict[str, Any]:
         "capabilities": [CAPABILITIES[each] for each in about["capabilities"] if each in CAPABILITIES],
         "modified_at": since,
     }
+
+
+def of_vectors(about: Mapping[str, Any]) -> Mapping[str, Any] | None:
+    """An info message of the model that makes vectors beside the one that answers; None where there is none."""
+    vectors = about.get("embeddings")
+    if vectors is None:
+        return None
+    told = {"model": vectors["model"], "family": VECTORS, "context_length": vectors["tokens_max"], "sampling": {}}
+    return {**about, **told, "capabilities": [VECTORS], "dimensions": vectors["dimensions"]}

@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from typing import Any, Literal
 
 from edge.doors.http.asking import Waits
-from edge.doors.http.calls import Kept
+from edge.doors.http.calls import Kept, words_of
 from edge.doors.http.chat import beside, finish_of, likely
 from edge.doors.http.errors import Refused
 from edge.doors.http.ollama_asked import Understood, asked_name
@@ -60,8 +60,7 @@ class Lines:
 
     def whole(self, reply: dict[str, Any]) -> dict[str, Any]:
         """The answer in one."""
-        calls = reply.get("tool_calls")
-        return self._last("" if calls else reply["text"], calls, reply)
+        return self._last(words_of(reply), reply.get("tool_calls"), reply)
 
     def nothing(self) -> dict[str, Any]:
         """The answer to who asks nothing, so that the model is loaded, or goes."""
@@ -115,7 +114,11 @@ def line(told: Mapping[str, Any]) -> bytes:
 
 
 def _call(index: int, call: Mapping[str, Any]) -> dict[str, Any]:
-    """A call with its arguments as an object, which is Ollama's way."""
+    """A call with its arguments as an object, which is Ollama's way; what is none is told as it is, under that name."""
     function = call["function"]
-    arguments = json.loads(function["arguments"])
+    try:
+        arguments = json.loads(function["arguments"] or "{}")
+    except ValueError:  # of a server behind the board, which nobody held to a schema
+        arguments = None
+    arguments = arguments if isinstance(arguments, dict) else {"arguments": function["arguments"]}
     return {"id": call["id"], "function": {"index": index, "name": function["name"], "arguments": arguments}}

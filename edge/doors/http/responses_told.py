@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from edge.doors.http.asking import Waits
-from edge.doors.http.calls import Kept
+from edge.doors.http.calls import Kept, words_of
 from edge.doors.http.chat import beside, finish_of, likely
 from edge.doors.http.errors import Refused
 from edge.doors.http.responses_asked import Understood
@@ -120,12 +120,13 @@ class Response:
         return f"event: {kind}\ndata: ".encode() + dumps(event) + b"\n\n"
 
     def _output(self, reply: dict[str, Any], status: str) -> list[dict[str, Any]]:
-        """A message, or the calls."""
-        if calls := reply.get("tool_calls"):
-            return [_call(call) for call in calls]
+        """A message, calls, or a message and calls."""
+        words, calls = words_of(reply), [_call(call) for call in reply.get("tool_calls") or []]
+        if calls and not (words or self._is_open):
+            return calls
         tokens = (likely(reply) or {"content": []})["content"]
         item = {"id": self._item, "type": "message", "status": status, "role": "assistant"}
-        return [{**item, "content": [_text(reply["text"], tokens)]}]
+        return [{**item, "content": [_text(words, tokens)]}, *calls]
 
     def _body(self, status: str, output: list[dict[str, Any]], reply: dict[str, Any] | None) -> dict[str, Any]:
         """The response as it stands. reply: None before there is one."""

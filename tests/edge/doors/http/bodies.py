@@ -60,6 +60,8 @@ CALL = [
     },
 ]
 """What is told of one that calls a function."""
+WORDS_AND_CALL = [DELTAS[0], DELTAS[1], {**CALL[-1], "text": "Hello world"}]
+"""The same of another server behind the board, which may say something beside its call."""
 
 
 def fault(code: int, message: str, param: str | None = None, retry_after: int | None = None) -> dict[str, object]:

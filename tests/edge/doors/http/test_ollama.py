@@ -22,7 +22,7 @@ from edge.doors.http.ollama_told import Lines
 from edge.testing.inside import MemoryInside
 from tests.conftest import free_port, serving, wait_until
 from tests.edge.doors.http import doors
-from tests.edge.doors.http.bodies import ABOUT, ANSWER, CALL, DELTAS, REPLY, fault
+from tests.edge.doors.http.bodies import ABOUT, ANSWER, CALL, DELTAS, REPLY, WORDS_AND_CALL, fault
 
 Place = tuple[str, MemoryInside]
 HELLO = [{"role": "user", "content": "Hello"}]
@@ -138,6 +138,21 @@ def test_a_call_in_a_stream_comes_whole(door):
     parts = list(asks(door, CALL).chat("scripted", HELLO, tools=[add_two_numbers], stream=True))
     assert [(part.message.content, bool(part.message.tool_calls)) for part in parts] == [("", True), ("", False)]
     assert [part.done for part in parts] == [False, True]
+
+
+def test_words_beside_a_call_are_told(door):
+    """As a server behind the board may say some; arguments that are no object are told as they are."""
+    client = asks(door, WORDS_AND_CALL)
+    answer = client.chat("scripted", HELLO, tools=[add_two_numbers]).message
+    assert (answer.content, answer.tool_calls[0].function.arguments) == ("Hello world", {"a": 3, "b": 4})
+    parts = list(client.chat("scripted", HELLO, tools=[add_two_numbers], stream=True))
+    assert "".join(part.message.content or "" for part in parts) == "Hello world"
+    assert [bool(part.message.tool_calls) for part in parts] == [False, False, True, False]
+    function = {"name": "add_two_numbers", "arguments": '{"a": 3'}
+    call = {"id": "call-7", "type": "function", "function": function}
+    client = asks(door, [{**CALL[-1], "text": "", "tool_calls": [call]}])
+    (found,) = client.chat("scripted", HELLO, tools=[add_two_numbers]).message.tool_calls
+    assert found.function.arguments == {"arguments": '{"a": 3'}
 
 
 def test_text_that_only_looks_like_a_call_is_told(door):
@@ -275,6 +290,18 @@ def test_a_model_that_sees(door):
     door[1].about["capabilities"] = ["text", "vision"]
     assert ollama.Client(door[0]).show("scripted:latest").capabilities == ["completion", "vision"]
     door[1].about["capabilities"] = ["text", "json_schema"]
+
+
+def test_a_model_that_makes_vectors_beside(door):
+    """Listed, shown as what it is, and there when it is pulled."""
+    door[1].about["embeddings"] = {"model": "all-MiniLM-L6-v2", "dimensions": 384, "tokens_max": 256}
+    client = ollama.Client(door[0])
+    assert [each.model for each in client.list().models] == ["scripted:latest", "all-MiniLM-L6-v2:latest"]
+    shown = client.show("all-MiniLM-L6-v2")
+    assert (shown.capabilities, shown.modelinfo["embedding.embedding_length"]) == (["embedding"], 384)
+    assert client.pull("all-MiniLM-L6-v2:latest").status == "success"
+    assert client.show("scripted").capabilities == ["completion", "tools"]
+    del door[1].about["embeddings"]
 
 
 def test_models_are_not_changed_from_here(door):

@@ -218,6 +218,9 @@ def test_a_field_of_the_wire_by_its_name_here():
     assert asked_name("repetition_penalty") == "options.repeat_penalty"
     assert asked_name("max_tokens") == "options.num_predict"
     assert asked_name("messages.0.content") == "messages.0.content"
+    assert asked_name("messages.2.content.1.image_url.url") == "messages.2.images"
+    assert asked_name("response_format") == "format"
+    assert asked_name("stop.0") == "options.stop.0"
 
 
 FIELDS = [*ollama_asked.Chat.model_fields, *ollama_asked.Generate.model_fields, "documents", "temperature"]

@@ -18,7 +18,7 @@ from pydantic import BaseModel, ConfigDict, TypeAdapter
 from edge.testing.inside import MemoryInside
 from tests.conftest import free_port, serving, wait_until
 from tests.edge.doors.http import doors
-from tests.edge.doors.http.bodies import ABOUT, ANSWER, CALL, DELTAS, REPLY, fault
+from tests.edge.doors.http.bodies import ABOUT, ANSWER, CALL, DELTAS, REPLY, WORDS_AND_CALL, fault
 
 Place = tuple[str, MemoryInside]
 ADD: Any = {
@@ -103,7 +103,7 @@ def test_a_stream_of_events(door):
     assert told[-1].type == "response.completed"
 
 
-@pytest.mark.parametrize("told", [ANSWER, CALL], ids=["text", "call"])
+@pytest.mark.parametrize("told", [ANSWER, CALL, WORDS_AND_CALL], ids=["text", "call", "both"])
 def test_events_are_those_that_the_library_describes(door, told):
     """To the letter: its own models, which its client does not hold answers to, find nothing wrong with them."""
     door[1].told = told
@@ -144,6 +144,17 @@ def test_functions_are_called_and_answered(door):
     _, called, result = door[1].asked[-1].fields["messages"]
     assert called["tool_calls"][0]["function"]["name"] == result["name"] == "add_two_numbers"
     assert result["content"] == "7"
+
+
+def test_words_beside_a_call_are_an_item_of_their_own(door):
+    """As a server behind the board may say some: the message first, in one and as a stream."""
+    asked = asks(door, WORDS_AND_CALL).responses
+    answer = asked.create(model="scripted", input="x", tools=[ADD])
+    assert ([item.type for item in answer.output], answer.output_text) == (["message", "function_call"], "Hello world")
+    with asked.stream(model="scripted", input="x", tools=[ADD]) as stream:
+        final = stream.get_final_response()
+    assert [item.type for item in final.output] == ["message", "function_call"]
+    assert json.loads(final.output[1].arguments) == {"a": 3, "b": 4}
 
 
 def test_logprobs_where_they_are_included(door):

@@ -203,7 +203,8 @@ def test_the_events_of_a_call():
     """It is told when it is whole, and no piece of it as text; what only looked like one is text."""
     function = {"name": "light", "arguments": '{"on": true}'}
     call = {"id": "call-1", "type": "function", "function": function}
-    told = events(said('{"name"'), said(': "l'), ended(finish_reason="tool_calls", tool_calls=[call]), tools=[FUNCTION])
+    last = ended(finish_reason="tool_calls", text='{"name": "l', tool_calls=[call])
+    told = events(said('{"name"'), said(': "l'), last, tools=[FUNCTION])
     arguments = ["function_call_arguments.delta", "function_call_arguments.done"]
     assert kinds(told) == ["created", "in_progress", OPENED[0], *arguments, "output_item.done", "completed"]
     assert told[-1]["response"]["output"][0].items() >= {"call_id": "call-1", **function}.items()

@@ -1,0 +1,1 @@
+"""The examples in docs/examples, each run as its user would run it."""
