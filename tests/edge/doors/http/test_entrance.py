@@ -264,7 +264,7 @@ def test_a_port_that_is_taken():
 
 
 def test_pieces_are_sent_at_once():
-    """asyncio does so for a connection that says it is TCP; it has that of the socket that listens."""
+    """So asyncio does for a connection that says it is TCP, which it has of the socket that listens."""
     with listening(Settings(http={"address": f"127.0.0.1:{free_port()}"}).http) as made:
         assert made.proto == socket.IPPROTO_TCP
 
