@@ -21,6 +21,7 @@ from edge.service.repeats import Repeats, names_of
 from edge.service.replies import Replies
 from edge.service.seat import Seat
 from edge.service.speed import Speed
+from edge.service.vectors import check_vectors
 from edge.service.waiting import Waiting
 from edge.wire.chat import ChatRequest
 from edge.wire.message import INHERITED, Message, handed_on_count
@@ -120,10 +121,12 @@ class Admission:
         return lowered(request, self._limits)
 
     def _check(self, request: Request) -> None:
+        if request.chat.input is not None:
+            return check_vectors(request.chat, self._seat.manifest)
         wanted, served = request.chat.model, self._seat.manifest.name
         if wanted is not None and wanted != served:
             raise NotFound(f"this board serves {served}, not {wanted[:100]!r}", "model")
-        self._check_pictures(request)
+        return self._check_pictures(request)
 
     def _check_pictures(self, request: Request) -> None:
         """Fetch those that lie here, and count what all of them may cost; raises Fault where that is too much."""

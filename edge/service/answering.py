@@ -23,6 +23,7 @@ from edge.service.journal import Journal
 from edge.service.queue import Queue
 from edge.service.replies import Replies
 from edge.service.seat import Seat
+from edge.service.vectors import check_vectors
 from edge.service.waiting import Waiting
 
 log = logging.getLogger(__name__)
@@ -194,9 +195,12 @@ class Answering:
 
     def _check_model(self, waiting: Waiting) -> None:
         """NotFound where it was let in for a model that is not served any more."""
+        if waiting.is_beside:
+            return check_vectors(waiting.request.chat, self._engine.manifest)
         wanted, served = waiting.request.chat.model, self._engine.manifest.name
         if wanted is not None and wanted != served:
             raise NotFound(f"this board serves {served} now, not {wanted[:100]!r}", "model")
+        return None
 
     @contextlib.contextmanager
     def _deadline(self, waiting: Waiting) -> Iterator[None]:
@@ -283,6 +287,8 @@ def told(energy: Energy) -> dict[str, Any]:
 def job_of(waiting: Waiting, limits: Limits, sampling: Sampling) -> Job:
     """What the engine is asked; the board's `max_tokens` and the bundle's sampling where the asker said nothing."""
     chat = waiting.request.chat
+    if waiting.is_beside:
+        return Job(waiting.number, [], 0, keep=waiting.keeps, texts=chat.input)
     chosen = {name: given if (given := getattr(chat, name)) is not None else own for name, own in sampling}
     schema, may_be_text = chat.guidance() or (None, False)
     return Job(

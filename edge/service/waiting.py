@@ -9,6 +9,7 @@ from typing import Any
 from edge.engine import Finished
 from edge.errors import Fault
 from edge.wire import tools
+from edge.wire.embeddings import written
 from edge.wire.reply import Outcome, Timings, Usage, refusal
 from edge.wire.request import Request
 
@@ -47,6 +48,11 @@ class Waiting:
         return None if seconds is None else self.arrived + seconds
 
     @property
+    def is_beside(self) -> bool:
+        """Whether it takes none of the engine's rows."""
+        return self.request.chat.input is not None
+
+    @property
     def keeps(self) -> bool:
         """Whether something of it may stay once it is answered."""
         return self.request.chat.keep and not self.is_forgotten
@@ -75,12 +81,18 @@ class Waiting:
             ),
             logprobs=finished.logprobs,
             sources=finished.sources,
+            embeddings=self._embeddings(finished),
             timings=self._timings(finished),
             index=self.index,
             warnings=(*self.request.warnings, *finished.warnings),
             energy=self.energy,
             slowed=self.slowed,
         )
+
+    def _embeddings(self, finished: Finished) -> dict[str, Any] | None:
+        """Vectors as they were asked for."""
+        made = finished.embeddings
+        return None if made is None else written(made, self.request.chat.encoding_format)
 
     def _answered(self, finish_reason: str) -> Outcome:
         """An answer in words, or the call of a function where its text is one."""

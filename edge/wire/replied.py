@@ -128,6 +128,16 @@ class Source(_Part):
     text: str
 
 
+class Embeddings(_Part):
+    """Vectors of texts, each of length 1."""
+
+    model: str = Field(description="what made them; vectors of two models are not to be compared")
+    dimensions: int = Field(ge=1, description="values of a vector")
+    vectors: list[list[float]] | list[str] = Field(
+        description="one a text, in their order: numbers, or little-endian float32 in base64"
+    )
+
+
 class Reply(_Message):
     """How the request ended: its one terminal message."""
 
@@ -144,6 +154,7 @@ class Reply(_Message):
     sources: list[Source] | None = Field(
         default=None, description="where documents were asked for: what was found in them; empty: nothing"
     )
+    embeddings: Embeddings | None = Field(default=None, description="where vectors were asked for")
     tool_calls: list[Call] | None = None
     logprobs: Logprobs | None = None
     error: Why | None = None
