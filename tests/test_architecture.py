@@ -18,6 +18,8 @@ ONE_FILE = {  # the broker is a folder: the codec's packets are its vocabulary; 
     "onnxruntime": ("edge/engine/graph/session.py", "export/runtime.py"),
     "llguidance": "edge/engine/text/guidance.py",
     "mqtt5": "edge/mqtt/broker/",
+    "starlette": "edge/doors/http/",
+    "uvicorn": "edge/doors/http/server.py",
     "prometheus_client": "edge/doors/prometheus.py",
     "jinja2": "edge/engine/text/chat_template.py",
     "gguf": "export/source/gguf/",

@@ -29,7 +29,7 @@ from edge.commands import logs
 from edge.config import Engine as EngineSettings
 from edge.config import Settings, describe, load_settings
 from edge.doors import places
-from edge.errors import BundleError, EdgeError, StartError
+from edge.errors import BundleError, ConfigError, EdgeError, StartError
 from edge.mqtt.fleet import FleetConnections
 from edge.mqtt.transport import MqttTransport
 from edge.service.announcements import status_message
@@ -175,7 +175,19 @@ def open_doors(settings: Settings) -> list[Door]:
         from edge.doors.prometheus import Prometheus
 
         doors.append(Prometheus(settings.prometheus))
+    if settings.http.address:
+        doors.append(_http(settings))
     return doors
+
+
+def _http(settings: Settings) -> Door:
+    """The door for programs that speak OpenAI's API. ConfigError where its libraries are not installed."""
+    try:
+        from edge.doors.http.server import Http
+    except ModuleNotFoundError as error:
+        missing = f"http.address wants {error.name}, which is not installed: pip install 'edge-slm[http]'"
+        raise ConfigError(missing) from error
+    return Http(settings)
 
 
 def opened_journal(settings: Settings) -> JournalFile:

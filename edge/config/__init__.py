@@ -10,6 +10,7 @@ say the same. A credential is a file in `$CREDENTIALS_DIRECTORY` named `broker_p
 
     sections.py  what can be set, and what it means: a new key goes there, and into systemd/edge.toml.example
     doors.py     the same of the other ways in and out
+    http.py      of the one for programs that speak OpenAI's API
     settings.py  all of it together
     files.py     where it is read from
     loading.py   what is in force, what is wrong and where
@@ -17,6 +18,7 @@ say the same. A credential is a file in `$CREDENTIALS_DIRECTORY` named `broker_p
 
 from edge.config.doors import HomeAssistant, Prometheus
 from edge.config.files import config_file
+from edge.config.http import Http
 from edge.config.loading import describe, load_settings
 from edge.config.sections import (
     Broker,
@@ -39,6 +41,7 @@ __all__ = [
     "EngineKind",
     "Governor",
     "HomeAssistant",
+    "Http",
     "Journal",
     "Limits",
     "Prometheus",

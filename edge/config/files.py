@@ -10,7 +10,11 @@ from typing import Any
 from edge.errors import ConfigError
 
 CONFIG_VARIABLE = "EDGE_CONFIG"
-CREDENTIALS = {"broker_username": ("broker", "username"), "broker_password": ("broker", "password")}
+CREDENTIALS = {
+    "broker_username": ("broker", "username"),
+    "broker_password": ("broker", "password"),
+    "http_tokens": ("http", "tokens"),
+}
 DEFAULT_FILES = (Path("edge.toml"), Path("/etc/edge-slm/edge.toml"))
 
 
@@ -28,12 +32,12 @@ def read_toml(path: Path | None) -> dict[str, Any]:
         return {}
     try:
         found = tomllib.loads(path.read_text(encoding="utf-8-sig"))  # with the mark that some editors put before it
-        is_secret = "password" in found.get("broker", {})
-        if is_secret and path.stat().st_mode & 0o007:
-            raise ConfigError(
-                f"{path} holds broker.password and can be read by everyone; `chmod 640 {path}`,"
-                " or use systemd's LoadCredential=broker_password"
-            )
+        for section, key in (("broker", "password"), ("http", "tokens")):
+            if key in found.get(section, {}) and path.stat().st_mode & 0o007:
+                raise ConfigError(
+                    f"{path} holds {section}.{key} and can be read by everyone; `chmod 640 {path}`,"
+                    f" or use systemd's LoadCredential={section}_{key}"
+                )
         return found
     except OSError as error:
         raise ConfigError(f"{path} cannot be read: {error.strerror}") from error

@@ -19,6 +19,7 @@ from pydantic_settings import (
 
 from edge.config.doors import HomeAssistant, Prometheus
 from edge.config.files import config_file, read_credentials, read_toml
+from edge.config.http import Http
 from edge.config.sections import (
     Broker,
     Documents,
@@ -82,6 +83,7 @@ class Settings(BaseSettings):
     governor: Governor = Governor()
     home_assistant: HomeAssistant = HomeAssistant()
     prometheus: Prometheus = Prometheus()
+    http: Http = Http()
     store: Store = Field(default_factory=Store)
     documents: Documents = Field(default_factory=Documents)
 

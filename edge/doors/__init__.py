@@ -10,4 +10,5 @@ Start reading in `home_assistant.py`.
     places.py          where
     prometheus.py      /metrics, and the file for node_exporter; imports the client library
     metrics.py         what they have of a telemetry message: a row a metric
+    http/              programs that speak OpenAI's API ask
 """

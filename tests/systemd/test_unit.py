@@ -35,6 +35,7 @@ WatchdogSec=3
 TimeoutStartSec={start}
 RestartSec=0.2
 """
+NAMED_FOLDERS = ("User", "StateDirectory", "CacheDirectory", "RuntimeDirectory")
 SETTINGS = """\
 device = "test"
 [broker]
@@ -120,7 +121,7 @@ def test_an_instance_is_the_unit_once_more():
     assert said.startswith("Description=Edge SLM: %i")
     assert names == [
         ("Environment=EDGE_CONFIG=/etc/edge-slm/edge.toml", "Environment=EDGE_CONFIG=/etc/edge-slm/%i.toml"),
-        *((f"{key}=edge-slm", f"{key}=edge-slm-%i") for key in ("User", "StateDirectory", "CacheDirectory")),
+        *((f"{key}=edge-slm", f"{key}=edge-slm-%i") for key in NAMED_FOLDERS),
     ]
 
 

@@ -1,0 +1,88 @@
+"""Every path with what answers it, and what a request passes on its way there."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Awaitable, Callable
+from typing import NamedTuple
+
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.middleware.cors import CORSMiddleware
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+from starlette.types import ASGIApp
+
+from edge.doors.http import chat, completions, health, models, openapi
+from edge.doors.http.asking import House
+from edge.doors.http.entrance import Guarded, Named, Whole
+from edge.doors.http.errors import Refused
+from edge.doors.http.tokens import Tokens
+from edge.errors import Fault
+
+log = logging.getLogger(__name__)
+
+
+class Way(NamedTuple):
+    """A path. answer: what does. summary: a line for /openapi.json."""
+
+    method: str
+    path: str
+    answer: Callable[[Request], Awaitable[Response]]
+    summary: str
+
+
+WAYS = [
+    Way("POST", "/v1/chat/completions", chat.answer, "Answer a conversation"),
+    Way("POST", "/v1/completions", completions.answer, "Answer a prompt"),
+    Way("GET", "/v1/models", models.listed, "What may be asked"),
+    Way("GET", "/v1/models/{model:path}", models.one, "One of these"),
+    Way("GET", "/health", health.health, "Whether the model is there"),
+    Way("GET", "/health/live", health.live, "Whether the daemon is"),
+    Way("GET", "/health/ready", health.ready, "Whether a request is wanted now"),
+    Way("GET", "/metrics", health.metrics, "The board's readings, for Prometheus"),
+    Way("GET", "/openapi.json", openapi.told, "This document"),
+]
+BESIDE_BYTES = 65_536
+"""That a body may have beyond what the wire reads: programs say much that is nothing to a board."""
+
+
+def app(house: House, tokens: Tokens) -> ASGIApp:
+    """All of it."""
+    routes = [Route(way.path, way.answer, methods=[way.method]) for way in WAYS]
+    handlers = {Refused: _refused, Fault: _fault, HTTPException: _no_such_way, Exception: _unforeseen}
+    inner = Starlette(routes=routes, exception_handlers=handlers)  # type: ignore[arg-type]
+    inner.state.house, inner.state.document = house, openapi.document(WAYS)
+    whole: ASGIApp = Whole(inner, lambda: body_bytes(house))
+    if origins := house.settings.origins:
+        whole = CORSMiddleware(whole, origins, allow_methods=["GET", "POST"], allow_headers=["*"], max_age=600)
+    return Named(Guarded(whole, house.settings, tokens))
+
+
+def body_bytes(house: House) -> int:
+    """How large a body may be: as a payload on the wire, and what programs say beside."""
+    info = house.inside.info()
+    return int(max(info.get("payload_bytes", 0), info.get("picture_bytes", 0))) + BESIDE_BYTES
+
+
+async def _refused(_request: Request, refused: Refused) -> Response:
+    return refused.response()
+
+
+async def _fault(_request: Request, fault: Fault) -> Response:
+    return Refused.of(fault).response()
+
+
+async def _no_such_way(request: Request, error: HTTPException) -> Response:
+    reason = "there is no such path" if error.status_code == 404 else f"{request.method} is not what this path takes"
+    response = Refused(
+        error.status_code, f"{reason}; /openapi.json has those that there are", name="unknown_url"
+    ).response()
+    response.headers.update(error.headers or {})
+    return response
+
+
+async def _unforeseen(_request: Request, error: Exception) -> Response:
+    log.error("a request failed in a way that was not foreseen", exc_info=error)
+    return Refused(500, f"this was not foreseen ({type(error).__name__}); the board's log has more").response()

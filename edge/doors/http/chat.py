@@ -1,0 +1,176 @@
+"""`/v1/chat/completions`: a reply of ours as a completion, or as chunks of one."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+
+from edge.doors.http.asking import asked_of, fields_of, house_of, reply_to, told
+from edge.doors.http.errors import Refused
+from edge.doors.http.events import ServerSent, data, streamed
+
+FINISH = {"loop": "length"}
+"""Ours that OpenAI's API does not know. An answer that was ended because it said the same over and over was cut off, so
+that programs which read it as JSON must not take it for whole."""
+BESIDE = ("finish_reason", "timings", "energy", "warnings", "slowed", "sources", "id")
+
+
+def options_of(fields: dict[str, Any]) -> tuple[bool, bool]:
+    """Whether a stream is wanted, and usage in it; they are taken out of the fields, in which `stream` is left."""
+    wanted = fields.setdefault("stream", False)
+    options = fields.pop("stream_options", None)
+    if options is not None and not isinstance(options, dict):
+        raise Refused(400, "stream_options should be an object", "stream_options")
+    if options is not None and wanted is False:
+        raise Refused(400, "stream_options is for streams: say stream, or leave it out", "stream_options")
+    has_usage = (options or {}).get("include_usage", False)
+    if not isinstance(has_usage, bool):
+        raise Refused(400, "stream_options.include_usage should be true or false", "stream_options.include_usage")
+    return wanted is True, has_usage
+
+
+def with_names(messages: Any) -> Any:
+    """Turns in which each result of a call says what was called: that API has it in the call's id alone.
+
+    What is no conversation stays as it is, for the wire to say what is wrong with it.
+    """
+    if not isinstance(messages, list):
+        return messages
+    called: dict[Any, Any] = {}
+    turns: list[Any] = []
+    for turn in messages:
+        if isinstance(turn, dict):
+            called |= dict(_calls(turn.get("tool_calls")))
+            name = called.get(str(turn.get("tool_call_id"))) if turn.get("role") == "tool" else None
+            turns.append({**turn, "name": name} if name and turn.get("name") is None else turn)
+        else:
+            turns.append(turn)
+    return turns
+
+
+def _calls(calls: Any) -> Iterator[tuple[str, str]]:
+    for call in calls if isinstance(calls, list) else ():
+        function = call.get("function") if isinstance(call, dict) else None
+        if isinstance(function, dict) and isinstance(name := function.get("name"), str):
+            yield str(call.get("id")), name
+
+
+async def answer(request: Request) -> Response:
+    """A completion of a conversation."""
+    house, fields = house_of(request), await fields_of(request)
+    if "messages" not in fields:
+        raise Refused(400, "messages is missing", "messages")
+    fields["messages"] = with_names(fields["messages"])
+    is_stream, has_usage = options_of(fields)
+    asked = asked_of(request, fields, "chatcmpl")
+    if not is_stream:
+        return JSONResponse(completion(asked.id, house.model, await reply_to(house.inside, asked)))
+    may_call = bool(fields.get("tools")) and fields.get("tool_choice") != "none"
+    return await streamed(told(house.inside, asked), Chunks(asked.id, house.model, has_usage, may_call))
+
+
+def usage_of(reply: dict[str, Any]) -> dict[str, Any]:
+    """Tokens as OpenAI's API counts them."""
+    usage = reply["usage"]
+    prompt, completion = usage["prompt_tokens"], usage["completion_tokens"]
+    return {
+        "prompt_tokens": prompt,
+        "completion_tokens": completion,
+        "total_tokens": prompt + completion,
+        "prompt_tokens_details": {"cached_tokens": usage["cached_tokens"]},
+    }
+
+
+def beside(reply: dict[str, Any]) -> dict[str, Any]:
+    """What a reply tells that OpenAI's API has no place for."""
+    found = {name: reply[name] for name in BESIDE if name in reply}
+    return found | {"picture_tokens": reply["usage"]["picture_tokens"]} if "picture_tokens" in reply["usage"] else found
+
+
+def finish_of(reply: dict[str, Any]) -> str:
+    """Why the answer ends, in OpenAI's words."""
+    reason = str(reply["finish_reason"])
+    return FINISH.get(reason, reason)
+
+
+def likely(reply: dict[str, Any]) -> dict[str, Any] | None:
+    """Logprobs with the bytes of each token, which that API has beside it; None where none were asked for."""
+    if "logprobs" not in reply:
+        return None
+    content = [
+        _with_bytes(each) | {"top_logprobs": [_with_bytes(other) for other in each["top_logprobs"]]}
+        for each in reply["logprobs"]["content"]
+    ]
+    return {"content": content, "refusal": None}
+
+
+def _with_bytes(token: dict[str, Any]) -> dict[str, Any]:
+    return {"token": token["token"], "logprob": token["logprob"], "bytes": list(token["token"].encode())}
+
+
+def completion(name: str, model: str, reply: dict[str, Any]) -> dict[str, Any]:
+    """The whole answer."""
+    calls = reply.get("tool_calls")
+    message: dict[str, Any] = {"role": "assistant", "content": None if calls else reply["text"], "refusal": None}
+    if calls:
+        message["tool_calls"] = calls
+    choice = {"index": 0, "message": message, "logprobs": likely(reply), "finish_reason": finish_of(reply)}
+    return {
+        "id": name,
+        "object": "chat.completion",
+        "created": int(time.time()),
+        "model": model,
+        "choices": [choice],
+        "usage": usage_of(reply),
+        "system_fingerprint": f"edge-{model}",
+        "edge": beside(reply),
+    }
+
+
+class Chunks(ServerSent):
+    """The same as a stream. may_call: a text that begins with `{` may be a call, and is kept until that is known."""
+
+    def __init__(self, name: str, model: str, has_usage: bool, may_call: bool) -> None:
+        self._same = {
+            "id": name,
+            "object": "chat.completion.chunk",
+            "created": int(time.time()),
+            "model": model,
+            "system_fingerprint": f"edge-{model}",
+        }
+        self._has_usage, self._may_call = has_usage, may_call
+        self._kept = ""
+
+    def _chunk(self, delta: dict[str, Any], finish: str | None = None, **more: Any) -> bytes:
+        choice = {"index": 0, "delta": delta, "logprobs": more.pop("logprobs", None), "finish_reason": finish}
+        usage = {"usage": None} if self._has_usage else {}
+        return data({**self._same, "choices": [choice], **usage, **more})
+
+    def begin(self) -> Iterable[bytes]:
+        """Whose answer it is."""
+        return (self._chunk({"role": "assistant", "content": None if self._may_call else "", "refusal": None}),)
+
+    def piece(self, text: str) -> Iterable[bytes]:
+        """More of it, unless it may be a call."""
+        if self._may_call and (self._kept or text.startswith("{")):
+            self._kept += text
+            return ()
+        self._may_call = False
+        return (self._chunk({"content": text}),)
+
+    def end(self, reply: dict[str, Any]) -> Iterator[bytes]:
+        """What was kept, why it ends, what it took."""
+        if calls := reply.get("tool_calls"):
+            yield self._chunk({"tool_calls": [{"index": number, **call} for number, call in enumerate(calls)]})
+        elif self._kept:
+            yield self._chunk({"content": self._kept})
+        if (tokens := likely(reply)) is not None:
+            yield self._chunk({"content": ""}, logprobs=tokens)
+        yield self._chunk({}, finish_of(reply), edge=beside(reply))
+        if self._has_usage:
+            yield data({**self._same, "choices": [], "usage": usage_of(reply)})
+        yield data("[DONE]")
