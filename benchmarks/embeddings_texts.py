@@ -3,6 +3,11 @@
 from __future__ import annotations
 
 from itertools import pairwise
+from pathlib import Path
+
+REFERENCE = Path(__file__).with_name("embeddings_reference.npy")
+"""Their vectors by Transformers 4.57 with all-MiniLM-L6-v2 and a mean over tokens, `[texts, 384]` in float16;
+tests/export/sentences/test_transformers.py makes them anew."""
 
 SENTENCES = {
     "Arabic": "يولد جميع الناس أحراراً متساوين في الكرامة والحقوق. وقد وهبوا عقلاً وضميراً.",
