@@ -19,9 +19,7 @@ STORED = Path(small_bert.__file__).with_name("small_bert_vectors.json")
 """Of `small_bert.TEXTS`, by Transformers 4.57 and a mean over tokens; test_transformers.py makes them anew."""
 
 
-WORDS = (
-    "a short question the import statement finds module loads it where is not there yet binds its name over and again"
-)
+WORDS = "a short question the import statement finds module loads where is not there binds its name over and again"
 
 
 def small(folder: Path) -> Path:

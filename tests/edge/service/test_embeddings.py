@@ -106,9 +106,9 @@ def test_what_cannot_be_is_refused(user, fields, code, param):
 
 def test_a_bundle_without_a_model_says_how_to_get_one(bundle, tmp_path):
     """And tells of none."""
-    with embedded_broker(tmp_path) as port, serving(bundle, port, tmp_path):
-        with User(port, "edge/test/reply/me", "edge/test/info") as asker:
-            asker.wait_online()
-            reply = ask(asker, "q", input="a")
+    topics = ("edge/test/reply/me", "edge/test/info")
+    with embedded_broker(tmp_path) as port, serving(bundle, port, tmp_path), User(port, *topics) as asker:
+        asker.wait_online()
+        reply = ask(asker, "q", input="a")
     assert (reply["code"], reply["error"]["param"]) == (415, "input")
     assert "edge-export" in reply["error"]["message"]
