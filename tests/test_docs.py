@@ -24,6 +24,7 @@ from edge.board.sensors import Sensors, read_all
 from edge.commands.serve import board_sources
 from edge.config import Settings, describe
 from edge.documents import Piece
+from edge.engine import Job
 from edge.engine.text.documents import source_of
 from edge.errors import FAULTS
 from edge.governor import Decision
@@ -34,6 +35,7 @@ from edge.service.report import Report
 from edge.service.seat import Seat, Served
 from edge.service.speed import Speed
 from edge.testing import MemoryTransport, ScriptedEngine, scripted_manifest, write_tree
+from edge.testing.vectors import SCRIPTED, scripted_vectors
 from edge.wire.chat import ChatRequest
 from edge.wire.desired import Desired
 from edge.wire.event import Event
@@ -305,16 +307,18 @@ def ended_like(example: dict[str, Any]) -> Outcome:
     assert outcome.finish_reason == example["finish_reason"]
     calls = called(example["text"], "call-1") if "tool_calls" in example else []
     sources = [source_of(Piece(0, "", "", "", None, ""))] if "sources" in example else None
-    return replace(outcome, usage=usage, tool_calls=calls or [], sources=sources)
+    asked = "embeddings" in example
+    vectors = scripted_vectors(Job(1, [], 0, texts=["a", "b"])).embeddings if asked else None
+    return replace(outcome, usage=usage, tool_calls=calls or [], sources=sources, embeddings=vectors)
 
 
 def announced(folder: Path) -> list[Message]:
-    """Status and info of a board that sees pictures and has documents."""
+    """Status and info of a board that sees pictures, has documents and makes vectors."""
     (folder / "museum.index").touch()
     settings = Settings(device="pi", documents={"folder": folder})
     transport, engine = MemoryTransport(), ScriptedEngine()
     engine.rows = 8
-    seat = Seat(Served(scripted_manifest(pictures=EYES), engine))
+    seat = Seat(Served(scripted_manifest(pictures=EYES, sentences=SCRIPTED), engine))
     Announcements(settings, seat, transport, Topics("pi"), Sensors([])).at_connect("online")
     return transport.birth
 
