@@ -62,14 +62,19 @@ class Asked:
 class Documents:
     """The indexes that a bundle's engine reads. One thread at a time.
 
-    limit: tokens of prompt and answer together. sentences: the bundle's embedding model.
+    limit: tokens of prompt and answer together. sentences: the bundle's embedding model, where others use it, too.
     """
 
     def __init__(
-        self, bundle: Bundle, options: Options, tokenizer: Tokenizer, limit: int, sentences: LateSentences
+        self,
+        bundle: Bundle,
+        options: Options,
+        tokenizer: Tokenizer,
+        limit: int,
+        sentences: LateSentences | None = None,
     ) -> None:
         self._bundle, self._options, self._tokenizer, self._limit = bundle, options, tokenizer, limit
-        self._sentences = sentences
+        self._sentences = sentences or LateSentences(bundle)
         own = [Path(options.documents_folder)] if options.documents_folder else []
         self._folders = [*own, bundle.path / DOCUMENTS]
         self._open: OrderedDict[str, tuple[Stamp, Index]] = OrderedDict()
