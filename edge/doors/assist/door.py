@@ -34,7 +34,11 @@ class Assist:
         """Serve until cancelled; whoever is here then is let go."""
 
         async def come(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-            await self._come(inside, reader, writer)
+            try:
+                if place := writer.get_extra_info("peername"):  # none: it has left already
+                    await self._come(str(place[0]), inside, reader, writer)
+            finally:
+                writer.close()
 
         host, port = self._settings.host_and_port or ("127.0.0.1", 0)
         try:
@@ -59,9 +63,10 @@ class Assist:
     def told(self, telemetry: Mapping[str, Any]) -> None:
         """Nothing."""
 
-    async def _come(self, inside: Inside, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        """One who comes: let in, or closed before a byte is read."""
-        peer = str(writer.get_extra_info("peername")[0])
+    async def _come(
+        self, peer: str, inside: Inside, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+    ) -> None:
+        """One who comes from an IP address: let in, or closed before a byte is read."""
         if not self._settings.lets_in(peer):
             log.warning("assist: %s may not ask: it is in no network of assist.allow", peer)
         elif len(self._visits) >= self._settings.connections:
@@ -69,7 +74,6 @@ class Assist:
         else:
             visit = Visit(reader, writer, inside, self._settings, self._device, client_of(peer), self._conversations)
             await self._visited(visit)
-        writer.close()
 
     async def _visited(self, visit: Visit) -> None:
         task = asyncio.create_task(visit.run())
