@@ -191,6 +191,18 @@ GROUPS = (
         },
     ),
     Group(
+        "What the HTTP door adds over MQTT",
+        "The same daemon with a scripted engine, asked by turns over HTTP and MQTT, as a stream: what the one"
+        " takes longer than the other, at the median and at the 99th percentile.",
+        "http",
+        {
+            "http_first_added_ms_p50": "until the first piece, median",
+            "http_first_added_ms_p99": "the same, 99th percentile",
+            "http_whole_added_ms_p50": "until the answer is whole, median",
+            "http_whole_added_ms_p99": "the same, 99th percentile",
+        },
+    ),
+    Group(
         "Answers from documents begin no later",
         "What asking with `documents` adds before the model reads a token: the question embedded, pieces found by words"
         " and by meaning, chosen and put before it. The documents are Python's own; the embedding model is in memory.",

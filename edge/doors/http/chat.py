@@ -16,7 +16,8 @@ from edge.doors.http.events import ServerSent, data, streamed
 FINISH = {"loop": "length"}
 """Ours that OpenAI's API does not know. An answer that was ended because it said the same over and over was cut off, so
 that programs which read it as JSON must not take it for whole."""
-BESIDE = ("finish_reason", "timings", "energy", "warnings", "slowed", "sources", "answered_by", "board_calls", "id")
+TOLD = frozenset({"type", "code", "text", "index", "usage", "tool_calls", "logprobs", "error"})
+"""What of a reply an answer has in OpenAI's own form."""
 
 
 def options_of(fields: dict[str, Any]) -> tuple[bool, bool]:
@@ -87,7 +88,7 @@ def usage_of(reply: dict[str, Any]) -> dict[str, Any]:
 
 def beside(reply: dict[str, Any]) -> dict[str, Any]:
     """What a reply tells that OpenAI's API has no place for."""
-    found = {name: reply[name] for name in BESIDE if name in reply}
+    found = {name: value for name, value in reply.items() if name not in TOLD}
     return found | {"picture_tokens": reply["usage"]["picture_tokens"]} if "picture_tokens" in reply["usage"] else found
 
 
