@@ -176,6 +176,21 @@ GROUPS = (
         },
     ),
     Group(
+        "Vectors are the reference's",
+        "all-MiniLM-L6-v2 in 8 bits beside SmolLM2-135M, asked over MQTT and with OpenAI's own client: texts of many"
+        " lengths and 23 languages, and odd ones, each by its cosine distance to what Transformers makes of it in"
+        " floats. The daemon has one row; an answer is 64 tokens,"
+        " the texts beside it keep the embedding model at work all the while.",
+        "embeddings",
+        {
+            "embeddings_texts": "texts that are compared",
+            "embeddings_cosine_mqtt": "the worst text's distance, over MQTT",
+            "embeddings_cosine_openai": "the worst text's distance, with OpenAI's client",
+            "embeddings_answer_slowed": "an answer's time while vectors are made, over its time alone, medians",
+            "embeddings_beside_answers_ms": "a short text's vector while the only row answers, median",
+        },
+    ),
+    Group(
         "What the HTTP door adds over MQTT",
         "The same daemon with a scripted engine, asked by turns over HTTP and MQTT, as a stream: what the one"
         " takes longer than the other, at the median and at the 99th percentile.",

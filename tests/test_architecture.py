@@ -18,6 +18,7 @@ ONE_FILE = {  # the broker is a folder: the codec's packets are its vocabulary; 
     "onnxruntime": ("edge/engine/graph/session.py", "export/runtime.py"),
     "llguidance": "edge/engine/text/guidance.py",
     "mqtt5": "edge/mqtt/broker/",
+    "wyoming": "edge/doors/assist/",
     "starlette": "edge/doors/http/",
     "uvicorn": "edge/doors/http/server.py",
     "prometheus_client": "edge/doors/prometheus.py",

@@ -26,6 +26,7 @@ from edge.commands.serve import board_sources
 from edge.config import Settings, Tool, describe
 from edge.config.tools import TOOL_KINDS, TelemetryValue
 from edge.documents import Piece
+from edge.engine import Job
 from edge.engine.text.documents import source_of
 from edge.errors import FAULTS
 from edge.governor import Decision
@@ -36,6 +37,7 @@ from edge.service.report import Report
 from edge.service.seat import Seat, Served
 from edge.service.speed import Speed
 from edge.testing import MemoryTransport, ScriptedEngine, scripted_manifest, write_tree
+from edge.testing.vectors import SCRIPTED, scripted_vectors
 from edge.wire.board_tools import BoardCall
 from edge.wire.chat import ChatRequest
 from edge.wire.desired import Desired
@@ -309,17 +311,20 @@ def ended_like(example: dict[str, Any]) -> Outcome:
     calls = called(example["text"], "call-1") if "tool_calls" in example else []
     sources = [source_of(Piece(0, "", "", "", None, ""))] if "sources" in example else None
     made = [BoardCall(each["name"], each["arguments"], "", "done").body() for each in example.get("board_calls", ())]
-    return replace(outcome, usage=usage, tool_calls=calls or [], sources=sources, board_calls=made or None)
+    asked = "embeddings" in example
+    vectors = scripted_vectors(Job(1, [], 0, texts=["a", "b"])).embeddings if asked else None
+    told = replace(outcome, usage=usage, tool_calls=calls or [], sources=sources, embeddings=vectors)
+    return replace(told, board_calls=made or None)
 
 
 def announced(folder: Path) -> list[Message]:
-    """Status and info of a board that sees pictures and has documents and a tool."""
+    """Status and info of a board that sees pictures, has documents and a tool, and makes vectors."""
     (folder / "museum.index").touch()
     lamp = {"kind": "publish", "description": "d", "clients": ["*"], "topic": "home/lamp", "payload": ["ON"]}
     settings = Settings(device="pi", documents={"folder": folder}, tools={"lamp": lamp})
     transport, engine = MemoryTransport(), ScriptedEngine()
     engine.rows = 8
-    seat = Seat(Served(scripted_manifest(pictures=EYES), engine))
+    seat = Seat(Served(scripted_manifest(pictures=EYES, sentences=SCRIPTED), engine))
     Announcements(settings, seat, transport, Topics("pi"), Sensors([])).at_connect("online")
     return transport.birth
 

@@ -182,6 +182,8 @@ def open_doors(settings: Settings) -> list[Door]:
         doors.append(Prometheus(settings.prometheus))
     if settings.http.address:
         doors.append(_http(settings))
+    if settings.assist.address:
+        doors.append(_assist(settings))
     return doors
 
 
@@ -205,6 +207,16 @@ def _http(settings: Settings) -> Door:
         missing = f"http.address wants {error.name}, which is not installed: pip install 'edge-slm[http]'"
         raise ConfigError(missing) from error
     return Http(settings)
+
+
+def _assist(settings: Settings) -> Door:
+    """The door for Home Assistant's Assist. ConfigError where its library is not installed."""
+    try:
+        from edge.doors.assist.door import Assist
+    except ModuleNotFoundError as error:
+        missing = f"assist.address wants {error.name}, which is not installed: pip install 'edge-slm[assist]'"
+        raise ConfigError(missing) from error
+    return Assist(settings)
 
 
 def opened_journal(settings: Settings) -> JournalFile:

@@ -13,12 +13,14 @@ say the same. A credential is a file in `$CREDENTIALS_DIRECTORY` named `broker_p
     doors.py     the same of the other ways in and out
     upstream.py  the same of a server that answers in the board's place
     prompts.py   the same of how prompts are laid
+    assist.py    of the one for Home Assistant's Assist
     http.py      of the one for programs that speak OpenAI's API
     settings.py  all of it together
     files.py     where it is read from
     loading.py   what is in force, what is wrong and where
 """
 
+from edge.config.assist import Assist
 from edge.config.doors import HomeAssistant, Prometheus
 from edge.config.files import config_file
 from edge.config.http import Http
@@ -41,6 +43,7 @@ from edge.config.upstream import Upstream
 
 __all__ = [
     "FLEET_SPARE",
+    "Assist",
     "Broker",
     "Documents",
     "Engine",

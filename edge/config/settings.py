@@ -17,6 +17,7 @@ from pydantic_settings import (
     SettingsConfigDict,
 )
 
+from edge.config.assist import Assist
 from edge.config.doors import HomeAssistant, Prometheus
 from edge.config.files import config_file, read_credentials, read_toml
 from edge.config.http import Http
@@ -91,6 +92,7 @@ class Settings(BaseSettings):
     prometheus: Prometheus = Prometheus()
     upstream: Upstream = Upstream()
     http: Http = Http()
+    assist: Assist = Assist()
     store: Store = Field(default_factory=Store)
     documents: Documents = Field(default_factory=Documents)
     prompts: Prompts = Prompts()

@@ -12,5 +12,6 @@ Start reading in `home_assistant.py`.
     upstream_chunks.py what comes from it
     prometheus.py      /metrics, and the file for node_exporter; imports the client library
     metrics.py         what they have of a telemetry message: a row a metric
+    assist/            Home Assistant's Assist asks, in Wyoming's events
     http/              programs that speak OpenAI's API ask
 """

@@ -7,6 +7,7 @@ the daemon with it. Start reading in this file, then `batch/engine.py`.
 
     __main__.py  the process: jobs in, events out
     opening.py   which engine runs a bundle
+    embedding.py texts to vectors, beside the engine
     budget.py    how much memory it may take
     pace.py      a duty cycle, where the board is too hot
     batch/       our own engine: several answers grow together
@@ -65,6 +66,7 @@ class Job:
     loop_guard: end an answer that says the same over and over (text/loops.py). ignore_eos: go on past the tokens that
     end an answer, for measuring. cache_salt: who may find what this leaves behind, which are those that give the same.
     keep: whether that may be on disk. documents: the name of those that the answer is to come from, found by questions.
+    texts: to make vectors of, in place of an answer, by the bundle's embedding model and beside the engine; else None.
     """
 
     id: int
@@ -87,6 +89,7 @@ class Job:
     keep: bool = True
     documents: str | None = None
     questions: list[str] = field(default_factory=list)
+    texts: list[str] | None = None
 
     @property
     def must_match(self) -> bool:
@@ -105,7 +108,8 @@ class Finished:
 
     cached_tokens: of the prompt, found in the prefix cache. logprobs: a token each, with the OpenAI API's names.
     picture_tokens: of each picture, in their order. sources: the pieces of documents that were read, with the wire's
-    names; None where there were to be none. warnings: what could not be done as asked.
+    names; None where there were to be none. warnings: what could not be done as asked. embeddings: of a job's texts,
+    with the wire's names, each vector as base64 of little-endian float32.
     """
 
     finish_reason: str
@@ -118,6 +122,7 @@ class Finished:
     picture_tokens: list[int] = field(default_factory=list)
     sources: list[dict[str, Any]] | None = None
     warnings: list[str] = field(default_factory=list)
+    embeddings: dict[str, Any] | None = None
 
 
 @dataclass(frozen=True)

@@ -19,9 +19,12 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from edge.board.heap import give_back
+from edge.bundle import Bundle, read_manifest
 from edge.engine import Event, Finished, Job, Options, TextEngine, answer
+from edge.engine.embedding import Embedding
 from edge.engine.opening import open_engine
 from edge.engine.pace import Pace
+from edge.engine.text.late_sentences import LateSentences
 from edge.errors import FINAL, MAY_PASS, BundleError, EdgeError, StartError
 
 NICENESS = 5
@@ -51,8 +54,8 @@ class Write(Protocol):
 class Commands:
     """Standard input on a thread of its own: a cancel reaches the engine in the middle of what it does."""
 
-    def __init__(self, descriptor: int, engine: TextEngine) -> None:
-        self._descriptor, self._engine = descriptor, engine
+    def __init__(self, descriptor: int, engine: TextEngine, embedding: Embedding) -> None:
+        self._descriptor, self._engine, self._embedding = descriptor, engine, embedding
         self.arrived = threading.Event()
         self.closed = self.is_to_ease = False
         self.to_forget: deque[str] = deque()
@@ -74,13 +77,16 @@ class Commands:
 
     def _take(self, command: dict[str, Any]) -> None:
         if command["op"] == "generate":
-            self._engine.submit(Job.from_plain(command["job"]))
+            job = Job.from_plain(command["job"])
+            (self._engine if job.texts is None else self._embedding).submit(job)
         elif command["op"] == "cancel":
-            self._engine.cancel(command["id"])
+            if not self._embedding.cancel(command["id"]):
+                self._engine.cancel(command["id"])
             self.pace.wake()
         elif command["op"] == "pace":
             self._engine.step_seconds = command["step_seconds"]
-            self.pace.set(command["duty"], command["rest_seconds"])
+            for pace in (self.pace, self._embedding.pace):
+                pace.set(command["duty"], command["rest_seconds"])
         elif command["op"] == "forget":
             self.to_forget.append(command["salt"])
         else:
@@ -143,7 +149,8 @@ def main() -> int:
     threading.Thread(target=leave_with_parent, args=(sys.stdin.fileno(), loaded), daemon=True).start()
     started = time.monotonic()
     try:
-        engine = opened(arguments.bundle, Options(**arguments.options))
+        sentences = LateSentences(Bundle(arguments.bundle, read_manifest(arguments.bundle)))
+        engine = opened(arguments.bundle, Options(**arguments.options), sentences)
         warm = answer(engine, Job(id=0, messages=[{"role": "user", "content": "Hello"}], max_tokens=2))
     except EdgeError as error:
         status = error.exit_status if error.exit_status in FINAL else MAY_PASS
@@ -153,15 +160,17 @@ def main() -> int:
     give_back()  # packing weights has left as much as a quarter gigabyte behind
     with contextlib.suppress(BrokenPipeError):  # the parent is gone, and nobody is left to tell
         write("ready", load_seconds=time.monotonic() - started, warm_up=asdict(warm), rows=engine.rows)
-        serve(engine, Commands(sys.stdin.fileno(), engine), write)
+        embedding = Embedding(sentences, Events(write).pass_on)
+        serve(engine, Commands(sys.stdin.fileno(), engine, embedding), write)
+        embedding.close()
     engine.close()
     return 0
 
 
-def opened(bundle: Path, options: Options) -> TextEngine:
+def opened(bundle: Path, options: Options, sentences: LateSentences) -> TextEngine:
     """The engine for a bundle. Raises BundleError where it never will be, StartError where it may be another time."""
     try:
-        return open_engine(bundle, options)
+        return open_engine(bundle, options, sentences)
     except EdgeError as error:
         if isinstance(error, BundleError) and _is_short(error):
             raise StartError(f"{error}; {ADVICE}") from error
@@ -223,12 +232,18 @@ def ease(engine: TextEngine, commands: Commands) -> None:
 
 
 def _events() -> Write:
-    """A writer to the real standard output, which is then closed to all native code that likes to print."""
+    """A writer to the real standard output, which is then closed to all native code that likes to print.
+
+    For any thread.
+    """
     channel = os.fdopen(os.dup(sys.stdout.fileno()), "wb", buffering=0)
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
+    lock = threading.Lock()
 
     def write(event: str, **fields: Any) -> None:
-        channel.write(json.dumps({"event": event, **fields}).encode() + b"\n")
+        line = json.dumps({"event": event, **fields}).encode() + b"\n"
+        with lock:
+            channel.write(line)
 
     return write
 

@@ -11,6 +11,7 @@ knows neither paho nor a runtime. Start reading in `daemon.py`.
     uploads.py        requests that come in chunks
     picture_files.py  pictures that lie on the board
     waiting.py        a request from its arrival to its end
+    vectors.py        whether vectors that are asked for can be made
     queue.py          who waits and who runs
     fair_order.py     whose turn it is
     speed.py          how fast the board answers, lately

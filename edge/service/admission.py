@@ -22,6 +22,7 @@ from edge.service.repeats import Repeats, names_of
 from edge.service.replies import Replies
 from edge.service.seat import Seat
 from edge.service.speed import Speed
+from edge.service.vectors import check_vectors
 from edge.service.waiting import Waiting
 from edge.wire.chat import ChatRequest
 from edge.wire.message import INHERITED, Message, handed_on_count
@@ -129,10 +130,12 @@ class Admission:
         return laid_last(lowered(request, self._limits), self._volatile)
 
     def _check(self, request: Request) -> None:
+        if request.chat.input is not None:
+            return check_vectors(request.chat, self._seat.manifest)
         if self._elsewhere.reason(request) in (None, "hot"):
             self.check_tools(request)
             self._check_pictures(request)
-        self._fetch_pictures(request)
+        return self._fetch_pictures(request)
 
     def _check_pictures(self, request: Request) -> None:
         """Count what all of them may cost; raises Fault where that is too much."""

@@ -145,6 +145,12 @@ class Announcements:
         }
         if manifest.pictures:
             body |= {"picture_bytes": limits.picture_bytes, "crops_max": manifest.pictures.crops_max}
+        if model := manifest.sentences:
+            body["embeddings"] = {
+                "model": model.name,
+                "dimensions": model.dimensions,
+                "tokens_max": model.tokens_max,
+            }
         return body
 
 

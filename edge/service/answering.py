@@ -26,6 +26,7 @@ from edge.service.queue import Queue
 from edge.service.replies import Replies
 from edge.service.rounds import Rounds
 from edge.service.seat import Seat
+from edge.service.vectors import check_vectors
 from edge.service.waiting import Waiting
 
 log = logging.getLogger(__name__)
@@ -201,6 +202,9 @@ class Answering:
 
     async def _finished(self, waiting: Waiting) -> Finished:
         """An answer of this board, or of the server that it is passed to; the model may be served no more."""
+        if waiting.is_beside:
+            check_vectors(waiting.request.chat, self._engine.manifest)
+            return await self._own(waiting)
         why = self._elsewhere.reason(waiting.request)
         if why is None:
             try:

@@ -21,6 +21,8 @@ def job_of(
 
     chat, guidance: of a round, in place of the request's own.
     """
+    if waiting.is_beside:
+        return Job(waiting.number, [], 0, keep=waiting.keeps, texts=waiting.request.chat.input)
     if chat is None:
         chat = waiting.request.chat
         guidance = chat.guidance()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+from collections.abc import Iterator
 
 from edge.config import Limits
 from edge.errors import Conflict, TooMany, Unavailable
@@ -16,6 +17,8 @@ from edge.wire.request import Request
 Name = tuple[str | None, bytes]
 """A client, and what it calls a request."""
 URGENCY = {"high": 0, "normal": 1, "low": 2}
+BESIDE_MAX = 4
+"""Requests for vectors that run at once; they take turns there (edge/engine/embedding.py), and none of the rows."""
 
 
 def stopping() -> Unavailable:
@@ -24,15 +27,15 @@ def stopping() -> Unavailable:
 
 
 class Queue:
-    """A bounded queue and the requests that run.
+    """A bounded queue and the requests that run. Those for vectors have a line of their own, as long as the other.
 
-    rows: how many may run at once. One that was running when an engine died of something runs alone the next time,
-    so that it takes no other with it.
+    rows: how many may run at once, beside those. One that was running when an engine died of something runs alone the
+    next time, so that it takes no other with it.
     """
 
     def __init__(self, limits: Limits, speed: Speed) -> None:
         self._limits, self._speed = limits, speed
-        self._waiting: Turns[Waiting] = Turns(len(URGENCY))
+        self._lines: dict[bool, Turns[Waiting]] = {beside: Turns(len(URGENCY)) for beside in (False, True)}
         self._by_name: dict[Name, Waiting] = {}
         self.is_closed = False
         """Whether the daemon is stopping: nothing is let in, and nothing more is begun."""
@@ -42,7 +45,7 @@ class Queue:
         """Set when there may be something to do."""
 
     def __len__(self) -> int:
-        return len(self._waiting)
+        return sum(map(len, self._lines.values()))
 
     def check(self, request: Request) -> None:
         """Raise the Fault that says why a request may not wait here.
@@ -54,17 +57,18 @@ class Queue:
             raise stopping()
         if self.namesake(request):
             raise Conflict(f"a request with the id {request.address.id!r} is already waiting or running", "id")
-        own = self._waiting.of(request.address.share)
+        line = self._lines[request.chat.input is not None]
+        own = line.of(request.address.share)
         if own >= self._limits.queue_per_client:
             raise TooMany(f"{own} requests of this client wait already", retry_after=self._retry_after())
-        if len(self) >= self._limits.queue_length:
-            raise Unavailable(f"the queue is full ({len(self)} requests wait)", retry_after=self._retry_after())
+        if len(line) >= self._limits.queue_length:
+            raise Unavailable(f"the queue is full ({len(line)} requests wait)", retry_after=self._retry_after())
         self._check_deadline(request)
 
     def _check_deadline(self, request: Request) -> None:
         if request.deadline_seconds is None:
             return
-        before, own = self.seconds_before(None), self._seconds(request)
+        before, own = self.seconds_before(None, request.chat.input is not None), self._seconds(request)
         if before + own > request.deadline_seconds:
             raise Unavailable(
                 f"it would be answered in about {before + own:.0f} s, but {request.deadline_seconds:g} s are left",
@@ -83,24 +87,37 @@ class Queue:
         return max(0.0, self._seconds(running.request) - (now() - started))
 
     def _left_of_running(self) -> float:
-        """Until the first of them is done; 0 where another could begin at once."""
-        return 0.0 if len(self.running) < self.rows else min(map(self._left, self.running))
+        """Until the first row is free; 0 where another could begin at once."""
+        running = self._run(False)
+        return 0.0 if len(running) < self.rows else min(map(self._left, running))
 
-    def _before(self, waiting: Waiting | None) -> list[Waiting]:
-        """Those that have their turn before one, or all (None)."""
-        return list(itertools.takewhile(lambda each: each is not waiting, self._waiting))
+    def _run(self, beside: bool) -> list[Waiting]:
+        """Those of one line that run."""
+        return [each for each in self.running if each.is_beside == beside]
 
-    def seconds_before(self, waiting: Waiting | None) -> float:
-        """How long until one has its turn, or until one more would have it (None), as far as that can be told."""
-        before = self._before(waiting)
-        if len(self.running) + len(before) < self.rows:
+    def _places(self, beside: bool) -> int:
+        return BESIDE_MAX if beside else self.rows
+
+    def _before(self, waiting: Waiting | None, beside: bool) -> list[Waiting]:
+        """Those of a line that have their turn before one, or all (None)."""
+        return list(itertools.takewhile(lambda each: each is not waiting, self._lines[beside]))
+
+    def seconds_before(self, waiting: Waiting | None, beside: bool = False) -> float:
+        """How long until one has its turn, or until one more would have it (None), as far as that can be told.
+
+        beside: of which line one more would be.
+        """
+        beside = beside if waiting is None else waiting.is_beside
+        before, running, places = self._before(waiting, beside), self._run(beside), self._places(beside)
+        if len(running) + len(before) < places:
             return 0.0
-        left = sum(map(self._left, self.running)) + sum(self._seconds(each.request) for each in before)
-        return left / self.rows
+        left = sum(map(self._left, running)) + sum(self._seconds(each.request) for each in before)
+        return left / places
 
     def place(self, waiting: Waiting) -> int:
         """How many must be done before its turn comes."""
-        return max(0, len(self._before(waiting)) + len(self.running) - self.rows + 1)
+        beside = waiting.is_beside
+        return max(0, len(self._before(waiting, beside)) + len(self._run(beside)) - self._places(beside) + 1)
 
     def namesake(self, request: Request) -> Waiting | None:
         """The open request that has a name of this one."""
@@ -108,12 +125,14 @@ class Queue:
 
     def open_of(self, share: str) -> list[Waiting]:
         """All of one client that run or wait."""
-        return [each for each in (*self.running, *self._waiting) if each.request.address.share == share]
+        return [each for each in (*self.running, *self._all()) if each.request.address.share == share]
 
     def put(self, waiting: Waiting) -> None:
         """Take a request in."""
         self._by_name |= dict.fromkeys(waiting.request.address.names, waiting)
-        self._waiting.put(waiting, waiting.request.address.share, URGENCY[waiting.request.chat.priority])
+        self._lines[waiting.is_beside].put(
+            waiting, waiting.request.address.share, URGENCY[waiting.request.chat.priority]
+        )
 
     def written(self, waiting: Waiting) -> None:
         """It is on disk and may begin."""
@@ -122,9 +141,22 @@ class Queue:
 
     @property
     def is_ready(self) -> bool:
-        """Whether the one whose turn it is may begin beside those that run."""
-        first = self._waiting.first()
-        if first is None or not first.is_written or len(self.running) >= self.rows:
+        """Whether one whose turn it is may begin beside those that run."""
+        return self._next() is not None
+
+    def _all(self) -> Iterator[Waiting]:
+        """Those that wait, of both lines."""
+        return itertools.chain(*self._lines.values())
+
+    def _next(self) -> Turns[Waiting] | None:
+        """The line whose first may begin; one that runs alone is not passed by for ever by the other line."""
+        firsts = {beside: first for beside, line in self._lines.items() if (first := line.first()) is not None}
+        alone = {beside: first for beside, first in firsts.items() if first.attempts}
+        may = (beside for beside, first in (alone or firsts).items() if self._may_begin(first))
+        return next((self._lines[beside] for beside in may), None)
+
+    def _may_begin(self, first: Waiting) -> bool:
+        if not first.is_written or len(self._run(first.is_beside)) >= self._places(first.is_beside):
             return False
         return not self.running or not (first.attempts or any(each.attempts > 1 for each in self.running))
 
@@ -132,7 +164,7 @@ class Queue:
         """A running one must be begun again, before all that wait."""
         waiting.restart()
         self.running.remove(waiting)
-        self._waiting.put_first(waiting, waiting.request.address.share)
+        self._lines[waiting.is_beside].put_first(waiting, waiting.request.address.share)
         self.arrived.set()
 
     def find(self, client: str | None, name: bytes) -> Waiting | None:
@@ -141,15 +173,15 @@ class Queue:
 
     def waiting(self, number: int) -> Waiting | None:
         """The one of that number, where it has not begun."""
-        return next((each for each in self._waiting if each.number == number), None)
+        return next((each for each in self._all() if each.number == number), None)
 
     def is_open(self, number: int) -> bool:
         """Whether the one of that number waits or runs."""
-        return any(each.number == number for each in (*self.running, *self._waiting))
+        return any(each.number == number for each in (*self.running, *self._all()))
 
     def begin(self) -> Waiting:
         """Make the one whose turn it is a running one."""
-        waiting = self._waiting.take()
+        waiting = (self._next() or self._lines[False]).take()
         waiting.started = now()
         waiting.attempts += 1
         self.running.append(waiting)
@@ -163,7 +195,7 @@ class Queue:
 
     def remove(self, waiting: Waiting) -> bool:
         """Take one out; False where it has begun."""
-        if not self._waiting.remove(waiting):
+        if not self._lines[waiting.is_beside].remove(waiting):
             return False
         self._forget(waiting)
         return True
@@ -171,7 +203,7 @@ class Queue:
     def close(self) -> list[Waiting]:
         """Admit nothing more; hand back those that have not begun."""
         self.is_closed = True
-        left = self._waiting.clear()
+        left = [waiting for line in self._lines.values() for waiting in line.clear()]
         for waiting in left:
             self._forget(waiting)
         return left

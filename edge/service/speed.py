@@ -47,6 +47,23 @@ class Sums:
     joules_tokens: int = 0
 
 
+class OfVectors:
+    """How fast vectors are made of texts, over the last requests."""
+
+    def __init__(self) -> None:
+        self._recent: deque[tuple[int, float]] = deque(maxlen=RECENT)
+
+    def learn(self, prompt_bytes: int, outcome: Outcome) -> None:
+        """One that has its vectors."""
+        if outcome.embeddings is not None:
+            self._recent.append((prompt_bytes, outcome.timings.prefill_seconds))
+
+    @property
+    def seconds_per_byte(self) -> float:
+        """Of the texts; 0 before the first."""
+        return sum(seconds for _, seconds in self._recent) / max(1, sum(size for size, _ in self._recent))
+
+
 class Speed:
     """Rates over the last answers."""
 
@@ -55,11 +72,14 @@ class Speed:
         self._documents_tokens = documents_tokens
         self._recent: deque[Seen] = deque(maxlen=RECENT)
         self._sums = Sums()
+        self._vectors = OfVectors()
 
     def learn(self, request: Request, outcome: Outcome) -> None:
         """Take an answer into account that the engine ended."""
+        if request.chat.input is not None:
+            return self._vectors.learn(self.prompt_bytes(request), outcome)
         if not (outcome.usage.completion_tokens and outcome.usage.prompt_tokens):
-            return
+            return None
         self._recent.append(Seen(self.prompt_bytes(request), outcome))
         usages = [each.outcome.usage for each in self._recent]
         timings = [each.outcome.timings for each in self._recent]
@@ -73,11 +93,13 @@ class Speed:
             sum(each.decode_seconds for each in timings),
             *_energy(self._recent),
         )
+        return None
 
     def forget(self) -> None:
         """Another model answers from now on."""
         self._recent.clear()
         self._sums = Sums()
+        self._vectors = OfVectors()
 
     @property
     def seconds_per_byte(self) -> float:
@@ -111,12 +133,16 @@ class Speed:
 
     def seconds(self, request: Request, max_tokens: int) -> float:
         """What a request will take once it is its turn: its prompt, and an answer as long as they have been."""
+        if request.chat.input is not None:
+            return self.prompt_bytes(request) * self._vectors.seconds_per_byte
         length = min(request.chat.max_tokens or max_tokens, self.usual_tokens)
         return self.prompt_bytes(request) * self.seconds_per_byte + length * self.seconds_per_token
 
     def prompt_bytes(self, request: Request) -> int:
         """Of a conversation's texts, and what documents and pictures are worth; a template's own are in the rate."""
         chat = request.chat
+        if chat.input is not None:
+            return max(1, sum(len(text.encode(errors="replace")) for text in chat.input))
         text = sum(len(turn["content"].encode()) for turn in chat.conversation())
         crops = sum(picture.crops_max + 1 for picture in chat.pictures())
         found = 0 if chat.documents is None else self._documents_tokens * TOKEN_BYTES

@@ -10,6 +10,7 @@ from edge.engine import Finished
 from edge.errors import Fault
 from edge.wire import tools
 from edge.wire.board_tools import BoardCall
+from edge.wire.embeddings import written
 from edge.wire.reply import Outcome, Timings, Usage, refusal
 from edge.wire.request import Request
 
@@ -56,6 +57,11 @@ class Waiting:
         return None if seconds is None else self.arrived + seconds
 
     @property
+    def is_beside(self) -> bool:
+        """Whether it takes none of the engine's rows."""
+        return self.request.chat.input is not None
+
+    @property
     def keeps(self) -> bool:
         """Whether something of it may stay once it is answered."""
         return self.request.chat.keep and not self.is_forgotten
@@ -91,6 +97,7 @@ class Waiting:
             logprobs=finished.logprobs,
             sources=finished.sources,
             board_calls=self._board_calls(),
+            embeddings=self._embeddings(finished),
             timings=self._timings(finished),
             index=self.index,
             warnings=(*self.request.warnings, *finished.warnings),
@@ -98,6 +105,11 @@ class Waiting:
             slowed=self.slowed,
             answered_by=self.answered_by,
         )
+
+    def _embeddings(self, finished: Finished) -> dict[str, Any] | None:
+        """Vectors as they were asked for."""
+        made = finished.embeddings
+        return None if made is None else written(made, self.request.chat.encoding_format)
 
     def _answered(self, finish_reason: str) -> Outcome:
         """An answer in words, or the call of a function where its text is one."""

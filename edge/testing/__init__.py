@@ -6,6 +6,7 @@ daemon over a real broker with a scripted engine; its settings are `edge serve`'
 
     __main__.py  the daemon with a scripted engine
     inside.py    the inside of a door that is tried without a daemon
+    vectors.py   vectors that a scripted engine makes
     bundles.py   bundles whose engine is scripted, for a store
 """
 
@@ -27,6 +28,7 @@ from typing import Any, TypeVar, TypeVarTuple
 from edge.bundle import Manifest
 from edge.engine import Finished, Job
 from edge.errors import BrokerError, EngineFailed, Fault, StartError
+from edge.testing.vectors import scripted_vectors
 from edge.wire.message import JSON, Delivery, Message
 
 T = TypeVar("T")
@@ -248,13 +250,16 @@ class ScriptedEngine:
     async def generate(self, job: Job) -> AsyncGenerator[str | Finished, None]:
         """The scripted answer to any job."""
         if self._log:
-            print(job.messages[-1]["content"], file=self._log)
+            print(job.messages[-1]["content"] if job.texts is None else job.texts, file=self._log)
         else:
             self.jobs.append(job)
         if self.hold is not None:
             await self.hold.wait()
         if self.fault is not None:
             raise self.fault
+        if job.texts is not None:
+            yield scripted_vectors(job)
+            return
         pieces = self.pieces if self.says is None else self.says(job)
         for count, piece in enumerate(pieces):
             await asyncio.sleep(self.pause_seconds)

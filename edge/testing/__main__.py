@@ -13,9 +13,11 @@ from edge.commands.serve import serve
 from edge.config import load_settings
 from edge.errors import EdgeError
 from edge.service.bundles import Bundles
+from edge.service.seat import Served
 from edge.store.store import Store
-from edge.testing import ScriptedEngine
+from edge.testing import ScriptedEngine, scripted_manifest
 from edge.testing.bundles import opened
+from edge.testing.vectors import SCRIPTED
 
 
 def main() -> int:
@@ -23,6 +25,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m edge.testing", description=__doc__, allow_abbrev=False)
     parser.add_argument("--pause-seconds", type=float, default=0.0, help="before each piece of an answer")
     parser.add_argument("--pieces", type=int, default=2, help="pieces of an answer")
+    parser.add_argument("--vectors", action="store_true", help="bring an embedding model, which is scripted, too")
     parser.add_argument("--log", type=Path, help="file that gets the prompt of each job as it is begun")
     parser.add_argument("--call", help="what it says until it is told a result of it")
     options = parser.parse_args()
@@ -33,7 +36,10 @@ def main() -> int:
         settings = load_settings()
         logs.set_up(settings.log_level)
         store = Store(settings.store.folder)
-        asyncio.run(serve(settings, Bundles(store, partial(opened, store, engine, log=options.log))))
+        own = Served(scripted_manifest(sentences=SCRIPTED if options.vectors else None), engine)
+        others = partial(opened, store, engine, log=options.log)
+        bundles = Bundles(store, lambda digest: own if digest is None else others(digest))
+        asyncio.run(serve(settings, bundles))
     except EdgeError as error:
         print(f"edge.testing: {error}", file=sys.stderr)
         return error.exit_status

@@ -41,6 +41,16 @@ class Sampling(BaseModel):
     repetition_penalty: float = Field(gt=0, description="1 is off")
 
 
+class Embeddings(BaseModel):
+    """The model that makes vectors of texts."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    model: str
+    dimensions: int = Field(ge=1, description="values of a vector")
+    tokens_max: int = Field(ge=3, description="of a text, those at its ends among them; what is behind is not read")
+
+
 class Info(BaseModel):
     """`edge/<device>/info`, retained: which model answers, and what may be asked of it."""
 
@@ -68,3 +78,4 @@ class Info(BaseModel):
     crops_max: Count | None = Field(default=None, description="crops of one picture")
     documents: list[str] = Field(description="names of documents that answers may come from")
     board_tools: list[str] = Field(description="names of tools that the board uses for who may use them")
+    embeddings: Embeddings | None = Field(default=None, description="where the bundle brings a model for that")

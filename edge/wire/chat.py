@@ -16,6 +16,7 @@ from pydantic import (
 )
 
 from edge.wire import tools as functions
+from edge.wire.embeddings import ForVectors
 from edge.wire.foreign import asks_nothing, refusals
 from edge.wire.parts import ImagePart
 from edge.wire.pictures import Picture
@@ -102,8 +103,8 @@ def check_lengths(one: int | None, other: int | None, *place: str) -> None:
         raise wrong(f"should be what max_tokens is ({one}), or left out", *place)
 
 
-class ChatRequest(Shape):
-    """A request's payload, with the OpenAI chat API's names.
+class ChatRequest(ForVectors):
+    """A request's payload, with the OpenAI chat API's names; one with `input` asks for vectors (embeddings.py).
 
     temperature: 0 to 2, 0 is greedy. top_p, min_p: 0 to 1. top_k: 1 up, 0 for off. repetition_penalty: 0.5 to 2.
     None takes the bundle's own. loop_guard: end an answer that says the same over and over.
@@ -150,7 +151,7 @@ class ChatRequest(Shape):
     def _asks_something(self) -> ChatRequest:
         if self.prompt is not None and self.messages:
             raise wrong("is one too many beside messages: give either prompt or messages", "prompt")
-        if self.prompt is None and not self.messages:
+        if self.prompt is None and not self.messages and self.input is None:
             raise wrong("is missing: give either prompt or messages", "messages")
         if self.prompt is not None and not self.prompt.strip():
             raise wrong("is empty", "prompt")
@@ -200,7 +201,7 @@ class ChatRequest(Shape):
         unknown = self.model_extra or {}
         for name in [name for name, value in unknown.items() if asks_nothing(name, value)]:
             del unknown[name]
-        self._warnings = warnings_of(self)
+        self._warnings = (*warnings_of(self), *self._idle)
         return self
 
     @property
@@ -242,7 +243,7 @@ class ChatRequest(Shape):
 
         Nothing is marked where no turn is the user's, nor behind their last one.
         """
-        turns = self.messages or [ChatMessage.model_validate({"role": "user", "content": self.prompt})]
+        turns = self.messages or [ChatMessage.model_validate({"role": "user", "content": self.prompt or ""})]
         last = max((number for number, turn in enumerate(turns) if turn.role == "user"), default=None)
         if last is None or not self._forms:
             return self.system or "", [], turns

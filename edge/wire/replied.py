@@ -145,6 +145,16 @@ class BoardCall(_Part):
     error: str | None = Field(default=None, description="why there is no result, or why that is not known")
 
 
+class Embeddings(_Part):
+    """Vectors of texts, each of length 1."""
+
+    model: str = Field(description="what made them; vectors of two models are not to be compared")
+    dimensions: int = Field(ge=1, description="values of a vector")
+    vectors: list[list[float]] | list[str] = Field(
+        description="one a text, in their order: numbers, or little-endian float32 in base64"
+    )
+
+
 class Reply(_Message):
     """How the request ended: its one terminal message."""
 
@@ -167,6 +177,7 @@ class Reply(_Message):
     board_calls: list[BoardCall] | None = Field(
         default=None, description="where the board's tools were asked for: what was called of them, in its order"
     )
+    embeddings: Embeddings | None = Field(default=None, description="where vectors were asked for")
     tool_calls: list[Call] | None = None
     logprobs: Logprobs | None = None
     error: Why | None = None

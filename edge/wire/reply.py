@@ -54,6 +54,7 @@ class Outcome:
     sources: the pieces of documents that it comes from; None where it was not to come from any.
     answered_by: the server that it was passed to, and why; None where this board answered.
     board_calls: what was called of the board's tools; None where none was asked for.
+    embeddings: vectors, with the wire's names; None where none were asked for.
     """
 
     code: int
@@ -71,6 +72,7 @@ class Outcome:
     sources: list[dict[str, Any]] | None = None
     answered_by: dict[str, Any] | None = None
     board_calls: list[dict[str, Any]] | None = None
+    embeddings: dict[str, Any] | None = None
 
 
 def queued(address: Address, place: int, seconds: float) -> Message:
@@ -106,6 +108,8 @@ def terminal(address: Address, outcome: Outcome) -> Message:
         body["sources"] = outcome.sources
     if outcome.board_calls is not None:
         body["board_calls"] = outcome.board_calls
+    if outcome.embeddings is not None:
+        body["embeddings"] = outcome.embeddings
     if outcome.tool_calls:
         body["tool_calls"] = outcome.tool_calls
     if outcome.logprobs is not None:
@@ -124,10 +128,19 @@ def fitted(reply: Message, maximum_packet_size: int) -> Message:
     if packet_bytes(reply) <= maximum_packet_size:
         return reply
     body = json.loads(reply.payload)
+    if body.pop("embeddings", None) is not None:
+        return replace(reply, payload=dumps({**body, **_without_vectors(maximum_packet_size)}))
     left_out = f"the text was left out: the broker takes {maximum_packet_size} bytes a message; ask for a stream"
     for name in ("logprobs", "sources"):
         body.pop(name, None)
     return replace(reply, payload=dumps({**body, "text": "", "warnings": [*body["warnings"][:4], left_out]}))
+
+
+def _without_vectors(maximum_packet_size: int) -> dict[str, Any]:
+    """What becomes of a reply that is nothing without its vectors, which no delta has had."""
+    text = f"the vectors are more than the {maximum_packet_size} bytes a message that the broker takes"
+    error = {"message": f"{text}: ask for fewer at once, or as base64", "param": "input", "retry_after": None}
+    return {"code": 413, "finish_reason": "error", "error": error}
 
 
 def refusal(fault: Fault, warnings: tuple[str, ...] = ()) -> Outcome:

@@ -16,7 +16,10 @@ from export.fuse import CONTRIB
 from export.quantize import METHODS, Floats, Format, Moments, quantize
 from export.sentences.graph import Drawing, Linear
 
-FORMAT = Format(bits=8, block_size=32)
+FORMAT, FINE = Format(bits=8, block_size=32), Format(bits=8, block_size=16)
+FINE_LAYERS = 2
+"""So many of the last layers are in finer blocks: a text of a word or two has nothing that evens out what they lose
+(decision 66)."""
 INT8_PRODUCTS = 4
 """MatMulNBits' accuracy level that multiplies by blocks in int8."""
 LEAST = 1e-5
@@ -48,26 +51,28 @@ class Seen:
 
 
 class InBlocks:
-    """Draws products with matrices in blocks. seen: by the names of the values that they read."""
+    """Draws products with matrices in blocks. seen: by the names of the values that they read. layers: of the model."""
 
-    def __init__(self, seen: Mapping[str, Seen]) -> None:
+    def __init__(self, seen: Mapping[str, Seen], layers: int) -> None:
         self._seen = seen
+        self._fine = tuple(f"layer.{layer}." for layer in range(layers - FINE_LAYERS, layers))
 
     def __call__(self, drawing: Drawing, value: str, linear: Linear) -> str:
         """Source: ContribOperators.md, com.microsoft.MatMulNBits."""
         seen, weight = self._seen[value], linear.weight
+        form = FINE if linear.name.startswith(self._fine) and weight.shape[1] % FINE.block_size == 0 else FORMAT
         moments = seen.moments
         if linear.reads_norm:
             steps = evening(seen.largest, weight)
             even = drawing.constant(f"{linear.name}.evening", 1 / steps)
             value = drawing.add("Mul", [value, even], f"{linear.name}.even")
             weight, moments = weight * steps, seen.divided(steps)
-        rounded = quantize(np.ascontiguousarray(weight.T), FORMAT, METHODS["gptq"], moments.feedback())
+        rounded = quantize(np.ascontiguousarray(weight.T), form, METHODS["gptq"], moments.feedback())
         codes = drawing.constant(f"{linear.name}.codes", rounded.packed())
         scales = drawing.constant(f"{linear.name}.scales", rounded.scales)
         bias = drawing.constant(f"{linear.name}.bias", linear.bias)
         rows, columns = weight.shape
-        sizes = {"K": columns, "N": rows, "bits": FORMAT.bits, "block_size": FORMAT.block_size}
+        sizes = {"K": columns, "N": rows, "bits": form.bits, "block_size": form.block_size}
         inputs = [value, codes, scales, "", "", bias]
         return drawing.add("MatMulNBits", inputs, linear.name, CONTRIB, accuracy_level=INT8_PRODUCTS, **sizes)
 

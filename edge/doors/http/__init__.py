@@ -11,6 +11,8 @@ answer or a stream of events. Start reading in `app.py`, which has every path.
     errors.py    our faults in OpenAI's shape
     chat.py      /v1/chat/completions
     completions.py  /v1/completions
+    embeddings.py  /v1/embeddings
+    ollama_embeddings.py  /api/embed and /api/embeddings
     events.py    a stream of server-sent events
     models.py    /v1/models
     health.py    /health and /metrics

@@ -14,7 +14,17 @@ from starlette.responses import Response
 from starlette.routing import Route
 from starlette.types import ASGIApp
 
-from edge.doors.http import chat, completions, health, models, ollama, openapi, responses
+from edge.doors.http import (
+    chat,
+    completions,
+    embeddings,
+    health,
+    models,
+    ollama,
+    ollama_embeddings,
+    openapi,
+    responses,
+)
 from edge.doors.http.asking import House
 from edge.doors.http.entrance import Guarded, Named, Whole
 from edge.doors.http.errors import Refused
@@ -36,6 +46,9 @@ class Way(NamedTuple):
 WAYS = [
     Way("POST", "/v1/chat/completions", chat.answer, "Answer a conversation"),
     Way("POST", "/v1/completions", completions.answer, "Answer a prompt"),
+    Way("POST", "/v1/embeddings", embeddings.answer, "Make vectors of texts"),
+    Way("POST", "/api/embed", ollama_embeddings.embed, "Make vectors of texts, in Ollama's API"),
+    Way("POST", "/api/embeddings", ollama_embeddings.embedding, "Make the vector of a text, in Ollama's older API"),
     Way("GET", "/v1/models", models.listed, "What may be asked"),
     Way("GET", "/v1/models/{model:path}", models.one, "One of these"),
     Way("GET", "/health", health.health, "Whether the model is there"),

@@ -12,9 +12,10 @@ from edge.doors.http.errors import Refused
 
 
 def served(house: House) -> list[dict[str, Any]]:
-    """The model under each of its names, its own first."""
+    """The model under each of its names, its own first; last the one that makes vectors, where there is one."""
     info = house.inside.info()
-    names = [house.model, *(name for name in house.settings.aliases if name != house.model)]
+    beside = [info["embeddings"]["model"]] if "embeddings" in info else []
+    names = list(dict.fromkeys([house.model, *house.settings.aliases, *beside]))
     return [
         {"id": name, "object": "model", "created": house.began, "owned_by": "edge-slm", "edge": info} for name in names
     ]

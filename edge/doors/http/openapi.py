@@ -89,6 +89,22 @@ PROMPT: Schema = {
         **COMMON,
     },
 }
+TEXTS: Schema = {
+    "type": "object",
+    "required": ["input"],
+    "properties": {
+        "input": {
+            "anyOf": [
+                {"type": "string", "maxLength": 65_536},
+                {"type": "array", "minItems": 1, "maxItems": 2048, "items": {"type": "string", "maxLength": 65_536}},
+            ]
+        },
+        "model": COMMON["model"],
+        "encoding_format": _or_null({"enum": ["float", "base64"]}),
+        "user": _or_null({"type": "string", "maxLength": 256}),
+    },
+}
+VECTORS: Schema = {"type": "object", "required": ["object", "data", "model", "usage"]}
 ERROR: Schema = {
     "type": "object",
     "required": ["error"],
@@ -118,10 +134,11 @@ MODEL: Schema = {"type": "object", "required": ["id", "object", "created", "owne
 MODELS: Schema = {"type": "object", "required": ["object", "data"], "properties": {"data": {"items": MODEL}}}
 HEALTH: Schema = {"type": "object", "required": ["status"], "properties": {"status": {"type": "string"}}}
 JSON, EVENTS, TEXT_TYPE = "application/json", "text/event-stream", "text/plain"
-TAKES = {"/v1/chat/completions": CHAT, "/v1/completions": PROMPT, **schemas.TAKES}
+TAKES = {"/v1/chat/completions": CHAT, "/v1/completions": PROMPT, "/v1/embeddings": TEXTS, **schemas.TAKES}
 GIVES: dict[str, Schema] = {
     "/v1/chat/completions": {JSON: {"schema": ANSWER}, EVENTS: {}},
     "/v1/completions": {JSON: {"schema": ANSWER}, EVENTS: {}},
+    "/v1/embeddings": {JSON: {"schema": VECTORS}},
     "/v1/models": {JSON: {"schema": MODELS}},
     "/v1/models/{model}": {JSON: {"schema": MODEL}},
     "/health": {JSON: {"schema": HEALTH}},

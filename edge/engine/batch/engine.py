@@ -29,6 +29,7 @@ from edge.engine.cache.prefix_files import opened_prefixes
 from edge.engine.genai.tokenizer import Tokenizer
 from edge.engine.graph.io_binding import Logits
 from edge.engine.graph.session import Graph, Stopped
+from edge.engine.text.late_sentences import LateSentences
 from edge.errors import Fault, as_fault
 
 if TYPE_CHECKING:
@@ -43,7 +44,8 @@ DECODING_SECONDS = (0.25, 0.01)
 class BatchedEngine:
     """One graph, several jobs."""
 
-    def __init__(self, bundle: Path, options: Options) -> None:
+    def __init__(self, bundle: Path, options: Options, sentences: LateSentences | None = None) -> None:
+        """sentences: the bundle's embedding model, where others use it, too."""
         self._bundle, self._options, self.rows = Bundle(bundle, read_manifest(bundle)), options, options.rows
         self._manifest = self._bundle.manifest
         self.step_seconds: float | None = None
@@ -56,7 +58,7 @@ class BatchedEngine:
         self._slots = Slots(self._graph.caches, options.rows)
         self._tempo = Tempo(options.prefill_slice_tokens)
         limit = min(self._manifest.context_length, self._budget_tokens)
-        self._making = Making(self._bundle, options, tokenizer, limit, self._graph.vocabulary)
+        self._making = Making(self._bundle, options, tokenizer, limit, self._graph.vocabulary, sentences)
         self._intake = Intake(self._making.made)
         self._waiting: deque[Row] = deque()
         self._lock = threading.Lock()

@@ -11,6 +11,7 @@ from edge.engine.batch.row import Row
 from edge.engine.genai.tokenizer import Tokenizer
 from edge.engine.text.guidance import Guide, Vocabulary
 from edge.engine.text.late import LateDocuments
+from edge.engine.text.late_sentences import LateSentences
 from edge.engine.text.prompt import prompt_of
 from edge.errors import TooLarge
 
@@ -19,12 +20,23 @@ Made = Row | list[Event]
 
 
 class Making:
-    """What a bundle makes of jobs. limit: tokens of a prompt and its answer. size: of the graph's vocabulary."""
+    """What a bundle makes of jobs. limit: tokens of a prompt and its answer. size: of the graph's vocabulary.
 
-    def __init__(self, bundle: Bundle, options: Options, tokenizer: Tokenizer, limit: int, size: int) -> None:
+    sentences: its embedding model, where others use it, too.
+    """
+
+    def __init__(
+        self,
+        bundle: Bundle,
+        options: Options,
+        tokenizer: Tokenizer,
+        limit: int,
+        size: int,
+        sentences: LateSentences | None = None,
+    ) -> None:
         self._bundle, self._limit, self._size = bundle, limit, size
         self._tokenizer, self._manifest = tokenizer, bundle.manifest
-        self.documents = LateDocuments(bundle, options, tokenizer, limit)
+        self.documents = LateDocuments(bundle, options, tokenizer, limit, sentences)
 
     @cached_property
     def _vocabulary(self) -> Vocabulary:

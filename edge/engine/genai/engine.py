@@ -22,6 +22,7 @@ from edge.engine import Event, Finished, Job, Options, budget
 from edge.engine.genai.tokenizer import Tokenizer
 from edge.engine.text.guidance import Guide, Vocabulary, grammar
 from edge.engine.text.late import LateDocuments
+from edge.engine.text.late_sentences import LateSentences
 from edge.engine.text.loops import LoopGuard
 from edge.engine.text.prompt import prompt_of
 from edge.engine.text.stop_text import StopText
@@ -49,14 +50,15 @@ class GenaiEngine:
 
     rows = 1
 
-    def __init__(self, bundle: Path, options: Options) -> None:
+    def __init__(self, bundle: Path, options: Options, sentences: LateSentences | None = None) -> None:
+        """sentences: the bundle's embedding model, where others use it, too."""
         self._manifest = read_manifest(bundle)
         self._slice = options.prefill_slice_tokens
         self.step_seconds: float | None = None
         self._tokenizer = Tokenizer(bundle, self._manifest)
         self._bundle = bundle
-        limit = self._manifest.context_length
-        self._documents = LateDocuments(Bundle(bundle, self._manifest), options, self._tokenizer, limit)
+        limit, opened = self._manifest.context_length, Bundle(bundle, self._manifest)
+        self._documents = LateDocuments(opened, options, self._tokenizer, limit, sentences)
         self._vocabulary: Vocabulary | None = None
         self._jobs: deque[tuple[Job, list[int] | None]] = deque()
         self._current: tuple[Job, Answer] | None = None

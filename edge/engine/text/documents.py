@@ -20,6 +20,7 @@ from edge.documents.search import Index, find_index, open_index
 from edge.engine import Event, Finished, Job, Options
 from edge.engine.genai.tokenizer import Tokenizer
 from edge.engine.text.composing import Orders, composed, delimited, end, intro
+from edge.engine.text.late_sentences import LateSentences
 from edge.engine.text.places import DOCUMENTS, names_in
 from edge.engine.text.prompt import prompt_of
 from edge.errors import BundleError, DocumentsError, EngineFailed, NotFound
@@ -59,18 +60,25 @@ class Asked:
 
 
 class Documents:
-    """The indexes that a bundle's engine reads, and its embedding model. One thread at a time, but for `ease`.
+    """The indexes that a bundle's engine reads. One thread at a time.
 
-    limit: tokens of prompt and answer together.
+    limit: tokens of prompt and answer together. sentences: the bundle's embedding model, where others use it, too.
     """
 
-    def __init__(self, bundle: Bundle, options: Options, tokenizer: Tokenizer, limit: int) -> None:
+    def __init__(
+        self,
+        bundle: Bundle,
+        options: Options,
+        tokenizer: Tokenizer,
+        limit: int,
+        sentences: LateSentences | None = None,
+    ) -> None:
         self._bundle, self._options, self._tokenizer, self._limit = bundle, options, tokenizer, limit
+        self._sentences = sentences or LateSentences(bundle)
         own = [Path(options.documents_folder)] if options.documents_folder else []
         self._folders = [*own, bundle.path / DOCUMENTS]
         self._open: OrderedDict[str, tuple[Stamp, Index]] = OrderedDict()
-        self._sentences: Sentences | None = None
-        self._has_none = False
+        self._is_broken = False
         self._orders = Orders()
         self._counted: OrderedDict[tuple[str, int], int] = OrderedDict()
 
@@ -84,10 +92,6 @@ class Documents:
         except (DocumentsError, ValueError) as error:
             self._close(name)
             raise self._broken(name, error) from error
-
-    def ease(self) -> None:
-        """Let the embedding model go, which the next question loads again."""
-        self._sentences = None
 
     def forget(self, salt: str) -> None:
         """Who asks for what is forgotten."""
@@ -154,15 +158,14 @@ class Documents:
         return sentences.embed(questions), []
 
     def _embedder(self) -> Sentences | None:
-        if (sentences := self._sentences) is None and not self._has_none:
-            from edge.engine.text.sentences import Sentences  # loads nothing where no index has vectors
-
-            try:
-                sentences = self._sentences = Sentences.of(self._bundle.path)
-            except BundleError as error:
-                log.error("%s; documents are searched by words alone", error)
-            self._has_none = sentences is None
-        return sentences
+        if self._is_broken:
+            return None
+        try:
+            return self._sentences.loaded()
+        except BundleError as error:
+            log.error("%s; documents are searched by words alone", error)
+            self._is_broken = True
+            return None
 
     def _with(self, job: Job, index: Index, found: list[Piece], warnings: list[str]) -> Asked:
         if not found:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import importlib.util
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from edge.errors import BundleError
 
@@ -21,8 +21,8 @@ MISSING = (
     " `pip install --no-deps 'tokenizers>=0.22,<1'`"
 )
 NO_SENTENCES = (
-    "the bundle's embedding model is read with the library tokenizers, which is not installed here, so that documents"
-    " are found by their words alone: `pip install --no-deps 'tokenizers>=0.22,<1'`"
+    "the bundle's embedding model is read with the library tokenizers, which is not installed here, so that no vectors"
+    " are made and documents are found by their words alone: `pip install --no-deps 'tokenizers>=0.22,<1'`"
 )
 HELD_MAX = 3
 """Tokens that a character may still be begun in: UTF-8 takes four bytes at the most, and a token has one of them."""
@@ -48,6 +48,13 @@ def _opened(told: str, missing: str) -> Tokenizer:
         raise BundleError(f"tokenizers cannot read tokenizer.json: {error}") from error
 
 
+class Read(NamedTuple):
+    """What an embedding model reads of a text. is_cut: the text is longer."""
+
+    ids: list[int]
+    is_cut: bool
+
+
 class SentenceReader:
     """Texts to what an embedding model reads. told: a tokenizer.json. tokens_max: of a text, its ends among them.
 
@@ -61,7 +68,11 @@ class SentenceReader:
 
     def encode(self, texts: list[str]) -> list[list[int]]:
         """The token ids of each text, cut at its end, with those that the model wants before and behind it."""
-        return [list(each.ids) for each in self._tokenizer.encode_batch_fast(texts)]
+        return [each.ids for each in self.read(texts)]
+
+    def read(self, texts: list[str]) -> list[Read]:
+        """The same, and of which texts it is not all."""
+        return [Read(list(each.ids), bool(each.overflowing)) for each in self._tokenizer.encode_batch_fast(texts)]
 
 
 class ExactReader:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from edge.bundle import Bundle
 from edge.engine import Job, Options
 from edge.engine.genai.tokenizer import Tokenizer
+from edge.engine.text.late_sentences import LateSentences
 
 if TYPE_CHECKING:
     from edge.engine.text.documents import Asked, Documents
@@ -16,8 +17,17 @@ if TYPE_CHECKING:
 class LateDocuments:
     """As `Documents`, which it makes. limit: tokens of prompt and answer together."""
 
-    def __init__(self, bundle: Bundle, options: Options, tokenizer: Tokenizer, limit: int) -> None:
-        self._given = bundle, options, tokenizer, limit
+    def __init__(
+        self,
+        bundle: Bundle,
+        options: Options,
+        tokenizer: Tokenizer,
+        limit: int,
+        sentences: LateSentences | None = None,
+    ) -> None:
+        """sentences: the bundle's embedding model, where others use it, too."""
+        self.sentences = sentences or LateSentences(bundle)
+        self._given = bundle, options, tokenizer, limit, self.sentences
 
     @cached_property
     def _documents(self) -> Documents:
@@ -30,9 +40,8 @@ class LateDocuments:
         return self._documents.asked(job)
 
     def ease(self) -> None:
-        """Let go of what only makes documents faster."""
-        if "_documents" in self.__dict__:
-            self._documents.ease()
+        """Let the embedding model go, which the next question loads again."""
+        self.sentences.ease()
 
     def forget(self, salt: str) -> None:
         """Let go of what documents remember of a salt's jobs."""

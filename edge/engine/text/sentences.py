@@ -7,6 +7,7 @@ nothing by a second one, and threads that wait do not spin.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +15,7 @@ import numpy as np
 from edge.bundle import SENTENCE_GRAPH, SENTENCE_TOKENIZER, SentenceModel, read_manifest
 from edge.documents import Vectors
 from edge.engine.graph.session import Encoder
-from edge.engine.text.exact import SentenceReader
+from edge.engine.text.exact import Read, SentenceReader
 from edge.errors import BundleError
 
 BATCH_TOKENS = 1024
@@ -25,15 +26,30 @@ CHARACTERS_PER_TOKEN = 64
 """A text longer than so many for each token it may have is cut before its tokens are sought."""
 
 
+@dataclass
+class Embedded:
+    """Vectors `[texts, dimensions]`, each of length 1, as far as they are made.
+
+    done, tokens: how many are, and what was read of their texts. cut: the places of those whose beginning alone was.
+    """
+
+    vectors: Vectors
+    done: int = 0
+    tokens: int = 0
+    cut: list[int] = field(default_factory=list)
+
+
 class Sentences:
-    """A bundle's embedding model in memory. digest: names what it was made of; vectors of two are not to be compared.
+    """A bundle's embedding model in memory, for any thread.
+
+    digest: names what it was made of; vectors of two are not to be compared.
 
     threads: 0 for every core. Raises BundleError where it cannot be loaded, or `tokenizers` is not installed.
     """
 
     def __init__(self, bundle: Path, model: SentenceModel, threads: int = 1) -> None:
-        self.digest = model.source
-        self.dimensions = model.dimensions
+        self.name, self.digest = model.name, model.source
+        self.dimensions, self.tokens_max = model.dimensions, model.tokens_max
         self._characters = model.tokens_max * CHARACTERS_PER_TOKEN
         try:
             told = (bundle / SENTENCE_TOKENIZER).read_text(encoding="utf-8")
@@ -52,12 +68,32 @@ class Sentences:
 
     def embed(self, texts: list[str]) -> Vectors:
         """The vectors of some texts, `[texts, dimensions]`, each of length 1; of a long text its beginning's."""
-        vectors = np.empty((len(texts), self.dimensions), np.float32)
+        made = self.nothing(texts)
+        for _ in self.steps(texts, made):
+            pass
+        return made.vectors
+
+    def nothing(self, texts: list[str]) -> Embedded:
+        """Room for the vectors of some texts."""
+        return Embedded(np.empty((len(texts), self.dimensions), np.float32))
+
+    def steps(self, texts: list[str], into: Embedded) -> Iterator[None]:
+        """Make the vectors of some texts, a batch a step; of a long text its beginning's."""
         for start in range(0, len(texts), TEXTS_AT_ONCE):
-            read = self._reader.encode([self._cut(text) for text in texts[start : start + TEXTS_AT_ONCE]])
-            for batch in batches([len(ids) for ids in read]):
-                vectors[[start + place for place in batch]] = self._run([read[place] for place in batch])
-        return vectors
+            some = [self._cut(text) for text in texts[start : start + TEXTS_AT_ONCE]]
+            read = self._reader.read(some)
+            for batch in batches([len(each.ids) for each in read]):
+                places = [start + place for place in batch]
+                into.vectors[places] = self._run([read[place].ids for place in batch])
+                into.done += len(batch)
+                into.tokens += sum(len(read[place].ids) for place in batch)
+                into.cut += [
+                    at for at, place in zip(places, batch, strict=True) if self._is_cut(texts[at], read[place])
+                ]
+                yield
+
+    def _is_cut(self, text: str, read: Read) -> bool:
+        return read.is_cut or len(text) > self._characters
 
     def _cut(self, text: str) -> str:
         """As much of a text as can count; half a surrogate pair becomes a question mark."""

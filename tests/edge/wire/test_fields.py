@@ -143,9 +143,10 @@ OTHERS = {"messages.3.name", "messages.2.content", "messages.2.tool_calls.0.id"}
 
 
 def shapes(kind: type[Shape] = Shape) -> Iterator[type[Shape]]:
-    """Everything in a request that follows the rule."""
+    """Everything in a request that follows the rule; the doors have shapes of their own."""
     for each in kind.__subclasses__():
-        yield each
+        if each.__module__.startswith("edge.wire"):
+            yield each
         yield from shapes(each)
 
 
@@ -154,7 +155,7 @@ def test_the_full_request_says_every_field():
     said = {(path[-2] if isinstance(path[-1], int) else path[-1]) for path in EVERY if path}
     beside = {ChunkHead, PictureProperties, Rated}
     known = {field.alias or name for shape in set(shapes()) - beside for name, field in shape.model_fields.items()}
-    assert known - said == {"prompt"}
+    assert known - said == {"prompt", "input", "encoding_format", "dimensions"}  # these are in test_embeddings.py
     assert parse(FULL).warnings == ()
 
 

@@ -9,6 +9,8 @@ from typing import Any
 import numpy as np
 import pytest
 
+from benchmarks import embeddings_texts
+from benchmarks.embeddings_texts import REFERENCE
 from edge.bundle import SENTENCE_GRAPH, SENTENCE_TOKENIZER
 from edge.engine.graph.session import Encoder
 from edge.engine.text.exact import SentenceReader
@@ -18,6 +20,7 @@ from export.quantize import Floats
 from export.sentences.known import folder_of
 from export.sentences.make import make
 from tests.export.sentences import small_bert
+from tests.vectors import small, stored
 
 HAS_TORCH = all(importlib.util.find_spec(name) for name in ("torch", "transformers"))
 pytestmark = [pytest.mark.trace, pytest.mark.skipif(not HAS_TORCH, reason="the trace extra is not installed")]
@@ -80,6 +83,18 @@ def test_a_small_model_in_floats_says_what_transformers_says(name, seed, tmp_pat
     wanted = theirs(folder, given, said.tokens_max)
     assert np.abs(ours(tmp_path, given, said.tokens_max) - wanted).max() < 1e-5
     assert np.ptp(wanted @ wanted.T) > 0.1  # the vectors differ, or nothing would be shown
+
+
+def test_what_is_stored_for_every_day_is_transformers(tmp_path):
+    """The vectors that a board's are held to where there is no Transformers."""
+    assert np.abs(theirs(small(tmp_path / "small-bert"), list(small_bert.TEXTS), 32) - stored()).max() < 1e-5
+
+
+def test_what_is_stored_to_measure_with_is_transformers():
+    """To float16, in which it is stored: a cosine of 1e-6."""
+    folder, kept = folder_of(Path("all-MiniLM-L6-v2")), np.load(REFERENCE).astype(np.float32)
+    cosines = (theirs(folder, embeddings_texts.texts(), 256) * kept).sum(1) / np.linalg.norm(kept, axis=1)
+    assert cosines.min() > 1 - 1e-6
 
 
 def test_the_real_model_rounded_is_near_transformers(tmp_path):

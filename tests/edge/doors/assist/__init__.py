@@ -1,0 +1,1 @@
+"""The door for Home Assistant's Assist."""
