@@ -19,7 +19,7 @@ from openai import OpenAI
 
 from edge.config import Settings
 from edge.doors.http.entrance import host_of
-from edge.doors.http.server import Http, tls_context
+from edge.doors.http.server import Http, listening, tls_context
 from edge.doors.http.tokens import Tokens, read_tokens
 from edge.errors import ConfigError
 from edge.testing.inside import MemoryInside
@@ -261,6 +261,12 @@ def test_a_port_that_is_taken():
     port = free_port()
     with socket.create_server(("127.0.0.1", port)), pytest.raises(ConfigError, match=f"{port} cannot be listened on"):
         Http(Settings(http={"address": f"127.0.0.1:{port}"}))
+
+
+def test_pieces_are_sent_at_once():
+    """So asyncio does for a connection that says it is TCP, which it has of the socket that listens."""
+    with listening(Settings(http={"address": f"127.0.0.1:{free_port()}"}).http) as made:
+        assert made.proto == socket.IPPROTO_TCP
 
 
 @pytest.fixture(scope="module")
