@@ -65,6 +65,7 @@ class Job:
     loop_guard: end an answer that says the same over and over (text/loops.py). ignore_eos: go on past the tokens that
     end an answer, for measuring. cache_salt: who may find what this leaves behind, which are those that give the same.
     keep: whether that may be on disk. documents: the name of those that the answer is to come from, found by questions.
+    adapter: the name of the bundle's that it is answered with, empty for the bundle alone.
     """
 
     id: int
@@ -87,6 +88,7 @@ class Job:
     keep: bool = True
     documents: str | None = None
     questions: list[str] = field(default_factory=list)
+    adapter: str = ""
 
     @property
     def must_match(self) -> bool:

@@ -8,13 +8,14 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from edge.config import Limits, Settings
-from edge.errors import EngineFailed, Fault, NotFound, TooLarge, Unavailable, Unsupported
+from edge.errors import EngineFailed, Fault, TooLarge, Unavailable, Unsupported
 from edge.governor.decision import Memory
 from edge.service import journal_file
 from edge.service.answering import ATTEMPTS_MAX
 from edge.service.clock import now
 from edge.service.journal import Journal
 from edge.service.journal_file import Entry, JournalError, Known, Moment
+from edge.service.models import adapter_of
 from edge.service.picture_files import read_picture
 from edge.service.queue import URGENCY, Queue
 from edge.service.repeats import Repeats, names_of
@@ -120,9 +121,7 @@ class Admission:
         return lowered(request, self._limits)
 
     def _check(self, request: Request) -> None:
-        wanted, served = request.chat.model, self._seat.manifest.name
-        if wanted is not None and wanted != served:
-            raise NotFound(f"this board serves {served}, not {wanted[:100]!r}", "model")
+        adapter_of(request.chat.model, self._seat.manifest)
         self._check_pictures(request)
 
     def _check_pictures(self, request: Request) -> None:

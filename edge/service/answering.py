@@ -194,9 +194,7 @@ class Answering:
 
     def _check_model(self, waiting: Waiting) -> None:
         """NotFound where it was let in for a model that is not served any more."""
-        wanted, served = waiting.request.chat.model, self._engine.manifest.name
-        if wanted is not None and wanted != served:
-            raise NotFound(f"this board serves {served} now, not {wanted[:100]!r}", "model")
+        adapter_of(waiting.request.chat.model, self._engine.manifest, " now")
 
     @contextlib.contextmanager
     def _deadline(self, waiting: Waiting) -> Iterator[None]:
@@ -301,6 +299,7 @@ def job_of(waiting: Waiting, limits: Limits, sampling: Sampling) -> Job:
         keep=waiting.keeps,
         documents=chat.documents,
         questions=chat.questions() if chat.documents else [],
+        adapter=(chat.model or "").partition(":")[2],
     )
 
 

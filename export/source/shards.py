@@ -128,3 +128,10 @@ def read_json(file: Path) -> dict[str, Any]:
     if not isinstance(value, Mapping):
         raise SourceError(f"{file} should hold a JSON object")
     return dict(value)
+
+
+def write_tensors(file: Path, tensors: Mapping[str, Floats]) -> None:
+    """A safetensors file of float32 tensors."""
+    from safetensors.numpy import save_file
+
+    save_file(dict(tensors), file)

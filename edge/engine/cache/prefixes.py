@@ -62,9 +62,13 @@ class Store(Protocol):
     """Blocks that could not be used."""
 
 
-def keys_of(tokens: Sequence[int], is_long: bool, salt: str = "") -> Iterator[Key]:
-    """The name of each whole block of a text. is_long: whether it has the long rotary factors. salt: whose it is."""
+def keys_of(tokens: Sequence[int], is_long: bool, salt: str = "", adapter: str = "") -> Iterator[Key]:
+    """The name of each whole block of a text. is_long: whether it has the long rotary factors. salt: whose it is.
+
+    adapter: what it was read with, empty for the bundle alone.
+    """
     key, tag = (b"long" if is_long else b"short") + salt.encode(), tag_of(salt)
+    key += b"\0" + adapter.encode() if adapter else b""
     cuts = range(0, len(tokens) + 1, BLOCK_TOKENS)
     for start, stop in pairwise(cuts):
         text = np.array(tokens[start:stop], np.int64).tobytes()
@@ -86,18 +90,22 @@ class Prefixes:
         self._blocks: OrderedDict[Key, Block] = OrderedDict()
         self.bytes = 0
 
-    def find(self, tokens: Sequence[int], is_long: bool, salt: str = "", is_kept: bool = True) -> list[Block]:
+    def find(
+        self, tokens: Sequence[int], is_long: bool, salt: str = "", is_kept: bool = True, adapter: str = ""
+    ) -> list[Block]:
         """The blocks that a text begins with, as reading leaves them. is_kept: whether they may go to disk for it.
 
         Its last token is never among them, since its logits are wanted.
         """
-        keys = list(keys_of(tokens[:-1], is_long, salt))
-        plain = dict(zip(keys, keys_of(tokens[:-1], is_long), strict=True))
+        keys = list(keys_of(tokens[:-1], is_long, salt, adapter))
+        plain = dict(zip(keys, keys_of(tokens[:-1], is_long, "", adapter), strict=True))
         return self._found(keys, lambda key: self._known(key, plain[key], is_kept))
 
-    def find_said(self, tokens: Sequence[int], is_long: bool, count: int, salt: str = "") -> list[Block]:
+    def find_said(
+        self, tokens: Sequence[int], is_long: bool, count: int, salt: str = "", adapter: str = ""
+    ) -> list[Block]:
         """Those that come after the first so many, some of which were said."""
-        keys = list(keys_of(tokens[:-1], is_long, salt))
+        keys = list(keys_of(tokens[:-1], is_long, salt, adapter))
         return self._found(keys[count:], self._known_or_said)
 
     def _found(self, keys: Sequence[Key], known: Callable[[Key], Block | None]) -> list[Block]:
@@ -149,6 +157,7 @@ class Prefixes:
         count: int | None = None,
         salt: str = "",
         is_kept: bool = True,
+        adapter: str = "",
     ) -> None:
         """Take in the whole blocks of a text. read: keys and values of its tokens from one to another.
 
@@ -157,7 +166,7 @@ class Prefixes:
         """
         if not self._limit:
             return
-        keys = list(keys_of(tokens, is_long, salt))
+        keys = list(keys_of(tokens, is_long, salt, adapter))
         for number, key in enumerate(keys):
             start, stop = number * BLOCK_TOKENS, (number + 1) * BLOCK_TOKENS
             if key in self._blocks:
