@@ -227,10 +227,6 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("--requantize", action="store_true", help="round Q4_0 and Q8_0 blocks anew, too")
     made.add_argument("--context", type=tokens, metavar="TOKENS", help="tokens of prompt and answer together")
     made.add_argument("--name", type=name, help="the bundle's name in its manifest")
-    merged = "a LoRA adapter to merge into the model; with --keep-apart as many as wanted"
-    made.add_argument("--adapter", type=path, action="append", metavar="DIR", help=merged)
-    apart = "do not merge adapters: each request chooses one of them, or none"
-    made.add_argument("--keep-apart", action="store_true", help=apart)
     made.add_argument("--dry-run", action="store_true", help="say what disk, memory and time it will take, and stop")
     made.add_argument(
         "--search-bits", type=megabytes, metavar="MB", help="measure which tensors a size should give 8 bits"
@@ -246,6 +242,10 @@ def parser() -> argparse.ArgumentParser:
 
 def add_what_is_beside(made: argparse.ArgumentParser) -> None:
     """The arguments for what a bundle brings beside its model, a finished one's, too."""
+    merged = "a LoRA adapter to merge into the model; with --keep-apart as many as wanted"
+    made.add_argument("--adapter", type=path, action="append", metavar="DIR", help=merged)
+    apart = "do not merge adapters: each request chooses one of them, or none"
+    made.add_argument("--keep-apart", action="store_true", help=apart)
     made.add_argument(
         "--sentences",
         type=path,

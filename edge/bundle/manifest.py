@@ -196,6 +196,6 @@ class Manifest(_Part):
     files: dict[str, File]
 
     def text(self) -> str:
-        """The file as it is written: without embedding model or adapters no word of them, so that older daemons read it."""
+        """The file as it is written: no word of an embedding model or adapters without them, for older daemons."""
         left_out = {name for name in ("sentences", "adapters") if not getattr(self, name)}
         return self.model_dump_json(indent=2, exclude=left_out) + "\n"

@@ -15,11 +15,12 @@ from edge.board.wattmeter import Wattmeter
 from edge.bundle import Sampling
 from edge.config import Limits
 from edge.engine import Finished, Job
-from edge.errors import DeadlineExceeded, EdgeError, EngineFailed, Fault, NotFound
+from edge.errors import DeadlineExceeded, EdgeError, EngineFailed, Fault
 from edge.service import journal_file
 from edge.service.clock import now
 from edge.service.inference import Inference
 from edge.service.journal import Journal
+from edge.service.models import adapter_of
 from edge.service.queue import Queue
 from edge.service.replies import Replies
 from edge.service.seat import Seat

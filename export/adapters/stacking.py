@@ -58,7 +58,11 @@ class Stack:
         parts = self._parts(module)
         rows, columns = sum(self._shapes[part][0] for part in parts), self._shapes[parts[0]][1]
         down, up = (read_tensor(self.file, part) for part in self._names[name])
-        if down.ndim != 2 or up.ndim != 2 or (up.shape[0], down.shape[1], down.shape[0]) != (rows, columns, up.shape[1]):
+        if (
+            down.ndim != 2
+            or up.ndim != 2
+            or (up.shape[0], down.shape[1], down.shape[0]) != (rows, columns, up.shape[1])
+        ):
             raise SourceError(
                 f"the adapter {self._folder} changes {name} by {list(up.shape)} times {list(down.shape)},"
                 f" but the bundle has {[rows, columns]}; is it another model's?"
@@ -97,4 +101,3 @@ def _stacked(product: Product, pairs: Mapping[str, Pair]) -> tuple[Floats, Float
             up[ends[name] - down.shape[0] : ends[name], first : first + rows] = its.T
         first += rows
     return np.concatenate(list(downs.values())).T.copy(), up
-

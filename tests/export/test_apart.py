@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import importlib.util
+import json
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from safetensors.numpy import save_file
 
 from edge.bundle import ADAPTER_GRAPH, Bundle, open_bundle, read_manifest
 from edge.engine import Finished, Job, Options
@@ -73,7 +75,7 @@ def opened(path: Path) -> Graph:
 
 @pytest.mark.parametrize("kind", ["llama", "phi3"])
 def test_an_adapter_apart_is_the_adapter_merged(tmp_path, kind):
-    """Logits of the float bundle with each adapter are those of the bundle that it was merged into; without, the base's."""
+    """A float bundle's logits with each adapter are those of the model it was merged into; without, the base's."""
     source, adapters = checkpoint(tmp_path, kind)
     base = beside.float_bundle(open_source(source), tmp_path / "bundle", recipe("none", kind))
     text = beside.texts(small_model.VOCABULARY, 12)[0]
@@ -176,14 +178,25 @@ def test_logits_are_pefts(tmp_path, kind):
     source, adapters = checkpoint(tmp_path, kind)
     base = beside.float_bundle(open_source(source), tmp_path / "bundle", recipe("none", kind))
     enlarge(base, Additions(adapters=tuple(adapters)))
-    text = beside.texts(small_model.VOCABULARY, 40)[0]
+    text, theirs = beside.texts(small_model.VOCABULARY, 40)[0], whole(tmp_path / "whole", kind)
     for folder in adapters:
         with beside.quiet():
-            model = transformers.AutoModelForCausalLM.from_pretrained(source)
+            model = transformers.AutoModelForCausalLM.from_pretrained(theirs)
             wanted = beside.their_logits(PeftModel.from_pretrained(model, folder).eval(), text)
         ours = np.concatenate([read_last(opened(base), text[: count + 1], folder.name) for count in (4, 19, 39)])
-        theirs = wanted[[4, 19, 39]]
-        assert np.abs(ours - theirs).max() < beside.TOLERANCE * np.abs(theirs).max()
+        wanted = wanted[[4, 19, 39]]
+        assert np.abs(ours - wanted).max() < beside.TOLERANCE * np.abs(wanted).max()
+
+
+def whole(folder: Path, kind: str) -> Path:
+    """The same model in one file, as Transformers wants it, with its own kind of rope."""
+    folder.mkdir()
+    weights = small_model.llama_weights()
+    weights = small_model.as_phi3(weights) if kind == "phi3" else weights
+    save_file(weights, folder / "model.safetensors", {"format": "pt"})
+    more = {"pad_token_id": 0, **PHI3} if kind == "phi3" else {"model_type": "llama"}
+    (folder / "config.json").write_text(json.dumps({**small_model.CONFIG, **more}))
+    return folder
 
 
 def read_last(graph: Graph, tokens: list[int], name: str) -> np.ndarray:
