@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks import (
+    adapters,
     alone,
     bare_root,
     builder,
@@ -69,6 +70,7 @@ MEASURES: dict[str, Callable[[Path], list[Figure]]] = {
     "decode": decode.measure,
     "egress": egress.measure,
     "cancel": cancel.measure,
+    "adapters": adapters.measure,
     "documents-asked": documents_asked.measure,
     "durability": durability.measure,
     "rollbacks": rollbacks.measure,

@@ -36,7 +36,7 @@ class Stack:
     @property
     def rank(self) -> int:
         """The largest of its pairs."""
-        return max(down.shape[0] for _, down, _ in self._pairs.values())
+        return max(int(down.shape[0]) for _, down, _ in self._pairs.values())
 
     @property
     def targets(self) -> list[str]:
