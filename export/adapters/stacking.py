@@ -18,8 +18,6 @@ from export.source.adapter import pairs_of
 from export.source.adapter_config import AdapterConfig
 from export.source.shards import adapter_file, read_tensor, tensors_of
 
-LANES = 16
-"""Ranks are a multiple of this, with zeros behind: kernels sum what is left over of a vector in other orders."""
 Pair = tuple[str, Floats, Floats]
 """A pair's own name, A `[rank, in]`, and of the scaled B the rows of one module, `[out, rank]`."""
 
@@ -102,5 +100,4 @@ def _stacked(product: Product, pairs: Mapping[str, Pair]) -> tuple[Floats, Float
             name, down, its = pairs[module]
             up[ends[name] - down.shape[0] : ends[name], first : first + rows] = its.T
         first += rows
-    more = -up.shape[0] % LANES
-    return np.pad(np.concatenate(list(downs.values())).T, ((0, 0), (0, more))), np.pad(up, ((0, more), (0, 0)))
+    return np.ascontiguousarray(np.concatenate(list(downs.values())).T), up

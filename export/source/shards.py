@@ -132,6 +132,8 @@ def read_json(file: Path) -> dict[str, Any]:
 
 def write_tensors(file: Path, tensors: Mapping[str, Floats]) -> None:
     """A safetensors file of float32 tensors."""
+    import numpy as np
     from safetensors.numpy import save_file
 
-    save_file(dict(tensors), file)
+    # it writes memory as it lies, whatever the order of axes
+    save_file({name: np.ascontiguousarray(values) for name, values in tensors.items()}, file)

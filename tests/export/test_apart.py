@@ -215,22 +215,3 @@ def test_packed_weights_carry_the_branches(small, tmp_path):
         np.testing.assert_array_equal(read(graph, text, "one"), wanted)
         assert not np.allclose(read(graph, text), wanted)
     assert len(list((tmp_path / "packed").iterdir())) == 1
-
-
-def test_a_seed_repeats_with_an_adapter(tmp_path):
-    """Alone or beside rows of the same adapter, of another and of none: the same to the bit."""
-    source, adapters = checkpoint(tmp_path, "llama")
-    base = beside.float_bundle(open_source(source), tmp_path / "bundle")
-    third = adapter(tmp_path / "third", small_model.llama_weights(), MODULES, 4)
-    enlarge(base, Additions(adapters=(adapters[0], third)))
-    engine = BatchedEngine(base, Options(prefix_bytes=0))
-    names = ["first", "third", "first", "", "third"]
-    jobs = [
-        (Job(number, [], 16, 1.0, seed=7, top_logprobs=0, ignore_eos=True, adapter=name), tokens)
-        for (number, name), tokens in zip(
-            enumerate(names), beside.texts(small_model.VOCABULARY, 20, 30, 21, 40, 33), strict=True
-        )
-    ]
-    together = answers(engine, jobs)
-    for job, tokens in jobs:
-        assert answers(engine, [(job, tokens)])[job.id] == together[job.id]
