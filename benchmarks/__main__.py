@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks import (
+    adapters,
     alone,
     assist_prompt,
     bare_root,
@@ -73,6 +74,7 @@ MEASURES: dict[str, Callable[[Path], list[Figure]]] = {
     "decode": decode.measure,
     "egress": egress.measure,
     "cancel": cancel.measure,
+    "adapters": adapters.measure,
     "documents-asked": documents_asked.measure,
     "embeddings": embeddings.measure,
     "http": http_door.measure,

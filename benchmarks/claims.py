@@ -203,6 +203,19 @@ GROUPS = (
         },
     ),
     Group(
+        "Adapters by request",
+        "A token of one row and of eight with a LoRA adapter over one without, in one run by turns; adapters of rank 8"
+        " for queries and values, as PEFT has them where nobody says, and of rank 16 for every matrix.",
+        "adapters",
+        {
+            "adapter_row_over_none": "a row with an adapter over one without",
+            "adapter_rows_of_eight_over_none": "eight rows with it over eight without",
+            "adapter_whole_row_over_none": "a row with an adapter of rank 16 for every matrix over one without",
+            "adapter_step_after_switch_over_before": "the first token after a switch of adapters over the last before",
+            "adapter_bundle_over_plain": "a row without adapter, in a bundle that has some over one that has none",
+        },
+    ),
+    Group(
         "Answers from documents begin no later",
         "What asking with `documents` adds before the model reads a token: the question embedded, pieces found by words"
         " and by meaning, chosen and put before it. The documents are Python's own; the embedding model is in memory.",

@@ -82,10 +82,20 @@ def check_files(options: argparse.Namespace) -> None:
         read_prompt(file)
     if options.pictures and (not options.pictures.is_dir() or len(list(options.pictures.iterdir())) < 2):
         raise SourceError(f"{options.pictures} is no folder with two pictures or more")
-    if options.adapter and not (options.adapter / "adapter_config.json").is_file():
-        raise SourceError(f"{options.adapter} is no adapter: it has no adapter_config.json")
+    check_adapters(options.adapter or [], options.keep_apart)
     if options.cache and options.cache.exists() and not options.cache.is_dir():
         raise TargetError(f"{options.cache} is no folder that downloads could be kept in")
+
+
+def check_adapters(folders: list[Path], are_apart: bool) -> None:
+    """Each is an adapter, and several stay apart. Raises SourceError."""
+    for folder in folders:
+        if not (folder / "adapter_config.json").is_file():
+            raise SourceError(f"{folder} is no adapter: it has no adapter_config.json")
+    if len(folders) > 1 and not are_apart:
+        raise SourceError("one adapter can be merged; --keep-apart lets each request choose among several")
+    if are_apart and not folders:
+        raise SourceError("--keep-apart is for adapters; --adapter DIR names one")
 
 
 def kept_in(options: argparse.Namespace) -> Path | None:

@@ -31,7 +31,7 @@ from export.source.hub import parse
 from export.target import check_free, default_place, is_there, place_of
 from export.workshop import staging
 
-ADDING = ("model", "output", "sentences", "documents", "version", "force", "cache")
+ADDING = ("model", "output", "sentences", "documents", "adapter", "keep_apart", "version", "force", "cache")
 """What the command line may say of a finished bundle."""
 WHEEL = "a board needs the library tokenizers to read its tokens: `pip install --no-deps 'tokenizers>=0.22,<1'`"
 
@@ -61,7 +61,7 @@ def made(options: argparse.Namespace) -> str:
     """What the command line asks of a model."""
     additions(options).check()
     if options.oracle:
-        check_installed(is_gguf(Path(options.model)), options.adapter is not None)
+        check_installed(is_gguf(Path(options.model)), bool(options.adapter) and not options.keep_apart)
     recipe = chosen_recipe(options)
     options.output = chosen_place(options, recipe)
     action = estimate if options.dry_run else search_bits if options.search_bits else export
@@ -78,18 +78,25 @@ def enlarged(options: argparse.Namespace) -> str:
     usual = vars(parser().parse_args([options.model]))
     if strange := [key for key, value in vars(options).items() if key not in ADDING and value != usual[key]]:
         raise SourceError(f"{options.model} is a finished bundle, which --{strange[0].replace('_', '-')} is not for")
-    if not any(getattr(options, key) for key in ("sentences", "documents", "version")):
-        raise SourceError(f"{options.model} is a finished bundle; --sentences DIR and --documents FILE add to it")
+    if options.adapter and not options.keep_apart:
+        raise SourceError(f"{options.model} is a finished bundle; --keep-apart adds adapters that are not merged")
+    if not any(getattr(options, key) for key in ("sentences", "documents", "adapter", "version")):
+        raise SourceError(
+            f"{options.model} is a finished bundle; --sentences DIR, --documents FILE and --adapter DIR --keep-apart"
+            " add to it"
+        )
     output = place_of(options.output) if options.output else None
     bundle = enlarge(place_of(Path(options.model)), additions(options), output, options.force)
     brings = bundle.manifest.sentences
     said = f"{bundle.path}: version {bundle.manifest.version}, documents: {', '.join(documents(bundle)) or 'none'}"
-    return f"{said}; embedding model: {brings.name if brings else 'none'}"
+    adapters = ", ".join(each.name for each in bundle.manifest.adapters)
+    return f"{said}; embedding model: {brings.name if brings else 'none'}; adapters: {adapters or 'none'}"
 
 
 def additions(options: argparse.Namespace) -> Additions:
     """What the command line adds to a bundle."""
-    return Additions(options.sentences, tuple(options.documents or ()), options.version or "")
+    adapters = tuple(options.adapter or ()) if options.keep_apart else ()
+    return Additions(options.sentences, tuple(options.documents or ()), options.version or "", adapters)
 
 
 def export(options: argparse.Namespace, recipe: Recipe) -> str:
@@ -98,12 +105,13 @@ def export(options: argparse.Namespace, recipe: Recipe) -> str:
     there = f"{target}: is there already"
     if options.if_missing and is_there(target):
         return there
-    used = [file for file in (Path(options.model), options.adapter, *recipe.files) if file]
+    used = [file for file in (Path(options.model), *(options.adapter or ()), *recipe.files) if file]
     check_free(target, options.force, used, kept_in(options))
     with staging(target, options.if_missing) as workshop, Progress() as progress:
         if options.if_missing and is_there(target):  # another export has made it meanwhile
             return there
-        bundle = fill(workshop, opened(options, recipe), recipe, target, options.force, progress.report, used)
+        beside = additions(options).adapters
+        bundle = fill(workshop, opened(options, recipe), recipe, target, options.force, progress.report, used, beside)
     return (
         f"{described(bundle)}\ntook {time.monotonic() - started:.0f} s and {peak_mebibytes()} MiB of memory at the most"
     )
@@ -130,10 +138,13 @@ def described(bundle: Bundle) -> str:
 
 
 def opened(options: argparse.Namespace, recipe: Recipe) -> Source:
-    """The model, downloaded where it is not there, with the adapter merged into it."""
+    """The model, downloaded where it is not there, with the adapter merged into it, unless it is to stay apart."""
     try:
         source = open_source(locate(options.model, recipe, options.cache))
-        return AdapterSource(source, options.adapter) if options.adapter else source
+        for folder in options.adapter or ():
+            merged = AdapterSource(source, folder)  # refuses what does not fit, before hours go into the weights
+            source = source if options.keep_apart else merged
+        return source
     except OSError as error:
         raise SourceError(f"{options.model} cannot be read or kept: {error}") from error
 
@@ -216,7 +227,6 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("--requantize", action="store_true", help="round Q4_0 and Q8_0 blocks anew, too")
     made.add_argument("--context", type=tokens, metavar="TOKENS", help="tokens of prompt and answer together")
     made.add_argument("--name", type=name, help="the bundle's name in its manifest")
-    made.add_argument("--adapter", type=path, metavar="DIR", help="a LoRA adapter to merge into the model")
     made.add_argument("--dry-run", action="store_true", help="say what disk, memory and time it will take, and stop")
     made.add_argument(
         "--search-bits", type=megabytes, metavar="MB", help="measure which tensors a size should give 8 bits"
@@ -232,6 +242,10 @@ def parser() -> argparse.ArgumentParser:
 
 def add_what_is_beside(made: argparse.ArgumentParser) -> None:
     """The arguments for what a bundle brings beside its model, a finished one's, too."""
+    merged = "a LoRA adapter to merge into the model; with --keep-apart as many as wanted"
+    made.add_argument("--adapter", type=path, action="append", metavar="DIR", help=merged)
+    apart = "do not merge adapters: each request chooses one of them, or none"
+    made.add_argument("--keep-apart", action="store_true", help=apart)
     made.add_argument(
         "--sentences",
         type=path,

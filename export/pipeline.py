@@ -40,10 +40,11 @@ def fill(
     force: bool,
     report: Report,
     used: Sequence[Path] = (),
+    adapters: tuple[Path, ...] = (),
 ) -> Bundle:
     """Make the bundle in a workshop that `staging` gave, and put it in the target's place. Raises ExportError.
 
-    used: what this export reads beside the source and the recipe's own files.
+    used: what this export reads beside the source and the recipe's own files. adapters: those that stay apart.
     """
     plan = make_plan(source, recipe)
     tell(plan)
@@ -55,8 +56,8 @@ def fill(
     read_aright(plan, report)
     (workshop / BUNDLE).mkdir()
     make(workshop / BUNDLE, plan, report)
-    if recipe.sentences or recipe.documents:
-        added(workshop / BUNDLE, Additions(recipe.sentences, recipe.documents))
+    if recipe.sentences or recipe.documents or adapters:
+        added(workshop / BUNDLE, Additions(recipe.sentences, recipe.documents, adapters=adapters))
     return publish(workshop, target, force, used, recipe.provider)
 
 

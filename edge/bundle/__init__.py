@@ -9,6 +9,8 @@ A bundle is a folder: `manifest.json` beside what onnxruntime-genai loads. Start
 from __future__ import annotations
 
 from edge.bundle.manifest import (
+    ADAPTER_GRAPH,
+    ADAPTERS,
     DOCUMENTS,
     EMBEDDING,
     GRAPH,
@@ -19,6 +21,7 @@ from edge.bundle.manifest import (
     SIGNATURE,
     VISION,
     WEIGHTS,
+    Adapter,
     Calibration,
     Count,
     File,
@@ -45,6 +48,8 @@ from edge.bundle.opening import (
 )
 
 __all__ = [
+    "ADAPTERS",
+    "ADAPTER_GRAPH",
     "DOCUMENTS",
     "EMBEDDING",
     "GRAPH",
@@ -56,6 +61,7 @@ __all__ = [
     "SIGNATURE",
     "VISION",
     "WEIGHTS",
+    "Adapter",
     "Bundle",
     "Calibration",
     "Count",

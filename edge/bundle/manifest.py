@@ -16,6 +16,8 @@ VISION, EMBEDDING = "vision.onnx", "embedding.onnx"
 """Of a bundle that sees pictures: its tower, and what puts pictures among words."""
 SENTENCE_GRAPH, SENTENCE_TOKENIZER = "sentences/model.onnx", "sentences/tokenizer.json"
 """Of a bundle that brings an embedding model: what makes vectors of sentences, its weights within."""
+ADAPTER_GRAPH, ADAPTERS = "adapters.onnx", "adapters"
+"""Of a bundle with adapters: its decoder with a branch for them, and the folder of their `NAME.safetensors`."""
 DOCUMENTS = "documents"
 """The folder of indexes of documents that travel in a bundle, each `NAME.index`."""
 
@@ -101,6 +103,25 @@ class SentenceModel(_Part):
     source: Sha256
 
 
+class Adapter(_Part):
+    """A LoRA adapter that stays apart from its base, in `adapters/NAME.safetensors`; a request chooses it.
+
+    rank: the largest of its matrices. targets: the modules that it changes, by the last part of their names.
+    source: sha256 of the weights that it was made of.
+    """
+
+    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
+    rank: Positive
+    alpha: Annotated[float, Field(gt=0)]
+    targets: Annotated[list[str], Field(min_length=1)]
+    source: Sha256
+
+    @property
+    def file(self) -> str:
+        """Its place in the bundle."""
+        return f"{ADAPTERS}/{self.name}.safetensors"
+
+
 class Sampling(_Part):
     """How tokens are chosen where a request does not say, as the model's makers would have it; greedy by default.
 
@@ -143,6 +164,7 @@ class Manifest(_Part):
     held_to: whose own forward pass this kind of checkpoint was compared with by the export's tests, as
         `transformers 5`; empty for a kind that none of them has.
     golden: what it is asked where it is tried on a board.
+    adapters: those that a request may choose; none changes what the bundle answers without it.
     """
 
     schema_version: Literal[1] = SCHEMA
@@ -170,9 +192,10 @@ class Manifest(_Part):
     fidelity: dict[str, float] = {}
     held_to: list[str] = []
     golden: Annotated[list[Golden], Field(max_length=32)] = []
+    adapters: Annotated[list[Adapter], Field(max_length=64)] = []
     files: dict[str, File]
 
     def text(self) -> str:
-        """The file as it is written: without an embedding model no word of one, so that older daemons read it."""
-        left_out = {"sentences"} if self.sentences is None else None
+        """The file as it is written: no word of an embedding model or adapters without them, for older daemons."""
+        left_out = {name for name in ("sentences", "adapters") if not getattr(self, name)}
         return self.model_dump_json(indent=2, exclude=left_out) + "\n"

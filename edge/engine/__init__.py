@@ -67,6 +67,7 @@ class Job:
     end an answer, for measuring. cache_salt: who may find what this leaves behind, which are those that give the same.
     keep: whether that may be on disk. documents: the name of those that the answer is to come from, found by questions.
     texts: to make vectors of, in place of an answer, by the bundle's embedding model and beside the engine; else None.
+    adapter: the name of the bundle's that it is answered with, empty for the bundle alone.
     """
 
     id: int
@@ -90,6 +91,7 @@ class Job:
     documents: str | None = None
     questions: list[str] = field(default_factory=list)
     texts: list[str] | None = None
+    adapter: str = ""
 
     @property
     def must_match(self) -> bool:

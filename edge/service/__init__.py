@@ -43,6 +43,7 @@ knows neither paho nor a runtime. Start reading in `daemon.py`.
     held.py           what of the fleet's has no PUBACK yet
     heir.py           in the place of a board that does not come back
     seat.py           what is served now, which may change
+    models.py         which model a request names: the bundle, or an adapter of it
     bundles.py        what it is at the start, and what else could be
     wishes.py         which bundle the operator wants
     installer.py      the process that fetches one

@@ -145,6 +145,8 @@ class Announcements:
         }
         if manifest.pictures:
             body |= {"picture_bytes": limits.picture_bytes, "crops_max": manifest.pictures.crops_max}
+        if manifest.adapters:
+            body["adapters"] = [each.name for each in manifest.adapters]
         if model := manifest.sentences:
             body["embeddings"] = {
                 "model": model.name,

@@ -87,7 +87,7 @@ class Daemon:
         self._outbox = Outbox(transport, self._journal)
         self._replies = Replies(transport, self._topics, inference, speed, self._journal, self._outbox, self._callers)
         repeats = Repeats(self._journal, self._queue, self._replies, self._topics)
-        self._elsewhere = Elsewhere(settings.upstream, settings.limits, upstream, lambda: seat.manifest.name)
+        self._elsewhere = Elsewhere(settings.upstream, settings.limits, upstream, lambda: seat.manifest)
         self._admission = self._admits(repeats, speed)
         self._announcements = Announcements(settings, seat, transport, self._topics, instruments.sensors)
         inside = Inside(transport.publish, self._callers.ask, self._announcements.info, self._load_body)

@@ -7,11 +7,13 @@ from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import aclosing
 from typing import Any, Literal
 
+from edge.bundle import Manifest
 from edge.config import Limits
 from edge.config import Upstream as Settings
 from edge.engine import Finished
 from edge.errors import Fault, NotFound, Unsupported
 from edge.service.clock import now
+from edge.service.models import adapter_of
 from edge.service.protocols import Upstream
 from edge.service.waiting import Waiting
 from edge.wire.chat import ChatRequest
@@ -27,13 +29,13 @@ Why = Literal["asked", "model", "length", "hot"]
 class Elsewhere:
     """One board's upstream, which may be none.
 
-    served: what the board's own model is called. is_hot: whether the board is too hot to take more.
+    manifest: of the board's own model. is_hot: whether the board is too hot to take more.
     """
 
     def __init__(
-        self, settings: Settings, limits: Limits, upstream: Upstream | None, served: Callable[[], str]
+        self, settings: Settings, limits: Limits, upstream: Upstream | None, manifest: Callable[[], Manifest]
     ) -> None:
-        self._settings, self._limits, self._upstream, self._served = settings, limits, upstream, served
+        self._settings, self._limits, self._upstream, self._manifest = settings, limits, upstream, manifest
         self.is_hot: Callable[[], bool] = lambda: False
         self._passed: Counter[str] = Counter()
         self._failed = 0
@@ -47,10 +49,12 @@ class Elsewhere:
         if self._is_asked(chat):
             self._check_asked(request)
             return "asked"
-        if chat.model not in (None, self._served()):
-            if self._may(request, "model") and chat.model in self._settings.models:
-                return "model"
-            raise NotFound(f"this board serves {self._served()}, not {str(chat.model)[:100]!r}", "model")
+        try:
+            adapter_of(chat.model, self._manifest())
+        except NotFound:
+            if not (self._may(request, "model") and chat.model in self._settings.models):
+                raise
+            return "model"
         return "hot" if self._may(request, "hot") and self.is_hot() else None
 
     def rescues(self, request: Request, fault: Fault) -> Why | None:
@@ -83,7 +87,8 @@ class Elsewhere:
 
     def _model(self, chat: ChatRequest) -> str:
         named = (chat.model or "").removeprefix(f"{self._settings.name}/")
-        return self._settings.models[0] if named in ("", self._served()) else named
+        is_own = named in ("", self._manifest().name)
+        return self._settings.models[0] if is_own else named
 
     async def generate(self, waiting: Waiting, why: Why) -> AsyncGenerator[str | Finished, None]:
         """Pieces of the answer, then how it finished; raises Fault. The reply names who has it in any case."""

@@ -44,6 +44,7 @@ def job_of(
         keep=waiting.keeps,
         documents=chat.documents,
         questions=chat.questions() if chat.documents else [],
+        adapter=(chat.model or "").partition(":")[2],
     )
 
 

@@ -60,6 +60,7 @@ class Info(BaseModel):
     wire_version: int = Field(ge=1, description="of docs/wire.md")
     model: str = Field(description="the bundle's name")
     model_version: str
+    adapters: list[str] = Field(default=[], description="asked for as model:adapter; left out where there are none")
     family: str = Field(description="which skeleton the bundle was made on")
     provider: str = Field(description="the execution provider")
     capabilities: list[Literal["text", "vision", "json_schema"]]

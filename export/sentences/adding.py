@@ -22,7 +22,9 @@ from edge.bundle import (
     read_manifest,
 )
 from edge.errors import BundleError
+from export.adapters.adding import files_of, write_adapters
 from export.errors import SourceError, TargetError
+from export.naming import name_of
 from export.sentences.config import read_encoder
 from export.sentences.make import make
 from export.sentences.tokens import read_tokenizer
@@ -41,17 +43,18 @@ being read (measured: 45 MiB and 28 MiB for 24 MiB of graph; libraries are there
 class Additions:
     """What a bundle gets. sentences: a folder of sentence-transformers. documents: files NAME.index.
 
-    version: the bundle's from now on; empty for what it has.
+    version: the bundle's from now on; empty for what it has. adapters: PEFT's folders, each under its own name.
     """
 
     sentences: Path | None = None
     documents: tuple[Path, ...] = ()
     version: str = ""
+    adapters: tuple[Path, ...] = ()
 
     @property
     def files(self) -> list[Path]:
         """What is read."""
-        return [*([self.sentences] if self.sentences else []), *self.documents]
+        return [*([self.sentences] if self.sentences else []), *self.documents, *self.adapters]
 
     def check(self) -> None:
         """Everything is what it should be, told before anything is made. Raises SourceError or UnsupportedError."""
@@ -62,6 +65,9 @@ class Additions:
         names = [check_index(file) for file in self.documents]
         if twice := next((name for name in names if names.count(name) > 1), None):
             raise SourceError(f"two files of --documents are called {twice}; a bundle has one of a name")
+        names = [name_of(folder) for folder in self.adapters]
+        if twice := next((name for name in names if names.count(name) > 1), None):
+            raise SourceError(f"two folders of --adapter are called {twice}; a bundle has one adapter of a name")
 
 
 def check_index(file: Path) -> str:
@@ -89,9 +95,13 @@ def added(folder: Path, additions: Additions) -> None:
     manifest = read_manifest(folder)
     changes: dict[str, Any] = {"version": additions.version or manifest.version}
     names = [f"{DOCUMENTS}/{file.name}" for file in additions.documents]
+    if additions.adapters:
+        changes |= write_adapters(folder, manifest, {name_of(each): each for each in additions.adapters})
+        names += files_of(changes)
     if additions.sentences:
         changes["sentences"] = make(additions.sentences, folder)
-        changes["memory_floor_bytes"] = manifest.memory_floor_bytes - taken(manifest) + taken_by(folder)
+        floor = changes.get("memory_floor_bytes", manifest.memory_floor_bytes)
+        changes["memory_floor_bytes"] = floor - taken(manifest) + taken_by(folder)
         names += [SENTENCE_GRAPH, SENTENCE_TOKENIZER]
     for file in additions.documents:
         (folder / DOCUMENTS).mkdir(exist_ok=True)

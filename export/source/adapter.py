@@ -32,7 +32,7 @@ class AdapterSource(WrappedSource):
         self._folder = folder
         self._config, self._file = AdapterConfig(folder), adapter_file(folder)
         names = {name for name in tensors_of([self._file]) if not self._is_bases_own(name)}
-        self._pairs = _pairs(folder, names)
+        self._pairs = pairs_of(folder, names)
         for name in self._pairs:
             self._check(name)
         self._scales = {name: self._config.scale_of(_module(name)) for name in self._pairs}
@@ -97,8 +97,8 @@ def _module(name: str) -> str:
     return name.removesuffix(".weight")
 
 
-def _pairs(folder: Path, names: set[str]) -> dict[str, tuple[str, str]]:
-    """By the base tensor's name, the names of A and B."""
+def pairs_of(folder: Path, names: set[str]) -> dict[str, tuple[str, str]]:
+    """By the base tensor's name, the names of A and B. Raises SourceError and UnsupportedError for what is no pair."""
     pairs = {}
     for name in sorted(names):
         base, middle, rest = name.removeprefix(PREFIX).partition(".lora_")

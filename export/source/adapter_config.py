@@ -62,6 +62,11 @@ class AdapterConfig:
             raise UnsupportedError(f"{folder} trained biases, which this model has none of")
         check_known(config, KNOWN, self._where)
 
+    @property
+    def alpha(self) -> float:
+        """What the adapter is scaled by, over its rank, where no pattern says otherwise."""
+        return number(self._config, "lora_alpha", self._where)
+
     def rank_of(self, module: str) -> int:
         """The rank of a module's pair."""
         return whole({"r": self._patterned("rank_pattern", module, "r")}, "r", self._where)

@@ -128,3 +128,12 @@ def read_json(file: Path) -> dict[str, Any]:
     if not isinstance(value, Mapping):
         raise SourceError(f"{file} should hold a JSON object")
     return dict(value)
+
+
+def write_tensors(file: Path, tensors: Mapping[str, Floats]) -> None:
+    """A safetensors file of float32 tensors."""
+    import numpy as np
+    from safetensors.numpy import save_file
+
+    # it writes memory as it lies, whatever the order of axes
+    save_file({name: np.ascontiguousarray(values) for name, values in tensors.items()}, file)

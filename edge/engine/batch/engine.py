@@ -51,7 +51,8 @@ class BatchedEngine:
         self.step_seconds: float | None = None
         tokenizer = Tokenizer(bundle, self._manifest)  # first: it is the sooner opened, where one cannot be
         self._graph = Graph(self._bundle, options.threads, options.rows + 1, budget.packed_folder(options))
-        self._pairs = self._graph.can_tell_more and self._graph.reckons_one_otherwise()
+        names = ["", *(each.name for each in self._manifest.adapters)]
+        self._pairs = {name for name in names if self._graph.can_tell_more and self._graph.reckons_one_otherwise(name)}
         self._budget_tokens = budget.kv_tokens(self._manifest, options.rows, options.kv_bytes)
         self._prefixes = opened_prefixes(self._bundle, options, self._graph.caches, self._graph.version)
         self._vision = self._opened_vision()
@@ -165,10 +166,12 @@ class BatchedEngine:
         """Into a slot, with what is known of its tokens already."""
         self._slots.enter(row)
         row.seen, row.is_long = 0, self._graph.is_long(len(row.tokens))
-        blocks = self._prefixes.find(row.tokens, row.is_long, row.job.cache_salt, row.job.keep)
+        blocks = self._prefixes.find(row.tokens, row.is_long, row.job.cache_salt, row.job.keep, row.job.adapter)
         row.read = sum(block.shape[3] for block in blocks)
         if row.job.seed is None:  # else the answer is to be what it would be if nothing were known
-            blocks += self._prefixes.find_said(row.tokens, row.is_long, len(blocks), row.job.cache_salt)
+            blocks += self._prefixes.find_said(
+                row.tokens, row.is_long, len(blocks), row.job.cache_salt, row.job.adapter
+            )
         for block in blocks:
             self._graph.caches.write(row.slot, row.seen, block)
             row.seen += block.shape[3]
@@ -190,10 +193,8 @@ class BatchedEngine:
         if row.is_forgotten:
             return
         tokens, read = row.tokens[: row.seen], self._graph.caches.read
-        salt, is_kept = row.job.cache_salt, row.job.keep
-        self._prefixes.keep(
-            tokens, row.is_long, lambda start, stop: read(row.slot, start, stop), row.read, salt, is_kept
-        )
+        kept = (row.job.cache_salt, row.job.keep, row.job.adapter)
+        self._prefixes.keep(tokens, row.is_long, lambda start, stop: read(row.slot, start, stop), row.read, *kept)
 
     # --- prompts ---
 
@@ -238,7 +239,8 @@ class BatchedEngine:
         ids, seen = np.array([tokens], np.int64), np.array([row.seen], np.int64)
         with self._halting(row) as halt:
             features = row.features(len(tokens))
-            logits: Logits = self._graph.run(row.slot, ids, seen, positions, row.is_long, halt, features, is_prefill)[0]
+            beside = (row.is_long, halt, features, is_prefill, row.job.adapter)
+            logits: Logits = self._graph.run(row.slot, ids, seen, positions, *beside)[0]
         if is_prefill and row.read >= row.seen:
             row.read = row.seen + len(tokens)
         row.seen += len(tokens)
@@ -266,7 +268,7 @@ class BatchedEngine:
         if len(rows) == 1 and not self._slots.reading and (guess := self._guess(rows[0])):
             yield from self._verify(rows[0], guess)
             return
-        groups = [list(group) for _, group in groupby(rows, key=lambda row: row.is_long)]
+        groups = [list(group) for _, group in groupby(rows, key=lambda row: (row.is_long, row.job.adapter))]
         made = self._run_apart(groups) if len(groups) > 1 else [self._run_together(each) for each in groups]
         # only now, when nothing runs over slots any more: who ends or begins anew moves others to other slots
         for row, its in zip(rows, chain.from_iterable(made), strict=True):
@@ -277,15 +279,18 @@ class BatchedEngine:
         return [self._run_together(group).copy() for group in groups]
 
     def _run_together(self, rows: list[Row]) -> Logits:
-        """Logits `[rows, vocabulary]` after the last token of each; the rows lie side by side, all long or none."""
+        """Logits `[rows, vocabulary]` after the last token of each; the rows lie side by side, all long or none.
+
+        All of them have one adapter, or none.
+        """
         self._counters.update(runs=1, run_rows=len(rows))
-        if len(rows) == 1 and rows[0].job.seed is not None and self._pairs:
+        if len(rows) == 1 and rows[0].job.seed is not None and rows[0].job.adapter in self._pairs:
             with self._tempo.writing():
                 return run_as_pair(self._graph, rows[0])
         ids = np.array([row.tokens[-1:] for row in rows], np.int64)
         seen = np.array([row.seen for row in rows], np.int64)
         with self._tempo.writing():
-            logits = self._graph.run(rows[0].slot, ids, seen, is_long=rows[0].is_long)
+            logits = self._graph.run(rows[0].slot, ids, seen, is_long=rows[0].is_long, adapter=rows[0].job.adapter)
         for row in rows:
             row.seen += 1
         return logits[:, 0]

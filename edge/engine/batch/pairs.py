@@ -20,6 +20,6 @@ def run_as_pair(graph: Graph, row: Row) -> Logits:
     tokens = [row.tokens[-1]] * 2 if has_room else row.tokens[-2:]
     first = 0 if has_room else 1
     seen = np.array([row.seen - first], np.int64)
-    logits = graph.run(row.slot, np.array([tokens], np.int64), seen, 2, row.is_long)
+    logits = graph.run(row.slot, np.array([tokens], np.int64), seen, 2, row.is_long, adapter=row.job.adapter)
     row.seen += 1
     return logits[:, first]

@@ -89,9 +89,13 @@ def cuts_of(tokens: Sequence[int]) -> list[int]:
     return [*cuts, *range(cuts[-1] + BLOCK_TOKENS, len(tokens) + 1, BLOCK_TOKENS)]
 
 
-def keys_of(tokens: Sequence[int], is_long: bool, salt: str = "") -> Iterator[Key]:
-    """The name of each block of a text. is_long: whether it has the long rotary factors. salt: whose it is."""
+def keys_of(tokens: Sequence[int], is_long: bool, salt: str = "", adapter: str = "") -> Iterator[Key]:
+    """The name of each block of a text. is_long: whether it has the long rotary factors. salt: whose it is.
+
+    adapter: what it was read with, empty for the bundle alone.
+    """
     key, tag = (b"long" if is_long else b"short") + salt.encode(), tag_of(salt)
+    key += b"\0" + adapter.encode() if adapter else b""
     for start, stop in pairwise(cuts_of(tokens)):
         text = np.array(tokens[start:stop], np.int64).tobytes()
         key = hashlib.blake2b(key + text, digest_size=HASH_BYTES).digest()
@@ -113,22 +117,26 @@ class Prefixes:
         self._once: OrderedDict[Key, None] = OrderedDict()
         self.bytes = 0
 
-    def find(self, tokens: Sequence[int], is_long: bool, salt: str = "", is_kept: bool = True) -> list[Block]:
+    def find(
+        self, tokens: Sequence[int], is_long: bool, salt: str = "", is_kept: bool = True, adapter: str = ""
+    ) -> list[Block]:
         """The blocks that a text begins with, as reading leaves them. is_kept: whether they may go to disk for it.
 
         Its last token is never among them, since its logits are wanted.
         """
-        keys = list(keys_of(tokens[:-1], is_long, salt))
-        plain = dict(zip(keys, keys_of(tokens[:-1], is_long), strict=True))
+        keys = list(keys_of(tokens[:-1], is_long, salt, adapter))
+        plain = dict(zip(keys, keys_of(tokens[:-1], is_long, "", adapter), strict=True))
         missing = [key for key in keys if key not in self._blocks] if self._limit else []
         on_disk = self._store.load_all(missing) if self._store is not None else {}
         return self._found(
             keys, lambda key: on_disk.get(key) if key in on_disk else self._known(key, plain[key], is_kept)
         )
 
-    def find_said(self, tokens: Sequence[int], is_long: bool, count: int, salt: str = "") -> list[Block]:
+    def find_said(
+        self, tokens: Sequence[int], is_long: bool, count: int, salt: str = "", adapter: str = ""
+    ) -> list[Block]:
         """Those that come after the first so many, some of which were said."""
-        keys = list(keys_of(tokens[:-1], is_long, salt))
+        keys = list(keys_of(tokens[:-1], is_long, salt, adapter))
         return self._found(keys[count:], self._known_or_said)
 
     def _found(self, keys: Sequence[Key], known: Callable[[Key], Block | None]) -> list[Block]:
@@ -189,6 +197,7 @@ class Prefixes:
         count: int | None = None,
         salt: str = "",
         is_kept: bool = True,
+        adapter: str = "",
     ) -> None:
         """Take in the blocks of a text, its beginning first where it is larger than the limit.
 
@@ -197,7 +206,7 @@ class Prefixes:
         """
         if not self._limit:
             return
-        keys, room = list(keys_of(tokens, is_long, salt)), self._limit
+        keys, room = list(keys_of(tokens, is_long, salt, adapter)), self._limit
         for key, (start, stop) in zip(keys, pairwise(cuts_of(tokens)), strict=True):
             is_said = count is not None and stop > count
             comes_again = is_kept and not is_said and self._comes_again(key)

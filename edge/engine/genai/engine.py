@@ -119,6 +119,8 @@ class GenaiEngine:
 
     def _answer(self, job: Job, tokens: list[int] | None) -> Answer:
         """What documents have, then the model's answer; or what is said where they have nothing."""
+        if job.adapter:
+            raise Unsupported("onnxruntime-genai's engine runs no adapters here; engine.kind batched does", "model")
         if job.documents is None:
             return (yield from self._said(job, tokens))
         asked = self._documents.asked(job)

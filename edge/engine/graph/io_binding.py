@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -35,6 +36,11 @@ class Binding:
         self._wanted = self._logits[:0]
         self._bind_caches(io.bind_input, "past_key_values", slots)
         self._begin(slots)
+
+    def feed(self, feeds: Mapping[str, NDArray[np.float32]]) -> None:
+        """Bind an adapter's matrices, for every run of this binding."""
+        for name, values in feeds.items():
+            _bind(self.io.bind_input, name, values)
 
     def _begin(self, slots: NDArray[Any]) -> None:
         """The cache is written where it is read."""

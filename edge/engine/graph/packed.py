@@ -39,8 +39,11 @@ SAVE = {
 }
 
 
-def open_packed(bundle: Path, weights_bytes: int, folder: Path, name: str, opened: Open) -> Any:
-    """A session over a bundle's packed weights, which are written first where there are none that fit."""
+def open_packed(graph: Path, weights_bytes: int, folder: Path, name: str, opened: Open) -> Any:
+    """A session over a bundle's packed weights, which are written first where there are none that fit.
+
+    graph: which of the bundle's graphs it is over.
+    """
     target = folder / name
     if is_whole(target):
         try:
@@ -53,17 +56,17 @@ def open_packed(bundle: Path, weights_bytes: int, folder: Path, name: str, opene
     shutil.rmtree(target, ignore_errors=True)
     if (free := free_bytes(folder)) < weights_bytes * SPACE + FREE_BYTES_MIN:
         log.warning("%d MiB are free for %s: too few to keep packed weights there", free >> 20, folder)
-        return opened(bundle / GRAPH, {}, None)
-    return written(bundle, target, opened)
+        return opened(graph, {}, None)
+    return written(graph, target, opened)
 
 
-def written(bundle: Path, target: Path, opened: Open) -> Any:
+def written(graph: Path, target: Path, opened: Open) -> Any:
     """A session over the bundle itself, its packed weights on the disk afterwards, if that takes them."""
     partial = target.with_name(f".{target.name}.partial")
     shutil.rmtree(partial, ignore_errors=True)
     try:
         partial.mkdir(parents=True)
-        session = opened(bundle / GRAPH, SAVE, partial / GRAPH)
+        session = opened(graph, SAVE, partial / GRAPH)
         settle(partial)
         partial.rename(target)
         remove_old(target.parent)
@@ -72,7 +75,7 @@ def written(bundle: Path, target: Path, opened: Open) -> Any:
     else:
         return session
     shutil.rmtree(partial, ignore_errors=True)
-    return opened(bundle / GRAPH, {}, None)
+    return opened(graph, {}, None)
 
 
 def settle(folder: Path) -> None:

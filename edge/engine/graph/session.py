@@ -17,9 +17,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from edge.bundle import EMBEDDING, GRAPH, VISION, Bundle
+from edge.bundle import ADAPTER_GRAPH, EMBEDDING, GRAPH, VISION, Bundle
 from edge.engine import budget
 from edge.engine.cache.caches import Caches
+from edge.engine.graph.adapters import open_adapters
 from edge.engine.graph.io_binding import EMBEDS, IS_PREFILL, LOGITS_FROM, Binding, Logits, PrefillBinding
 from edge.engine.graph.packed import name_of, open_packed
 from edge.errors import BundleError
@@ -76,7 +77,8 @@ class Graph:
         optional = {each.name for each in self._session.get_overridable_initializers()}
         self.can_tell_more, self._reads_apart = LOGITS_FROM in optional, IS_PREFILL in optional
         self._switch, self._context = manifest.rope_switch_length, manifest.context_length
-        self._bindings: dict[tuple[int, int, bool], Binding] = {}
+        self._bindings: dict[tuple[int, int, bool, str], Binding] = {}
+        self._adapters = open_adapters(bundle)
         self._numbers = np.arange(max(self.caches.length, self._switch + 1) + MASK_TOKENS)
         self._logits = np.zeros((max(slots, POSITIONS_MAX), self.vocabulary), np.float32)
 
@@ -86,10 +88,11 @@ class Graph:
         return str(self._ort.__version__)
 
     def _opened(self, bundle: Bundle, packed: Path | None) -> Any:
+        graph = bundle.path / (ADAPTER_GRAPH if bundle.manifest.adapters else GRAPH)
         if packed is None:
-            return self._session_over(bundle.path / GRAPH, {}, None)
+            return self._session_over(graph, {}, None)
         name = name_of(bundle.digest, self.version)
-        return open_packed(bundle.path, bundle.manifest.weights_bytes, packed, name, self._session_over)
+        return open_packed(graph, bundle.manifest.weights_bytes, packed, name, self._session_over)
 
     def _session_over(self, path: Path, entries: dict[str, str], written: Path | None) -> Any:
         options = self._ort.SessionOptions()
@@ -110,14 +113,15 @@ class Graph:
         """How many more a text of so many can have with the factors it has."""
         return max(0, self._switch - tokens) if 0 < tokens <= self._switch else self.caches.length
 
-    def reckons_one_otherwise(self) -> bool:
+    def reckons_one_otherwise(self, adapter: str = "") -> bool:
         """Whether this processor's kernels sum one row in another order than several, as those of AVX2 do.
 
-        Found by two runs over the first slot, which nobody may use yet.
+        Those of an adapter's matrices may do so where the bundle's own do not. Found by two runs over the first slot,
+        which nobody may use yet.
         """
         nothing = np.zeros(1, np.int64)
-        alone = self.run(0, np.ones((1, 1), np.int64), nothing)[0, 0].copy()
-        beside = self.run(0, np.ones((1, 2), np.int64), nothing, 2)[0, 0]
+        alone = self.run(0, np.ones((1, 1), np.int64), nothing, adapter=adapter)[0, 0].copy()
+        beside = self.run(0, np.ones((1, 2), np.int64), nothing, 2, adapter=adapter)[0, 0]
         return not np.array_equal(alone, beside)
 
     def halt(self) -> Any:
@@ -134,16 +138,17 @@ class Graph:
         halt: Any = None,
         features: NDArray[np.float32] | None = None,
         is_prefill: bool = False,
+        adapter: str = "",
     ) -> Logits:
         """Logits `[rows, positions, vocabulary]` of the last positions of `ids` `[rows, tokens]`.
 
         Rows lie in the slots from `slot` on; `seen` of each `[rows]` are in its cache already. Several rows must
         have one token each, which is the operator's own limit. The next run writes over what this one returns.
         features: what stands in the places of ids below zero, in their order. is_prefill: whether this is a slice of
-        one row's prompt. Raises Stopped where its halt was used.
+        one row's prompt. adapter: of all rows, empty for none. Raises Stopped where its halt was used.
         """
         rows, count = ids.shape
-        binding = self._binding(slot, rows, is_prefill and self._reads_apart)
+        binding = self._binding(slot, rows, is_prefill and self._reads_apart, adapter)
         ends = seen + count
         width = self._width(int(ends.max()), is_long)
         logits = binding.shaped(count, width, positions)
@@ -176,14 +181,16 @@ class Graph:
             return wide
         return max(wide, self._switch + 1) if is_long else min(wide, self._switch)
 
-    def _binding(self, slot: int, rows: int, is_prefill: bool) -> Binding:
+    def _binding(self, slot: int, rows: int, is_prefill: bool, adapter: str) -> Binding:
         """Past and present of some neighbouring slots bound to their caches, once."""
-        key = (slot, rows, is_prefill)
+        key = (slot, rows, is_prefill, adapter)
         if key not in self._bindings:
             kind = PrefillBinding if is_prefill else Binding
             slots = self.caches.array[:, :, slot : slot + rows]
             io = self._session.io_binding()
-            self._bindings[key] = kind(io, slots, self._logits, self.can_tell_more, self._width_of_embeddings)
+            made = kind(io, slots, self._logits, self.can_tell_more, self._width_of_embeddings)
+            made.feed(self._adapters[adapter] if adapter else {})
+            self._bindings[key] = made
         return self._bindings[key]
 
 

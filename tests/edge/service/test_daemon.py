@@ -14,7 +14,7 @@ from collections.abc import AsyncIterator, Sequence
 import pytest
 
 from edge.board.instruments import Instruments
-from edge.bundle import Sampling
+from edge.bundle import Adapter, Sampling
 from edge.config import Settings
 from edge.errors import EngineFailed, Fault
 from edge.service.daemon import Daemon
@@ -34,13 +34,15 @@ class Rig:
         queue_length: int = 2,
         journal: JournalFile | None = None,
         sampling: Sampling | None = None,
+        adapters: Sequence[str] = (),
         **limits: int,
     ) -> None:
         settings = Settings(
             device="pi", limits={"queue_length": queue_length, "queue_per_client": 4, "stop_seconds": 1, **limits}
         )
         self.transport, self.engine = MemoryTransport(), engine
-        manifest = scripted_manifest(sampling=sampling or Sampling())
+        brought = [Adapter(name=name, rank=8, alpha=16, targets=["q_proj"], source="0" * 64) for name in adapters]
+        manifest = scripted_manifest(sampling=sampling or Sampling(), adapters=brought)
         self.service = Daemon(
             settings, Seat(Served(manifest, engine)), self.transport, Instruments(), journal or JournalFile(None)
         )
@@ -163,6 +165,24 @@ def test_faults_reach_their_asker():
             it.engine.fault = EngineFailed("broken")
             it.ask()
             assert (await it.replies(3))[2]["code"] == 500
+
+    run(work)
+
+
+def test_a_request_names_an_adapter():
+    """`info` lists them; the engine is asked for the one that is named; one that is not there is 404 with a list."""
+
+    async def work():
+        async with rig(adapters=("legal", "terse")) as it:
+            for number, model in enumerate(("scripted", "scripted:terse", "scripted:rude", "scripted:", "other:terse")):
+                it.ask(str(number), model=model)
+                await it.replies(number + 1)
+            replies = await it.replies(5)
+            assert [each["code"] for each in replies] == [200, 200, 404, 404, 404]
+            assert "there are: legal, terse" in replies[2]["error"]["message"]
+            assert [job.adapter for job in it.engine.jobs] == ["", "terse"]
+            told = [json.loads(each.payload) for each in it.transport.published if each.topic == "edge/pi/info"]
+            assert told[-1]["adapters"] == ["legal", "terse"]
 
     run(work)
 

@@ -1,0 +1,217 @@
+"""Adapters that stay apart: a bundle with them answers as the merged model does, and without them as before."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.util
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from safetensors.numpy import save_file
+
+from edge.bundle import ADAPTER_GRAPH, Bundle, open_bundle, read_manifest
+from edge.engine import Finished, Job, Options
+from edge.engine.batch.engine import BatchedEngine
+from edge.engine.graph.session import Graph
+from export.command import run
+from export.errors import ExportError
+from export.sentences.adding import Additions, enlarge
+from export.source import open_source
+from export.source.adapter import AdapterSource
+from tests.export import beside, small_model
+from tests.export.test_adapter import HARMS, pairs, write_adapter
+
+MODULES = ("self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj", "self_attn.o_proj")
+MODULES += ("mlp.gate_proj", "mlp.up_proj", "mlp.down_proj")
+PACKED = ("self_attn.qkv_proj", "self_attn.o_proj", "mlp.gate_up_proj", "mlp.down_proj")
+PHI3 = {"architectures": ["Phi3ForCausalLM"], "model_type": "phi3", "original_max_position_embeddings": 128}
+
+
+def adapter(folder: Path, weights: small_model.Weights, modules: tuple[str, ...], seed: int, rank: int = 4) -> Path:
+    """A seeded one that changes some modules of every layer by much."""
+    chance, tensors = np.random.default_rng(seed), {}
+    for number in range(small_model.LAYERS):
+        for module in modules:
+            name = f"model.layers.{number}.{module}"
+            rows, columns = weights[f"{name}.weight"].shape
+            for part, shape in (("A", (rank, columns)), ("B", (rows, rank))):
+                values = chance.standard_normal(shape).astype(np.float32) * 0.2
+                tensors[f"base_model.model.{name}.lora_{part}.weight"] = values
+    targets = [module.rpartition(".")[2] for module in modules]
+    return write_adapter(folder, tensors, r=rank, lora_alpha=2 * rank, target_modules=targets)
+
+
+def checkpoint(folder: Path, kind: str) -> tuple[Path, list[Path]]:
+    """A small model of a family and two adapters of it, of other ranks and other modules."""
+    weights = small_model.llama_weights()
+    if kind == "phi3":
+        weights = small_model.as_phi3(weights)
+    path = small_model.write_checkpoint(folder / "base", weights, **(PHI3 if kind == "phi3" else {}))
+    modules = PACKED if kind == "phi3" else MODULES
+    return path, [
+        adapter(folder / "first", weights, modules, 1),
+        adapter(folder / "second", weights, modules[1:3], 2, 20),
+    ]
+
+
+def recipe(method: str, kind: str) -> Any:
+    """In floats, or by blocks; Phi-3's projections apart."""
+    return beside.FLOAT.model_copy(update={"method": method, "split_packed": kind == "phi3"})
+
+
+def read(graph: Graph, tokens: list[int], name: str = "") -> np.ndarray:
+    """Logits of every position of a short text."""
+    ids, seen = np.array([tokens], np.int64), np.zeros(1, np.int64)
+    return graph.run(0, ids, seen, len(tokens), adapter=name)[0].copy()
+
+
+def opened(path: Path) -> Graph:
+    """A bundle's graph."""
+    return Graph(Bundle(path, read_manifest(path)), 1, 3)
+
+
+@pytest.mark.parametrize("kind", ["llama", "phi3"])
+def test_an_adapter_apart_is_the_adapter_merged(tmp_path, kind):
+    """A float bundle's logits with each adapter are those of the model it was merged into; without, the base's."""
+    source, adapters = checkpoint(tmp_path, kind)
+    base = beside.float_bundle(open_source(source), tmp_path / "bundle", recipe("none", kind))
+    text = beside.texts(small_model.VOCABULARY, 12)[0]
+    plain = read(opened(base), text)
+    before = {path.name: hashlib.sha256(path.read_bytes()).digest() for path in base.iterdir() if path.is_file()}
+    enlarge(base, Additions(adapters=(adapters[0],)))
+    enlarge(base, Additions(adapters=(adapters[1],)))
+    after = {path.name: hashlib.sha256(path.read_bytes()).digest() for path in base.iterdir() if path.is_file()}
+    assert {name for name, digest in after.items() if digest != before.get(name)} == {"manifest.json", ADAPTER_GRAPH}
+    graph = opened(base)
+    np.testing.assert_array_equal(read(graph, text), plain)
+    for folder in adapters:
+        merged = AdapterSource(open_source(source), folder)
+        other = beside.float_bundle(merged, tmp_path / f"merged-{folder.name}", recipe("none", kind))
+        wanted = read(opened(other), text)
+        assert np.abs(wanted - plain).max() > 0.1
+        np.testing.assert_allclose(read(graph, text, folder.name), wanted, atol=2e-4 * np.abs(wanted).max())
+
+
+def test_the_command_makes_and_enlarges_bundles(tmp_path, capsys):
+    """With the model, and later; the manifest tells of each, and what is ill-formed leaves all as it was."""
+    source, adapters = checkpoint(tmp_path, "llama")
+    words = ["--method", "rtn", "--context", "64", "--allow-loss", "--adapter", str(adapters[0]), "--keep-apart"]
+    assert run([str(source), "-o", str(tmp_path / "bundle"), *words]) == 0, capsys.readouterr().err
+    assert run([str(tmp_path / "bundle"), "--adapter", str(adapters[1]), "--keep-apart"]) == 0, capsys.readouterr().err
+    manifest = open_bundle(tmp_path / "bundle").manifest
+    first, second = manifest.adapters
+    assert (first.name, first.rank, first.alpha, len(first.targets)) == ("first", 4, 8, 7)
+    assert (second.name, second.rank, second.targets) == ("second", 20, ["k_proj", "v_proj"])
+    assert run([str(tmp_path / "bundle"), "--adapter", str(adapters[1])]) == 1
+    assert "--keep-apart" in capsys.readouterr().err
+
+
+@pytest.fixture(scope="module")
+def small(tmp_path_factory) -> Path:
+    """A float bundle to be added to."""
+    folder = tmp_path_factory.mktemp("small")
+    source = small_model.write_checkpoint(folder / "base", small_model.llama_weights())
+    return beside.float_bundle(open_source(source), folder / "bundle")
+
+
+@pytest.mark.parametrize("harm", HARMS)
+def test_what_a_sum_does_not_carry_is_refused_by_name(small, tmp_path, harm):
+    """As where an adapter is merged, and the bundle stays as it was."""
+    tensors, config, _ = HARMS[harm]
+    before = read_manifest(small)
+    with pytest.raises(ExportError):
+        enlarge(small, Additions(adapters=(write_adapter(tmp_path / "ill", tensors, **config),)))
+    assert read_manifest(small) == before
+    assert not (small / ADAPTER_GRAPH).exists()
+
+
+def test_another_chat_template_is_refused(small, tmp_path):
+    """Its answers would be asked for in other words than it was trained on."""
+    folder = write_adapter(tmp_path / "other", pairs())
+    (folder / "chat_template.jinja").write_text("{{ messages }}")
+    with pytest.raises(ExportError, match="another chat template"):
+        enlarge(small, Additions(adapters=(folder,)))
+
+
+def answers(engine: BatchedEngine, jobs: list[tuple[Job, list[int]]]) -> dict[int, list[float]]:
+    """Log-probabilities of the answers to jobs that were submitted together."""
+    for job, tokens in jobs:
+        engine.submit(job, tokens)
+    found = {}
+    while not engine.is_idle:
+        for event in engine.step():
+            if isinstance(event.what, Finished):
+                found[event.job_id] = [each["logprob"] for each in event.what.logprobs or []]
+    return found
+
+
+def test_rows_of_different_adapters_disturb_nobody(tmp_path):
+    """Beside each other every answer is what it is alone, and what one has read another does not take for its own."""
+    source, adapters = checkpoint(tmp_path, "llama")
+    base = beside.float_bundle(open_source(source), tmp_path / "bundle")
+    enlarge(base, Additions(adapters=tuple(adapters)))
+    engine = BatchedEngine(base, Options(prefix_bytes=1 << 24, drafts=False))
+    text = beside.texts(small_model.VOCABULARY, 70)[0]
+    names = ["", "first", "second", "first", ""]
+    jobs = [
+        (Job(number, [], 12, top_logprobs=0, ignore_eos=True, adapter=name), text) for number, name in enumerate(names)
+    ]
+    together = answers(engine, jobs)
+    for job, tokens in jobs:
+        fresh = BatchedEngine(base, Options(prefix_bytes=0, drafts=False))
+        np.testing.assert_allclose(together[job.id], answers(fresh, [(job, tokens)])[job.id], atol=2e-3)
+        np.testing.assert_allclose(together[job.id], answers(engine, [(job, tokens)])[job.id], atol=2e-3)
+    assert len({tuple(np.round(together[number], 2)) for number in (0, 1, 2)}) == 3
+
+
+@pytest.mark.trace
+@pytest.mark.skipif(importlib.util.find_spec("peft") is None, reason="PEFT is not installed")
+@pytest.mark.parametrize("kind", ["llama", "phi3"])
+def test_logits_are_pefts(tmp_path, kind):
+    """Each adapter, by PEFT's own forward pass over Transformers'."""
+    import transformers
+    from peft import PeftModel
+
+    source, adapters = checkpoint(tmp_path, kind)
+    base = beside.float_bundle(open_source(source), tmp_path / "bundle", recipe("none", kind))
+    enlarge(base, Additions(adapters=tuple(adapters)))
+    text, theirs = beside.texts(small_model.VOCABULARY, 40)[0], whole(tmp_path / "whole", kind)
+    for folder in adapters:
+        with beside.quiet():
+            model = transformers.AutoModelForCausalLM.from_pretrained(theirs)
+            wanted = beside.their_logits(PeftModel.from_pretrained(model, folder).eval(), text)
+        ours = np.concatenate([read_last(opened(base), text[: count + 1], folder.name) for count in (4, 19, 39)])
+        wanted = wanted[[4, 19, 39]]
+        assert np.abs(ours - wanted).max() < beside.TOLERANCE * np.abs(wanted).max()
+
+
+def whole(folder: Path, kind: str) -> Path:
+    """The same model in one file, as Transformers wants it, with its own kind of rope."""
+    folder.mkdir()
+    weights = small_model.llama_weights()
+    weights = small_model.as_phi3(weights) if kind == "phi3" else weights
+    save_file(weights, folder / "model.safetensors", {"format": "pt"})
+    more = {"pad_token_id": 0, **PHI3} if kind == "phi3" else {"model_type": "llama"}
+    (folder / "config.json").write_text(json.dumps({**small_model.CONFIG, **more}))
+    return folder
+
+
+def read_last(graph: Graph, tokens: list[int], name: str) -> np.ndarray:
+    """Logits of the last position alone."""
+    return graph.run(0, np.array([tokens], np.int64), np.zeros(1, np.int64), adapter=name)[0].copy()
+
+
+def test_packed_weights_carry_the_branches(small, tmp_path):
+    """What is written for this processor once and mapped from then on takes adapters as the bundle itself does."""
+    text = beside.texts(small_model.VOCABULARY, 9)[0]
+    folder = adapter(tmp_path / "one", small_model.llama_weights(), MODULES, 3)
+    made = enlarge(small, Additions(adapters=(folder,)), tmp_path / "bundle")
+    wanted = read(opened(made.path), text, "one")
+    for _ in range(2):
+        graph = Graph(made, 1, 3, tmp_path / "packed")
+        np.testing.assert_array_equal(read(graph, text, "one"), wanted)
+        assert not np.allclose(read(graph, text), wanted)
+    assert len(list((tmp_path / "packed").iterdir())) == 1
