@@ -82,15 +82,16 @@ def enlarged(options: argparse.Namespace) -> str:
         raise SourceError(f"{options.model} is a finished bundle; --keep-apart adds adapters that are not merged")
     if not any(getattr(options, key) for key in ("sentences", "documents", "adapter", "version")):
         raise SourceError(
-            f"{options.model} is a finished bundle; --sentences DIR, --documents FILE and --adapter DIR --keep-apart"
-            " add to it"
+            f"{options.model} is a finished bundle; --sentences DIR and --documents FILE add to it,"
+            " and --adapter DIR --keep-apart"
         )
     output = place_of(options.output) if options.output else None
     bundle = enlarge(place_of(Path(options.model)), additions(options), output, options.force)
     brings = bundle.manifest.sentences
     said = f"{bundle.path}: version {bundle.manifest.version}, documents: {', '.join(documents(bundle)) or 'none'}"
     adapters = ", ".join(each.name for each in bundle.manifest.adapters)
-    return f"{said}; embedding model: {brings.name if brings else 'none'}; adapters: {adapters or 'none'}"
+    more = f"; adapters: {adapters}" if adapters else ""
+    return f"{said}; embedding model: {brings.name if brings else 'none'}{more}"
 
 
 def additions(options: argparse.Namespace) -> Additions:
