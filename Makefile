@@ -12,7 +12,7 @@ ARGS ?=
 MODELS := tests/export tests/edge/engine tests/edge/board tests/edge/governor tests/edge/wire tests/edge/doors
 ONLY ?=
 
-.PHONY: help demo demo-vision kiosk test lint bench figures skeletons trace-test ha-test arm-test guest-test export-test ansible-lint ansible-test kiosk-test kiosk-box-test slow-test wheel-test examples-test deb release deb-test soak lock clean install ansible-env kiosk-env demo-env test-env test-daemon test-models bundle
+.PHONY: help demo demo-vision kiosk test lint bench figures skeletons trace-test doors-test ha-test arm-test guest-test export-test ansible-lint ansible-test kiosk-test kiosk-box-test slow-test wheel-test examples-test deb release deb-test soak lock clean install ansible-env kiosk-env demo-env test-env test-daemon test-models bundle
 
 help: ## Show this
 	@awk 'BEGIN { FS = ":.*## " } /^##@/ { printf "\n%s\n", substr($$0, 5) } /^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -47,7 +47,7 @@ lint: test-env ## ruff, mypy --strict
 	@$(BIN)/mypy
 
 clean: ## Remove what was made here; the cache with models and bundles stays
-	rm -rf .venv .venv-trace .venv-ha .venv-ansible .venv-kiosk .venv-examples deploy/kiosk/node_modules .mypy_cache .ruff_cache .pytest_cache build dist figures.json
+	rm -rf .venv .venv-trace .venv-ha .venv-ansible .venv-kiosk .venv-doors .venv-examples deploy/kiosk/node_modules .mypy_cache .ruff_cache .pytest_cache build dist figures.json
 
 ##@ To give it away
 
@@ -89,7 +89,11 @@ trace-test: ## Skeletons traced anew and fused graphs held to Transformers 4 and
 	@.venv-trace/bin/python -m pip install --disable-pip-version-check --quiet -e '.[trace,test]'
 	@HF_HUB_OFFLINE=1 .venv-trace/bin/python -m pytest -m trace $(ARGS)
 	@.venv-trace/bin/python deploy/inner_venv.py .venv-trace/transformers-5 'transformers>=5,<6' 'peft>=0.18,<1'
-	@HF_HUB_OFFLINE=1 .venv-trace/transformers-5/bin/python -m pytest -m trace $(addprefix tests/export/,test_held.py test_altered.py test_oracle.py sentences/test_transformers.py) $(ARGS)
+	@HF_HUB_OFFLINE=1 .venv-trace/transformers-5/bin/python -m pytest -m trace $(addprefix tests/export/,test_held.py test_altered.py test_apart.py test_oracle.py sentences/test_transformers.py) $(ARGS)
+
+doors-test: test-env bundle ## The HTTP door asked by schemathesis whatever its document lets in, in .venv-doors (2 minutes)
+	@$(BIN)/python deploy/inner_venv.py .venv-doors 'schemathesis>=4.32,<5'
+	@TEST_BUNDLE=$(BUNDLE) .venv-doors/bin/python -m pytest -m slow tests/edge/doors/http -k schemathesis $(ARGS)
 
 ha-test: test-env ## A board in releases of Home Assistant itself, in .venv-ha (Python 3.13; HA_PYTHON=PATH HA_RELEASES=2026.2.3)
 	@$(BIN)/python deploy/home_assistants.py $(HA_PYTHON) $(HA_RELEASES)
