@@ -22,8 +22,8 @@ IDLE = ("user", "stream")
 async def answer(request: Request) -> Response:
     """A vector a text, in their order."""
     given = await fields_of(request)
-    encoding = given.get("encoding_format", "float")
-    if encoding not in ENCODINGS:
+    encoding = "float" if given.get("encoding_format") is None else given["encoding_format"]
+    if not isinstance(encoding, str) or encoding not in ENCODINGS:
         raise Refused(400, "encoding_format should be 'float' or 'base64'", "encoding_format")
     reply = await vectors_of(request, {name: value for name, value in given.items() if name not in IDLE})
     return await in_json(lambda: written(reply, encoding))
@@ -31,7 +31,7 @@ async def answer(request: Request) -> Response:
 
 async def vectors_of(request: Request, fields: dict[str, Any]) -> dict[str, Any]:
     """The reply to a request for vectors, these in base64. Refused where there is none."""
-    if "input" not in fields:
+    if fields.get("input") is None:
         raise Refused(400, "input is missing: give a text, or a list of texts", "input")
     wanted = {**fields, "encoding_format": "base64", "stream": False}
     return await reply_to(house_of(request).inside, asked_of(request, wanted, "embd"))

@@ -12,7 +12,7 @@ from typing import Any
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from edge.doors.http.asking import fields_of
+from edge.doors.http.asking import fields_of, house_of
 from edge.doors.http.embeddings import in_json, vectors_of
 from edge.doors.http.errors import Refused
 from edge.wire.embeddings import numbers
@@ -29,8 +29,9 @@ CUT = "only the first "
 async def embed(request: Request) -> Response:
     """A vector a text; none for no text, which is how programs have a model loaded."""
     given = await fields_of(request)
-    if given.get("input", "") in ("", []):
-        return JSONResponse({"model": _named(given), "embeddings": [], "prompt_eval_count": 0})
+    if given.get("input") in (None, "", []):
+        name = _there(request, given)
+        return JSONResponse({"model": name, "embeddings": [], "prompt_eval_count": 0})
     reply = await vectors_of(request, {**_beside(given), "input": given["input"]})
     if given.get("truncate") is False and any(warning.startswith(CUT) for warning in reply["warnings"]):
         raise Refused(400, "the input length exceeds the context length: say truncate, or send less", "input")
@@ -40,10 +41,10 @@ async def embed(request: Request) -> Response:
 async def embedding(request: Request) -> Response:
     """The vector of one text, which is called its prompt."""
     given = await fields_of(request)
-    prompt = given.get("prompt", "")
+    prompt = "" if given.get("prompt") is None else given["prompt"]
     if not isinstance(prompt, str):
         raise Refused(400, "prompt should be a text", "prompt")
-    if not prompt:
+    if not prompt and _there(request, given):
         return JSONResponse({"embedding": []})
     reply = await vectors_of(request, {**_beside(given), "input": prompt})
     return JSONResponse({"embedding": numbers(reply["embeddings"]["vectors"][0])})
@@ -68,8 +69,16 @@ def _beside(given: Mapping[str, Any]) -> dict[str, Any]:
     return {**fields, "model": _named(given).removesuffix(LATEST)}
 
 
+def _there(request: Request, given: Mapping[str, Any]) -> str:
+    """The model that is named, which must be there though nothing is asked of it."""
+    name, about = _named(given), house_of(request).inside.info().get("embeddings")
+    if about is None or name.removesuffix(LATEST) != about["model"]:
+        raise Refused(404, f"model {name[:100]!r} not found", "model")
+    return name
+
+
 def _named(given: Mapping[str, Any]) -> str:
     name = given.get("model")
-    if not isinstance(name, str):
+    if not isinstance(name, str) or not name:
         raise Refused(400, "model is required", "model")
     return name

@@ -59,6 +59,9 @@ RESPONSES = _object(
     store=_or_null({"type": "boolean", "description": "false, whatever is said"}),
 )
 MODEL = _object(["model"], model=NAME)
+TEXTS: Schema = {"anyOf": [{"type": "string"}, {"type": "array", "maxItems": 2048, "items": {"type": "string"}}]}
+EMBED = _object(["model"], model=NAME, input=_or_null(TEXTS))
+EMBEDDING = _object(["model"], model=NAME, prompt=_or_null({"type": "string"}))
 SAID = _object(["model", "created_at", "done", "done_reason"], done={"const": True})
 ENTRY = _object(["name", "model", "size", "digest", "details"])
 LISTED = _object(["models"], models={"type": "array", "items": ENTRY})
@@ -68,6 +71,8 @@ TAKES: dict[str, Schema] = {
     "/v1/responses": RESPONSES,
     "/api/chat": CHAT,
     "/api/generate": PROMPT,
+    "/api/embed": EMBED,
+    "/api/embeddings": EMBEDDING,
     "/api/show": MODEL,
     "/api/pull": MODEL,
 }
@@ -76,6 +81,8 @@ GIVES: dict[str, Schema] = {
     "/": {"text/plain": {}},
     "/api/chat": {JSON: {"schema": SAID}, LINES: {}},
     "/api/generate": {JSON: {"schema": SAID}, LINES: {}},
+    "/api/embed": {JSON: {"schema": _object(["model", "embeddings", "prompt_eval_count"])}},
+    "/api/embeddings": {JSON: {"schema": _object(["embedding"])}},
     "/api/version": {JSON: {"schema": _object(["version"])}},
     "/api/tags": {JSON: {"schema": LISTED}},
     "/api/ps": {JSON: {"schema": LISTED}},

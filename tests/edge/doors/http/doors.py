@@ -95,11 +95,12 @@ class Board:
 
 @contextmanager
 def board(folder: Path, port: int = 1, pieces: int = 3, pause: float = 0.0, **settings: str) -> Iterator[Board]:
-    """A scripted daemon with a door, by default without a broker. port: the broker's."""
+    """A scripted daemon with a door and an embedding model, by default without a broker. port: the broker's."""
     own, asked, log = free_port(), folder / "asked.log", folder / "daemon.log"
     env = {"EDGE_DEVICE": "pi", "EDGE_BROKER__PORT": str(port), "EDGE_JOURNAL__FOLDER": str(folder / "state")}
     env |= {"EDGE_HTTP__ADDRESS": f"127.0.0.1:{own}", **settings}
     command = [sys.executable, "-m", "edge.testing", f"--pieces={pieces}", f"--pause-seconds={pause}", f"--log={asked}"]
+    command.append("--vectors")
     with running(command, log, env) as process:
         made = Board(f"http://127.0.0.1:{own}", process, log, asked)
         wait_until(lambda: is_there(made.address) and httpx.get(f"{made.address}/health").status_code == 200)

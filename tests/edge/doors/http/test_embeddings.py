@@ -10,6 +10,8 @@ import httpx
 import numpy as np
 import openai
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from openai import OpenAI
 
 from tests.conftest import free_port, serving, wait_until
@@ -106,7 +108,22 @@ def test_ollamas_way_loads_and_refuses(address):
     """No text is no vector, and a text that is not to be cut is refused where it would be."""
     assert httpx.post(f"{address}/api/embed", json={"model": MODEL}).json()["embeddings"] == []
     assert httpx.post(f"{address}/api/embeddings", json={"model": MODEL}).json() == {"embedding": []}
+    for path in ("/api/embed", "/api/embeddings"):
+        assert httpx.post(f"{address}{path}", json={"model": "nomic"}).status_code == 404
     body = {"model": MODEL, "input": TEXTS[4], "truncate": False}
     assert httpx.post(f"{address}/api/embed", json=body).status_code == 400
     assert httpx.post(f"{address}/api/embed", json={"input": "a"}).status_code == 400
     assert httpx.post(f"{address}/api/embed", json={"model": "nomic", "input": "a"}).status_code == 404
+
+
+PLAIN = st.none() | st.booleans() | st.integers() | st.text(max_size=4)
+ANY = st.recursive(PLAIN, lambda each: st.lists(each, max_size=2))
+FIELDS = ["input", "prompt", "model", "encoding_format", "dimensions", "truncate", "options", "user", "keep"]
+
+
+@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.dictionaries(st.sampled_from(FIELDS), ANY | st.dictionaries(st.text(max_size=2), ANY, max_size=1)))
+def test_any_json_is_understood_or_refused(address, body):
+    """Never a fault of ours, whatever a field is."""
+    for path in ("/v1/embeddings", "/api/embed", "/api/embeddings"):
+        assert httpx.post(f"{address}{path}", json=body).status_code in (200, 400, 404, 413)

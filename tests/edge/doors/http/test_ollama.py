@@ -539,7 +539,8 @@ def test_schemathesis_finds_nothing_where_the_model_is_there(tmp_path):
         said = httpx.get(f"{made.address}/openapi.json").json()
         for path in schemas.TAKES:
             body = said["paths"][path]["post"]["requestBody"]["content"]["application/json"]["schema"]
-            body["properties"]["model"] = {"enum": ["scripted", None] if path == "/v1/responses" else ["scripted"]}
+            name = "scripted-vectors" if path.startswith("/api/embed") else "scripted"
+            body["properties"]["model"] = {"enum": [name, None] if path == "/v1/responses" else [name]}
         (tmp_path / "openapi.json").write_text(json.dumps(said))
         program = [sys.executable, "-m", "schemathesis.cli", "run", "openapi.json", f"--url={made.address}"]
         options = ["--max-examples=60", "--seed=1", "--checks=all", "--generation-allow-x00=false", "--no-color"]
