@@ -15,7 +15,7 @@ from edge.doors.http.app import WAYS
 from edge.doors.http.openapi import document
 from edge.testing.inside import MemoryInside
 from edge.wire.chat import ChatRequest
-from tests.edge.doors.http.doors import board, bodies, door
+from tests.edge.doors.http.doors import LARGE, board, bodies, door
 
 
 def test_it_has_every_path():
@@ -43,6 +43,7 @@ def test_schemathesis_finds_nothing(tmp_path: Path):
     pytest.importorskip("schemathesis")
     limits = {"EDGE_LIMITS__QUEUE_LENGTH": "100", "EDGE_LIMITS__QUEUE_PER_CLIENT": "100"}
     with board(tmp_path, pieces=1, **limits) as made:
+        (tmp_path / "schemathesis.toml").write_text(LARGE)
         program = [sys.executable, "-m", "schemathesis.cli", "run", f"{made.address}/openapi.json"]
         options = [
             "--max-examples=60",

@@ -542,9 +542,11 @@ def test_schemathesis_finds_nothing_where_the_model_is_there(tmp_path):
             name = "scripted-vectors" if path.startswith("/api/embed") else "scripted"
             body["properties"]["model"] = {"enum": [name, None] if path == "/v1/responses" else [name]}
         (tmp_path / "openapi.json").write_text(json.dumps(said))
+        (tmp_path / "schemathesis.toml").write_text(doors.LARGE)
         program = [sys.executable, "-m", "schemathesis.cli", "run", "openapi.json", f"--url={made.address}"]
         options = ["--max-examples=60", "--seed=1", "--checks=all", "--generation-allow-x00=false", "--no-color"]
         paths = ["--include-path-regex=^/api/|^/$|/v1/responses"]
         done = subprocess.run([*program, *options, *paths], capture_output=True, text=True, timeout=280, cwd=tmp_path)
+        (tmp_path / "schemathesis.log").write_text(done.stdout)
         assert done.returncode == 0, done.stdout[-6000:]
         assert "Traceback" not in made.log.read_text()
