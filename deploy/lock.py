@@ -10,8 +10,8 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 EXTRAS: dict[str, list[str]] = {
     "test": ["export", "test"],
-    "demo": ["assist", "documents", "export", "http", "live"],
-    "board": ["assist", "fleet", "http"],
+    "demo": ["assist", "documents", "export", "http", "live", "upstream"],
+    "board": ["assist", "fleet", "http", "upstream"],
 }
 """The widest first: the others are held to its versions."""
 ALONE = "tokenizers"

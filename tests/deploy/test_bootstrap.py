@@ -17,7 +17,7 @@ from tests.conftest import ROOT
 def clone(tmp_path) -> Path:
     """What setup reads, in a folder without an environment."""
     for name in ("deploy", "requirements"):
-        shutil.copytree(ROOT / name, tmp_path / name)
+        shutil.copytree(ROOT / name, tmp_path / name, ignore=shutil.ignore_patterns("node_modules"))
     shutil.copy(ROOT / "pyproject.toml", tmp_path)
     return tmp_path
 

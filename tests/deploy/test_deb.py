@@ -17,6 +17,7 @@ from packaging.requirements import Requirement
 from deploy.deb import kiosk, pack, tree
 from deploy.deb.targets import TARGETS, Target
 from deploy.deb.wheels import BUILD_ONLY, placed, unpack, wanted
+from deploy.lock import EXTRAS
 from tests.conftest import ROOT
 
 pytestmark = pytest.mark.checkout
@@ -37,7 +38,8 @@ def closure(name: str, target: Target, extra: str = "") -> Iterator[str]:
 def test_a_package_has_what_the_program_needs_and_no_more(target: Target):
     """By what each library says of itself; the exact tokenizer comes alone, without its hub client."""
     names = {name.replace("_", "-") for name, _, _ in wanted(ROOT, target)}
-    needed = {name.replace("_", "-") for name in closure("edge-slm", target, "fleet")}
+    each = (closure("edge-slm", target, extra) for extra in EXTRAS["board"])
+    needed = {name.replace("_", "-") for names in each for name in names}
     assert names == needed | {"tokenizers"}
     assert not names & BUILD_ONLY
     assert all(hashes.count("--hash=sha256:") for _, _, hashes in wanted(ROOT, target))
