@@ -485,6 +485,7 @@ def test_one_that_waits_has_a_sign_of_life():
     assert (told["message"]["content"], told["done"]) == ("", False)
 
 
+@pytest.mark.slow
 def test_a_real_model_answers(model):
     """Greedy text, an answer by a schema, and a call whose arguments match the function's parameters."""
     client = ollama.Client(model)
@@ -506,6 +507,7 @@ def test_a_real_model_answers(model):
     assert json.loads(said.response)["age"] in (1, 2)
 
 
+@pytest.mark.slow
 def test_a_real_model_calls_a_function(model):
     """With the wire's own `tool_choice` beside Ollama's fields, it must."""
     body = {"model": ollama.Client(model).list().models[0].model, "messages": HELLO, "stream": False}

@@ -254,6 +254,7 @@ def test_a_daemon_answers(board):
     assert asyncio.run(several()) == ["word word "] * 4
 
 
+@pytest.mark.slow
 def test_a_real_model_answers(model):
     """The stream has the text of the whole; an answer is parsed; a function is called with arguments that fit it."""
     asked = client(model).responses
