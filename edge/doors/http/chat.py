@@ -10,6 +10,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from edge.doors.http.asking import asked_of, fields_of, house_of, reply_to, told
+from edge.doors.http.calls import words_of
 from edge.doors.http.errors import Refused
 from edge.doors.http.events import ServerSent, data, streamed
 
@@ -116,7 +117,8 @@ def _with_bytes(token: dict[str, Any]) -> dict[str, Any]:
 def completion(name: str, model: str, reply: dict[str, Any]) -> dict[str, Any]:
     """The whole answer."""
     calls = reply.get("tool_calls")
-    message: dict[str, Any] = {"role": "assistant", "content": None if calls else reply["text"], "refusal": None}
+    words = words_of(reply)
+    message: dict[str, Any] = {"role": "assistant", "content": words or None if calls else words, "refusal": None}
     if calls:
         message["tool_calls"] = calls
     choice = {"index": 0, "message": message, "logprobs": likely(reply), "finish_reason": finish_of(reply)}

@@ -13,11 +13,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edge.doors.http.asking import Ended, Grown, Piece, Told, Waits, reply_to, told
+from edge.doors.http.chat import completion
 from edge.doors.http.errors import Refused
 from edge.doors.http.events import ServerSent, Streamed, data, streamed
 from edge.errors import TooMany
 from edge.testing.inside import MemoryInside
 from edge.wire.asked import Asked
+from tests.edge.doors.http.bodies import REPLY
 from tests.edge.doors.http.doors import SAID, bodies, fault
 
 ASKED = Asked({"prompt": "x"}, "http:me", "q")
@@ -161,3 +163,12 @@ def test_an_event_is_one_line_of_data():
     """Whatever the text says: line ends are escaped."""
     assert data({"text": f"{SAID}\n\ndata: x"}).count(b"\n") == 2
     assert json.loads(data({"text": "ä\n"}).removeprefix(b"data: ")) == {"text": "ä\n"}
+
+
+@pytest.mark.parametrize(("text", "content"), [("Let me look.", "Let me look."), ('{"name": "lamp"}', None)])
+def test_words_beside_a_call_are_told(text, content):
+    """Another server behind the board may say some; a board's own call is the text itself."""
+    call = {"id": "a", "type": "function", "function": {"name": "lamp", "arguments": "{}"}}
+    reply = {**REPLY, "text": text, "tool_calls": [call], "finish_reason": "tool_calls"}
+    (choice,) = completion("n", "big", reply)["choices"]
+    assert (choice["message"]["content"], choice["message"]["tool_calls"]) == (content, [call])
