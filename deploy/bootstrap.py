@@ -52,7 +52,7 @@ def _install(wanted: str) -> int:
     pip = [str(PYTHON), "-m", "pip", "install", "--disable-pip-version-check", "--quiet"]
     steps = (
         [sys.executable, "-m", "venv", str(VENV)],
-        [*pip, "--require-hashes", "--only-binary=:all:", "-r", str(lock)],
+        [*pip, "--no-deps", "--require-hashes", "--only-binary=:all:", "-r", str(lock)],  # a lock names all of them
         [*pip, "--no-deps", "--no-build-isolation", "--no-index", "-e", str(ROOT)],
     )
     for step in steps:

@@ -10,6 +10,7 @@ import os
 import signal
 import sys
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -181,42 +182,36 @@ def open_doors(settings: Settings) -> list[Door]:
 
         doors.append(Prometheus(settings.prometheus))
     if settings.http.address:
-        doors.append(_http(settings))
+        with _wanting("http.address", "http"):
+            from edge.doors.http.server import Http
+
+            doors.append(Http(settings))
     if settings.assist.address:
-        doors.append(_assist(settings))
+        with _wanting("assist.address", "assist"):
+            from edge.doors.assist.door import Assist
+
+            doors.append(Assist(settings))
     return doors
 
 
 def opened_upstream(settings: Settings) -> Upstream | None:
-    """What answers in the board's place; ConfigError where what it needs is not installed."""
+    """What answers in the board's place, where the operator has it."""
     if settings.upstream.url is None:
         return None
-    try:
+    with _wanting("upstream.url", "upstream"):
         from edge.doors.upstream import Upstream
-    except ImportError as error:
-        text = f"upstream.url wants the extra `upstream`: pip install 'edge-slm[upstream]' ({error})"
-        raise ConfigError(text) from error
-    return Upstream(settings.upstream)
+
+        return Upstream(settings.upstream)
 
 
-def _http(settings: Settings) -> Door:
-    """The door for programs that speak OpenAI's API. ConfigError where its libraries are not installed."""
+@contextmanager
+def _wanting(key: str, extra: str) -> Iterator[None]:
+    """ConfigError where what a setting needs is not installed. extra: of ours, that brings it."""
     try:
-        from edge.doors.http.server import Http
+        yield
     except ModuleNotFoundError as error:
-        missing = f"http.address wants {error.name}, which is not installed: pip install 'edge-slm[http]'"
+        missing = f"{key} wants {error.name}, which is not installed: pip install 'edge-slm[{extra}]'"
         raise ConfigError(missing) from error
-    return Http(settings)
-
-
-def _assist(settings: Settings) -> Door:
-    """The door for Home Assistant's Assist. ConfigError where its library is not installed."""
-    try:
-        from edge.doors.assist.door import Assist
-    except ModuleNotFoundError as error:
-        missing = f"assist.address wants {error.name}, which is not installed: pip install 'edge-slm[assist]'"
-        raise ConfigError(missing) from error
-    return Assist(settings)
 
 
 def opened_journal(settings: Settings) -> JournalFile:
