@@ -16,15 +16,15 @@ class Kept:
     """An answer with tools is a call where it begins with `{`, which nobody can know before its end."""
 
     def __init__(self, fields: Mapping[str, Any]) -> None:
-        """fields: of the request, as docs/wire.md has them."""
-        self._may_call = bool(fields.get("tools")) and fields.get("tool_choice") != "none"
+        """fields: of the request, as docs/wire.md has them. may_call: whether what comes may still be a call."""
+        self.may_call = bool(fields.get("tools")) and fields.get("tool_choice") != "none"
         self.text = ""
         """What was not told."""
 
     def by(self, piece: str) -> str:
         """What may be told once a piece has come."""
-        if self._may_call and (self.text or piece.startswith("{")):
+        if self.may_call and (self.text or piece.startswith("{")):
             self.text += piece
             return ""
-        self._may_call = False
+        self.may_call = False
         return piece

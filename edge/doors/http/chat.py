@@ -10,7 +10,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from edge.doors.http.asking import asked_of, fields_of, house_of, reply_to, told
-from edge.doors.http.calls import words_of
+from edge.doors.http.calls import Kept, words_of
 from edge.doors.http.errors import Refused
 from edge.doors.http.events import ServerSent, data, streamed
 
@@ -71,8 +71,7 @@ async def answer(request: Request) -> Response:
     asked = asked_of(request, fields, "chatcmpl")
     if not is_stream:
         return JSONResponse(completion(asked.id, house.model, await reply_to(house.inside, asked)))
-    may_call = bool(fields.get("tools")) and fields.get("tool_choice") != "none"
-    return await streamed(told(house.inside, asked), Chunks(asked.id, house.model, has_usage, may_call))
+    return await streamed(told(house.inside, asked), Chunks(asked.id, house.model, has_usage, Kept(fields)))
 
 
 def usage_of(reply: dict[str, Any]) -> dict[str, Any]:
@@ -135,9 +134,9 @@ def completion(name: str, model: str, reply: dict[str, Any]) -> dict[str, Any]:
 
 
 class Chunks(ServerSent):
-    """The same as a stream. may_call: a text that begins with `{` may be a call, and is kept until that is known."""
+    """The same as a stream. kept: what of the text may be a call, until that is known."""
 
-    def __init__(self, name: str, model: str, has_usage: bool, may_call: bool) -> None:
+    def __init__(self, name: str, model: str, has_usage: bool, kept: Kept) -> None:
         self._same = {
             "id": name,
             "object": "chat.completion.chunk",
@@ -145,8 +144,7 @@ class Chunks(ServerSent):
             "model": model,
             "system_fingerprint": f"edge-{model}",
         }
-        self._has_usage, self._may_call = has_usage, may_call
-        self._kept = ""
+        self._has_usage, self._kept = has_usage, kept
 
     def _chunk(self, delta: dict[str, Any], finish: str | None = None, **more: Any) -> bytes:
         choice = {"index": 0, "delta": delta, "logprobs": more.pop("logprobs", None), "finish_reason": finish}
@@ -155,22 +153,19 @@ class Chunks(ServerSent):
 
     def begin(self) -> Iterable[bytes]:
         """Whose answer it is."""
-        return (self._chunk({"role": "assistant", "content": None if self._may_call else "", "refusal": None}),)
+        return (self._chunk({"role": "assistant", "content": None if self._kept.may_call else "", "refusal": None}),)
 
     def piece(self, text: str) -> Iterable[bytes]:
         """More of it, unless it may be a call."""
-        if self._may_call and (self._kept or text.startswith("{")):
-            self._kept += text
-            return ()
-        self._may_call = False
-        return (self._chunk({"content": text}),)
+        more = self._kept.by(text)
+        return (self._chunk({"content": more}),) if more else ()
 
     def end(self, reply: dict[str, Any]) -> Iterator[bytes]:
         """What was kept, why it ends, what it took."""
         if calls := reply.get("tool_calls"):
             yield self._chunk({"tool_calls": [{"index": number, **call} for number, call in enumerate(calls)]})
-        elif self._kept:
-            yield self._chunk({"content": self._kept})
+        elif self._kept.text:
+            yield self._chunk({"content": self._kept.text})
         if (tokens := likely(reply)) is not None:
             yield self._chunk({"content": ""}, logprobs=tokens)
         yield self._chunk({}, finish_of(reply), edge=beside(reply))

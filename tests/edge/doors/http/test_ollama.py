@@ -7,8 +7,7 @@ import json
 import shutil
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Iterator, Mapping
-from pathlib import Path
+from collections.abc import AsyncIterator, Mapping
 from typing import Any
 
 import httpx
@@ -20,38 +19,13 @@ from edge.doors.http.asking import Waits
 from edge.doors.http.ollama_asked import chat
 from edge.doors.http.ollama_told import Lines
 from edge.testing.inside import MemoryInside
-from tests.conftest import free_port, serving, wait_until
+from tests.conftest import wait_until
 from tests.edge.doors.http import doors
 from tests.edge.doors.http.bodies import ABOUT, ANSWER, CALL, DELTAS, REPLY, WORDS_AND_CALL, fault
 
 Place = tuple[str, MemoryInside]
 HELLO = [{"role": "user", "content": "Hello"}]
 JPEG = b"\xff\xd8\xff\xe0 and so on"
-
-
-@pytest.fixture(scope="module")
-def door() -> Iterator[Place]:
-    """Open to the test."""
-    inside = MemoryInside()
-    inside.about = dict(ABOUT)
-    with doors.door(inside) as place:
-        yield place, inside
-
-
-@pytest.fixture(scope="module")
-def board(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """A daemon with a scripted engine."""
-    with doors.board(tmp_path_factory.mktemp("board"), pieces=2) as made:
-        yield made.address
-
-
-@pytest.fixture(scope="module")
-def model(bundle: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """A daemon with a real model."""
-    place = f"127.0.0.1:{free_port()}"
-    with serving(bundle, 1, tmp_path_factory.mktemp("model"), EDGE_HTTP__ADDRESS=place):
-        wait_until(lambda: doors.is_there(f"http://{place}") and httpx.get(f"http://{place}/health").status_code == 200)
-        yield f"http://{place}"
 
 
 def asks(door: Place, told: list[dict[str, Any]]) -> ollama.Client:
