@@ -8,11 +8,12 @@ VISION_BUNDLE ?= $(CACHE)/bundles/phi-3.5-vision
 IMAGE ?= docs/gauge.png
 HA_PYTHON ?= python3.13
 ARGS ?=
-# The half of the suite that computes; the other half waits, and takes as long.
+# The part of the suite that computes, and one that waits; with the rest they take about as long each.
 MODELS := tests/export tests/edge/engine tests/edge/board tests/edge/governor tests/edge/wire tests/edge/doors
+SERVICE := tests/edge/service tests/edge/mqtt
 ONLY ?=
 
-.PHONY: help demo demo-vision kiosk test lint bench figures skeletons trace-test doors-test ha-test arm-test guest-test export-test ansible-lint ansible-test kiosk-test kiosk-box-test slow-test wheel-test examples-test deb release deb-test soak lock clean install ansible-env kiosk-env demo-env test-env test-daemon test-models bundle
+.PHONY: help demo demo-vision kiosk test lint bench figures skeletons trace-test doors-test ha-test arm-test guest-test export-test ansible-lint ansible-test kiosk-test kiosk-box-test slow-test wheel-test examples-test deb release deb-test soak lock clean install ansible-env kiosk-env demo-env test-env test-rest test-service test-models bundle
 
 help: ## Show this
 	@awk 'BEGIN { FS = ":.*## " } /^##@/ { printf "\n%s\n", substr($$0, 5) } /^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -34,9 +35,9 @@ install: ## Put the daemon on this board as a systemd service (as root; see docs
 
 ##@ To change it
 
-test: test-env lint bundle ## Set everything up and run the whole suite, its two halves at once (ARGS=PATH for a part)
+test: test-env lint bundle ## Set everything up and run the whole suite, its three parts at once (ARGS=PATH for a part)
 ifeq ($(ARGS),)
-	@$(MAKE) --no-print-directory -j2 test-daemon test-models
+	@$(MAKE) --no-print-directory -j3 test-rest test-service test-models
 else
 	@TEST_BUNDLE=$(BUNDLE) $(BIN)/python -m pytest $(ARGS)
 endif
@@ -72,7 +73,7 @@ soak: test-env ## Ten minutes of requests over a connection that is cut again an
 
 slow-test: test-env bundle ## The long walks: every command in strange surroundings, every start that fails, every bound of a broker
 ifeq ($(ARGS),)
-	@$(MAKE) --no-print-directory -j2 test-daemon test-models MARK=slow
+	@$(MAKE) --no-print-directory -j3 test-rest test-service test-models MARK=slow
 else
 	@TEST_BUNDLE=$(BUNDLE) $(BIN)/python -m pytest -m slow $(ARGS)
 endif
@@ -133,12 +134,15 @@ skeletons: ## Trace every family again with Optimum (needs the trace extra)
 lock: test-env ## Resolve the lock files anew (needs uv)
 	@$(BIN)/python deploy/lock.py
 
-test-daemon:
-	@TEST_BUNDLE=$(BUNDLE) $(BIN)/python -m pytest $(if $(MARK),-m $(MARK)) $(addprefix --ignore=,$(MODELS))
+test-rest:
+	@TEST_BUNDLE=$(BUNDLE) $(BIN)/python -m pytest $(if $(MARK),-m $(MARK)) $(addprefix --ignore=,$(MODELS) $(SERVICE))
 
-# What it has to say comes at its end, and not between the lines of the other.
-test-models:
-	@log=$$(mktemp); TEST_BUNDLE=$(BUNDLE) $(BIN)/python -m pytest $(if $(MARK),-m $(MARK)) $(MODELS) > $$log 2>&1; status=$$?; cat $$log; rm $$log; exit $$status
+test-models: PART := $(MODELS)
+test-service: PART := $(SERVICE)
+
+# What they have to say comes at their end, and not between the lines of the others.
+test-models test-service:
+	@log=$$(mktemp); TEST_BUNDLE=$(BUNDLE) $(BIN)/python -m pytest $(if $(MARK),-m $(MARK)) $(PART) > $$log 2>&1; status=$$?; cat $$log; rm $$log; exit $$status
 
 ansible-env:
 	@$(PYTHON) -m venv .venv-ansible

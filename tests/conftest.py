@@ -15,6 +15,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+import hypothesis
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -22,6 +23,10 @@ os.environ["ORT_DISABLE_TELEMETRY"] = "1"  # before any test imports the runtime
 signal.signal(signal.SIGINT, signal.default_int_handler)  # what a shell's `&` ignores, every child would ignore
 signal.signal(signal.SIGHUP, signal.SIG_DFL)  # likewise, and nohup
 EDGE = [sys.executable, "-m", "edge"]
+hypothesis.settings.register_profile(
+    "fixed", derandomize=True, deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+)
+hypothesis.settings.load_profile("fixed")  # the same examples everywhere, however slow the machine
 
 
 @pytest.fixture(scope="session")

@@ -199,7 +199,7 @@ def answer(bundle: Path) -> Finished:
     return engine.answer(open_engine(bundle, Options(threads=1, prefill_slice_tokens=16)), job)
 
 
-@pytest.mark.parametrize("method", ["rtn", "gptq"])
+@pytest.mark.parametrize("method", ["rtn", pytest.param("gptq", marks=pytest.mark.slow)])
 def test_keys_and_values_in_int8(checkpoint, tmp_path, method):
     """The cache takes a quarter, stands for the same keys and values to half a step, and genai answers from it."""
     recipe = EXACT.model_copy(update={"method": method, "calibration_tokens": 512, "kv_cache": "int8"})
@@ -273,7 +273,7 @@ def test_the_way_for_prompts(tmp_path, architecture, heads):
         assert np.abs(whole - np.concatenate(parts, axis=2).astype(int)).max() <= 1
 
 
-@pytest.mark.parametrize("kv_cache", ["float", "int8"])
+@pytest.mark.parametrize("kv_cache", ["float", pytest.param("int8", marks=pytest.mark.slow)])
 def test_a_bundle_for_cuda(checkpoint, tmp_path, kv_cache):
     """Activations are float16 throughout; run on the CPU, the graph says what the CPU's bundle says."""
     recipe = EXACT.model_copy(update={"calibration_tokens": 512, "kv_cache": kv_cache})
@@ -294,7 +294,7 @@ def tensor(bundle: Path, name: str) -> np.ndarray:
     return onnx.numpy_helper.to_array(next(each for each in model.graph.initializer if each.name == name))
 
 
-@pytest.mark.parametrize("method", ["rtn", "gptq"])
+@pytest.mark.parametrize("method", ["rtn", pytest.param("gptq", marks=pytest.mark.slow)])
 def test_the_same_input_gives_the_same_bytes(checkpoint, tmp_path, method):
     """Every file, the report, the answers and the manifest among them, by the quick method and the calibrated one."""
     recipe = EXACT.model_copy(update={"method": method, "calibration_tokens": 512})

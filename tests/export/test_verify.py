@@ -213,7 +213,7 @@ NUMBERS = st.one_of(
 )
 
 
-@settings(deadline=None, max_examples=200)
+@settings(max_examples=200)
 @given(st.dictionaries(st.sampled_from(["accuracy level 4", "float cache", "a"]), st.lists(NUMBERS, max_size=4)))
 @example({})
 @example({"a": [0.0]})

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from edge.board.sensors import read_all
@@ -164,7 +164,6 @@ def test_whole_boards(name, tmp_path):
     assert all(source.name in said for source in sources)
 
 
-@settings(suppress_health_check=[HealthCheck.too_slow], deadline=None)
 @given(st.data())
 def test_whatever_a_board_says_is_a_finding(data):
     """Any JSON in any place: no error gets out, and every line is one line."""

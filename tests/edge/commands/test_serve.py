@@ -219,6 +219,7 @@ def test_stopping_lets_the_running_answer_end(bundle, tmp_path):
         assert daemon.process.wait(30) == 0
 
 
+@pytest.mark.slow
 def test_a_signal_to_everything_lets_the_running_answer_end(bundle, tmp_path):
     """SIGTERM and SIGINT to daemon and engine, as a service manager or a terminal sends them."""
     from tests.conftest import embedded_broker

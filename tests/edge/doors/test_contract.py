@@ -68,7 +68,7 @@ def spoiled(draw: st.DrawFn, body: dict[str, Any]) -> dict[str, Any]:
     return made
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(messages(), messages())
 def test_every_message_can_be_shown_after_every_other(first, second):
     """Unique ids and JSON; the same message twice changes nothing; metrics are numbers that the library can write."""

@@ -44,7 +44,7 @@ def test_tokens_of_a_picture(width, height, crops, grid, tokens):
 
 
 @given(some.integers(1, 20_000), some.integers(1, 20_000), some.sampled_from([1, 2, 3, 4, 9, 16]))
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=500)
 def test_no_shape_costs_more_than_is_counted(width, height, crops):
     """Of whatever shape, a picture has as many crops as were allowed at most, and tokens as were counted at most."""
     rows, columns = layout(width, height, crops, 336)
@@ -151,7 +151,7 @@ def test_comments_are_not_unpacked_without_end():
 
 @pytest.mark.slow
 @given(some.binary(max_size=300), some.integers(0, 2**32), some.sampled_from(["JPEG", "PNG", "WEBP"]))
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 def test_damaged_pictures_are_faults(noise, seed, kind):
     """Any bytes put into a picture anywhere: crops, or a fault that can be sent; never another error."""
     data = bytearray(encoded(photograph(60, 50), kind))

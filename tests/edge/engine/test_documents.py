@@ -63,7 +63,7 @@ def turn(text: str = "What?") -> list[dict[str, str]]:
 CHOSEN = some.sets(some.integers(0, 9), min_size=1, max_size=6)
 
 
-@settings(max_examples=200, deadline=None, derandomize=True)
+@settings(max_examples=200)
 @given(some.lists(CHOSEN, min_size=1, max_size=40))
 def test_an_order_begins_as_an_earlier_one(askings: list[set[int]]):
     """Each has what was chosen and nothing else; the same again comes in the same order, another begins alike."""

@@ -7,7 +7,7 @@ import random
 from dataclasses import replace
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from edge.engine import Finished, Job, Options
@@ -63,7 +63,6 @@ def test_an_empty_table_has_sixteen_rows_at_most():
         assert ended_after(row * 40, "|  \n") == max(expected, 3 * width + MORE_TOKENS)
 
 
-@settings(deadline=None)
 @given(st.lists(st.integers(0, 3), max_size=400), st.integers(1, 40))
 def test_the_rule_is_the_documented_one(tokens, period):
     """Against its own words, said once more without arrays: for every token and every period."""

@@ -49,7 +49,7 @@ def test_every_mark_of_every_family(family):
             assert controls(family, [{"role": "user", "content": text}]) == wanted, text
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(st.data())
 def test_any_mixture_of_marks_and_text(family, data):
     """In every turn of a conversation; what is between two turns is the template's alone."""

@@ -101,7 +101,7 @@ NUMBERS = st.fixed_dictionaries(
 
 
 @given(NUMBERS)
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 def test_no_number_that_a_request_may_have_ends_the_engine(engine, numbers):
     """Over the whole range of every field: an answer or a fault, and the neighbour's answer is its own."""
     neighbour = Job(2, [], 4, top_logprobs=0, ignore_eos=True)

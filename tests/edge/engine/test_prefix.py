@@ -39,7 +39,7 @@ def cache_of(tokens: list[int]) -> Callable[[int, int], np.ndarray]:
 Texts = lists(tuples(lists(integers(0, 1), min_size=1, max_size=5), booleans()), min_size=1, max_size=12)
 
 
-@settings(max_examples=100, deadline=None, derandomize=True)
+@settings(max_examples=100)
 @given(Texts, integers(0, 8))
 def test_what_is_found_is_what_was_kept(texts, blocks):
     """Texts of a few kinds of block, in any order, under any limit: found keys and values are those of the tokens."""

@@ -202,7 +202,7 @@ def test_nothing_heaps_up_before_a_slow_disk(tmp_path):
 Runs = lists(tuples(booleans(), integers(1, 70)), max_size=6)
 
 
-@settings(max_examples=200, deadline=None, derandomize=True)
+@settings(max_examples=200)
 @given(Runs, integers(0, 40))
 def test_cuts_hang_on_what_is_before_them_alone(runs, more):
     """No block is longer than a block; each picture with a word behind it ends at a cut; a longer text has the same."""

@@ -84,7 +84,7 @@ def test_logits_that_are_no_numbers(bad):
         sampler().choose(LOGITS.copy(), np.zeros(5, np.bool_))
 
 
-@settings(max_examples=200, deadline=None, derandomize=True)
+@settings(max_examples=200)
 @given(
     arrays(np.float32, 50, elements=floats(-20, 20, width=32)),
     floats(0.125, 2),

@@ -41,7 +41,7 @@ def test_a_guess_goes_on_as_the_text_did():
     assert Draft([1, 2, 3, 4]).guess([1, 2, 3, 4], 5) == []
 
 
-@settings(max_examples=200, deadline=None, derandomize=True)
+@settings(max_examples=200)
 @given(lists(integers(0, 3), max_size=60), integers(0, 12))
 def test_a_guess_was_said_before(tokens, room):
     """Whatever the text: its last tokens stand earlier, with the guess behind them."""

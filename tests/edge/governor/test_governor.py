@@ -95,7 +95,7 @@ def test_a_pi_is_held_to_its_firmware_and_others_to_their_trips():
 # --- with headroom, nothing ---
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     name=some.sampled_from(sorted(PRESETS)),
     celsius=some.lists(some.one_of(some.none(), some.floats(20, 76), some.floats(-45, 200)), min_size=1, max_size=120),

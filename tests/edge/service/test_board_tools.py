@@ -503,7 +503,7 @@ ARGUMENTS = st.dictionaries(NAMES | st.text(max_size=4), VALUES, max_size=4) | s
 ).map(lambda found: {name: found[name] for name in list(found)[: 1 + len(str(found)) % 3]})
 
 
-@settings(max_examples=1500, deadline=None)
+@settings(max_examples=1500)
 @given(name=st.sampled_from(sorted(TOOLS)) | st.text(max_size=4), arguments=ARGUMENTS)
 def test_nothing_is_published_that_was_not_declared(name, arguments):
     """Any arguments at all: what is sent is on a declared topic, and a declared text or one that fits the schema."""

@@ -115,6 +115,7 @@ def test_a_kill_between_a_call_and_its_result_publishes_once(broker: int, tmp_pa
         assert board.has_begun(2)
 
 
+@pytest.mark.slow
 def test_a_kill_after_a_result_goes_on_from_there(broker: int, tmp_path: Path):
     """In the second round: the next daemon tells the model what the first one had done, and does it no more."""
     with ExitStack() as stack:

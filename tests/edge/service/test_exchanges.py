@@ -25,6 +25,7 @@ def test_kills_in_an_exchange_leave_one_whole_bundle(tmp_path: Path):
     assert (course.lost, course.contradicted, course.failed) == (0, 0, 0)
 
 
+@pytest.mark.slow
 @pytest.mark.mosquitto
 def test_exchanges_lose_no_request_and_answer_none_twice(tmp_path: Path):
     """Good bundles are kept, a bad one is rolled back, and each request is begun once."""

@@ -58,6 +58,7 @@ def test_a_killed_board_that_comes_back_goes_on(tmp_path):
         assert it.boards["left"].asked()
 
 
+@pytest.mark.slow
 def test_a_board_killed_for_good_has_heirs(tmp_path):
     """What it had in hand, and what the broker gave its session until it was missed, the others answer."""
     with hall(tmp_path, options=SLOW) as it:

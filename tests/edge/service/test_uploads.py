@@ -87,7 +87,7 @@ def test_a_device_may_be_called_chunk():
 
 
 @given(some.lists(some.integers(0, 5), min_size=1, max_size=14))
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 def test_whatever_arrives_in_whatever_order_is_whole_or_refused(order):
     """Lost, doubled, turned round: no request that was not sent, none twice from one upload, at most one fault each."""
     chunks = parsed()

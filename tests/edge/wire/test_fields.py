@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from edge.errors import BadRequest, Fault
@@ -375,7 +375,6 @@ def test_null_content_beside_calls_is_what_the_api_sends():
 
 
 @given(st.integers(-(2**63), 2**64 - 1))
-@settings(deadline=None)
 def test_any_seed_of_64_bits_is_taken(seed):
     """With a sign or without; the same one always gives the engine the same, small ones themselves."""
     dice = parse({"prompt": "x", "seed": seed}).chat.dice

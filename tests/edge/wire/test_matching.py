@@ -38,7 +38,7 @@ VALUES = st.recursive(
 )
 
 
-@settings(max_examples=2000, deadline=None)
+@settings(max_examples=2000)
 @given(schema=st.sampled_from(SCHEMAS), value=VALUES)
 def test_a_value_matches_as_the_reference_says(schema, value):
     """Of the closed schema; but for a line's end, which Python's `$` lets through behind a text, and ours does not."""

@@ -146,7 +146,7 @@ VALID = some.fixed_dictionaries(
 
 
 @given(VALID)
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 def test_every_valid_request_is_understood_as_it_was_meant(fields):
     """Whatever texts, pictures and options: turns in their order, each picture once, values unchanged."""
     request = parse_request(Message("edge/pi/request", json.dumps(fields).encode()), TOPICS, 1 << 20)
@@ -164,7 +164,7 @@ def test_every_valid_request_is_understood_as_it_was_meant(fields):
 
 
 @given(VALID, some.sampled_from([*ChatRequest.model_fields, "unknown"]), ANY_JSON)
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=500)
 def test_any_value_of_any_field_is_understood_or_told_by_name(fields, name, value):
     """A field of whatever JSON: a request, or a fault that can be answered."""
     message = Message("edge/pi/request/me", json.dumps({**fields, name: value}).encode(errors="surrogatepass"))
@@ -175,7 +175,7 @@ def test_any_value_of_any_field_is_understood_or_told_by_name(fields, name, valu
 
 
 @given(some.binary(max_size=400), some.lists(some.tuples(some.text(max_size=9), some.text(max_size=20)), max_size=4))
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 def test_any_bytes_with_any_properties_are_understood_or_refused(payload, pairs):
     """As a text, as JSON, as a picture, as a chunk."""
     for kind in (None, "application/json", "text/plain", "image/png"):

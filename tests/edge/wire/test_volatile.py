@@ -213,7 +213,7 @@ def test_a_system_prompt_of_nothing_else_is_left_out():
     assert read(request) == [("user", f"{NOW}\nHello")]
 
 
-@settings(max_examples=300, deadline=None, derandomize=True)
+@settings(max_examples=300)
 @given(
     lists(sampled_from([NOW, ROOM, "a", "", "- b", "\r", "\u2028", "Current Time: 1"]), max_size=8), text(max_size=9)
 )
@@ -229,7 +229,7 @@ def test_nothing_is_lost_and_nothing_else_changes(lines: list[str], more: str):
     assert split(words, Forms([]).fit) == (words, [])
 
 
-@settings(max_examples=300, deadline=None, derandomize=True)
+@settings(max_examples=300)
 @given(lists(sampled_from("ab*#"), max_size=7), lists(sampled_from("ab7"), max_size=9))
 def test_a_form_fits_as_a_regular_expression_would(form: list[str], line: list[str]):
     """Which is what it stands for, without walking back."""

@@ -121,7 +121,8 @@ ANY = st.recursive(PLAIN, lambda each: st.lists(each, max_size=2))
 FIELDS = ["input", "prompt", "model", "encoding_format", "dimensions", "truncate", "options", "user", "keep"]
 
 
-@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@pytest.mark.slow
+@settings(max_examples=100, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(st.dictionaries(st.sampled_from(FIELDS), ANY | st.dictionaries(st.text(max_size=2), ANY, max_size=1)))
 def test_any_json_is_understood_or_refused(address, body):
     """Never a fault of ours, whatever a field is."""

@@ -7,7 +7,7 @@ import contextlib
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edge.doors.http import ollama_asked
@@ -226,7 +226,7 @@ def test_a_field_of_the_wire_by_its_name_here():
 FIELDS = [*ollama_asked.Chat.model_fields, *ollama_asked.Generate.model_fields, "documents", "temperature"]
 
 
-@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=200)
 @given(st.dictionaries(st.sampled_from(FIELDS), JSON))
 def test_any_json_is_understood_or_refused(body):
     """Never anything else."""

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edge.doors.http.asking import Waits
@@ -238,7 +238,7 @@ def test_the_event_of_a_failure():
     assert told[-1]["response"]["error"]["message"] == "max_output_tokens is wrong"
 
 
-@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=200)
 @given(st.dictionaries(st.sampled_from(list(Create.model_fields)), JSON))
 def test_any_json_is_understood_or_refused(body):
     """Never anything else."""
