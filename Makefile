@@ -9,7 +9,7 @@ IMAGE ?= docs/gauge.png
 HA_PYTHON ?= python3.13
 ARGS ?=
 # The part of the suite that computes, and one that waits; with the rest they take about as long each.
-MODELS := tests/export tests/edge/engine tests/edge/board tests/edge/governor tests/edge/wire tests/edge/doors
+MODELS := tests/export tests/edge/engine tests/edge/board tests/edge/governor
 SERVICE := tests/edge/service tests/edge/mqtt
 ONLY ?=
 
