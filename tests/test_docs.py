@@ -34,7 +34,8 @@ from edge.service.announcements import Announcements
 from edge.service.happenings import Happenings
 from edge.service.inference import Inference
 from edge.service.report import Report
-from edge.service.seat import Seat, Served
+from edge.service.seat import Seat
+from edge.service.served import Served
 from edge.service.speed import Speed
 from edge.testing import MemoryTransport, ScriptedEngine, scripted_manifest, write_tree
 from edge.testing.vectors import SCRIPTED, scripted_vectors

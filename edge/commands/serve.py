@@ -11,6 +11,7 @@ import signal
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -28,7 +29,7 @@ from edge.board.wattmeter import Wattmeter, fast_meters
 from edge.bundle import MANIFEST, Bundle, check_hashes, open_bundle
 from edge.commands import logs
 from edge.config import Engine as EngineSettings
-from edge.config import Settings, describe, load_settings
+from edge.config import Model, Settings, describe, load_settings
 from edge.config.tools import TOOL_KINDS, described
 from edge.doors import places
 from edge.errors import BundleError, ConfigError, EdgeError, StartError
@@ -40,7 +41,9 @@ from edge.service.bundles import Bundles
 from edge.service.daemon import Daemon
 from edge.service.journal_file import Bounds, JournalFile
 from edge.service.protocols import Door, Engine, Upstream
-from edge.service.seat import Seat, Served
+from edge.service.seat import Seat
+from edge.service.served import Origin, Served
+from edge.service.shelf import Shelf, Standby
 from edge.service.worker import Worker
 from edge.store.store import Store
 
@@ -93,10 +96,33 @@ def opened(settings: Settings, digest: str | None) -> Served:
     path = Store(settings.store.folder).place(digest, settings.engine.bundle)
     if digest is not None and not path.is_dir():
         raise BundleError(f"{path} is not there any more")
+    return served_from(settings, path, "engine.bundle" if digest is None else "store")
+
+
+def served_from(settings: Settings, path: Path, source: Origin) -> Served:
+    """A bundle in a folder, and an engine for it."""
     bundle = open_bundle(path, settings.engine.provider, verify_hashes=False)
     engine = settings.engine.model_copy(update={"bundle": path})
     worker = Worker(engine, check=partial(check_hashes_of, bundle, engine), documents=settings.documents)
-    return Served(bundle.manifest, worker, bundle.digest, "engine.bundle" if digest is None else "store", path)
+    return Served(bundle.manifest, worker, bundle.digest, source, path)
+
+
+def opened_shelf(settings: Settings) -> Shelf:
+    """The bundles that requests may name beside the engine's, each by its table's name. BundleError for a bad one."""
+    return Shelf(
+        {name: _standby(settings, name, model) for name, model in settings.models.items()},
+        settings.telemetry.root,
+        settings.engine.growth_bytes,
+    )
+
+
+def _standby(settings: Settings, name: str, model: Model) -> Standby:
+    try:
+        served = served_from(settings, model.bundle, "models")
+    except BundleError as error:
+        raise BundleError(f"models.{name}.bundle: {error}") from error
+    manifest = served.manifest.model_copy(update={"name": name})
+    return Standby(replace(served, manifest=manifest), model.keep_alive_seconds)
 
 
 def check_room(settings: Settings, served: Served) -> None:
@@ -140,7 +166,7 @@ async def serve(settings: Settings, bundles: Bundles) -> None:
     """Put the parts together and run them until a signal. Raises BundleError where no bundle can be served."""
     served = bundles.first()
     check_room(settings, served)
-    seat, topics, doors = Seat(served), settings.topics, open_doors(settings)
+    seat, topics, doors = Seat(served, opened_shelf(settings)), settings.topics, open_doors(settings)
     ordered = [topics.command] if settings.limits.commands else []
     ordered += topics.wishes if settings.store.desired and settings.store.repository else []
     listens = [*topics.subscriptions, *ordered, *(each for door in doors for each in door.subscriptions)]
@@ -236,10 +262,20 @@ def print_config(settings: Settings) -> str:
             section = path[0]
             lines += ["", f"[{section}]"]
         value = values[path[0]][path[1]] if len(path) == 2 else values[path[0]]
-        is_elsewhere = value is None or path == ("tools",)
+        is_elsewhere = value is None or path in (("models",), ("tools",))
         setting = f"# {path[-1]} =" if is_elsewhere else f"{path[-1]} = {_toml(value)}"
         lines.append(f"{setting}  # {meaning}")
-    return "\n".join([*lines, *print_tools(values["tools"])]) + "\n"
+    return "\n".join([*lines, *print_models(values["models"]), *print_tools(values["tools"])]) + "\n"
+
+
+def print_models(models: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
+    """A table of each further bundle; where there is none, what such a table has."""
+    meanings = {name: field.description for name, field in Model.model_fields.items()}
+    if not models:
+        yield from ("", "# [models.NAME]", *(f"# {key} =  # {meaning}" for key, meaning in meanings.items()))
+    for name, model in models.items():
+        yield from ("", f"[models.{json.dumps(name)}]" if "." in name else f"[models.{name}]")
+        yield from (f"{key} = {_toml(model[key])}  # {meaning}" for key, meaning in meanings.items())
 
 
 def print_tools(tools: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:

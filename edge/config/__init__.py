@@ -9,6 +9,7 @@ say the same. A credential is a file in `$CREDENTIALS_DIRECTORY` named `broker_p
 `sections.py`.
 
     sections.py  what can be set, and what it means: a new key goes there, and into systemd/edge.toml.example
+    models.py    the bundles that requests may name, beside the engine's
     tools.py     what a model may have the board do
     doors.py     the same of the other ways in and out
     upstream.py  the same of a server that answers in the board's place
@@ -25,6 +26,7 @@ from edge.config.doors import HomeAssistant, Prometheus
 from edge.config.files import config_file
 from edge.config.http import Http
 from edge.config.loading import describe, load_settings
+from edge.config.models import Model
 from edge.config.prompts import Prompts
 from edge.config.sections import (
     Broker,
@@ -53,6 +55,7 @@ __all__ = [
     "Http",
     "Journal",
     "Limits",
+    "Model",
     "Prometheus",
     "Prompts",
     "Settings",

@@ -49,7 +49,9 @@ def describe() -> list[tuple[tuple[str, ...], str]]:
 
 def _explain(path: tuple[str, ...], message: str, is_argument: bool) -> str:
     """Where a wrong key was set, and what is wrong with it."""
-    variables = [f"EDGE_{'__'.join(part)}".upper() for part in ([path, path[:1]] if path[0] == "tools" else [path])]
+    variables = [
+        f"EDGE_{'__'.join(part)}".upper() for part in ([path, path[:1]] if path[0] in ("models", "tools") else [path])
+    ]
     variable = next((each for each in variables if each in os.environ), None)
     set_there = f"the variable {variable}" if variable else _line_of(path)
     return f"{'on the command line' if is_argument else set_there}: {'.'.join(path)}: {message}"

@@ -21,6 +21,7 @@ from edge.config.assist import Assist
 from edge.config.doors import HomeAssistant, Prometheus
 from edge.config.files import config_file, read_credentials, read_toml
 from edge.config.http import Http
+from edge.config.models import Models
 from edge.config.prompts import Prompts
 from edge.config.sections import (
     Broker,
@@ -81,6 +82,9 @@ class Settings(BaseSettings):
     log_level: Literal["debug", "info", "warning", "error"] = Field(default="info", description="how much is logged")
     tools: Tools = Field(
         default={}, description="what a model may have this board do: nothing but what has a table of its own below"
+    )
+    models: Models = Field(
+        default={}, description="further bundles that requests may name: those that have a table of their own below"
     )
     broker: Broker = Broker()
     engine: Engine = Field(default_factory=Engine)

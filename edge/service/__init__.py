@@ -43,6 +43,8 @@ knows neither paho nor a runtime. Start reading in `daemon.py`.
     held.py           what of the fleet's has no PUBACK yet
     heir.py           in the place of a board that does not come back
     seat.py           what is served now, which may change
+    served.py         a bundle and its engine
+    shelf.py          other bundles, loaded when they are named
     models.py         which model a request names: the bundle, or an adapter of it
     bundles.py        what it is at the start, and what else could be
     wishes.py         which bundle the operator wants

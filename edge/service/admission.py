@@ -117,7 +117,7 @@ class Admission:
 
     @property
     def _with_pictures(self) -> int:
-        return self._limits.picture_bytes if self._seat.manifest.pictures else 0
+        return self._limits.picture_bytes if any(each.pictures for each in self._seat.manifests) else 0
 
     @property
     def bytes_max(self) -> int:
@@ -131,7 +131,7 @@ class Admission:
 
     def _check(self, request: Request) -> None:
         if request.chat.input is not None:
-            return check_vectors(request.chat, self._seat.manifest)
+            return check_vectors(request.chat, self._seat.manifest_for(request.chat), self._seat.shelf.names)
         if self._elsewhere.reason(request) in (None, "hot"):
             self.check_tools(request)
             self._check_pictures(request)
@@ -139,7 +139,7 @@ class Admission:
 
     def _check_pictures(self, request: Request) -> None:
         """Count what all of them may cost; raises Fault where that is too much."""
-        manifest, images = self._seat.manifest, request.chat.images()
+        manifest, images = self._seat.manifest_for(request.chat), request.chat.images()
         seen = manifest.pictures
         if not images:
             return

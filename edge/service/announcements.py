@@ -10,7 +10,8 @@ from typing import Any
 
 from edge import __version__
 from edge.board.sensors import Sensors
-from edge.config import Settings
+from edge.bundle import Manifest
+from edge.config import Limits, Settings
 from edge.engine.text.places import DOCUMENTS, names_in
 from edge.service.clock import now
 from edge.service.protocols import Transport
@@ -126,16 +127,11 @@ class Announcements:
         body: dict[str, Any] = {
             "version": __version__,
             "wire_version": WIRE_VERSION,
-            "model": manifest.name,
-            "model_version": manifest.version,
-            "family": manifest.family,
+            **_of_bundle(manifest),
             "provider": self._settings.engine.provider,
-            "capabilities": manifest.capabilities,
-            "context_length": manifest.context_length,
             "max_tokens": limits.max_tokens,
             "max_tokens_ceiling": limits.max_tokens_ceiling,
             "priority_ceiling": limits.priority_ceiling,
-            "sampling": manifest.sampling.model_dump(),
             "payload_bytes": limits.payload_bytes,
             "queue_length": limits.queue_length,
             "queue_per_client": limits.queue_per_client,
@@ -143,17 +139,33 @@ class Announcements:
             "documents": self._documents,
             "board_tools": sorted(self._settings.tools),
         }
-        if manifest.pictures:
-            body |= {"picture_bytes": limits.picture_bytes, "crops_max": manifest.pictures.crops_max}
-        if manifest.adapters:
-            body["adapters"] = [each.name for each in manifest.adapters]
-        if model := manifest.sentences:
-            body["embeddings"] = {
-                "model": model.name,
-                "dimensions": model.dimensions,
-                "tokens_max": model.tokens_max,
-            }
-        return body
+        if others := self._seat.manifests[1:]:
+            body["models"] = [{**_of_bundle(each), **_beside(each, limits)} for each in others]
+        return body | _beside(manifest, limits)
+
+
+def _of_bundle(manifest: Manifest) -> dict[str, Any]:
+    """What is told of each bundle."""
+    return {
+        "model": manifest.name,
+        "model_version": manifest.version,
+        "family": manifest.family,
+        "capabilities": manifest.capabilities,
+        "context_length": manifest.context_length,
+        "sampling": manifest.sampling.model_dump(),
+    }
+
+
+def _beside(manifest: Manifest, limits: Limits) -> dict[str, Any]:
+    """And of those that have it: eyes, adapters, an embedding model."""
+    body: dict[str, Any] = {}
+    if manifest.pictures:
+        body |= {"picture_bytes": limits.picture_bytes, "crops_max": manifest.pictures.crops_max}
+    if manifest.adapters:
+        body["adapters"] = [each.name for each in manifest.adapters]
+    if model := manifest.sentences:
+        body["embeddings"] = {"model": model.name, "dimensions": model.dimensions, "tokens_max": model.tokens_max}
+    return body
 
 
 def status_message(topics: Topics, state: str, reason: str | None = None, governor: str = "free") -> Message:

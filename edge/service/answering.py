@@ -26,6 +26,7 @@ from edge.service.queue import Queue
 from edge.service.replies import Replies
 from edge.service.rounds import Rounds
 from edge.service.seat import Seat
+from edge.service.served import Served
 from edge.service.vectors import check_vectors
 from edge.service.waiting import Waiting
 
@@ -193,7 +194,8 @@ class Answering:
                 finished = await self._finished(waiting)
             outcome = waiting.outcome(finished)
         except Fault as fault:
-            if not self._engine.alive and waiting.ended_by is None and waiting.attempts < ATTEMPTS_MAX:
+            has_died = self._engine.has_died(waiting.request.chat)
+            if has_died and waiting.ended_by is None and waiting.attempts < ATTEMPTS_MAX:
                 log.warning("request %s is begun again: %s", waiting.request.address.id, fault.message)
                 return self._queue.put_back(waiting)
             outcome = waiting.failure(fault)
@@ -203,7 +205,8 @@ class Answering:
     async def _finished(self, waiting: Waiting) -> Finished:
         """An answer of this board, or of the server that it is passed to; the model may be served no more."""
         if waiting.is_beside:
-            check_vectors(waiting.request.chat, self._engine.manifest)
+            chat = waiting.request.chat
+            check_vectors(chat, self._engine.manifest_for(chat), self._engine.shelf.names)
             return await self._own(waiting)
         why = self._elsewhere.reason(waiting.request)
         if why is None:
@@ -249,20 +252,25 @@ class Answering:
             waiting.energy = told(found) if found else None
 
     async def _own(self, waiting: Waiting) -> Finished:
+        """By the bundle that it names, once that is loaded."""
+        async with self._engine.use(waiting.request.chat, waiting.number) as served:
+            return await self._by(served, waiting)
+
+    async def _by(self, served: Served, waiting: Waiting) -> Finished:
         """In as many rounds as it takes; in one where no tool of the board's is called."""
         rounds = Rounds(waiting, self._tools, self._journal, self._limits.tool_rounds)
         await rounds.resume()
         with self._measured(waiting):
-            while waiting.ended_by is None and await rounds.goes_on(await self._round(waiting, rounds)):
+            while waiting.ended_by is None and await rounds.goes_on(await self._round(served, waiting, rounds)):
                 pass
         if held := rounds.released():
             self._say(waiting, held)
         return rounds.finished()
 
-    async def _round(self, waiting: Waiting, rounds: Rounds) -> Finished:
+    async def _round(self, served: Served, waiting: Waiting, rounds: Rounds) -> Finished:
         chat = rounds.chat()
-        job = job_of(waiting, self._limits, self._engine.manifest.sampling, chat, rounds.guidance(chat))
-        return await self._taken(waiting, self._engine.generate(job), rounds.take)
+        job = job_of(waiting, self._limits, served.manifest.sampling, chat, rounds.guidance(chat))
+        return await self._taken(waiting, served.engine.generate(job), rounds.take)
 
     async def _taken(self, waiting: Waiting, pieces: Pieces, take: Callable[[str], bool]) -> Finished:
         """How pieces ended; each is told as it comes. take: keeps one, and says whether it may go out now."""

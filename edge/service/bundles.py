@@ -6,7 +6,7 @@ import logging
 from collections.abc import Callable
 
 from edge.errors import BundleError
-from edge.service.seat import Served
+from edge.service.served import Served
 from edge.store.store import Store
 
 log = logging.getLogger(__name__)

@@ -119,6 +119,7 @@ class Inside:
     ask: Callable[[Asked], AsyncGenerator[Body, None]]
     info: Callable[[], Body]
     load: Callable[[], Body]
+    models: Callable[[], dict[str, Body]]
 
 
 def refused(asked: Asked) -> Body:

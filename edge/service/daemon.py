@@ -78,7 +78,7 @@ class Daemon:
         self._settings, self._seat, self._notifier = settings, seat, Notifier()
         self._transport, self._instruments = transport, instruments
         self._topics, self._callers = settings.topics, Callers(settings.topics)
-        speed = Speed(settings.documents.tokens)
+        speed = Speed(settings.documents.tokens, settings.models)
         self._queue = Queue(settings.limits, speed)
         inference = Inference(
             lambda: len(self._queue), lambda: len(self._queue.running), lambda: self._outbox.lost(), seat, speed
@@ -87,10 +87,12 @@ class Daemon:
         self._outbox = Outbox(transport, self._journal)
         self._replies = Replies(transport, self._topics, inference, speed, self._journal, self._outbox, self._callers)
         repeats = Repeats(self._journal, self._queue, self._replies, self._topics)
-        self._elsewhere = Elsewhere(settings.upstream, settings.limits, upstream, lambda: seat.manifest)
+        self._elsewhere = Elsewhere(settings.upstream, settings.limits, upstream, seat)
         self._admission = self._admits(repeats, speed)
         self._announcements = Announcements(settings, seat, transport, self._topics, instruments.sensors)
-        inside = Inside(transport.publish, self._callers.ask, self._announcements.info, self._load_body)
+        inside = Inside(
+            transport.publish, self._callers.ask, self._announcements.info, self._load_body, seat.shelf.reading
+        )
         self._doors = Doors(doors, inside)
         self._happenings = Happenings(self._topics.event, transport.publish)
         self._tools = BoardTools(settings.tools, transport)
@@ -118,6 +120,8 @@ class Daemon:
         inference.elsewhere = self._elsewhere.reading
         self._elsewhere.is_hot = lambda: self._readiness.reason() == "hot"
         own = {"inference": inference.reading, "governor": self._guard.reading, "bundle": self._report.reading}
+        own["models"] = self._seat.shelf.reading
+        self._seat.shelf.happened, self._seat.shelf.moved = self._happenings.happened, self._guard.moved
         self._announcements.own = own
         self._announcements.told = [self._doors.told, self._happenings.told, self._tools.told]
         self._receiving.heard, self._admission.check_tools = self._tools.hear, self._tools.offered
@@ -241,6 +245,7 @@ class Daemon:
             keep_giving_back(),
             self._doors.run(),
             self._load.run(),
+            self._seat.shelf.run(),
         ]
         return [*always, self._member.run()] if self._member else always
 
@@ -318,7 +323,7 @@ class Daemon:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-        await self._seat.stop()
+        await asyncio.gather(self._seat.stop(), self._seat.shelf.stop())
         if self._member:
             await self._member.close()
         self._load.end()

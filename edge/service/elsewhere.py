@@ -7,7 +7,6 @@ from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import aclosing
 from typing import Any, Literal
 
-from edge.bundle import Manifest
 from edge.config import Limits
 from edge.config import Upstream as Settings
 from edge.engine import Finished
@@ -15,6 +14,7 @@ from edge.errors import Fault, NotFound, Unsupported
 from edge.service.clock import now
 from edge.service.models import adapter_of
 from edge.service.protocols import Upstream
+from edge.service.seat import Seat
 from edge.service.waiting import Waiting
 from edge.wire.chat import ChatRequest
 from edge.wire.passed import Passed, fields_of, ignored
@@ -29,13 +29,11 @@ Why = Literal["asked", "model", "length", "hot"]
 class Elsewhere:
     """One board's upstream, which may be none.
 
-    manifest: of the board's own model. is_hot: whether the board is too hot to take more.
+    seat: what the board's own models are. is_hot: whether the board is too hot to take more.
     """
 
-    def __init__(
-        self, settings: Settings, limits: Limits, upstream: Upstream | None, manifest: Callable[[], Manifest]
-    ) -> None:
-        self._settings, self._limits, self._upstream, self._manifest = settings, limits, upstream, manifest
+    def __init__(self, settings: Settings, limits: Limits, upstream: Upstream | None, seat: Seat) -> None:
+        self._settings, self._limits, self._upstream, self._seat = settings, limits, upstream, seat
         self.is_hot: Callable[[], bool] = lambda: False
         self._passed: Counter[str] = Counter()
         self._failed = 0
@@ -50,7 +48,7 @@ class Elsewhere:
             self._check_asked(request)
             return "asked"
         try:
-            adapter_of(chat.model, self._manifest())
+            adapter_of(chat.model, self._seat.manifest_for(chat), self._seat.names)
         except NotFound:
             if not (self._may(request, "model") and chat.model in self._settings.models):
                 raise
@@ -87,7 +85,7 @@ class Elsewhere:
 
     def _model(self, chat: ChatRequest) -> str:
         named = (chat.model or "").removeprefix(f"{self._settings.name}/")
-        is_own = named in ("", self._manifest().name)
+        is_own = named in ("", self._seat.manifest.name)
         return self._settings.models[0] if is_own else named
 
     async def generate(self, waiting: Waiting, why: Why) -> AsyncGenerator[str | Finished, None]:

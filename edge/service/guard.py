@@ -77,6 +77,10 @@ class Guard:
         """Another bundle is in use: what its calibration found, and what memory is usual beside it, is its own."""
         self._governor, self._room = None, Room()
 
+    def moved(self) -> None:
+        """A bundle beside the one in use has come or gone: what memory is usual is another."""
+        self._room = Room()
+
     async def run(self) -> None:
         """For ever, whatever fails."""
         while True:
@@ -163,7 +167,7 @@ class Guard:
         thermal, memory, battery = (readings.get(name, {}) for name in ("thermal", "memory", "battery"))
         flags = readings.get("throttling", {}).get("now", {})
         pressure = (memory.get("pressure") or {}).get("memory") or {}
-        is_changing = self._answering.is_changing or self._engine.beside is not None
+        is_changing = self._answering.is_changing or self._engine.is_changing
         is_up = None if is_changing or not self._admission.is_ready else self._engine.alive
         is_one = preset.is_firm or self._settings.governor.limit_celsius is not None
         celsius, trip = heat(thermal, None if is_one else preset.limit_celsius)

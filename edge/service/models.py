@@ -1,13 +1,17 @@
-"""Which model a request names: the bundle that is served, or `NAME:ADAPTER`, the bundle with one of its adapters."""
+"""Which model a request names: a bundle that is served, or `NAME:ADAPTER`, the bundle with one of its adapters."""
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 from edge.bundle import Manifest
 from edge.errors import NotFound
 
 
-def adapter_of(model: str | None, manifest: Manifest, now: str = "") -> str:
-    """The adapter that a request names, empty for none. now: " now" where the request was let in for another bundle.
+def adapter_of(model: str | None, manifest: Manifest, served: Sequence[str] = (), now: str = "") -> str:
+    """The adapter that a request names, empty for none. manifest: of the bundle that it names, or else of any.
+
+    served: all that it may name. now: " now" where the request was let in for another bundle.
 
     Raises NotFound where the bundle is another, or has no such adapter; it names those that there are.
     """
@@ -15,7 +19,7 @@ def adapter_of(model: str | None, manifest: Manifest, now: str = "") -> str:
         return ""
     name, colon, adapter = model.partition(":")
     if name != manifest.name:
-        raise NotFound(f"this board serves {manifest.name}{now}, not {model[:100]!r}", "model")
+        raise NotFound(f"this board serves {', '.join(served or [manifest.name])}{now}, not {model[:100]!r}", "model")
     there = [each.name for each in manifest.adapters]
     if colon and adapter not in there:
         known = ", ".join(there) or "none"

@@ -22,7 +22,8 @@ from edge.service.guard import Guard
 from edge.service.installer import Installer, InstallFailed, Verified
 from edge.service.newest import Newest
 from edge.service.report import Report, named
-from edge.service.seat import Seat, Served
+from edge.service.seat import Seat
+from edge.service.served import Served
 from edge.service.trial import TrialFailed
 from edge.service.trials import Trials
 from edge.service.wishes import Pending, Wishes

@@ -1,50 +1,27 @@
-"""What is served now, which may change while the daemon runs: a bundle's manifest, and its engine.
+"""What is served now, which may change while the daemon runs: a bundle's manifest, and its engine; others on the shelf.
 
 Who has the seat need not know that it changes: it is an engine (edge/service/protocols.py), whichever sits there.
 """
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Callable, Mapping
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Any, Literal
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
 
 from edge.bundle import Manifest
 from edge.engine import Finished, Job
 from edge.service.protocols import Engine
-
-Source = Literal["store", "engine.bundle"]
-
-
-@dataclass(frozen=True)
-class Served:
-    """A bundle and what runs it. digest: as `edge.bundle.Bundle` has it; empty for one without a folder.
-
-    source: where it lies: in the store, or where the setting says. folder: that place; None for one without.
-    """
-
-    manifest: Manifest
-    engine: Engine
-    digest: str = ""
-    source: Source = "engine.bundle"
-    folder: Path | None = None
-
-    def body(self) -> dict[str, Any]:
-        """As it is told."""
-        return {
-            "name": self.manifest.name,
-            "version": self.manifest.version,
-            "digest": self.digest or None,
-            "source": self.source,
-        }
+from edge.service.served import Served
+from edge.service.shelf import Shelf
+from edge.wire.chat import ChatRequest
 
 
 class Seat:
-    """One bundle in use, and another beside it where one is tried."""
+    """One bundle in use, another beside it where one is tried, and those that are loaded when a request names them."""
 
-    def __init__(self, served: Served) -> None:
+    def __init__(self, served: Served, shelf: Shelf | None = None) -> None:
         self.served = served
+        self.shelf = shelf or Shelf()
         self.beside: Served | None = None
         """What is to work as the one in the seat does: it is tried."""
         self._pace = (1.0, 1.0)
@@ -53,6 +30,41 @@ class Seat:
     def manifest(self) -> Manifest:
         """Of the bundle in use."""
         return self.served.manifest
+
+    def manifest_for(self, chat: ChatRequest) -> Manifest:
+        """Of the bundle that a request names; of the one in use where there is none of that name."""
+        standby = self.shelf.whose(chat, self.manifest)
+        return standby.served.manifest if standby else self.manifest
+
+    @property
+    def manifests(self) -> list[Manifest]:
+        """Of all bundles that a request may name, that of the one in use first."""
+        return [self.manifest, *(each for each in self.shelf.manifests if each.name != self.manifest.name)]
+
+    @property
+    def names(self) -> list[str]:
+        """Of these."""
+        return [each.name for each in self.manifests]
+
+    @asynccontextmanager
+    async def use(self, chat: ChatRequest, number: int) -> AsyncIterator[Served]:
+        """The bundle that a request names, loaded, to the end of the block; raises as `Shelf.use` does."""
+        standby = self.shelf.whose(chat, self.manifest)
+        if standby is None:
+            yield self.served
+        else:
+            async with self.shelf.use(standby, number, chat.keep_alive_seconds) as served:
+                yield served
+
+    @property
+    def is_changing(self) -> bool:
+        """Whether another engine than the one in use comes or goes."""
+        return self.beside is not None or self.shelf.is_changing
+
+    def has_died(self, chat: ChatRequest) -> bool:
+        """Whether the engine has ended, other than on purpose, that a request is answered by."""
+        standby = self.shelf.whose(chat, self.manifest)
+        return standby.has_died if standby else not self.alive
 
     def seat_beside(self, served: Served) -> None:
         """Another is tried: it works as this one was told to, so that the two can be compared."""
@@ -78,7 +90,7 @@ class Seat:
 
     @property
     def _engines(self) -> list[Engine]:
-        return [self._engine, *([self.beside.engine] if self.beside else [])]
+        return [self._engine, *([self.beside.engine] if self.beside else []), *self.shelf.engines]
 
     # --- it is an engine ---
 
@@ -98,7 +110,8 @@ class Seat:
 
     @gained.setter
     def gained(self, gained: Callable[[int, int], None]) -> None:
-        self._engine.gained = gained
+        for engine in (self._engine, *self.shelf.engines):
+            engine.gained = gained
 
     @property
     def threads(self) -> int:
@@ -125,7 +138,8 @@ class Seat:
 
     def cancel(self, job_id: int) -> None:
         """Ask for a job to be stopped soon."""
-        self._engine.cancel(job_id)
+        if not self.shelf.cancel(job_id):
+            self._engine.cancel(job_id)
 
     def pace(self, duty: float, period_seconds: float) -> None:
         """Have it, and who is tried or comes after it, work for this share of the time."""
@@ -134,7 +148,8 @@ class Seat:
             engine.pace(duty, period_seconds)
 
     def ease(self) -> None:
-        """Ask for memory back."""
+        """Ask for memory back: all that those on the shelf have, which answer nobody."""
+        self.shelf.relieve()
         for engine in self._engines:
             engine.ease()
 
@@ -168,8 +183,8 @@ class Seat:
 
     @property
     def silent_seconds(self) -> float:
-        """How long ago it last gave a sign of life."""
-        return self._engine.silent_seconds
+        """How long ago it last gave a sign of life, or one that answers in its place."""
+        return min(self._engine.silent_seconds, self.shelf.silent_seconds)
 
     def counters(self) -> Mapping[str, int | float]:
         """What it did since it was started."""

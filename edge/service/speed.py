@@ -67,8 +67,9 @@ class OfVectors:
 class Speed:
     """Rates over the last answers."""
 
-    def __init__(self, documents_tokens: int = 0) -> None:
-        """documents_tokens: that a question of documents gets of them, at most."""
+    def __init__(self, documents_tokens: int = 0, others: Iterable[str] = ()) -> None:
+        """documents_tokens: that a question of documents gets of them, at most. others: models that requests name."""
+        self._others = {name: Speed(documents_tokens) for name in others}
         self._documents_tokens = documents_tokens
         self._recent: deque[Seen] = deque(maxlen=RECENT)
         self._sums = Sums()
@@ -76,6 +77,8 @@ class Speed:
 
     def learn(self, request: Request, outcome: Outcome) -> None:
         """Take an answer into account that the engine ended."""
+        if (other := self._other(request)) is not None:
+            return other.learn(request, outcome)
         if request.chat.input is not None:
             return self._vectors.learn(self.prompt_bytes(request), outcome)
         if not (outcome.usage.completion_tokens and outcome.usage.prompt_tokens):
@@ -94,6 +97,9 @@ class Speed:
             *_energy(self._recent),
         )
         return None
+
+    def _other(self, request: Request) -> Speed | None:
+        return self._others.get((request.chat.model or "").partition(":")[0])
 
     def forget(self) -> None:
         """Another model answers from now on."""
@@ -133,6 +139,8 @@ class Speed:
 
     def seconds(self, request: Request, max_tokens: int) -> float:
         """What a request will take once it is its turn: its prompt, and an answer as long as they have been."""
+        if (other := self._other(request)) is not None:
+            return other.seconds(request, max_tokens)
         if request.chat.input is not None:
             return self.prompt_bytes(request) * self._vectors.seconds_per_byte
         length = min(request.chat.max_tokens or max_tokens, self.usual_tokens)

@@ -11,7 +11,8 @@ from edge.board.memory import available_bytes
 from edge.config import Settings
 from edge.service.answering import Answering
 from edge.service.clock import now
-from edge.service.seat import Seat, Served
+from edge.service.seat import Seat
+from edge.service.served import Served
 from edge.service.trial import Speeds, TrialFailed, check_answers, check_speed, compared, speed, speed_of_old
 
 

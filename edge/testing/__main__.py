@@ -13,7 +13,7 @@ from edge.commands.serve import serve
 from edge.config import load_settings
 from edge.errors import EdgeError
 from edge.service.bundles import Bundles
-from edge.service.seat import Served
+from edge.service.served import Served
 from edge.store.store import Store
 from edge.testing import ScriptedEngine, scripted_manifest
 from edge.testing.bundles import opened

@@ -14,7 +14,7 @@ from typing import Any
 
 from edge.bundle import MANIFEST, File, open_bundle
 from edge.errors import StartError
-from edge.service.seat import Served
+from edge.service.served import Served
 from edge.store.store import Store
 from edge.testing import ScriptedEngine, scripted_manifest
 

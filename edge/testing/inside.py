@@ -21,6 +21,7 @@ class MemoryInside:
         self.asked: list[Asked] = []
         self.left: list[Asked] = []
         self.about: dict[str, Any] = {}
+        self.beside: dict[str, dict[str, Any]] = {}
         self.state: dict[str, Any] = {"accepts": True, "reason": None}
 
     def publish(self, message: Message) -> None:
@@ -46,3 +47,7 @@ class MemoryInside:
     def load(self) -> dict[str, Any]:
         """What the test says."""
         return self.state
+
+    def models(self) -> dict[str, dict[str, Any]]:
+        """What the test says."""
+        return self.beside

@@ -51,6 +51,23 @@ class Embeddings(BaseModel):
     tokens_max: int = Field(ge=3, description="of a text, those at its ends among them; what is behind is not read")
 
 
+class Model(BaseModel):
+    """A bundle that requests may name beside the one in use: what is told of that one, too."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    model: str = Field(description="what requests call it")
+    model_version: str
+    family: str
+    capabilities: list[Literal["text", "vision", "json_schema"]]
+    context_length: int = Field(ge=1)
+    sampling: Sampling
+    adapters: list[str] = []
+    picture_bytes: Count | None = None
+    crops_max: Count | None = None
+    embeddings: Embeddings | None = None
+
+
 class Info(BaseModel):
     """`edge/<device>/info`, retained: which model answers, and what may be asked of it."""
 
@@ -80,3 +97,4 @@ class Info(BaseModel):
     documents: list[str] = Field(description="names of documents that answers may come from")
     board_tools: list[str] = Field(description="names of tools that the board uses for who may use them")
     embeddings: Embeddings | None = Field(default=None, description="where the bundle brings a model for that")
+    models: list[Model] = Field(default=[], description="others that requests may name; left out where there are none")

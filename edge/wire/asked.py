@@ -50,3 +50,7 @@ class Inside(Protocol):
     def load(self) -> dict[str, Any]:
         """The body of the load message: whether the board takes more, and why not."""
         ...
+
+    def models(self) -> Mapping[str, Mapping[str, Any]]:
+        """How further bundles stand that requests may name, as the telemetry's `models`."""
+        ...

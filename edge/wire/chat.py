@@ -112,6 +112,7 @@ class ChatRequest(ForVectors):
     max_tokens: None takes the daemon's default. deadline_ms: milliseconds from arrival. priority: whose turn is first.
     documents: of the board, that the answer is to come from. keep: whether anything of it may stay once it is answered.
     upstream: whether another server is to answer, or is not; None leaves it to the operator's rules.
+    keep_alive_seconds: of a model that was loaded for this, how long it stays; -1 for as long as there is memory.
     board_tools: of the board, that the model may have used; `ALL` for whatever its asker may.
     """
 
@@ -143,6 +144,7 @@ class ChatRequest(ForVectors):
     board_tools: Annotated[list[BoardToolName], BeforeValidator(_all_or_some)] = Field([], max_length=32)
     keep: StrictBool = True
     upstream: StrictBool | None = None
+    keep_alive_seconds: Annotated[Number, Field(ge=-1, le=10**9)] | None = None
     _warnings: tuple[str, ...] = PrivateAttr(())
     _forms: Forms = PrivateAttr(default_factory=lambda: Forms(()))
     """Of lines of system prompts that are read as if they had been marked."""

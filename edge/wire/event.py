@@ -40,6 +40,12 @@ class EngineBegun(_Event):
     event: Literal["engine_restarted", "engine_recycled"]
 
 
+class ModelMoved(_Event):
+    """A bundle beside the one in use (`[models.NAME]`) was loaded, or let go; which, and why, is the reason."""
+
+    event: Literal["model_loaded", "model_unloaded"]
+
+
 class GovernorChanged(_Event):
     """The governor went into another state."""
 
@@ -56,7 +62,7 @@ class BundleChanged(_Event):
     digest: str = Field(description="sha256 of its manifest.json, in hex")
 
 
-_Any = Lasting | SensorFailed | EngineBegun | GovernorChanged | BundleChanged
+_Any = Lasting | SensorFailed | EngineBegun | ModelMoved | GovernorChanged | BundleChanged
 
 
 class Event(RootModel[Annotated[_Any, Field(discriminator="event")]]):

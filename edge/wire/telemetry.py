@@ -301,6 +301,17 @@ class Bundle(BaseModel):
     reason: str = Field(description="in words; empty where there is nothing to say")
 
 
+class Model(BaseModel):
+    """How a bundle stands that requests may name beside the one in use."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    is_loaded: bool
+    running: Count = Field(description="requests that it answers, or that wait for it to be loaded")
+    memory_bytes: Count | None = Field(description="of its process")
+    seconds_left: float | None = Field(ge=0, description="until it is let go; null where it is kept, or not loaded")
+
+
 class Telemetry(BaseModel):
     """`edge/<device>/telemetry`."""
 
@@ -321,6 +332,7 @@ class Telemetry(BaseModel):
     inference: Inference
     governor: Governor
     bundle: Bundle
+    models: dict[str, Model] = Field(default={}, description="by name, those beside the one in use")
     absent: list[str] = Field(description="sources that this board does not have")
     denied: dict[str, str] = Field(description="what may not be read, by source")
     failed: dict[str, str] = Field(description="what could not be read, by source")

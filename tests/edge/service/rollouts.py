@@ -16,7 +16,8 @@ from edge.errors import BundleError
 from edge.service.bundles import Bundles
 from edge.service.daemon import Daemon
 from edge.service.journal_file import JournalFile
-from edge.service.seat import Seat, Served
+from edge.service.seat import Seat
+from edge.service.served import Served
 from edge.store.store import Store
 from edge.testing import MemoryTransport, ScriptedEngine, write_tree
 from edge.testing.bundles import Script, arrive, opened

@@ -21,7 +21,8 @@ from edge.engine import Job
 from edge.service.board_tools import HEARD_BYTES_MAX, BoardTools, Refused
 from edge.service.daemon import Daemon
 from edge.service.journal_file import JournalFile
-from edge.service.seat import Seat, Served
+from edge.service.seat import Seat
+from edge.service.served import Served
 from edge.testing import MemoryTransport, ScriptedEngine, SimulatedLoop, scripted_manifest
 from edge.wire.message import Delivery, Message
 

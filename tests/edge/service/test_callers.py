@@ -14,7 +14,8 @@ from edge.config import Settings
 from edge.service.callers import NAMED
 from edge.service.daemon import Daemon
 from edge.service.journal_file import Entry, JournalFile, Moment, Write, accept
-from edge.service.seat import Seat, Served
+from edge.service.seat import Seat
+from edge.service.served import Served
 from edge.testing import MemoryTransport, ScriptedEngine, scripted_manifest
 from edge.wire.asked import Asked, Inside
 from edge.wire.message import Message

@@ -20,7 +20,8 @@ from edge.errors import EngineFailed, Fault
 from edge.service.daemon import Daemon
 from edge.service.journal_file import Entry, JournalError, JournalFile, Moment, Write, accept, begin
 from edge.service.outbox import Answer
-from edge.service.seat import Seat, Served
+from edge.service.seat import Seat
+from edge.service.served import Served
 from edge.testing import MemoryTransport, ScriptedEngine, scripted_manifest
 from edge.wire.message import Delivery, Message
 

@@ -16,7 +16,8 @@ from edge.doors.upstream import Upstream
 from edge.errors import TooLarge
 from edge.service.daemon import Daemon
 from edge.service.journal_file import JournalFile
-from edge.service.seat import Seat, Served
+from edge.service.seat import Seat
+from edge.service.served import Served
 from edge.testing import MemoryTransport, ScriptedEngine, scripted_manifest
 from edge.wire.message import Message
 from tests.openai_server import Script, chunk, serving

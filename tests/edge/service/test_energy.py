@@ -12,7 +12,8 @@ from edge.board.wattmeter import Wattmeter
 from edge.config import Settings
 from edge.service.daemon import Daemon
 from edge.service.journal_file import JournalFile
-from edge.service.seat import Seat, Served
+from edge.service.seat import Seat
+from edge.service.served import Served
 from edge.testing import MemoryTransport, ScriptedEngine, scripted_manifest
 from edge.wire.message import Message
 from tests.edge.board.test_energy import Steady, slowly, wait

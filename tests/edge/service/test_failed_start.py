@@ -13,7 +13,8 @@ from edge.config import Settings
 from edge.errors import BrokerError, EdgeError, StartError
 from edge.service.daemon import Daemon
 from edge.service.journal_file import JournalFile
-from edge.service.seat import Seat, Served
+from edge.service.seat import Seat
+from edge.service.served import Served
 from edge.testing import MemoryTransport, ScriptedEngine, scripted_manifest
 from edge.wire.message import Message
 

@@ -9,7 +9,8 @@ from edge.board.instruments import Instruments
 from edge.config import Settings
 from edge.service.daemon import Daemon
 from edge.service.journal_file import JournalFile
-from edge.service.seat import Seat, Served
+from edge.service.seat import Seat
+from edge.service.served import Served
 from edge.testing import MemoryTransport, ScriptedEngine, scripted_manifest
 from edge.wire.message import Message
 from tests.hostile import hostile

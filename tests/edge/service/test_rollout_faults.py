@@ -11,7 +11,7 @@ from itertools import groupby
 from pathlib import Path
 
 from edge.service.rollout import Rollout
-from edge.service.seat import Served
+from edge.service.served import Served
 from edge.store.record import Record
 from edge.store.store import Store
 from tests.edge.service.rollouts import GOOD, Rig, run
