@@ -198,7 +198,7 @@ class Answering:
             if has_died and waiting.ended_by is None and waiting.attempts < ATTEMPTS_MAX:
                 log.warning("request %s is begun again: %s", waiting.request.address.id, fault.message)
                 return self._queue.put_back(waiting)
-            outcome = waiting.failure(fault)
+            outcome = waiting.failure(waiting.ended_by or fault)
         self._replies.end(waiting, outcome)
         return self._queue.end(waiting)
 

@@ -20,7 +20,7 @@ INSTEAD_OF = ("prompt", "messages", "system")
 """What a request with `input` may not have: it would be read, or thought to be."""
 BESIDE = {
     *("input", "encoding_format", "dimensions", "model", "id", "response_topic"),
-    *("deadline_ms", "priority", "keep", "stream"),
+    *("deadline_ms", "priority", "keep", "stream", "keep_alive_seconds"),
 }
 """What says something of it."""
 TOKENS = "should be a text or a list of texts: token ids are another model's (LangChain: check_embedding_ctx_length)"

@@ -6,7 +6,7 @@ Who leaves takes the request along. Every path that has the model answer goes th
 from __future__ import annotations
 
 import uuid
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Any
@@ -21,6 +21,8 @@ from edge.wire.message import JSON
 
 KEY_MAX = 200
 """Characters of an `Idempotency-Key`."""
+OF_ONE = ("adapters", "picture_bytes", "crops_max", "embeddings", "models")
+"""What of an info message is of one model alone."""
 OURS = ("id", "response_topic")
 """Fields of the wire that a door says itself."""
 
@@ -39,8 +41,21 @@ class House:
 
     @property
     def model(self) -> str:
-        """What the served model is called."""
+        """What the model is called that answers where none is named."""
         return str(self.inside.info().get("model", ""))
+
+    @property
+    def abouts(self) -> list[Mapping[str, Any]]:
+        """The info message of each model that answers, that one's first."""
+        info = self.inside.info()
+        shared = {name: value for name, value in info.items() if name not in OF_ONE}
+        return [info, *({**shared, **each} for each in info.get("models", ()))]
+
+    def about(self, model: object) -> Mapping[str, Any]:
+        """That of the one which a request names, maybe with an adapter."""
+        own, *others = self.abouts
+        name = model.partition(":")[0] if isinstance(model, str) else ""
+        return next((each for each in others if each["model"] == name), own)
 
 
 @dataclass(frozen=True, slots=True)

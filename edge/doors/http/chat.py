@@ -68,10 +68,10 @@ async def answer(request: Request) -> Response:
         raise Refused(400, "messages is missing", "messages")
     fields["messages"] = with_names(fields["messages"])
     is_stream, has_usage = options_of(fields)
-    asked = asked_of(request, fields, "chatcmpl")
+    asked, model = asked_of(request, fields, "chatcmpl"), str(house.about(fields.get("model"))["model"])
     if not is_stream:
-        return JSONResponse(completion(asked.id, house.model, await reply_to(house.inside, asked)))
-    return await streamed(told(house.inside, asked), Chunks(asked.id, house.model, has_usage, Kept(fields)))
+        return JSONResponse(completion(asked.id, model, await reply_to(house.inside, asked)))
+    return await streamed(told(house.inside, asked), Chunks(asked.id, model, has_usage, Kept(fields)))
 
 
 def usage_of(reply: dict[str, Any]) -> dict[str, Any]:

@@ -28,7 +28,8 @@ async def answer(request: Request) -> Response:
     is_stream, has_usage = options_of(given)
     fields = as_asked(given)
     asked = asked_of(request, fields, "cmpl")
-    writer = Texts(asked.id, house.model, has_usage, len(fields["prompt"]))
+    model = str(house.about(fields.get("model"))["model"])
+    writer = Texts(asked.id, model, has_usage, len(fields["prompt"]))
     if not is_stream:
         return JSONResponse(writer.whole(await reply_to(house.inside, asked)))
     return await streamed(told(house.inside, asked), writer)

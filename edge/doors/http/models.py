@@ -12,12 +12,14 @@ from edge.doors.http.errors import Refused
 
 
 def served(house: House) -> list[dict[str, Any]]:
-    """The model under each of its names, its own first; last the one that makes vectors, where there is one."""
-    info = house.inside.info()
-    beside = [info["embeddings"]["model"]] if "embeddings" in info else []
-    names = list(dict.fromkeys([house.model, *house.settings.aliases, *beside]))
+    """The board's model under each of its names, its own first; others; those that make vectors."""
+    own, *others = house.abouts
+    found = dict.fromkeys((house.model, *house.settings.aliases), own)
+    found |= {each["model"]: each for each in others if each["model"] not in found}
+    found |= {each["embeddings"]["model"]: each for each in reversed(house.abouts) if "embeddings" in each}
     return [
-        {"id": name, "object": "model", "created": house.began, "owned_by": "edge-slm", "edge": info} for name in names
+        {"id": name, "object": "model", "created": house.began, "owned_by": "edge-slm", "edge": about}
+        for name, about in found.items()
     ]
 
 

@@ -18,7 +18,7 @@ from edge.doors.http.ollama_told import Lines, Way
 from edge.errors import BadRequest
 from edge.wire.chat import validated
 
-Understand = Callable[[Mapping[str, Any], Mapping[str, Any]], ollama_asked.Understood]
+Understand = Callable[[Mapping[str, Any], Mapping[str, Any], bool], ollama_asked.Understood]
 BUNDLES = "models come to a board as bundles, not through this API: see `edge bundle` and docs/operator.md"
 
 
@@ -34,13 +34,16 @@ async def generate(request: Request) -> Response:
 
 async def _answered(request: Request, way: Way, understand: Understand) -> Response:
     house, body = house_of(request), await fields_of(request)
-    understood = understand(body, house.inside.info())
+    about = house.about(body.get("model"))
+    understood = understand(body, about, about["model"] in house.inside.models())
     lines = Lines(way, understood)
     name = _own_name(house, understood.model) or understood.model
-    asked = asked_of(request, {**understood.fields, "model": name}, "ollama")
+    fields = {**understood.fields, "model": name}
+    asked = asked_of(request, fields, "ollama")
     if understood.is_empty:
         check_served(house, understood.model)
         _check_rest(understood.fields)
+        await _moved(request, fields, understood.is_unloaded)
         return JSONResponse(lines.nothing())
     try:
         if understood.is_streamed:
@@ -48,6 +51,17 @@ async def _answered(request: Request, way: Way, understand: Understand) -> Respo
         return JSONResponse(lines.whole(await reply_to(house.inside, asked)))
     except Refused as refused:
         raise refused.named(ollama_asked.asked_name) from None
+
+
+async def _moved(request: Request, fields: dict[str, Any], is_unloaded: bool) -> None:
+    """A model beside the board's own is loaded, or goes, for who asks it nothing: by an answer of one token."""
+    house = house_of(request)
+    stands = house.inside.models().get(str(fields["model"]))
+    if stands is None or (is_unloaded and not stands["is_loaded"]):
+        return
+    least: dict[str, Any] = {"prompt": ".", "max_tokens": 1, "keep": False}
+    least |= {name: fields[name] for name in ("model", "keep_alive_seconds") if name in fields}
+    await reply_to(house.inside, asked_of(request, least, "ollama"))
 
 
 async def running(_request: Request) -> Response:
@@ -62,20 +76,20 @@ async def version(request: Request) -> Response:
 
 
 async def tags(request: Request) -> Response:
-    """The models that there are: one that answers, under each of its names, and maybe one that makes vectors."""
-    house, about = house_of(request), house_of(request).inside.info()
-    found = [ollama_models.entry(name, about, _since(house)) for name in _names(house)]
-    if (vectors := ollama_models.of_vectors(about)) is not None:
-        found.append(ollama_models.entry(vectors["model"], vectors, _since(house)))
-    return JSONResponse({"models": found})
+    """The models that there are: each that answers, the board's own under each of its names; those for vectors."""
+    house, (own, *others) = house_of(request), house_of(request).abouts
+    found = [(name, own) for name in _names(house)] + [(each["model"], each) for each in others]
+    found += [(each["model"], each) for each in _of_vectors(house)]
+    return JSONResponse({"models": [ollama_models.entry(name, about, _since(house)) for name, about in found]})
 
 
 async def loaded(request: Request) -> Response:
     """Those that are in memory."""
-    house = house_of(request)
-    is_loading = house.inside.load()["reason"] == "loading"
-    found = ollama_models.loaded(house.model, house.inside.info(), _since(house))
-    return JSONResponse({"models": [] if is_loading else [found]})
+    house, (own, *others) = house_of(request), house_of(request).abouts
+    found = [] if house.inside.load()["reason"] == "loading" else [ollama_models.loaded(own, _since(house))]
+    stands = house.inside.models()
+    found += [ollama_models.loaded(each, _since(house), stands[each["model"]]) for each in others]
+    return JSONResponse({"models": [each for each in found if each]})
 
 
 async def show(request: Request) -> Response:
@@ -113,28 +127,37 @@ def _check_rest(fields: Mapping[str, Any]) -> None:
 
 def _about(house: House, model: str) -> Mapping[str, Any]:
     """The info message of a model, be it one that answers or one that makes vectors. Refused where there is none."""
-    about = house.inside.info()
-    vectors = ollama_models.of_vectors(about)
-    if vectors is not None and vectors["model"] == model.removesuffix(LATEST):
-        return vectors
+    for vectors in _of_vectors(house):
+        if vectors["model"] == model.removesuffix(LATEST):
+            return vectors
     check_served(house, model)
-    return about
+    return house.about(model)
+
+
+def _of_vectors(house: House) -> list[Mapping[str, Any]]:
+    """The info messages of the models that make vectors."""
+    return [made for each in house.abouts if (made := ollama_models.of_vectors(each)) is not None]
 
 
 def check_served(house: House, model: str) -> None:
     """Refused where it is not the board's. model: with a tag or not."""
     if _own_name(house, model) is None:
-        raise Refused(404, f"model {model[:100]!r} not found: this board has {house.model!r}", "model")
+        raise Refused(
+            404,
+            f"model {model[:100]!r} not found: this board has {', '.join(each['model'] for each in house.abouts)}",
+            "model",
+        )
 
 
 def _names(house: House) -> list[str]:
-    """What the model is called: by its own name, and as the operator calls it."""
+    """What the board's own model is called: by its own name, and as the operator calls it."""
     return list(dict.fromkeys([house.model, *house.settings.aliases]))
 
 
 def _own_name(house: House, model: str) -> str | None:
     """The one of these that is meant, `:latest` being as good as no tag; None where it is none of them."""
-    untagged = {name.removesuffix(LATEST): name for name in _names(house)}
+    names = [*(each["model"] for each in house.abouts), *_names(house)]
+    untagged = {name.removesuffix(LATEST): name for name in names}
     return untagged.get(model.removesuffix(LATEST))
 
 

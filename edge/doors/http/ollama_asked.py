@@ -51,6 +51,10 @@ HEAD_CHARACTERS = 32
 """Of a picture in base64, which say what kind it is."""
 OPTIONS_TOLD = 16
 """Options that a warning each is given for."""
+DURATION = re.compile(r"[+-]?(\d{1,9}|(\d{1,9}(\.\d{0,9})?(h|m|s|ms|us|µs|ns)){1,7})")
+UNITS = {"h": 3600.0, "m": 60.0, "s": 1.0, "ms": 1e-3, "us": 1e-6, "µs": 1e-6, "ns": 1e-9}
+"""Of a duration as Go writes it (`time.ParseDuration`); in a text, a number without one is seconds, too."""
+SECONDS_MAX = 1e9
 OPEN = ("additionalProperties", "patternProperties", "$ref", "anyOf", "allOf", "oneOf")
 """What says, in a tool's parameters, that others may come beside those which are listed, or that more is to be read."""
 
@@ -133,15 +137,18 @@ class Generate(Asks):
     raw: StrictBool = False
 
 
-def chat(body: Mapping[str, Any], about: Mapping[str, Any]) -> Understood:
-    """What a body of `/api/chat` asks. about: the board's info message. Raises BadRequest."""
+def chat(body: Mapping[str, Any], about: Mapping[str, Any], is_beside: bool = False) -> Understood:
+    """What a body of `/api/chat` asks. about: the model's info message. Raises BadRequest.
+
+    is_beside: whether it is one that comes and goes, which keep_alive says something of.
+    """
     asked = _read(Chat, body)
     fields = {"messages": list(_turns(asked.messages)), "tools": [_tool(each) for each in asked.tools]}
-    return _understood(asked, about, fields, is_empty=not asked.messages)
+    return _understood(asked, about, fields, not asked.messages, is_beside)
 
 
-def generate(body: Mapping[str, Any], about: Mapping[str, Any]) -> Understood:
-    """What a body of `/api/generate` asks. about: the board's info message. Raises BadRequest."""
+def generate(body: Mapping[str, Any], about: Mapping[str, Any], is_beside: bool = False) -> Understood:
+    """What a body of `/api/generate` asks, as `chat`'s."""
     asked = _read(Generate, body)
     _check_generated(asked)
     fields: dict[str, Any] = {"prompt": asked.prompt}
@@ -150,7 +157,7 @@ def generate(body: Mapping[str, Any], about: Mapping[str, Any]) -> Understood:
     if asked.system:
         fields["system"] = asked.system
     warnings = ["template was ignored: the model's own is used"] if asked.template else []
-    return _understood(asked, about, fields, is_empty=not asked.prompt, warnings=warnings)
+    return _understood(asked, about, fields, not asked.prompt, is_beside, warnings)
 
 
 def asked_name(name: str) -> str:
@@ -179,7 +186,12 @@ def _check_generated(asked: Generate) -> None:
 
 
 def _understood(
-    asked: Asks, about: Mapping[str, Any], fields: dict[str, Any], is_empty: bool, warnings: Sequence[str] = ()
+    asked: Asks,
+    about: Mapping[str, Any],
+    fields: dict[str, Any],
+    is_empty: bool,
+    is_beside: bool,
+    warnings: Sequence[str] = (),
 ) -> Understood:
     if not asked.model:
         raise BadRequest("model is required", "model")
@@ -190,7 +202,9 @@ def _understood(
     options, ignored = _options(asked.options, about)
     ours |= {"model": asked.model, "stream": asked.stream, **options, **_format(asked.format), **fields}
     is_unloaded = is_empty and _is_nothing(asked.keep_alive)
-    told = (*warnings, *ignored, *_kept(asked.keep_alive), *warnings_of(asked))
+    if is_beside and asked.keep_alive is not None:
+        ours["keep_alive_seconds"] = seconds_of(asked.keep_alive)
+    told = (*warnings, *ignored, *(() if is_beside else _kept(asked.keep_alive)), *warnings_of(asked))
     return Understood(ours, told, asked.model, asked.stream, is_empty, is_unloaded)
 
 
@@ -228,6 +242,20 @@ def _kept(keep_alive: str | float | None) -> Iterator[str]:
     """A board keeps its model whatever is asked; that is a surprise only where it should go."""
     if _is_nothing(keep_alive):
         yield "keep_alive was ignored: the model stays loaded, as the board's operator has it"
+
+
+def seconds_of(keep_alive: object) -> float:
+    """How long a model is to stay, in seconds; -1 for as long as may be. Raises BadRequest for what is no duration.
+
+    A number is seconds; a text is a duration of Go's, such as `1h30m` or `500ms`; either may be negative.
+    """
+    if isinstance(keep_alive, int | float) and not isinstance(keep_alive, bool):
+        return -1.0 if keep_alive < 0 else float(min(keep_alive, SECONDS_MAX))
+    if not isinstance(keep_alive, str) or not DURATION.fullmatch(keep_alive):
+        raise BadRequest('keep_alive should be seconds, or a duration such as "5m"', "keep_alive")
+    parts = re.findall(r"([0-9.]+)([a-zµ]*)", keep_alive)
+    seconds = sum(float(number) * UNITS[unit or "s"] for number, unit in parts)
+    return -1.0 if keep_alive.startswith("-") else min(seconds, SECONDS_MAX)
 
 
 def _is_nothing(keep_alive: str | float | None) -> bool:

@@ -15,12 +15,13 @@ from starlette.responses import JSONResponse, Response
 from edge.doors.http.asking import fields_of, house_of
 from edge.doors.http.embeddings import in_json, vectors_of
 from edge.doors.http.errors import Refused
+from edge.doors.http.ollama_asked import seconds_of
 from edge.wire.embeddings import numbers
 
 LATEST = ":latest"
 """The tag that Ollama gives a model which has none."""
 IDLE = ("options", "keep_alive", "truncate")
-"""What a board has its own mind about; `truncate` is heeded here."""
+"""What a board has its own mind about, or has other words for; `truncate` is heeded here."""
 NANOSECONDS = 1_000_000_000
 CUT = "only the first "
 """How the warning begins that not all of a text was read."""
@@ -66,13 +67,16 @@ def written(given: Mapping[str, Any], reply: dict[str, Any]) -> bytes:
 def _beside(given: Mapping[str, Any]) -> dict[str, Any]:
     """What goes on to the wire as it is, with the model as the board calls it."""
     fields = {name: value for name, value in given.items() if name not in (*IDLE, "input", "prompt")}
+    if (keep_alive := given.get("keep_alive")) is not None:
+        fields["keep_alive_seconds"] = seconds_of(keep_alive)
     return {**fields, "model": _named(given).removesuffix(LATEST)}
 
 
 def _there(request: Request, given: Mapping[str, Any]) -> str:
     """The model that is named, which must be there though nothing is asked of it."""
-    name, about = _named(given), house_of(request).inside.info().get("embeddings")
-    if about is None or name.removesuffix(LATEST) != about["model"]:
+    name, makers = _named(given), [each for each in house_of(request).abouts if "embeddings" in each]
+    own = {each["embeddings"]["model"] for each in makers}
+    if name.removesuffix(LATEST) not in own | {each["model"] for each in makers[1:]}:
         raise Refused(404, f"model {name[:100]!r} not found", "model")
     return name
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from edge.doors.http.ollama_asked import LATEST
@@ -14,6 +15,8 @@ VECTORS = "embedding"
 """What a model is called that makes vectors, where Ollama has an architecture."""
 FOR_EVER = "2300-01-01T00:00:00Z"
 """When a model that stays loaded goes."""
+STAYS = {"is_loaded": True, "seconds_left": None, "memory_bytes": None}
+"""How the board's own model stands."""
 CAPABILITIES = {"text": "completion", "json_schema": "tools", "vision": "vision", "embedding": "embedding"}
 """Ollama's words for a bundle's. Tools are held to their schemas, so a board that knows schemas has them."""
 
@@ -35,11 +38,16 @@ def details(about: Mapping[str, Any]) -> dict[str, Any]:
     return made | {"parameter_size": "", "quantization_level": "", "context_length": about["context_length"]}
 
 
-def loaded(name: str, about: Mapping[str, Any], since: str) -> dict[str, Any]:
-    """The model as the list of those that are loaded has it."""
-    found = entry(name, about, since)
+def loaded(about: Mapping[str, Any], since: str, stands: Mapping[str, Any] = STAYS) -> dict[str, Any]:
+    """A model as the list of those that are loaded has it; nothing where it is not. stands: as telemetry has it."""
+    if not stands["is_loaded"]:
+        return {}
+    found = entry(about["model"], about, since)
     del found["modified_at"]
-    return found | {"expires_at": FOR_EVER, "size_vram": 0, "context_length": about["context_length"]}
+    left = stands["seconds_left"]
+    expires = FOR_EVER if left is None else (datetime.now(UTC) + timedelta(seconds=left)).isoformat()
+    size = stands["memory_bytes"] or 0
+    return found | {"expires_at": expires, "size": size, "size_vram": 0, "context_length": about["context_length"]}
 
 
 def shown(about: Mapping[str, Any], since: str) -> dict[str, Any]:

@@ -18,7 +18,7 @@ async def answer(request: Request) -> Answer:
     house = house_of(request)
     request_of_it = understood(await fields_of(request))
     asked = asked_of(request, request_of_it.fields, "resp")
-    response = Response(asked.id, request_of_it, house.inside.info())
+    response = Response(asked.id, request_of_it, house.about(request_of_it.fields.get("model")))
     try:
         if request_of_it.is_streamed:
             return await streamed(told(house.inside, asked), response)
