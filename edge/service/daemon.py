@@ -90,10 +90,8 @@ class Daemon:
         self._elsewhere = Elsewhere(settings.upstream, settings.limits, upstream, seat)
         self._admission = self._admits(repeats, speed)
         self._announcements = Announcements(settings, seat, transport, self._topics, instruments.sensors)
-        inside = Inside(
-            transport.publish, self._callers.ask, self._announcements.info, self._load_body, seat.shelf.reading
-        )
-        self._doors = Doors(doors, inside)
+        live = self._announcements.info, self._load_body, seat.shelf.reading
+        self._doors = Doors(doors, Inside(transport.publish, self._callers.ask, *live))
         self._happenings = Happenings(self._topics.event, transport.publish)
         self._tools = BoardTools(settings.tools, transport)
         self._answering = self._answers(inference)

@@ -197,6 +197,7 @@ class Shelf:
         finally:
             one.loading = None
         one.places, one.is_loaded, one.used = asyncio.Semaphore(one.engine.rows), True, now()
+        self._woken.set()
         self._told("model_loaded", f"{name} was asked for")
 
     async def _make_room(self, one: Standby) -> None:

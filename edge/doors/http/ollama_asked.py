@@ -51,7 +51,7 @@ HEAD_CHARACTERS = 32
 """Of a picture in base64, which say what kind it is."""
 OPTIONS_TOLD = 16
 """Options that a warning each is given for."""
-DURATION = re.compile(r"[+-]?(\d{1,9}|(\d{1,9}(\.\d{0,9})?(h|m|s|ms|us|µs|ns)){1,7})")
+DURATION = re.compile(r"[+-]?([0-9]{1,9}|([0-9]{1,9}(\.[0-9]{0,9})?(h|m|s|ms|us|µs|ns)){1,7})")
 UNITS = {"h": 3600.0, "m": 60.0, "s": 1.0, "ms": 1e-3, "us": 1e-6, "µs": 1e-6, "ns": 1e-9}
 """Of a duration as Go writes it (`time.ParseDuration`); in a text, a number without one is seconds, too."""
 SECONDS_MAX = 1e9

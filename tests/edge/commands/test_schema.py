@@ -24,6 +24,8 @@ CHANGES = [
     ("sensor_failed", {"is_on": True, "sensor": "thermal", "reason": "EIO: Input/output error"}),
     ("engine_restarted", {"reason": "killed"}),
     ("engine_recycled", {}),
+    ("model_loaded", {"reason": "eyes was asked for"}),
+    ("model_unloaded", {"reason": "eyes: memory is short"}),
     ("governor", {"state": "slowed", "reason": "81 °C in 30 s"}),
     ("bundle_tried", {"bundle": "x", "version": "2", "digest": "0" * 64}),
     ("bundle_kept", {"bundle": "x", "version": "2", "digest": "0" * 64}),

@@ -80,7 +80,7 @@ FULL: dict[str, Any] = {
     "documents": "museum",
     "keep": False,
     "upstream": True,
-    "keep_alive_seconds": 60,
+    "keep_alive_seconds": 60.5,
 }
 """A request that says every field there is but `prompt`, which goes with no messages."""
 FREE = {"schema", "parameters"}

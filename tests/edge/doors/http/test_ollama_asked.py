@@ -233,3 +233,30 @@ def test_any_json_is_understood_or_refused(body):
     for understand in (chat, generate):
         with contextlib.suppress(BadRequest):
             assert understand({"model": "m", **body}, ABOUT).fields["model"]
+
+
+@pytest.mark.parametrize(
+    ("said", "seconds"),
+    [
+        (300, 300.0),
+        (0, 0.0),
+        (-1, -1.0),
+        (1e300, 1e9),
+        ("5m", 300.0),
+        ("1h30m", 5400.0),
+        ("1.5h", 5400.0),
+        ("500ms", 0.5),
+        ("60", 60.0),
+        ("-1s", -1.0),
+        ("+2s", 2.0),
+        ("0", 0.0),
+        *((wrong, None) for wrong in ("soon", "5 m", "m", "1e3s", "", "5m-", "٣s", True, [], {}, "9" * 400)),
+    ],
+)
+def test_how_long_a_model_is_to_stay(said, seconds):
+    """Seconds, or a duration as Go's `time.ParseDuration` reads it; anything else is refused by its name."""
+    if seconds is not None:
+        assert ollama_asked.seconds_of(said) == seconds
+        return
+    with pytest.raises(BadRequest, match="keep_alive"):
+        ollama_asked.seconds_of(said)
