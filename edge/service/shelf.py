@@ -43,7 +43,8 @@ class Standby:
         """Whether it was started, and not ended on purpose since."""
         self.is_unwanted = False
         """Whether it is to go as soon as nobody uses it."""
-        self.loading: asyncio.Future[None] | None = None
+        self.loading: asyncio.Task[None] | None = None
+        self.ending: asyncio.Future[None] | None = None
         self.places = asyncio.Semaphore(1)
         self.used = -math.inf
 
@@ -130,7 +131,7 @@ class Shelf:
     @property
     def is_changing(self) -> bool:
         """Whether one comes or goes just now."""
-        return any(each.loading is not None for each in self._all.values())
+        return any(each.loading or each.ending for each in self._all.values())
 
     def reading(self) -> dict[str, dict[str, Any]]:
         """How each stands, for telemetry and doors."""
@@ -172,7 +173,7 @@ class Shelf:
     async def _stands(self, one: Standby, gone: asyncio.Future[None]) -> None:
         """Until it is loaded: for all who want it at once; who leaves does not end the loading."""
         while not (one.is_loaded and one.engine.alive):
-            if one.loading is None or one.loading.done():
+            if one.loading is None:
                 one.loading = asyncio.create_task(self._load(one))
                 one.loading.add_done_callback(lambda task: task.cancelled() or task.exception())  # maybe nobody waits
             loading = one.loading
@@ -186,6 +187,8 @@ class Shelf:
         try:
             async with self._one_at_a_time:
                 one.is_loaded = one.is_unwanted = False
+                if one.ending:
+                    await asyncio.wait([one.ending])
                 await self._make_room(one)
                 await one.engine.start()
         except StartError as error:
@@ -205,14 +208,17 @@ class Shelf:
         manifest = one.served.manifest
         needed = manifest.memory_floor_bytes + self._growth_bytes
         while (free := available_bytes(self._root)) is not None and free < needed:
-            idle = min((each for each in self._all.values() if each.is_idle), key=lambda each: each.used, default=None)
-            if idle is None:
+            idle = sorted((each for each in self._all.values() if each.is_idle), key=lambda each: each.used)
+            if idle:
+                await self._let_go(idle[0], f"{manifest.name} needs its memory")
+            elif ending := [each.ending for each in self._all.values() if each.ending]:
+                await asyncio.wait(ending)
+            else:
                 raise Unavailable(
                     f"the model {manifest.name} takes {needed / 1e9:.2f} GB with what it may grow by"
                     f" (engine.growth_bytes), and {free / 1e9:.2f} GB of memory are available",
                     retry_after=NO_ROOM_SECONDS,
                 )
-            await self._let_go(idle, f"{manifest.name} needs its memory")
 
     # --- let go ---
 
@@ -247,13 +253,9 @@ class Shelf:
 
     async def _let_go(self, one: Standby, why: str) -> None:
         """Who asks for it meanwhile has it loaded again, once it has ended."""
-        one.is_loaded = False
-        ending = one.loading = asyncio.ensure_future(one.engine.stop())
-        try:
-            await asyncio.shield(ending)
-        finally:
-            if one.loading is ending:
-                one.loading = None
+        one.is_loaded, one.ending = False, asyncio.ensure_future(one.engine.stop())
+        one.ending.add_done_callback(lambda _: setattr(one, "ending", None))
+        await asyncio.shield(one.ending)
         self._told("model_unloaded", f"{one.served.manifest.name}: {why}")
 
     def _told(self, event: str, why: str) -> None:

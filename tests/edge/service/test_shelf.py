@@ -367,6 +367,27 @@ def test_room_is_made_by_who_was_asked_for_least_lately(tmp_path):
     simulated(work())
 
 
+def test_room_that_is_about_to_be_there_is_waited_for(tmp_path):
+    """One that has begun to end when another is asked for: its memory is not there yet, and will be."""
+
+    async def work():
+        class SlowToEnd(Slow):
+            async def stop(self) -> None:
+                if self.alive:
+                    it.has(GB)
+                    await asyncio.sleep(10)
+                    it.has(5 * GB)
+                await super().stop()
+
+        floors = {"one": GB, "big": 4 * GB}
+        async with rig(tmp_path, one=SlowToEnd(), big=Slow(), floors=floors, keep_alive_seconds=0) as it:
+            await it.answer("first", model="one")
+            await asyncio.sleep(1)
+            assert (await it.answer("next", model="big"))["code"] == 200
+
+    simulated(work())
+
+
 def test_memory_that_is_short_ends_those_that_answer_nobody(tmp_path):
     """And one that answers when it has; the next request has it loaded again."""
 
