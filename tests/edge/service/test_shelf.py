@@ -20,9 +20,10 @@ from edge.service.journal_file import Entry, JournalFile, Moment, accept, begin
 from edge.service.seat import Seat
 from edge.service.served import Served
 from edge.service.shelf import Shelf, Standby
-from edge.testing import MemoryTransport, ScriptedEngine, SimulatedLoop, scripted_manifest
+from edge.testing import MemoryTransport, ScriptedEngine, scripted_manifest
 from edge.testing.vectors import SCRIPTED
 from edge.wire.message import Message
+from tests.edge.service.test_guard import simulated
 
 GB = 10**9
 
@@ -143,12 +144,6 @@ async def rig(folder: Path, **others: Any) -> AsyncIterator[Rig]:
     finally:
         made.daemon.stop()
         await task
-
-
-def simulated(work: Any) -> None:
-    """An async test whose minutes pass at once."""
-    with asyncio.Runner(loop_factory=SimulatedLoop) as runner:
-        runner.run(work)
 
 
 def test_it_is_loaded_when_it_is_named_and_goes_when_it_is_not(tmp_path):
