@@ -61,6 +61,9 @@ class Job:
     """What to answer, as plain values that cross the wall.
 
     messages: where the last is the assistant's, the answer goes on with it.
+    presence_penalty, frequency_penalty: off the logits of tokens that the answer has, once and for each time.
+    logit_bias: to logits, by token id. min_tokens: before which no token ends the answer, but where it is held to a
+    schema. stop_token_ids: that end it beside the bundle's own.
     guidance: a JSON schema that the answer must match; may_be_text: free text would do as well, so that only an
     answer that begins with `{` must. top_logprobs: None for no logprobs, else how many others to name a token.
     loop_guard: end an answer that says the same over and over (text/loops.py). ignore_eos: go on past the tokens that
@@ -78,6 +81,11 @@ class Job:
     top_k: int = 0
     min_p: float = 0.0
     repetition_penalty: float = 1.0
+    presence_penalty: float = 0.0
+    frequency_penalty: float = 0.0
+    logit_bias: dict[int, float] = field(default_factory=dict)
+    min_tokens: int = 0
+    stop_token_ids: list[int] = field(default_factory=list)
     seed: int | None = None
     stop: list[str] = field(default_factory=list)
     guidance: dict[str, Any] | None = None
@@ -101,7 +109,9 @@ class Job:
     @classmethod
     def from_plain(cls, values: dict[str, Any]) -> Job:
         """The job that `dataclasses.asdict` took apart."""
-        return cls(**{**values, "pictures": [Picture(**each) for each in values.get("pictures", [])]})
+        biases = {int(token): bias for token, bias in values.get("logit_bias", {}).items()}  # JSON's names are texts
+        pictures = [Picture(**each) for each in values.get("pictures", [])]
+        return cls(**{**values, "pictures": pictures, "logit_bias": biases})
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,7 @@ not, and the messages that answer them. Start reading in `message.py`, then `req
     fields.py     a payload's text to JSON fields, bounded before it is parsed
     shape.py      one rule for every field: null, unknown names, numbers, where something is wrong
     chat.py       fields to what is asked: turns, options, schema
+    choosing.py   what moves an answer's tokens beside sampling
     embeddings.py texts whose vectors are asked for, and vectors as they are told
     foreign.py    the OpenAI API's fields that boards do not have
     turns.py      one turn of a conversation

@@ -16,6 +16,7 @@ from pydantic import (
 )
 
 from edge.wire import tools as functions
+from edge.wire.choosing import Choosing
 from edge.wire.embeddings import ForVectors
 from edge.wire.foreign import asks_nothing, refusals
 from edge.wire.parts import ImagePart
@@ -103,7 +104,7 @@ def check_lengths(one: int | None, other: int | None, *place: str) -> None:
         raise wrong(f"should be what max_tokens is ({one}), or left out", *place)
 
 
-class ChatRequest(ForVectors):
+class ChatRequest(ForVectors, Choosing):
     """A request's payload, with the OpenAI chat API's names; one with `input` asks for vectors (embeddings.py).
 
     temperature: 0 to 2, 0 is greedy. top_p, min_p: 0 to 1. top_k: 1 up, 0 for off. repetition_penalty: 0.5 to 2.

@@ -21,17 +21,14 @@ class Foreign(NamedTuple):
 TOOLS_INSTEAD = "is the API's old way to offer functions: say tools and tool_choice"
 FOREIGN = {
     "audio": Foreign(),
-    "frequency_penalty": Foreign((0,)),
     "function_call": Foreign(("none", "auto"), TOOLS_INSTEAD),
     "functions": Foreign(([],), TOOLS_INSTEAD),
-    "logit_bias": Foreign(({},), "cannot be followed here: leave it out"),
     "metadata": Foreign(({},)),
     "modalities": Foreign((["text"],), 'should be ["text"]: answers are text alone'),
     "moderation": Foreign((), "cannot be followed here: nothing on a board judges texts"),
     "n": Foreign((1,), "should be 1: a request has one answer; ask again for another"),
     "parallel_tool_calls": Foreign((True, False)),
     "prediction": Foreign(),
-    "presence_penalty": Foreign((0,)),
     "prompt_cache_key": Foreign(),
     "prompt_cache_options": Foreign(),
     "prompt_cache_retention": Foreign(),

@@ -13,8 +13,11 @@ from edge.wire.chat import ChatRequest
 from edge.wire.turns import ChatMessage
 
 AS_THEY_ARE = ("temperature", "top_p", "seed")
-NOT_THERE = ("top_k", "min_p", "repetition_penalty")
+WHERE_SAID = ("presence_penalty", "frequency_penalty")
+NOT_THERE = ("top_k", "min_p", "repetition_penalty", "min_tokens")
 """What the API has no word for."""
+OTHER_TOKENS = ("logit_bias", "stop_token_ids")
+"""What would mean other tokens there."""
 
 
 @dataclass(frozen=True)
@@ -44,6 +47,7 @@ def fields_of(chat: ChatRequest, model: str, max_tokens: int) -> dict[str, Any]:
         "stream_options": {"include_usage": True},
     }
     fields |= {name: value for name in AS_THEY_ARE if (value := getattr(chat, name)) is not None}
+    fields |= {name: value for name in WHERE_SAID if (value := getattr(chat, name))}
     if chat.stop:
         fields["stop"] = chat.stop
     if chat.logprobs:
@@ -53,11 +57,13 @@ def fields_of(chat: ChatRequest, model: str, max_tokens: int) -> dict[str, Any]:
 
 def ignored(chat: ChatRequest) -> tuple[str, ...]:
     """A warning for each field that cannot be passed."""
-    return tuple(
-        f"{name} was left out: the API of who answered has none"
-        for name in NOT_THERE
-        if getattr(chat, name) is not None
-    )
+    none = (f"{name} was left out: the API of who answered has none" for name in NOT_THERE if _is_said(chat, name))
+    others = (f"{name} was left out: who answered has other tokens" for name in OTHER_TOKENS if _is_said(chat, name))
+    return (*none, *others)
+
+
+def _is_said(chat: ChatRequest, name: str) -> bool:
+    return bool(getattr(chat, name) != ChatRequest.model_fields[name].default)
 
 
 def _held(chat: ChatRequest) -> dict[str, Any]:

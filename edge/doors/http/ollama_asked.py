@@ -30,6 +30,8 @@ OPTIONS = {
     "top_p": "top_p",
     "min_p": "min_p",
     "repeat_penalty": "repetition_penalty",
+    "presence_penalty": "presence_penalty",
+    "frequency_penalty": "frequency_penalty",
     "stop": "stop",
     "seed": "seed",
     "num_predict": "max_tokens",
@@ -39,8 +41,6 @@ OTHERS = {"response_format": "format"}
 PICTURE = re.compile(r"(messages\.\d+)\.content\.\d+\.image_url")
 """Where the wire has a picture of a turn."""
 IDLE_OPTIONS: dict[str, Sequence[Any]] = {
-    "presence_penalty": (0,),
-    "frequency_penalty": (0,),
     "typical_p": (0, 1),
     "tfs_z": (0, 1),
     "mirostat": (0,),

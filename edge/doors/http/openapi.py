@@ -48,6 +48,16 @@ COMMON: Schema = {
     "top_p": _or_null({"type": "number", "exclusiveMinimum": 0, "maximum": 1}),
     "top_k": _or_null({"type": "integer", "minimum": 0, "maximum": 100_000}),
     "min_p": _or_null({"type": "number", "minimum": 0, "maximum": 1}),
+    "presence_penalty": _or_null({"type": "number", "minimum": -2, "maximum": 2}),
+    "frequency_penalty": _or_null({"type": "number", "minimum": -2, "maximum": 2}),
+    "logit_bias": _or_null(
+        {
+            "type": "object",
+            "maxProperties": 1024,
+            "propertyNames": {"pattern": "^[0-9]{1,4}$"},
+            "additionalProperties": {"type": "number", "minimum": -100, "maximum": 100},
+        }
+    ),
     "seed": _or_null({"type": "integer", "minimum": -(2**53), "maximum": 2**53}),
     "stop": _or_null(
         {

@@ -13,6 +13,7 @@ from edge.engine.text.guidance import Guide, Vocabulary
 from edge.engine.text.late import LateDocuments
 from edge.engine.text.late_sentences import LateSentences
 from edge.engine.text.prompt import prompt_of
+from edge.engine.text.sampling import check_ids
 from edge.errors import TooLarge
 
 Made = Row | list[Event]
@@ -59,7 +60,8 @@ class Making:
         if len(tokens) >= limit:
             raise TooLarge(f"the prompt has {len(tokens)} tokens, but the context holds {limit} with the answer")
         room = min(job.max_tokens, limit - len(tokens))
-        stops = set() if job.ignore_eos else set(self._manifest.stop_token_ids)
+        check_ids(job, self._size)
+        stops = (set() if job.ignore_eos else set(self._manifest.stop_token_ids)) | set(job.stop_token_ids)
         bare = replace(job, pictures=[])  # their bytes are needed no more, but for what is still to be looked at
         row = Row(bare, tokens, room, self._tokenizer, self._size, stops, self._guide(job))
         row.pictures = pictures

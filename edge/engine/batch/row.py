@@ -74,7 +74,7 @@ class Row:
         self.warnings: list[str] = []
         self.is_forgotten = False
         self._texts, self._stops, self._guide = texts, stops, guide
-        self._sampler = Sampler(job, prompt, vocabulary)
+        self._sampler = Sampler(job, prompt, vocabulary, stops)
         self._stream, self._stop_text = texts.stream(), StopText(job.stop)
         self._loop = LoopGuard(texts.text, job.must_match) if job.loop_guard else None
         self._logprobs: list[dict[str, Any]] | None = None if job.top_logprobs is None else []

@@ -37,6 +37,9 @@ SESSION_OPTIONS: dict[str, dict[str, Any]] = {
 }
 """What genai_config.json is overlaid with, an execution provider a row."""
 
+PENALTIES = ("presence_penalty", "frequency_penalty")
+BATCHED = ("logit_bias", "stop_token_ids", "min_tokens")
+"""What onnxruntime-genai has not: ignored with a warning, and refused, since that would be another answer."""
 PACED_SLICE_TOKENS = 32
 """Of a prompt at a time, where a step may not take long; genai does not tell what one will take."""
 
@@ -130,7 +133,7 @@ class GenaiEngine:
             yield first.what
             return last.what
         finished = yield from self._said(asked.job, tokens)
-        return replace(finished, sources=asked.sources, warnings=asked.warnings)
+        return replace(finished, sources=asked.sources, warnings=[*asked.warnings, *finished.warnings])
 
     def _said(self, job: Job, tokens: list[int] | None) -> Answer:
         """Prompt to tokens, prefill in slices, decode a token at a time."""
@@ -147,7 +150,9 @@ class GenaiEngine:
         prefilled = time.monotonic()
         count, reason = (yield from self._decode(job, generator, room, guide)) if whole else (0, "cancelled")
         times = prefilled - started, time.monotonic() - prefilled
-        return Finished(reason, len(tokens), count, *times, picture_tokens=[each.tokens for each in pictures])
+        crops, idle = [each.tokens for each in pictures], [name for name in PENALTIES if getattr(job, name)]
+        warnings = [f"{name} was ignored: onnxruntime-genai's engine has none" for name in idle]
+        return Finished(reason, len(tokens), count, *times, picture_tokens=crops, warnings=warnings)
 
     def _inputs(self, tokens: list[int], pictures: list[Seen]) -> Any:
         """What the model reads where there are pictures, all at once: its tower is run within.
@@ -187,6 +192,9 @@ class GenaiEngine:
     def _generator(self, job: Job, length: int) -> Any:
         if job.min_p not in (0, self._manifest.sampling.min_p) or job.top_logprobs is not None:
             raise Unsupported("min_p and logprobs need the batched engine, which this bundle does not run on")
+        for name in BATCHED:
+            if getattr(job, name):
+                raise Unsupported(f"{name} needs the batched engine, which this bundle does not run on", name)
         params = og.GeneratorParams(self._model)
         params.set_search_options(**_search_options(job), max_length=length)
         try:

@@ -1,29 +1,36 @@
 """From logits to tokens: every row by its own options and its own dice.
 
-In the order of Transformers' `LogitsProcessor`s: repetition penalty (arXiv:1909.05858), what a grammar allows,
-temperature, top-k, top-p (arXiv:1904.09751), min-p (arXiv:2407.01082). A temperature of 0 takes the likeliest token.
+In the order of Transformers' `LogitsProcessor`s and of vLLM: biases, repetition penalty (arXiv:1909.05858), frequency
+and presence penalty (OpenAI's API), what a grammar allows or the least length, temperature, top-k, top-p
+(arXiv:1904.09751), min-p (arXiv:2407.01082). A temperature of 0 takes the likeliest token.
 A row throws one die a token and nothing else throws it, so that a seed gives the same answer whatever is beside it
 (and behind whatever is remembered: decision 30).
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from edge.engine import Job
+from edge.errors import BadRequest
 
 Row = NDArray[np.float32]
 
 
 class Sampler:
-    """The options of one job and where its dice stand. prompt: its token ids; those below zero are a picture's."""
+    """The options of one job and where its dice stand. prompt: its token ids; those below zero are a picture's.
 
-    def __init__(self, job: Job, prompt: Sequence[int], vocabulary: int) -> None:
-        self._job = job
+    stops: tokens that end an answer.
+    """
+
+    def __init__(self, job: Job, prompt: Sequence[int], vocabulary: int, stops: Collection[int] = ()) -> None:
+        self._job, self._stops, self._taken = job, list(stops), 0
+        self._biased = np.fromiter(job.logit_bias, np.int64), np.fromiter(job.logit_bias.values(), np.float32)
+        self._counts = np.zeros(vocabulary, np.int32) if job.presence_penalty or job.frequency_penalty else None
         self._dice = np.random.Generator(np.random.PCG64(job.seed))
         self._said = np.zeros(vocabulary, np.bool_) if job.repetition_penalty != 1 else None
         if self._said is not None:
@@ -31,17 +38,33 @@ class Sampler:
 
     def choose(self, logits: Row, allowed: NDArray[np.bool_] | None = None) -> int:
         """The next token from `[vocabulary]` logits, which may be written to. ValueError where they are not numbers."""
-        if self._said is not None:
-            _penalise(logits, self._said, self._job.repetition_penalty)
+        self._weigh(logits)
         if allowed is not None:
             logits[~allowed] = -np.inf
+        elif self._taken < self._job.min_tokens:
+            logits[self._stops] = -np.inf
         best = int(logits.argmax())
         if not np.isfinite(logits[best]):
             raise ValueError("the model's logits are not numbers")
         token = best if self._job.temperature == 0 else self._drawn(logits)
+        self._take(token)
+        return token
+
+    def _weigh(self, logits: Row) -> None:
+        tokens, biases = self._biased
+        logits[tokens] += biases
+        if self._said is not None:
+            _penalise(logits, self._said, self._job.repetition_penalty)
+        if self._counts is not None:
+            said = np.flatnonzero(self._counts)
+            logits[said] -= self._job.presence_penalty + self._job.frequency_penalty * self._counts[said]
+
+    def _take(self, token: int) -> None:
+        self._taken += 1
         if self._said is not None:
             self._said[token] = True
-        return token
+        if self._counts is not None:
+            self._counts[token] += 1
 
     def _drawn(self, logits: Row) -> int:
         tokens, weights = self._candidates(logits)
@@ -59,6 +82,13 @@ class Sampler:
         tokens, weights = _nucleus(tokens, weights / weights.sum(), self._job.top_p)
         likely = weights >= self._job.min_p * weights.max()
         return tokens[likely], weights[likely]
+
+
+def check_ids(job: Job, vocabulary: int) -> None:
+    """Raise BadRequest where a job names a token that a model does not have."""
+    for name in ("logit_bias", "stop_token_ids"):
+        if (highest := max(getattr(job, name), default=-1)) >= vocabulary:
+            raise BadRequest(f"{name} has {highest}, and this model's last token is {vocabulary - 1}", name)
 
 
 def _penalise(logits: Row, said: NDArray[np.bool_], penalty: float) -> None:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
+import json
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -9,7 +12,8 @@ from hypothesis.extra.numpy import arrays
 from hypothesis.strategies import floats, integers
 
 from edge.engine import Job
-from edge.engine.text.sampling import Sampler, described, log_probabilities
+from edge.engine.text.sampling import Sampler, check_ids, described, log_probabilities
+from edge.errors import BadRequest
 
 PROBABILITIES = np.array([0.4, 0.3, 0.15, 0.1, 0.05])
 LOGITS = np.log(PROBABILITIES).astype(np.float32)
@@ -108,3 +112,55 @@ def test_logprobs_sum_to_one():
     assert told["token"] == "2"
     assert told["logprob"] == pytest.approx(np.log(0.15), abs=1e-4)
     assert [each["token"] for each in told["top_logprobs"]] == ["0", "1"]
+
+
+def test_what_the_answer_has_is_taken_off():
+    """OpenAI's formula: logit - count * frequency - (count > 0) * presence; the prompt's tokens do not count."""
+    dice = sampler((0, 0, 0), temperature=0.0, presence_penalty=0.5, frequency_penalty=0.25)
+    logits, counts = np.array([1.0, 0.93, 0.41, -3, -3], np.float32), np.zeros(5)
+    for _ in range(12):
+        expected = int((logits - counts * 0.25 - (counts > 0) * 0.5).argmax())
+        assert dice.choose(logits.copy()) == expected
+        counts[expected] += 1
+    assert (counts[:3] > 0).all()
+
+
+def test_a_penalty_below_zero_has_it_said_again():
+    """As the API has it."""
+    dice = sampler(temperature=0.0, frequency_penalty=-2.0)
+    assert [dice.choose(np.array(each, np.float32)) for each in ([1, 0, 0, 0, 0], [1, 2.5, 0, 0, 0])] == [0, 0]
+
+
+def test_biases_are_added_before_all_else():
+    """A token with 100 more comes, one with 100 less does not; what is between moves the odds by so much."""
+    assert shares(1000, logit_bias={4: 100.0}).tolist() == [0, 0, 0, 0, 1]
+    assert shares(1000, logit_bias={0: -100.0})[0] == 0
+    wanted = PROBABILITIES * [1, 1, np.e, 1, 1]
+    np.testing.assert_allclose(shares(logit_bias={2: 1.0}), wanted / wanted.sum(), atol=4 * 0.5 / np.sqrt(20_000))
+
+
+def test_it_does_not_end_before_its_least_length():
+    """Two tokens that would end it do not come before; then they do."""
+    job = Job(1, [], 9, temperature=0.0, min_tokens=3)
+    dice = Sampler(job, (), len(LOGITS), stops=(0, 1))
+    assert [dice.choose(LOGITS.copy()) for _ in range(5)] == [2, 2, 2, 0, 0]
+
+
+def test_a_grammar_ends_where_it_is_complete():
+    """Where only the end is allowed it comes, whatever the least length is."""
+    dice = Sampler(Job(1, [], 9, temperature=0.0, min_tokens=3), (), len(LOGITS), stops=(1,))
+    assert dice.choose(LOGITS.copy(), np.array([False, True, False, False, False])) == 1
+
+
+@pytest.mark.parametrize("options", [{"logit_bias": {5: 1.0}}, {"stop_token_ids": [1, 5]}])
+def test_tokens_that_there_are_not(options):
+    """Named, before anything is read."""
+    with pytest.raises(BadRequest, match="5"):
+        check_ids(Job(1, [], 1, **options), len(LOGITS))
+    check_ids(Job(1, [], 1, logit_bias={4: 1.0}, stop_token_ids=[0]), len(LOGITS))
+
+
+def test_a_job_crosses_the_wall_with_its_biases():
+    """JSON has no numbers for names."""
+    job = Job(1, [], 1, logit_bias={7: -1.5, 11: 2.0}, stop_token_ids=[3])
+    assert Job.from_plain(json.loads(json.dumps(dataclasses.asdict(job)))) == job

@@ -57,6 +57,11 @@ FULL: dict[str, Any] = {
     "top_k": 40,
     "min_p": 0,
     "repetition_penalty": 1,
+    "presence_penalty": 1,
+    "frequency_penalty": 1,
+    "logit_bias": {"7": 5},
+    "min_tokens": 3,
+    "stop_token_ids": [9],
     "loop_guard": False,
     "logprobs": True,
     "top_logprobs": 3,
@@ -83,7 +88,7 @@ FULL: dict[str, Any] = {
     "keep_alive_seconds": 60.5,
 }
 """A request that says every field there is but `prompt`, which goes with no messages."""
-FREE = {"schema", "parameters"}
+FREE = {"schema", "parameters", "logit_bias"}
 """Fields whose inside is data."""
 
 
@@ -207,7 +212,15 @@ def test_a_number_is_one_however_it_is_written(path):
         assert param == dotted(path), text
         assert "finite" in says
         assert len(says) < 200
-    if path[-1] not in ("temperature", "top_p", "min_p", "repetition_penalty"):
+    if path[-1] not in (
+        "temperature",
+        "top_p",
+        "min_p",
+        "repetition_penalty",
+        "presence_penalty",
+        "frequency_penalty",
+        "7",
+    ):
         assert written(f"{value}.5") == (dotted(path), f"{dotted(path)} should be an integer")
 
 
@@ -520,4 +533,3 @@ def test_a_boolean_is_no_number_there_either():
     with pytest.raises(Fault):
         parse({"prompt": "x", "n": True})
     assert parse({"prompt": "x", "n": 1.0}).warnings == ()
-    assert len(parse({"prompt": "x", "frequency_penalty": False}).warnings) == 1

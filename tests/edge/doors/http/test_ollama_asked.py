@@ -65,12 +65,12 @@ def test_options_by_their_names_here():
 
 def test_what_is_ignored_is_told():
     """Options of another engine, a context larger than there is, a model that should go: a line each, and bounded."""
-    options = {"num_gpu": 1, "mirostat": 2, "presence_penalty": 0.3, "num_ctx": 8192}
+    options = {"num_gpu": 1, "mirostat": 2, "typical_p": 0.3, "num_ctx": 8192}
     asked = asks(options=options, keep_alive=0)
     assert asked.warnings == (
         "options.mirostat was ignored",
         "options.num_gpu was ignored",
-        "options.presence_penalty was ignored",
+        "options.typical_p was ignored",
         "options.num_ctx was ignored: the context has 2048 tokens",
         "keep_alive was ignored: the model stays loaded, as the board's operator has it",
     )
