@@ -63,7 +63,7 @@ class Graph:
         manifest = bundle.manifest
         os.environ["ORT_GQA_DISABLE_FLASH_ATTENTION"] = str(int(manifest.context_length <= WHOLE_SCORES_TOKENS))
         try:
-            self._session = self._opened(bundle, packed)
+            self._session, self._branched = self._opened(bundle, packed)
         except Exception as error:  # a tree of its own that has no common root
             raise BundleError(f"onnxruntime cannot load {bundle.path}: {error}") from error
         inputs = {each.name: each for each in self._session.get_inputs()}
@@ -87,12 +87,21 @@ class Graph:
         """Of onnxruntime."""
         return str(self._ort.__version__)
 
-    def _opened(self, bundle: Bundle, packed: Path | None) -> Any:
-        graph = bundle.path / (ADAPTER_GRAPH if bundle.manifest.adapters else GRAPH)
+    def _opened(self, bundle: Bundle, packed: Path | None) -> tuple[Any, Any]:
+        """What runs rows without an adapter, and what runs those with one: the same where memory would be taken twice.
+
+        Two are over one file, whose pages they share.
+        """
+        graphs = [bundle.path / GRAPH, *([bundle.path / ADAPTER_GRAPH] if bundle.manifest.adapters else [])]
         if packed is None:
-            return self._session_over(graph, {}, None)
-        name = name_of(bundle.digest, self.version)
-        return open_packed(graph, bundle.manifest.weights_bytes, packed, name, self._session_over)
+            return (self._session_over(graphs[-1], {}, None),) * 2
+        name, opened = name_of(bundle.digest, self.version), self._session_over if len(graphs) == 1 else self._beside
+        sessions = open_packed(graphs, bundle.manifest.weights_bytes, packed, name, opened)
+        return sessions[0], sessions[-1]
+
+    def _beside(self, path: Path, entries: dict[str, str], written: Path | None) -> Any:
+        """A session whose threads sleep as soon as its run ends: those of the other one are to have the processor."""
+        return self._session_over(path, {"session.force_spinning_stop": "1", **entries}, written)
 
     def _session_over(self, path: Path, entries: dict[str, str], written: Path | None) -> Any:
         options = self._ort.SessionOptions()
@@ -114,14 +123,16 @@ class Graph:
         return max(0, self._switch - tokens) if 0 < tokens <= self._switch else self.caches.length
 
     def reckons_one_otherwise(self, adapter: str = "") -> bool:
-        """Whether this processor's kernels sum one row in another order than several, as those of AVX2 do.
+        """Whether this processor's kernels sum one row in another order than several.
 
-        Those of an adapter's matrices may do so where the bundle's own do not. Found by two runs over the first slot,
-        which nobody may use yet.
+        Those of an adapter's float matrices have a way of their own for one row. Whether the bundle's do, as those of
+        AVX2, is found by two runs over the first slot, which nobody may use yet.
         """
+        if adapter:
+            return True
         nothing = np.zeros(1, np.int64)
-        alone = self.run(0, np.ones((1, 1), np.int64), nothing, adapter=adapter)[0, 0].copy()
-        beside = self.run(0, np.ones((1, 2), np.int64), nothing, 2, adapter=adapter)[0, 0]
+        alone = self.run(0, np.ones((1, 1), np.int64), nothing)[0, 0].copy()
+        beside = self.run(0, np.ones((1, 2), np.int64), nothing, 2)[0, 0]
         return not np.array_equal(alone, beside)
 
     def halt(self) -> Any:
@@ -155,9 +166,12 @@ class Graph:
         binding.tokens[:] = ids if self._embedding is None else self._embedded(ids, features)
         np.less(self._numbers[:width], ends[:, None], out=binding.mask, casting="unsafe")
         with _stopped_by(halt):
-            self._session.run_with_iobinding(binding.io, halt)
+            self._session_of(adapter).run_with_iobinding(binding.io, halt)
         binding.settle(int(seen[0]))
         return logits
+
+    def _session_of(self, adapter: str) -> Any:
+        return self._branched if adapter else self._session
 
     def _embedded(self, ids: Ids, features: NDArray[np.float32] | None) -> NDArray[np.float32]:
         if features is None:
@@ -187,7 +201,7 @@ class Graph:
         if key not in self._bindings:
             kind = PrefillBinding if is_prefill else Binding
             slots = self.caches.array[:, :, slot : slot + rows]
-            io = self._session.io_binding()
+            io = self._session_of(adapter).io_binding()
             made = kind(io, slots, self._logits, self.can_tell_more, self._width_of_embeddings)
             made.feed(self._adapters[adapter] if adapter else {})
             self._bindings[key] = made
