@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -59,7 +60,8 @@ def _written(folder: Path, name: str, source: Path, found: list[Product], manife
     return adapter
 
 
-def _wanted(folder: Path, made: Mapping[str, Adapter], found: list[Product]) -> list[Product]:
-    """The products that some adapter changes."""
+def _wanted(folder: Path, made: Mapping[str, Adapter], found: list[Product]) -> dict[Product, int]:
+    """The products that some adapter changes, and in how many parts at the most."""
     changed = {name for each in made.values() for name in tensors_of([folder / each.file])}
-    return [each for each in found if each.name + DOWN in changed]
+    parts = Counter(name.partition(DOWN)[0] for name in changed if DOWN in name)
+    return {each: parts[each.name] for each in found if each.name in parts}

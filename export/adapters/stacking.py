@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from export.adapters.branches import DOWN, UP, Product
+from export.adapters.branches import PART_RANKS, UP, Product, down_names
 from export.errors import SourceError, UnsupportedError
 from export.families import FAMILIES
 from export.quantize import Floats
@@ -48,7 +48,8 @@ class Stack:
         made: dict[str, Floats] = {}
         for product in self._products:
             if any(module in self._pairs for module in product.rows):
-                made[product.name + DOWN], made[product.name + UP] = _stacked(product, self._pairs)
+                down, made[product.name + UP] = _stacked(product, self._pairs)
+                made |= _parts(product, down)
         return made
 
     def _read(self, name: str) -> Iterator[tuple[str, Pair]]:
@@ -87,6 +88,13 @@ class Stack:
             f"the adapter {self._folder} changes {module}, which is no matrix of a layer of this bundle; is it another"
             " model's? Tables can be changed by merging alone, so export the model with --adapter, without --keep-apart"
         )
+
+
+def _parts(product: Product, down: Floats) -> dict[str, Floats]:
+    """D `[in, rank]` by the inputs that it is fed by, side by side no more columns than a part has."""
+    count = -(-down.shape[1] // PART_RANKS)
+    parts = np.split(down, range(PART_RANKS, down.shape[1], PART_RANKS), axis=1)
+    return dict(zip(down_names(product.name, count), map(np.ascontiguousarray, parts), strict=True))
 
 
 def _stacked(product: Product, pairs: Mapping[str, Pair]) -> tuple[Floats, Floats]:
