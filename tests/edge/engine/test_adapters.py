@@ -98,7 +98,7 @@ def test_a_seed_repeats(adapted, adapter):
 
 
 def test_two_graphs_share_packed_weights(adapted, bundle, tmp_path):
-    """Rows without an adapter run the bundle's own graph; both graphs map one file, and neither packs weights itself."""
+    """Rows without an adapter run the bundle's own graph; both map one file, and neither packs weights of its own."""
     plain = Graph(Bundle(bundle, read_manifest(bundle)), 2, 2)
     tokens = np.arange(100, 140)
     for _ in range(2):
