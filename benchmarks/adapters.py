@@ -53,14 +53,14 @@ def enlarged(bundle: Path, folder: Path) -> Path:
     return enlarge(bundle, Additions(adapters=adapters), folder / "bundle").path
 
 
-def written(bundle: Path, folder: Path, modules: tuple[str, ...], rank: int) -> Path:
-    """An adapter of some modules of every layer, as PEFT writes it."""
+def written(bundle: Path, folder: Path, modules: tuple[str, ...], rank: int, scale: float = 0.02) -> Path:
+    """An adapter of some modules of every layer, as PEFT writes it. scale: of its values' size."""
     chance, tensors = np.random.default_rng(rank), {}
     for product in products(onnx.load(bundle / GRAPH, load_external_data=False).graph):
         for name, rows in product.rows.items():
             if name.rpartition(".")[2] in modules:
                 for part, shape in (("A", (rank, product.columns)), ("B", (rows, rank))):
-                    values = chance.standard_normal(shape).astype(np.float32) * 0.02
+                    values = chance.standard_normal(shape).astype(np.float32) * np.float32(scale)
                     tensors[f"base_model.model.{name}.lora_{part}.weight"] = values
     folder.mkdir()
     save_file(tensors, folder / "adapter_model.safetensors")

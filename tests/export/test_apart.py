@@ -238,6 +238,34 @@ def test_logits_are_pefts(tmp_path, kind):
         assert np.abs(ours - wanted).max() < beside.TOLERANCE * np.abs(wanted).max()
 
 
+@pytest.mark.trace
+@pytest.mark.skipif(importlib.util.find_spec("peft") is None, reason="PEFT is not installed")
+@pytest.mark.parametrize("kind", ["llama", "phi3"])
+def test_the_report_has_what_pefts_model_says(tmp_path, kind):
+    """With an oracle: our reading of source and adapter is PEFT's, and what rounded weights lose is told."""
+    source, adapters = checkpoint(tmp_path, kind)
+    for shard in source.glob("model*"):
+        shard.unlink()
+    for file in whole(tmp_path / "whole", kind).iterdir():
+        file.rename(source / file.name)
+    changes = {"evaluation_tokens": 96, "limits": {"kl_mean": 100, "top1_agreement": 0}, "oracle": True}
+    wanted = beside.FLOAT.model_validate(recipe("rtn", kind).model_dump() | changes)
+    with staging(tmp_path / "made") as workshop:
+        fill(
+            workshop,
+            open_source(source),
+            wanted,
+            tmp_path / "made",
+            False,
+            lambda *_: None,
+            adapters=tuple(adapters),
+        )
+    told = json.loads((tmp_path / "made/fidelity.json").read_text())["adapters"]
+    for name in ("first", "second"):
+        assert told[name]["source"]["oracle"]["text"]["kl_mean"] < 1e-5
+        assert told[name]["beside its base"]["oracle"]["text"]["kl_mean"] > 1e-4
+
+
 def whole(folder: Path, kind: str) -> Path:
     """The same model in one file, as Transformers wants it, with its own kind of rope."""
     folder.mkdir()

@@ -11,10 +11,12 @@ import pytest
 
 from benchmarks.adapters import ALL, USUAL, written
 from edge.bundle import ADAPTER_GRAPH, GRAPH, WEIGHTS, Bundle, read_manifest
-from edge.engine import Job, Options
+from edge.engine import Job, Options, answer
 from edge.engine.batch.engine import BatchedEngine
+from edge.engine.genai.engine import GenaiEngine
 from edge.engine.graph.packed import SIZES
 from edge.engine.graph.session import Graph
+from edge.errors import Unsupported
 from export.sentences.adding import Additions, enlarge
 from tests.edge.engine.test_seed import said, together
 
@@ -95,6 +97,14 @@ def test_a_seed_repeats(adapted, adapter):
     assert together(engine, [*jobs, same])[0] == wanted
     assert [said(engine, jobs[0]) for _ in range(2)] == [wanted] * 2
     assert together(engine, [same, *jobs[1:], jobs[0]])[-1] == wanted
+
+
+def test_genai_refuses_an_adapter_by_name_and_answers_without(adapted):
+    """Its engine reads the bundle's own graph, in which there are no branches."""
+    engine, question = GenaiEngine(adapted, Options()), [{"role": "user", "content": "Hi!"}]
+    with pytest.raises(Unsupported, match="runs no adapters"):
+        answer(engine, Job(1, question, 4, adapter="usual"))
+    assert answer(engine, Job(2, question, 4)).completion_tokens > 0
 
 
 def test_two_graphs_share_packed_weights(adapted, bundle, tmp_path):
