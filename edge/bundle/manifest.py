@@ -18,6 +18,8 @@ SENTENCE_GRAPH, SENTENCE_TOKENIZER = "sentences/model.onnx", "sentences/tokenize
 """Of a bundle that brings an embedding model: what makes vectors of sentences, its weights within."""
 ADAPTER_GRAPH, ADAPTERS = "adapters.onnx", "adapters"
 """Of a bundle with adapters: its decoder with a branch for them, and the folder of their `NAME.safetensors`."""
+TOGETHER_GRAPH = "adapters-together.onnx"
+"""The decoder with branches for rows of several adapters; some bundles with adapters are without."""
 DOCUMENTS = "documents"
 """The folder of indexes of documents that travel in a bundle, each `NAME.index`."""
 

@@ -16,10 +16,12 @@ from onnx import TensorProto, helper
 
 from export.fuse import CONTRIB, node
 
-DOWN, UP = ".lora_down", ".lora_up"
+DOWN, UP, ROWS = ".lora_down", ".lora_up", ".lora_rows"
 """Behind a product's name, the inputs that its branch multiplies with; further parts of D have numbers, from 1 on."""
-PART_RANKS = 16
-"""Columns of a part of D at the most."""
+PART_RANKS, PARTS_MAX = 16, 8
+"""Columns of a part of D at the most, and parts where rows differ: a longer sum would be cut within an adapter's."""
+NOBODYS = "lora_nobodys"
+"""What stands in a row for the columns of others."""
 WEIGHT, CODES = ".weight", ".weight.codes"
 LAYERS = "model.layers."
 
@@ -76,32 +78,40 @@ def down_names(product: str, parts: int) -> list[str]:
     return [product + DOWN, *(f"{product}{DOWN}.{number}" for number in range(1, parts))]
 
 
-def with_branches(model: onnx.ModelProto, wanted: Mapping[Product, int]) -> onnx.ModelProto:
+def with_branches(model: onnx.ModelProto, wanted: Mapping[Product, int], differ: bool = False) -> onnx.ModelProto:
     """A copy of a decoder with a branch at each of these products; its weights lie where the decoder's do.
 
-    wanted: of how many parts D is, for each.
+    wanted: of how many parts D is, for each. differ: whether rows may have other adapters; an input says then which of
+    the columns of x D are whose, bool `[rows, 1, rank]`.
     """
     branched = onnx.ModelProto()
     branched.CopyFrom(model)
     graph, by_value = branched.graph, {each.made: (each, parts) for each, parts in wanted.items()}
-    nodes = [one for each in graph.node for one in _branched(each, by_value)]
+    nodes = [one for each in graph.node for one in _branched(each, by_value, differ)]
     del graph.node[:]
     graph.node.extend(nodes)
     for product, parts in by_value.values():
         for name in down_names(product.name, parts):
             _let_in(graph, name, (product.columns, None))
         _let_in(graph, product.name + UP, (None, product.width))
+        if differ:
+            _let_in(graph, product.name + ROWS, ("rows", 1, None), TensorProto.BOOL)
+    if differ:
+        graph.initializer.append(helper.make_tensor(NOBODYS, TensorProto.FLOAT, [], [0.0]))
     return branched
 
 
-def _let_in(graph: onnx.GraphProto, name: str, shape: tuple[int | None, int | None]) -> None:
-    """An input whose size None is 0 unless it is fed."""
+def _let_in(
+    graph: onnx.GraphProto, name: str, shape: tuple[int | str | None, ...], kind: int = TensorProto.FLOAT
+) -> None:
+    """An input whose size None is 0 unless it is fed, and a named one 1."""
     free = [f"{name}.rank" if size is None else size for size in shape]
-    graph.input.append(helper.make_tensor_value_info(name, TensorProto.FLOAT, free))
-    graph.initializer.append(helper.make_tensor(name, TensorProto.FLOAT, [size or 0 for size in shape], []))
+    empty = [size if isinstance(size, int) else int(size is not None) for size in shape]
+    graph.input.append(helper.make_tensor_value_info(name, kind, free))
+    graph.initializer.append(helper.make_tensor(name, kind, empty, []))
 
 
-def _branched(each: onnx.NodeProto, wanted: dict[str, tuple[Product, int]]) -> Iterator[onnx.NodeProto]:
+def _branched(each: onnx.NodeProto, wanted: dict[str, tuple[Product, int]], differ: bool) -> Iterator[onnx.NodeProto]:
     """A node, and behind it the branch where it is one of the products."""
     made = each.output[0] if each.output else ""
     if made not in wanted:
@@ -115,5 +125,9 @@ def _branched(each: onnx.NodeProto, wanted: dict[str, tuple[Product, int]]) -> I
         yield node("MatMul", [each.input[0], name], [down])
     if parts > 1:
         yield node("Concat", downs, [f"{made}/down"], axis=-1)
-    yield node("MatMul", [f"{made}/down" if parts > 1 else downs[0], product.name + UP], [f"{made}/up"])
+    down = f"{made}/down" if parts > 1 else downs[0]
+    if differ:
+        yield node("Where", [product.name + ROWS, down, NOBODYS], [f"{made}/own"])
+        down = f"{made}/own"
+    yield node("MatMul", [down, product.name + UP], [f"{made}/up"])
     yield node("Add", [each.output[0], f"{made}/up"], [made])

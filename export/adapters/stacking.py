@@ -70,6 +70,8 @@ class Stack:
             )
         if (rank := self.config.rank_of(module)) != down.shape[0]:
             raise SourceError(f"the adapter {self._folder} says a rank of {rank} for {name}, but has {down.shape[0]}")
+        if not (np.isfinite(down).all() and np.isfinite(up).all()):
+            raise SourceError(f"the adapter {self._folder} changes {name} by values that are no numbers")
         up = up * np.float32(self.config.scale_of(module))
         ends = np.cumsum([self._shapes[part][0] for part in parts])[:-1]
         for part, its in zip(parts, np.split(up, ends), strict=True):

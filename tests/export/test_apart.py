@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from safetensors.numpy import save_file
 
-from edge.bundle import ADAPTER_GRAPH, Bundle, open_bundle, read_manifest
+from edge.bundle import ADAPTER_GRAPH, TOGETHER_GRAPH, Bundle, open_bundle, read_manifest
 from edge.engine import Finished, Job, Options, answer
 from edge.engine.batch.engine import BatchedEngine
 from edge.engine.graph.session import Graph
@@ -87,7 +87,11 @@ def test_an_adapter_apart_is_the_adapter_merged(tmp_path, kind):
     enlarge(base, Additions(adapters=(adapters[0],)))
     enlarge(base, Additions(adapters=(adapters[1],)))
     after = {path.name: hashlib.sha256(path.read_bytes()).digest() for path in base.iterdir() if path.is_file()}
-    assert {name for name, digest in after.items() if digest != before.get(name)} == {"manifest.json", ADAPTER_GRAPH}
+    assert {name for name, digest in after.items() if digest != before.get(name)} == {
+        "manifest.json",
+        ADAPTER_GRAPH,
+        TOGETHER_GRAPH,
+    }
     graph = opened(base)
     np.testing.assert_array_equal(read(graph, text), plain)
     for folder in adapters:

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from benchmarks.adapters import ALL, USUAL, written
-from edge.bundle import ADAPTER_GRAPH, GRAPH, WEIGHTS, Bundle, read_manifest
+from edge.bundle import ADAPTER_GRAPH, GRAPH, TOGETHER_GRAPH, WEIGHTS, Bundle, read_manifest
 from edge.engine import Job, Options, answer
 from edge.engine.batch.engine import BatchedEngine
 from edge.engine.genai.engine import GenaiEngine
@@ -20,8 +20,8 @@ from edge.errors import Unsupported
 from export.sentences.adding import Additions, enlarge
 from tests.edge.engine.test_seed import said, together
 
-KINDS = {"usual": (USUAL, 8), "whole": (ALL, 16), "wide": (ALL, 40)}
-"""Of the last, the longest sums come in three parts for one module, and in five for two that are stored as one."""
+KINDS = {"usual": (USUAL, 8), "whole": (ALL, 16), "wide": (("q_proj", "k_proj", "v_proj", "down_proj"), 40)}
+"""Of the last, sums come in three parts for one module, and in five for two that are stored as one."""
 CUTS = ([150], [7, 143], [2, 148], [140, 10], [33, 117], [64, 64, 22], [17] * 8 + [14])
 """Of a text of 150 tokens."""
 
@@ -35,6 +35,12 @@ bundle = Path(sys.argv[1])
 graph = Graph(Bundle(bundle, read_manifest(bundle)), 0, 2, Path(sys.argv[2]))
 print(memory_of(os.getpid())["RssAnon"])
 """
+
+
+def anonymous_bytes(bundle: Path, folder: Path) -> int:
+    """Of a process that has opened a bundle over packed weights that were there."""
+    command = [sys.executable, "-c", ANONYMOUS, str(bundle), str(folder)]
+    return [int(subprocess.run(command, capture_output=True, text=True, check=True).stdout) for _ in range(2)][1]
 
 
 @pytest.fixture(scope="module")
@@ -81,8 +87,58 @@ def test_sums_hang_neither_on_slices_nor_on_others(graph, adapter):
         np.testing.assert_array_equal(other, made[0])
 
 
-@pytest.mark.parametrize("adapter", KINDS)
-def test_a_seed_repeats(adapted, adapter):
+@pytest.fixture(scope="module")
+def packed(adapted, tmp_path_factory) -> Graph:
+    """Over packed weights, where rows of several adapters have a graph of their own."""
+    return Graph(Bundle(adapted, read_manifest(adapted)), 2, 8, tmp_path_factory.mktemp("packed"))
+
+
+@pytest.mark.parametrize(
+    "rows",
+    [
+        ("usual", ""),
+        ("", "whole", "usual"),
+        ("whole", "usual", "whole", "", "usual"),
+        ("usual", "wide", "", "whole", "wide", "whole"),
+    ],
+)
+def test_rows_of_several_adapters_in_one_run_are_what_they_are_apart(packed, rows):
+    """To the bit, logits and cache: in any order, over the same matrices again, and over some that nobody asks for."""
+    tokens = np.random.default_rng(1).integers(5, 40_000, 40)
+    caches = {name: read(packed, tokens, [40], name)[1] for name in set(rows)}
+    assert packed.takes_together(rows)
+    seen, wanted = np.full(8, 40), {}
+    for name in set(rows):
+        packed.caches.array[:, :, :2, :, :40] = caches[name][:, :, None]
+        wanted[name] = packed.run(0, np.full((2, 1), 77), seen[:2], adapter=name)[0, 0].copy()
+        caches[name] = packed.caches.array[:, :, 0, :, :41].copy()
+    for names in (rows, rows, rows[::-1], rows[:2]):
+        for slot, name in enumerate(names):
+            packed.caches.array[:, :, slot, :, :40] = caches[name][:, :, :, :40]
+        found = packed.run(0, np.full((len(names), 1), 77), seen[: len(names)], adapter=names)[:, 0].copy()
+        for slot, name in enumerate(names):
+            np.testing.assert_array_equal(found[slot], wanted[name])
+            np.testing.assert_array_equal(packed.caches.array[:, :, slot, :, :41], caches[name])
+
+
+def test_too_many_adapters_for_one_run_have_several(bundle, tmp_path):
+    """Where sums would be longer than those that are exact, or more than may be copied; each answer is its own."""
+    adapters = tuple(written(bundle, tmp_path / name, KINDS["wide"][0], 40) for name in ("one", "two", "three", "four"))
+    made = enlarge(bundle, Additions(adapters=adapters), tmp_path / "bundle")
+    engine = BatchedEngine(made.path, Options(prefix_bytes=0, drafts=False, cache_folder=str(tmp_path), packs=True))
+    graph = engine._graph
+    assert graph.takes_together(["one", ""])
+    assert not graph.takes_together(["one", "two", "three", "four"])
+    jobs = [
+        Job(number, [{"role": "user", "content": "Tell me a story."}], 20, temperature=0.9, seed=1, adapter=name)
+        for number, name in enumerate(("one", "two", "three", "four"))
+    ]
+    alone = [said(engine, job) for job in jobs]
+    assert together(engine, jobs) == alone
+
+
+@pytest.mark.parametrize(("adapter", "packs"), [("usual", True), ("whole", False), ("whole", True), ("wide", True)])
+def test_a_seed_repeats(adapted, tmp_path, adapter, packs):
     """Cold and alone, warm after itself, and beside others of the same adapter, of another and of none."""
     kinds = ("", *KINDS)
     texts = [f"Tell me a story about {what}, please. " * 5 for what in ("ships", "hills", "storms", "stars")]
@@ -93,7 +149,7 @@ def test_a_seed_repeats(adapted, adapter):
     same = Job(9, [{"role": "user", "content": texts[1]}], 40, temperature=0.9, adapter=adapter)
     cold = BatchedEngine(adapted, Options(prefix_bytes=0, drafts=False))
     wanted = said(cold, jobs[0])
-    engine = BatchedEngine(adapted, Options(cache_folder="", drafts=True))
+    engine = BatchedEngine(adapted, Options(cache_folder=str(tmp_path), packs=packs, drafts=True))
     assert together(engine, [*jobs, same])[0] == wanted
     assert [said(engine, jobs[0]) for _ in range(2)] == [wanted] * 2
     assert together(engine, [same, *jobs[1:], jobs[0]])[-1] == wanted
@@ -120,10 +176,9 @@ def test_two_graphs_share_packed_weights(adapted, bundle, tmp_path):
         assert not np.array_equal(read(graph, tokens, [len(tokens)], "whole")[0], read(graph, tokens, [40], "")[0])
         del graph
     (folder,) = (tmp_path / "packed").iterdir()
-    assert {path.name for path in folder.iterdir()} == {GRAPH, ADAPTER_GRAPH, WEIGHTS, SIZES}
-    command = [sys.executable, "-c", ANONYMOUS, str(adapted), str(tmp_path / "packed")]
-    taken = int(subprocess.run(command, capture_output=True, text=True, check=True, timeout=120).stdout)
-    assert taken < read_manifest(bundle).weights_bytes * 0.9  # Python and its libraries take half of it
+    assert {path.name for path in folder.iterdir()} == {GRAPH, ADAPTER_GRAPH, TOGETHER_GRAPH, WEIGHTS, SIZES}
+    alone, taken = (anonymous_bytes(*which) for which in ((bundle, tmp_path / "alone"), (adapted, tmp_path / "packed")))
+    assert taken - alone < read_manifest(bundle).weights_bytes / 2
 
 
 def test_packed_weights_of_before_adapters_had_two_graphs_are_made_anew(adapted, tmp_path):
