@@ -41,10 +41,6 @@ def measure(bundle: Path) -> list[Figure]:
         beside, together = cost(graph, "usual", 8), mixing(graph)
         switch, without = switching(graph), cost(graph, "", 1, before)
         resting = cost(opened(made, None), "", 1, opened(bundle, None))
-    line = (
-        f"  a switch {switch:.3f}; beside none {without:.3f}, branches at rest {resting:.3f}; together {together:.3f}"
-    )
-    print(line, file=sys.stderr, flush=True)
     return [
         Figure("adapter_row_over_none", round(costs["usual"], 3), "ratio", "<=", 1.15),
         Figure("adapter_rows_of_eight_over_none", round(beside, 3), "ratio", "<=", 1.15),

@@ -116,7 +116,8 @@ def _against_oracle(found: Mapping[str, Comparison], adapter: str = "") -> list[
         return []
     put_on = f" with {adapter} put on by PEFT" if adapter else ""
     return [
-        f"Against Transformers' own reading of the checkpoint{put_on}, in float32; `{SOURCE}` is the export's reading:",
+        f"Against Transformers' own reading of the checkpoint{put_on}, in float32;"
+        f" `{SOURCE}` is the export's reading of it:",
         "",
         "| variant | text | KL mean | KL p99 | top-1 |",
         "|---|---|---|---|---|",

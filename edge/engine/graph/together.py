@@ -31,16 +31,23 @@ class Together:
         parts = Counter(name.partition(DOWN)[0] for name in inputs if DOWN in name)
         self._room = {product: min(RANKS_MAX, PART_RANKS * number) for product, number in parts.items()}
         self._adapters = adapters
+        self._ranks = {name: _ranks(adapter) for name, adapter in adapters.items()}
+        self._asked: tuple[frozenset[str], bool] = (frozenset(), True)
         self._names: tuple[str, ...] = ()
         self._matrices: Feeds = {}
 
     def takes(self, names: Iterable[str]) -> bool:
         """Whether one run can have all of these; an empty name is none."""
+        wanted = frozenset(names) - {""}
+        if wanted != self._asked[0]:
+            self._asked = (wanted, self._have_room(wanted))
+        return self._asked[1]
+
+    def _have_room(self, names: frozenset[str]) -> bool:
         ranks: Counter[str] = Counter()
-        size = 0
-        for name in set(names) - {""}:
-            ranks.update(_ranks(self._adapters[name]))
-            size += sum(values.nbytes for values in self._adapters[name].values())
+        for name in names:
+            ranks.update(self._ranks[name])
+        size = sum(values.nbytes for name in names for values in self._adapters[name].values())
         return size <= BYTES_MAX and all(rank <= self._room.get(product, 0) for product, rank in ranks.items())
 
     def begin(self, names: Iterable[str]) -> bool:
@@ -56,7 +63,7 @@ class Together:
         """What the graph is fed for rows with these adapters."""
         whose: dict[str, list[str]] = {}
         for name in self._names:
-            for product, rank in _ranks(self._adapters[name]).items():
+            for product, rank in self._ranks[name].items():
                 whose.setdefault(product, []).extend([name] * rank)
         mine = np.array(rows)[:, None, None]
         return {**self._matrices, **{product + ROWS: mine == np.array(names) for product, names in whose.items()}}
