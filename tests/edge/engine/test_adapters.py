@@ -121,6 +121,7 @@ def test_rows_of_several_adapters_in_one_run_are_what_they_are_apart(packed, row
             np.testing.assert_array_equal(packed.caches.array[:, :, slot, :, :41], caches[name])
 
 
+@pytest.mark.slow
 def test_too_many_adapters_for_one_run_have_several(bundle, tmp_path):
     """Where sums would be longer than those that are exact, or more than may be copied; each answer is its own."""
     adapters = tuple(written(bundle, tmp_path / name, KINDS["wide"][0], 40) for name in ("one", "two", "three", "four"))
@@ -137,7 +138,15 @@ def test_too_many_adapters_for_one_run_have_several(bundle, tmp_path):
     assert together(engine, jobs) == alone
 
 
-@pytest.mark.parametrize(("adapter", "packs"), [("usual", True), ("whole", False), ("whole", True), ("wide", True)])
+@pytest.mark.parametrize(
+    ("adapter", "packs"),
+    [
+        pytest.param("usual", True, marks=pytest.mark.slow),
+        ("whole", False),
+        ("whole", True),
+        pytest.param("wide", True, marks=pytest.mark.slow),
+    ],
+)
 def test_a_seed_repeats(adapted, tmp_path, adapter, packs):
     """Cold and alone, warm after itself, and beside others of the same adapter, of another and of none."""
     kinds = ("", *KINDS)
