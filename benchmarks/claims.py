@@ -213,6 +213,8 @@ GROUPS = (
             "adapter_whole_row_over_none": "a row with an adapter of rank 16 for every matrix over one without",
             "adapter_step_after_switch_over_before": "the first token after a switch of adapters over the last before",
             "adapter_bundle_over_plain": "a row without adapter, in a bundle that has some over one that has none",
+            "adapter_one_graph_over_plain": "the same where packed weights are not kept, so that one graph answers all",
+            "adapter_rows_together_over_apart": "eight rows of two adapters and none by one run over a run for each",
         },
     ),
     Group(

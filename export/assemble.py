@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import onnx
 
 from edge.bundle import Calibration
 from export import pack, vision
+from export.adapters.losses import losses
 from export.graphs import load_skeleton, stamp
 from export.plan import Plan
 from export.progress import Report
@@ -18,17 +20,22 @@ from export.warm import warm
 from export.weights import write_weights
 
 
-def make(folder: Path, plan: Plan, report: Report) -> None:
-    """The bundle's files into an empty folder. Raises ExportError, also where it lost more than its recipe allows."""
+def make(folder: Path, plan: Plan, report: Report, merged: Mapping[str, Plan] | None = None) -> None:
+    """The bundle's files into an empty folder. Raises ExportError, also where it lost more than its recipe allows.
+
+    merged: by the names of adapters that will stay apart, what they would be merged into; each is measured.
+    """
     with TensorFile(folder / pack.WEIGHTS, plan.float_type) as tensors:
         calibration = write_weights(plan, tensors, report)
     fidelity = packed(folder, plan, tensors, calibration, report)
     if loses_by_its_cache(plan, fidelity):
         plan, tensors = plan.with_float_cache(), tensors.with_float_cache()
         fidelity = packed(folder, plan, tensors, calibration, report)
+    fidelity |= losses(plan, tensors, folder, merged, report) if merged else {}
     check_limits(plan, fidelity)
     if plan.recipe.warm:
         warm(folder, plan.recipe.warm)
+    if plan.recipe.warm or merged:
         pack.write_manifest(folder, plan, tensors, calibration, fidelity)
 
 

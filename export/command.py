@@ -61,7 +61,7 @@ def made(options: argparse.Namespace) -> str:
     """What the command line asks of a model."""
     additions(options).check()
     if options.oracle:
-        check_installed(is_gguf(Path(options.model)), bool(options.adapter) and not options.keep_apart)
+        check_installed(is_gguf(Path(options.model)), bool(options.adapter))
     recipe = chosen_recipe(options)
     options.output = chosen_place(options, recipe)
     action = estimate if options.dry_run else search_bits if options.search_bits else export

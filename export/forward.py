@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import numpy as np
+import onnx
 from numpy.typing import NDArray
 
 from export.families.base import EMBEDDING, HEAD
@@ -21,6 +22,8 @@ from export.vision import SKELETON
 from export.vision_graphs import vision_model
 
 Advance = Callable[[Values], Values]
+Feeds = Mapping[str, Floats]
+"""Further inputs of a graph, by their names."""
 
 
 class SourceForward:
@@ -88,8 +91,7 @@ class BundleForward:
 
     def layer(self, index: int) -> Advance:
         """What takes a text through a layer."""
-        sizes = self._plan.sizes
-        model = layer_model(self._skeleton, sizes, self._tensors, self._level, index)
+        sizes, (model, beside) = self._plan.sizes, self.layer_graph(index)
         run = open_graph(model, self._folder)
         wanted = [f"layer.{index + 1}.normed", f"layer.{index + 1}.residual"]
 
@@ -100,9 +102,13 @@ class BundleForward:
             }
             for part in ("key", "value"):
                 feeds[f"past_key_values.{index}.{part}"] = around[f"past_{part}"].astype(self._cache_type)
-            return _values(*run(wanted, feeds | around))
+            return _values(*run(wanted, {**feeds, **around, **beside}))
 
         return advance
+
+    def layer_graph(self, index: int) -> tuple[onnx.ModelProto, Feeds]:
+        """A layer, and what it is fed with beside the values that pass through it."""
+        return layer_model(self._skeleton, self._plan.sizes, self._tensors, self._level, index), {}
 
     def logits(self) -> Callable[[Floats], Floats]:
         """What makes logits `[tokens, vocabulary]` of the last layer's `normed`."""

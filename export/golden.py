@@ -74,14 +74,14 @@ def beginning(tokens: Iterable[Mapping[str, Any]]) -> str:
     return "".join(sure).strip() if len(sure) >= SURE_TOKENS_MIN else ""
 
 
-def ask(bundle: Path, prompts: Sequence[str], context_length: int, tells: bool) -> list[Golden]:
+def ask(bundle: Path, prompts: Sequence[str], context_length: int, tells: bool, adapter: str = "") -> list[Golden]:
     """The bundle's answers, from an engine in a child process; FidelityError where it cannot give them.
 
-    tells: whether that engine says how sure it is of each token.
+    tells: whether that engine says how sure it is of each token. adapter: the bundle's, empty for none.
     """
     length = max(1, min(MAX_TOKENS, context_length // 4))
     jobs = [
-        Job(number, [{"role": "user", "content": prompt}], length, top_logprobs=2 if tells else None)
+        Job(number, [{"role": "user", "content": prompt}], length, top_logprobs=2 if tells else None, adapter=adapter)
         for number, prompt in enumerate(prompts, start=1)
     ]
     return [
@@ -90,10 +90,13 @@ def ask(bundle: Path, prompts: Sequence[str], context_length: int, tells: bool) 
     ]
 
 
-def ask_own(bundle: Path, file: Path) -> list[Golden]:
-    """Somebody's own questions. FidelityError where the bundle does not answer one as the file says."""
+def ask_own(bundle: Path, file: Path, adapter: str = "") -> list[Golden]:
+    """Somebody's own questions. FidelityError where the bundle, or it with an adapter, answers one otherwise."""
     own = read_questions(file)
-    jobs = [Job(n, [{"role": "user", "content": each.prompt}], each.max_tokens) for n, each in enumerate(own, start=1)]
+    jobs = [
+        Job(number, [{"role": "user", "content": each.prompt}], each.max_tokens, adapter=adapter)
+        for number, each in enumerate(own, start=1)
+    ]
     found = {job.id: (text, ended) for job, text, ended in answers(bundle, jobs, {})}
     made = []
     for job, question in zip(jobs, own, strict=True):

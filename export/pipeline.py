@@ -11,12 +11,14 @@ from export import pack
 from export.assemble import make
 from export.errors import TargetError
 from export.estimate import needs, room
+from export.naming import name_of
 from export.plan import Plan, make_plan
 from export.progress import Report
 from export.recipe import Recipe
 from export.rehearsal import rehearse
 from export.sentences.adding import Additions, added
 from export.source import Source
+from export.source.adapter import AdapterSource
 from export.target import check_free, place_of
 from export.verify import read_aright
 from export.workshop import BUNDLE, REHEARSAL, put, staging
@@ -55,7 +57,8 @@ def fill(
     rehearse(plan, workshop / REHEARSAL, report)
     read_aright(plan, report)
     (workshop / BUNDLE).mkdir()
-    make(workshop / BUNDLE, plan, report)
+    merged = {name_of(each): make_plan(AdapterSource(source, each), recipe) for each in adapters}
+    make(workshop / BUNDLE, plan, report, merged)
     if recipe.sentences or recipe.documents or adapters:
         added(workshop / BUNDLE, Additions(recipe.sentences, recipe.documents, adapters=adapters))
     return publish(workshop, target, force, used, recipe.provider)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict
 from pathlib import Path
 
@@ -28,6 +28,41 @@ def write_report(folder: Path, plan: Plan, tensors: TensorFile, found: dict[str,
     (folder / "fidelity.json").write_text(json.dumps(values, indent=1) + "\n", encoding="utf-8")
     (folder / "fidelity.md").write_text(page(plan, tensors, found), encoding="utf-8")
     draw(folder / CHART, found)
+
+
+def write_adapters(folder: Path, found: Mapping[str, Mapping[str, Comparison]]) -> None:
+    """Add to the report what a bundle lost with each of its adapters, by their names; what it has itself must be there.
+
+    The first comparison of each is the bundle's, a second one the source's own with an oracle.
+    """
+    file, told = folder / "fidelity.json", folder / "fidelity.md"
+    values = json.loads(file.read_text("utf-8"))
+    values["adapters"] = {
+        name: {variant: {key: value for key, value in asdict(one).items() if value} for variant, one in each.items()}
+        for name, each in found.items()
+    }
+    file.write_text(json.dumps(values, indent=1) + "\n", encoding="utf-8")
+    rows = [
+        f"| {name} | {loss.tokens} | {loss.kl_mean:.4f} | {loss.kl_p99:.3f} | {loss.top1_agreement:.1%}"
+        f" | {loss.perplexity:.2f} | {loss.reference_perplexity:.2f} |"
+        for name, each in found.items()
+        for loss in next(iter(each.values())).losses.values()
+    ]
+    told.write_text(
+        "\n".join(
+            [
+                told.read_text("utf-8"),
+                "With an adapter, against the source with that adapter merged into its floats:",
+                "",
+                "| adapter | tokens | KL mean | KL p99 | top-1 | perplexity | source's |",
+                "|---|---|---|---|---|---|---|",
+                *rows,
+                "",
+                *(line for name, each in found.items() for line in _against_oracle(each, name)),
+            ]
+        ),
+        encoding="utf-8",
+    )
 
 
 def page(plan: Plan, tensors: TensorFile, found: dict[str, Comparison]) -> str:
@@ -70,8 +105,8 @@ def page(plan: Plan, tensors: TensorFile, found: dict[str, Comparison]) -> str:
     )
 
 
-def _against_oracle(found: dict[str, Comparison]) -> list[str]:
-    """What was lost against Transformers itself, where that was measured."""
+def _against_oracle(found: Mapping[str, Comparison], adapter: str = "") -> list[str]:
+    """What was lost against Transformers itself, where that was measured. adapter: that PEFT has put on it."""
     rows = [
         f"| {variant} | {kind} | {loss.kl_mean:.2g} | {loss.kl_p99:.2g} | {loss.top1_agreement:.1%} |"
         for variant, each in found.items()
@@ -79,8 +114,10 @@ def _against_oracle(found: dict[str, Comparison]) -> list[str]:
     ]
     if not rows:
         return []
+    put_on = f" with {adapter} put on by PEFT" if adapter else ""
     return [
-        f"Against Transformers' own reading of the checkpoint, in float32; `{SOURCE}` is the export's reading of it:",
+        f"Against Transformers' own reading of the checkpoint{put_on}, in float32;"
+        f" `{SOURCE}` is the export's reading of it:",
         "",
         "| variant | text | KL mean | KL p99 | top-1 |",
         "|---|---|---|---|---|",

@@ -18,6 +18,8 @@ SENTENCE_GRAPH, SENTENCE_TOKENIZER = "sentences/model.onnx", "sentences/tokenize
 """Of a bundle that brings an embedding model: what makes vectors of sentences, its weights within."""
 ADAPTER_GRAPH, ADAPTERS = "adapters.onnx", "adapters"
 """Of a bundle with adapters: its decoder with a branch for them, and the folder of their `NAME.safetensors`."""
+TOGETHER_GRAPH = "adapters-together.onnx"
+"""The decoder with branches for rows of several adapters; some bundles with adapters are without."""
 DOCUMENTS = "documents"
 """The folder of indexes of documents that travel in a bundle, each `NAME.index`."""
 
@@ -103,11 +105,26 @@ class SentenceModel(_Part):
     source: Sha256
 
 
+class Golden(_Part):
+    """A question that the bundle must answer as it did where it was made, before a board keeps it.
+
+    contains: what its greedy answer has somewhere, whatever its case and its spaces.
+    """
+
+    prompt: Annotated[str, Field(min_length=1, max_length=4096)]
+    contains: Annotated[str, Field(min_length=1, max_length=1024)]
+    max_tokens: Annotated[int, Field(gt=0, le=256)] = 32
+
+    def is_in(self, answer: str) -> bool:
+        """Whether an answer has what it must."""
+        return "".join(self.contains.split()).casefold() in "".join(answer.split()).casefold()
+
+
 class Adapter(_Part):
     """A LoRA adapter that stays apart from its base, in `adapters/NAME.safetensors`; a request chooses it.
 
     rank: the largest of its matrices. targets: the modules that it changes, by the last part of their names.
-    source: sha256 of the weights that it was made of.
+    source: sha256 of the weights that it was made of. golden: what the bundle is asked with it where it is tried.
     """
 
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
@@ -115,6 +132,7 @@ class Adapter(_Part):
     alpha: Annotated[float, Field(gt=0)]
     targets: Annotated[list[str], Field(min_length=1)]
     source: Sha256
+    golden: Annotated[list[Golden], Field(max_length=32)] = []
 
     @property
     def file(self) -> str:
@@ -133,21 +151,6 @@ class Sampling(_Part):
     top_k: Count = 0
     min_p: Annotated[float, Field(ge=0, le=1)] = 0.0
     repetition_penalty: Annotated[float, Field(gt=0)] = 1.0
-
-
-class Golden(_Part):
-    """A question that the bundle must answer as it did where it was made, before a board keeps it.
-
-    contains: what its greedy answer has somewhere, whatever its case and its spaces.
-    """
-
-    prompt: Annotated[str, Field(min_length=1, max_length=4096)]
-    contains: Annotated[str, Field(min_length=1, max_length=1024)]
-    max_tokens: Annotated[int, Field(gt=0, le=256)] = 32
-
-    def is_in(self, answer: str) -> bool:
-        """Whether an answer has what it must."""
-        return "".join(self.contains.split()).casefold() in "".join(answer.split()).casefold()
 
 
 class Manifest(_Part):

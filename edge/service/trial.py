@@ -9,10 +9,11 @@ from __future__ import annotations
 import contextlib
 import itertools
 import statistics
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import chain
 
-from edge.bundle import Golden
+from edge.bundle import Adapter, Golden
 from edge.engine import Finished, Job
 from edge.errors import EngineFailed, Fault
 from edge.service.clock import now
@@ -45,15 +46,19 @@ class Speeds:
     old: float | None
 
 
-async def check_answers(engine: Engine, golden: Sequence[Golden]) -> None:
-    """Every question has an answer with what it must contain. TrialFailed where one has not."""
-    for question in golden:
-        text = await _answered(engine, question.prompt, question.max_tokens)
+async def check_answers(engine: Engine, golden: Sequence[Golden], adapters: Sequence[Adapter] = ()) -> None:
+    """Every question has an answer with what it must contain, by each adapter too. TrialFailed where one has not."""
+    for adapter, question in chain(((None, each) for each in golden), *(_of_adapter(each) for each in adapters)):
+        text = await _answered(engine, question.prompt, question.max_tokens, adapter.name if adapter else "")
         if not question.is_in(text):
-            said = f"{text[:SHOWN]!r} to {question.prompt[:SHOWN]!r}"
+            said = f"{text[:SHOWN]!r} to {question.prompt[:SHOWN]!r}{f' with {adapter.name}' if adapter else ''}"
             raise TrialFailed(f"it answered {said}, without {question.contains[:SHOWN]!r}")
     if not golden and not (await _answered(engine, HELLO, HELLO_TOKENS)).strip():
         raise TrialFailed(f"it had no answer to {HELLO!r}")
+
+
+def _of_adapter(adapter: Adapter) -> Iterator[tuple[Adapter | None, Golden]]:
+    return ((adapter, each) for each in adapter.golden)
 
 
 def check_speed(speeds: Speeds, floor: float) -> None:
@@ -107,8 +112,8 @@ async def timed(engine: Engine) -> list[float]:
     return [tokens / seconds] if tokens > 1 and seconds > 0 else []
 
 
-async def _answered(engine: Engine, prompt: str, max_tokens: int) -> str:
-    return (await _ask(engine, prompt, max_tokens))[0]
+async def _answered(engine: Engine, prompt: str, max_tokens: int, adapter: str = "") -> str:
+    return (await _ask(engine, prompt, max_tokens, adapter=adapter))[0]
 
 
 async def _ask(
@@ -118,6 +123,7 @@ async def _ask(
     temperature: float = 0.0,
     seed: int | None = None,
     ignore_eos: bool = False,
+    adapter: str = "",
 ) -> tuple[str, Finished]:
     """TrialFailed where the engine cannot answer."""
     job = Job(
@@ -128,6 +134,7 @@ async def _ask(
         seed=seed,
         ignore_eos=ignore_eos,
         cache_salt=SALT,
+        adapter=adapter,
     )
     text, is_done = "", False
     try:

@@ -21,6 +21,7 @@ class Trials:
 
     def __init__(self, settings: Settings, seat: Seat, answering: Answering) -> None:
         self._settings, self._seat, self._answering = settings.store, seat, answering
+        self._takes_adapters = settings.engine.kind != "genai"
         self._root, self._growth_bytes = settings.telemetry.root, settings.engine.growth_bytes
 
     async def change_to(self, served: Served) -> Served:
@@ -45,7 +46,7 @@ class Trials:
 
         async def work() -> None:
             try:
-                await check_answers(served.engine, served.manifest.golden)
+                await self._check(served)
             except TrialFailed:
                 self._seat.take(before)
                 raise
@@ -61,6 +62,11 @@ class Trials:
 
         await self._answering.alone(work)
 
+    async def _check(self, served: Served) -> None:
+        """Its questions, and those of its adapters, where the engine that is to answer them takes any."""
+        adapters = served.manifest.adapters if self._takes_adapters else []
+        await check_answers(served.engine, served.manifest.golden, adapters)
+
     def _fits_beside(self, served: Served) -> bool:
         """Whether memory has room for both; where nobody knows, it has not."""
         free = available_bytes(self._root)
@@ -75,7 +81,7 @@ class Trials:
 
     async def _ask_both(self, served: Served, left_seconds: float) -> None:
         async with self._within(left_seconds):
-            await check_answers(served.engine, served.manifest.golden)
+            await self._check(served)
             check_speed(await compared(served.engine, self._seat), self._settings.speed_floor)
         before = self._seat.take(served)
         await before.engine.stop()
@@ -87,7 +93,7 @@ class Trials:
             await self._seat.stop()
             try:
                 await served.engine.start()
-                await check_answers(served.engine, served.manifest.golden)
+                await self._check(served)
                 check_speed(Speeds(await speed(served.engine), old), self._settings.speed_floor)
             except BaseException:
                 await served.engine.stop()  # before the old one is loaded again

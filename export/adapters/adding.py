@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import onnx
 
-from edge.bundle import ADAPTER_GRAPH, ADAPTERS, GRAPH, Adapter, Manifest, hash_file
-from export.adapters.branches import DOWN, Product, products, with_branches
+from edge.bundle import ADAPTER_GRAPH, ADAPTERS, GRAPH, TOGETHER_GRAPH, Adapter, Manifest, hash_file
+from export.adapters.branches import DOWN, PART_RANKS, PARTS_MAX, UP, Product, products, with_branches
 from export.adapters.stacking import Stack
 from export.errors import SourceError, UnsupportedError
 from export.source.chat import chat_template_of
-from export.source.shards import tensors_of, write_tensors
+from export.source.shards import tensor_shape, tensors_of, write_tensors
+
+GRAPHS_BYTES = 2 * (16 << 20) + (64 << 20)
+"""What two more graphs take, without weights (measured: 14 MiB), and the matrices of several adapters as one."""
 
 
 def write_adapters(folder: Path, manifest: Manifest, adapters: Mapping[str, Path]) -> dict[str, Any]:
@@ -30,17 +34,21 @@ def write_adapters(folder: Path, manifest: Manifest, adapters: Mapping[str, Path
     made = {each.name: each for each in manifest.adapters}
     for name, source in adapters.items():
         made[name] = _written(folder, name, source, found, manifest)
-    wanted = _wanted(folder, made, found)
-    (folder / ADAPTER_GRAPH).write_bytes(with_branches(model, wanted).SerializeToString(deterministic=True))
+    one, several = _wanted(folder, made, found)
+    graphs = {ADAPTER_GRAPH: with_branches(model, one), TOGETHER_GRAPH: with_branches(model, several, differ=True)}
+    for file, graph in graphs.items():
+        (folder / file).write_bytes(graph.SerializeToString(deterministic=True))
     before = sum(manifest.files[each.file].size_bytes for each in manifest.adapters)
     taken = sum((folder / each.file).stat().st_size for each in made.values())
-    floor = manifest.memory_floor_bytes - before + taken
+    floor = manifest.memory_floor_bytes - before + taken + (0 if manifest.adapters else GRAPHS_BYTES)
     return {"adapters": [made[name] for name in sorted(made)], "memory_floor_bytes": floor}
 
 
 def files_of(changes: Mapping[str, Any]) -> list[str]:
     """The files that `write_adapters` has written or kept, by their places in the bundle."""
-    return [ADAPTER_GRAPH, *(each.file for each in changes["adapters"])] if changes.get("adapters") else []
+    return (
+        [ADAPTER_GRAPH, TOGETHER_GRAPH, *(each.file for each in changes["adapters"])] if changes.get("adapters") else []
+    )
 
 
 def _written(folder: Path, name: str, source: Path, found: list[Product], manifest: Manifest) -> Adapter:
@@ -59,7 +67,17 @@ def _written(folder: Path, name: str, source: Path, found: list[Product], manife
     return adapter
 
 
-def _wanted(folder: Path, made: Mapping[str, Adapter], found: list[Product]) -> list[Product]:
-    """The products that some adapter changes."""
-    changed = {name for each in made.values() for name in tensors_of([folder / each.file])}
-    return [each for each in found if each.name + DOWN in changed]
+def _wanted(
+    folder: Path, made: Mapping[str, Adapter], found: list[Product]
+) -> tuple[dict[Product, int], dict[Product, int]]:
+    """The products that some adapter changes, with how many parts one of them has, and all of them together."""
+    one: Counter[str] = Counter()
+    ranks: Counter[str] = Counter()
+    for each in made.values():
+        file = folder / each.file
+        names = tensors_of([file])
+        one |= Counter(name.partition(DOWN)[0] for name in names if DOWN in name)
+        ranks.update({name.removesuffix(UP): tensor_shape(file, name)[0] for name in names if name.endswith(UP)})
+    several = {name: min(PARTS_MAX, -(-rank // PART_RANKS)) for name, rank in ranks.items()}
+    changed = [each for each in found if each.name in one]
+    return {each: one[each.name] for each in changed}, {each: several[each.name] for each in changed}

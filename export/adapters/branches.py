@@ -1,21 +1,27 @@
 """The decoder's graph with low-rank branches: beside each product of the layers, what an adapter adds to it.
 
 A product y = x W becomes x W + (x D) U. D `[in, rank]` and U `[rank, out]` are inputs of the graph, of rank 0 unless
-they are fed, which adds nothing; onnxruntime calls such inputs overridable initializers.
+they are fed, which adds nothing; onnxruntime calls such inputs overridable initializers. Of a rank above 16 D comes in
+parts, each multiplied by itself: how onnxruntime cuts a longer sum hangs on the columns beside it and on the rows that
+a thread has of them, so that a row would be summed in another way beside others than alone (decision 73).
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 
 import onnx
 from onnx import TensorProto, helper
 
 from export.fuse import CONTRIB, node
 
-DOWN, UP = ".lora_down", ".lora_up"
-"""Behind a product's name, the inputs that its branch multiplies with."""
+DOWN, UP, ROWS = ".lora_down", ".lora_up", ".lora_rows"
+"""Behind a product's name, the inputs that its branch multiplies with; further parts of D have numbers, from 1 on."""
+PART_RANKS, PARTS_MAX = 16, 8
+"""Columns of a part of D at the most, and parts where rows differ: a longer sum would be cut within an adapter's."""
+NOBODYS = "lora_nobodys"
+"""What stands in a row for the columns of others."""
 WEIGHT, CODES = ".weight", ".weight.codes"
 LAYERS = "model.layers."
 
@@ -30,7 +36,7 @@ class Product:
     name: str
     made: str
     columns: int
-    rows: dict[str, int]
+    rows: dict[str, int] = field(hash=False)
 
     @property
     def width(self) -> int:
@@ -67,33 +73,61 @@ def _product(name: str, made: str, columns: int, rows: list[int]) -> Product:
     )
 
 
-def with_branches(model: onnx.ModelProto, wanted: Iterable[Product]) -> onnx.ModelProto:
-    """A copy of a decoder with a branch at each of these products; its weights lie where the decoder's do."""
+def down_names(product: str, parts: int) -> list[str]:
+    """The inputs that D is fed by."""
+    return [product + DOWN, *(f"{product}{DOWN}.{number}" for number in range(1, parts))]
+
+
+def with_branches(model: onnx.ModelProto, wanted: Mapping[Product, int], differ: bool = False) -> onnx.ModelProto:
+    """A copy of a decoder with a branch at each of these products; its weights lie where the decoder's do.
+
+    wanted: of how many parts D is, for each. differ: whether rows may have other adapters; an input says then which of
+    the columns of x D are whose, bool `[rows, 1, rank]`.
+    """
     branched = onnx.ModelProto()
     branched.CopyFrom(model)
-    graph, by_value = branched.graph, {each.made: each for each in wanted}
-    nodes = [one for each in graph.node for one in _branched(each, by_value)]
+    graph, by_value = branched.graph, {each.made: (each, parts) for each, parts in wanted.items()}
+    nodes = [one for each in graph.node for one in _branched(each, by_value, differ)]
     del graph.node[:]
     graph.node.extend(nodes)
-    for product in by_value.values():
-        sides = ((DOWN, (product.columns, "rank")), (UP, ("rank", product.width)))
-        for name, shape in sides:
-            free = [size if isinstance(size, int) else f"{product.name}.{size}" for size in shape]
-            graph.input.append(helper.make_tensor_value_info(product.name + name, TensorProto.FLOAT, free))
-            empty = [size if isinstance(size, int) else 0 for size in shape]
-            graph.initializer.append(helper.make_tensor(product.name + name, TensorProto.FLOAT, empty, []))
+    for product, parts in by_value.values():
+        for name in down_names(product.name, parts):
+            _let_in(graph, name, (product.columns, None))
+        _let_in(graph, product.name + UP, (None, product.width))
+        if differ:
+            _let_in(graph, product.name + ROWS, ("rows", 1, None), TensorProto.BOOL)
+    if differ:
+        graph.initializer.append(helper.make_tensor(NOBODYS, TensorProto.FLOAT, [], [0.0]))
     return branched
 
 
-def _branched(each: onnx.NodeProto, wanted: dict[str, Product]) -> Iterator[onnx.NodeProto]:
+def _let_in(
+    graph: onnx.GraphProto, name: str, shape: tuple[int | str | None, ...], kind: int = TensorProto.FLOAT
+) -> None:
+    """An input whose size None is 0 unless it is fed, and a named one 1."""
+    free = [f"{name}.rank" if size is None else size for size in shape]
+    empty = [size if isinstance(size, int) else int(size is not None) for size in shape]
+    graph.input.append(helper.make_tensor_value_info(name, kind, free))
+    graph.initializer.append(helper.make_tensor(name, kind, empty, []))
+
+
+def _branched(each: onnx.NodeProto, wanted: dict[str, tuple[Product, int]], differ: bool) -> Iterator[onnx.NodeProto]:
     """A node, and behind it the branch where it is one of the products."""
     made = each.output[0] if each.output else ""
     if made not in wanted:
         yield each
         return
-    name = wanted[made].name
+    product, parts = wanted[made]
     each.output[0] = each.name = f"{made}/base"
     yield each
-    yield node("MatMul", [each.input[0], name + DOWN], [f"{made}/down"])
-    yield node("MatMul", [f"{made}/down", name + UP], [f"{made}/up"])
+    downs = [f"{made}/down.{number}" for number in range(parts)]
+    for name, down in zip(down_names(product.name, parts), downs, strict=True):
+        yield node("MatMul", [each.input[0], name], [down])
+    if parts > 1:
+        yield node("Concat", downs, [f"{made}/down"], axis=-1)
+    down = f"{made}/down" if parts > 1 else downs[0]
+    if differ:
+        yield node("Where", [product.name + ROWS, down, NOBODYS], [f"{made}/own"])
+        down = f"{made}/own"
+    yield node("MatMul", [down, product.name + UP], [f"{made}/up"])
     yield node("Add", [each.output[0], f"{made}/up"], [made])

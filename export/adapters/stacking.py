@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from export.adapters.branches import DOWN, UP, Product
+from export.adapters.branches import PART_RANKS, UP, Product, down_names
 from export.errors import SourceError, UnsupportedError
 from export.families import FAMILIES
 from export.quantize import Floats
@@ -48,7 +48,8 @@ class Stack:
         made: dict[str, Floats] = {}
         for product in self._products:
             if any(module in self._pairs for module in product.rows):
-                made[product.name + DOWN], made[product.name + UP] = _stacked(product, self._pairs)
+                down, made[product.name + UP] = _stacked(product, self._pairs)
+                made |= _parts(product, down)
         return made
 
     def _read(self, name: str) -> Iterator[tuple[str, Pair]]:
@@ -69,6 +70,8 @@ class Stack:
             )
         if (rank := self.config.rank_of(module)) != down.shape[0]:
             raise SourceError(f"the adapter {self._folder} says a rank of {rank} for {name}, but has {down.shape[0]}")
+        if not (np.isfinite(down).all() and np.isfinite(up).all()):
+            raise SourceError(f"the adapter {self._folder} changes {name} by values that are no numbers")
         up = up * np.float32(self.config.scale_of(module))
         ends = np.cumsum([self._shapes[part][0] for part in parts])[:-1]
         for part, its in zip(parts, np.split(up, ends), strict=True):
@@ -87,6 +90,13 @@ class Stack:
             f"the adapter {self._folder} changes {module}, which is no matrix of a layer of this bundle; is it another"
             " model's? Tables can be changed by merging alone, so export the model with --adapter, without --keep-apart"
         )
+
+
+def _parts(product: Product, down: Floats) -> dict[str, Floats]:
+    """D `[in, rank]` by the inputs that it is fed by, side by side no more columns than a part has."""
+    count = -(-down.shape[1] // PART_RANKS)
+    parts = np.split(down, range(PART_RANKS, down.shape[1], PART_RANKS), axis=1)
+    return dict(zip(down_names(product.name, count), map(np.ascontiguousarray, parts), strict=True))
 
 
 def _stacked(product: Product, pairs: Mapping[str, Pair]) -> tuple[Floats, Floats]:

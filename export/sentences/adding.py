@@ -23,6 +23,7 @@ from edge.bundle import (
 )
 from edge.errors import BundleError
 from export.adapters.adding import files_of, write_adapters
+from export.adapters.asking import with_questions
 from export.errors import SourceError, TargetError
 from export.naming import name_of
 from export.sentences.config import read_encoder
@@ -108,7 +109,11 @@ def added(folder: Path, additions: Additions) -> None:
         shutil.copyfile(file, folder / DOCUMENTS / file.name)
     files = {**manifest.files, **{name: entry(folder / name) for name in names}}
     changes["files"] = dict(sorted(files.items()))
-    (folder / MANIFEST).write_text(manifest.model_copy(update=changes).text(), encoding="utf-8")
+    made = manifest.model_copy(update=changes)
+    (folder / MANIFEST).write_text(made.text(), encoding="utf-8")
+    if additions.adapters:
+        asked = with_questions(folder, made, {name_of(each): each for each in additions.adapters})
+        (folder / MANIFEST).write_text(made.model_copy(update={"adapters": asked}).text(), encoding="utf-8")
 
 
 def entry(path: Path) -> File:

@@ -12,21 +12,24 @@ import numpy as np
 import pytest
 from safetensors.numpy import save_file
 
-from edge.bundle import ADAPTER_GRAPH, Bundle, open_bundle, read_manifest
-from edge.engine import Finished, Job, Options
+from edge.bundle import ADAPTER_GRAPH, TOGETHER_GRAPH, Bundle, open_bundle, read_manifest
+from edge.engine import Finished, Job, Options, answer
 from edge.engine.batch.engine import BatchedEngine
 from edge.engine.graph.session import Graph
 from export.command import run
-from export.errors import ExportError
+from export.errors import ExportError, FidelityError
+from export.pipeline import fill
 from export.sentences.adding import Additions, enlarge
 from export.source import open_source
 from export.source.adapter import AdapterSource
+from export.workshop import staging
 from tests.export import beside, small_model
 from tests.export.test_adapter import HARMS, pairs, write_adapter
 
 MODULES = ("self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj", "self_attn.o_proj")
 MODULES += ("mlp.gate_proj", "mlp.up_proj", "mlp.down_proj")
 PACKED = ("self_attn.qkv_proj", "self_attn.o_proj", "mlp.gate_up_proj", "mlp.down_proj")
+ASKED = ("a b", "b c")
 PHI3 = {"architectures": ["Phi3ForCausalLM"], "model_type": "phi3", "original_max_position_embeddings": 128}
 
 
@@ -84,7 +87,11 @@ def test_an_adapter_apart_is_the_adapter_merged(tmp_path, kind):
     enlarge(base, Additions(adapters=(adapters[0],)))
     enlarge(base, Additions(adapters=(adapters[1],)))
     after = {path.name: hashlib.sha256(path.read_bytes()).digest() for path in base.iterdir() if path.is_file()}
-    assert {name for name, digest in after.items() if digest != before.get(name)} == {"manifest.json", ADAPTER_GRAPH}
+    assert {name for name, digest in after.items() if digest != before.get(name)} == {
+        "manifest.json",
+        ADAPTER_GRAPH,
+        TOGETHER_GRAPH,
+    }
     graph = opened(base)
     np.testing.assert_array_equal(read(graph, text), plain)
     for folder in adapters:
@@ -107,6 +114,53 @@ def test_the_command_makes_and_enlarges_bundles(tmp_path, capsys):
     assert (second.name, second.rank, second.targets) == ("second", 20, ["k_proj", "v_proj"])
     assert run([str(tmp_path / "bundle"), "--adapter", str(adapters[1])]) == 1
     assert "--keep-apart" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("kind", ["llama", "phi3"])
+def test_the_report_says_what_each_adapter_lost(tmp_path, kind):
+    """Nothing beside weights in floats, something beside rounded ones; the bundle's own figures stay as they were."""
+    source, adapters = checkpoint(tmp_path, kind)
+    limits = {"kl_mean": 100, "top1_agreement": 0}
+    figures = {}
+    for method in ("none", "rtn"):
+        changes = {"evaluation_tokens": 96, "limits": limits, "kv_cache": "float"}
+        target = tmp_path / method
+        with staging(target) as workshop:
+            wanted = recipe(method, kind).model_validate(recipe(method, kind).model_dump() | changes)
+            bundle = fill(
+                workshop, open_source(source), wanted, target, False, lambda *_: None, adapters=tuple(adapters)
+            )
+        told = json.loads((target / "fidelity.json").read_text())
+        assert set(told["adapters"]) == {"first", "second"}
+        assert "| second | " in (target / "fidelity.md").read_text()
+        figures[method] = bundle.manifest.fidelity
+    for name in ("first", "second"):
+        assert figures["none"][f"adapter_{name}_kl_mean"] < 1e-5 < figures["rtn"][f"adapter_{name}_kl_mean"]
+        assert figures["none"][f"adapter_{name}_top1_agreement"] > 0.97
+    assert figures["none"]["kl_mean"] < 1e-5
+
+
+def test_each_adapter_has_questions_of_its_own(tmp_path):
+    """As the bundle's prompts are answered with it, or those beside it; one that is answered otherwise is refused."""
+    source, adapters = checkpoint(tmp_path, "llama")
+    base = beside.float_bundle(
+        open_source(source), tmp_path / "bundle", beside.FLOAT.model_copy(update={"prompts": ASKED})
+    )
+    (adapters[1] / "golden.json").write_text(json.dumps([{"prompt": "a", "contains": "nobody says this"}]))
+    made = enlarge(base, Additions(adapters=(adapters[0],)))
+    with pytest.raises(FidelityError, match="nobody says this"):
+        enlarge(base, Additions(adapters=(adapters[1],)))
+    assert read_manifest(base) == made.manifest
+    engine, heard = BatchedEngine(base, Options(prefix_bytes=0)), []
+    job = Job(1, [{"role": "user", "content": ASKED[0]}], 4, adapter="first")
+    answer(engine, job, heard.append)
+    for question in made.manifest.adapters[0].golden:
+        assert question.prompt in ASKED
+    word = "".join(heard)[:4].strip()
+    own = [{"prompt": ASKED[0], "contains": word, "max_tokens": 4}]
+    (adapters[0] / "golden.json").write_text(json.dumps(own))
+    made = enlarge(base, Additions(adapters=(adapters[0],)))
+    assert [each.model_dump() for each in made.manifest.adapters[0].golden] == own
 
 
 @pytest.fixture(scope="module")
@@ -186,6 +240,34 @@ def test_logits_are_pefts(tmp_path, kind):
         ours = np.concatenate([read_last(opened(base), text[: count + 1], folder.name) for count in (4, 19, 39)])
         wanted = wanted[[4, 19, 39]]
         assert np.abs(ours - wanted).max() < beside.TOLERANCE * np.abs(wanted).max()
+
+
+@pytest.mark.trace
+@pytest.mark.skipif(importlib.util.find_spec("peft") is None, reason="PEFT is not installed")
+@pytest.mark.parametrize("kind", ["llama", "phi3"])
+def test_the_report_has_what_pefts_model_says(tmp_path, kind):
+    """With an oracle: our reading of source and adapter is PEFT's, and what rounded weights lose is told."""
+    source, adapters = checkpoint(tmp_path, kind)
+    for shard in source.glob("model*"):
+        shard.unlink()
+    for file in whole(tmp_path / "whole", kind).iterdir():
+        file.rename(source / file.name)
+    changes = {"evaluation_tokens": 96, "limits": {"kl_mean": 100, "top1_agreement": 0}, "oracle": True}
+    wanted = beside.FLOAT.model_validate(recipe("rtn", kind).model_dump() | changes)
+    with staging(tmp_path / "made") as workshop:
+        fill(
+            workshop,
+            open_source(source),
+            wanted,
+            tmp_path / "made",
+            False,
+            lambda *_: None,
+            adapters=tuple(adapters),
+        )
+    told = json.loads((tmp_path / "made/fidelity.json").read_text())["adapters"]
+    for name in ("first", "second"):
+        assert told[name]["source"]["oracle"]["text"]["kl_mean"] < 1e-5
+        assert told[name]["beside its base"]["oracle"]["text"]["kl_mean"] > 1e-4
 
 
 def whole(folder: Path, kind: str) -> Path:

@@ -4,6 +4,7 @@ engine.py    jobs in, events out; one step is a slice of a prompt and a token of
 intake.py    what is done for a job before it is read, on a thread of its own
 making.py    a row made of a job
 row.py       one answer: its tokens, its options, how far it is
+groups.py    which answers grow by one run
 slots.py     where in the cache each answer lies
 tempo.py     how much of a prompt is read at a time
 drafting.py  guesses from what was said before

@@ -11,7 +11,7 @@ import time
 from collections import Counter, deque
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from itertools import chain, groupby
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +19,7 @@ import numpy as np
 
 from edge.bundle import Bundle, read_manifest
 from edge.engine import Event, Finished, Job, Options, budget
+from edge.engine.batch.groups import adapter_of, groups
 from edge.engine.batch.intake import Intake
 from edge.engine.batch.making import Making
 from edge.engine.batch.pairs import run_as_pair
@@ -268,8 +269,8 @@ class BatchedEngine:
         if len(rows) == 1 and not self._slots.reading and (guess := self._guess(rows[0])):
             yield from self._verify(rows[0], guess)
             return
-        groups = [list(group) for _, group in groupby(rows, key=lambda row: (row.is_long, row.job.adapter))]
-        made = self._run_apart(groups) if len(groups) > 1 else [self._run_together(each) for each in groups]
+        apart = groups(self._graph, rows)
+        made = self._run_apart(apart) if len(apart) > 1 else [self._run_together(each) for each in apart]
         # only now, when nothing runs over slots any more: who ends or begins anew moves others to other slots
         for row, its in zip(rows, chain.from_iterable(made), strict=True):
             yield from self._take(row, its)
@@ -279,10 +280,7 @@ class BatchedEngine:
         return [self._run_together(group).copy() for group in groups]
 
     def _run_together(self, rows: list[Row]) -> Logits:
-        """Logits `[rows, vocabulary]` after the last token of each; the rows lie side by side, all long or none.
-
-        All of them have one adapter, or none.
-        """
+        """Logits `[rows, vocabulary]` after the last token of each; the rows lie side by side, all long or none."""
         self._counters.update(runs=1, run_rows=len(rows))
         if len(rows) == 1 and rows[0].job.seed is not None and rows[0].job.adapter in self._pairs:
             with self._tempo.writing():
@@ -290,7 +288,7 @@ class BatchedEngine:
         ids = np.array([row.tokens[-1:] for row in rows], np.int64)
         seen = np.array([row.seen for row in rows], np.int64)
         with self._tempo.writing():
-            logits = self._graph.run(rows[0].slot, ids, seen, is_long=rows[0].is_long, adapter=rows[0].job.adapter)
+            logits = self._graph.run(rows[0].slot, ids, seen, is_long=rows[0].is_long, adapter=adapter_of(rows))
         for row in rows:
             row.seen += 1
         return logits[:, 0]

@@ -37,8 +37,8 @@ class Binding:
         self._bind_caches(io.bind_input, "past_key_values", slots)
         self._begin(slots)
 
-    def feed(self, feeds: Mapping[str, NDArray[np.float32]]) -> None:
-        """Bind an adapter's matrices, for every run of this binding."""
+    def feed(self, feeds: Mapping[str, NDArray[Any]]) -> None:
+        """Bind an adapter's matrices, and which rows they are for, for every run of this binding."""
         for name, values in feeds.items():
             _bind(self.io.bind_input, name, values)
 

@@ -14,12 +14,12 @@ import json
 import logging
 import os
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 from edge.board.disk import free_bytes
-from edge.bundle import GRAPH, WEIGHTS
+from edge.bundle import WEIGHTS, hash_file
 
 log = logging.getLogger(__name__)
 
@@ -39,43 +39,72 @@ SAVE = {
 }
 
 
-def open_packed(graph: Path, weights_bytes: int, folder: Path, name: str, opened: Open) -> Any:
-    """A session over a bundle's packed weights, which are written first where there are none that fit.
+def open_packed(graphs: Sequence[Path], weights_bytes: int, folder: Path, name: str, opened: Open) -> list[Any]:
+    """Sessions over a bundle's packed weights, which are written first where there are none that fit.
 
-    graph: which of the bundle's graphs it is over.
+    graphs: of the bundle, all over the same weights. Either each has a session, all of them over one file of packed
+    weights, or the last has one alone.
     """
     target = folder / name
-    if is_whole(target):
+    if is_whole(target) and (target / graphs[-1].name).exists():
         try:
-            session = opened(target / GRAPH, {}, None)
+            sessions = mapped(graphs, target, opened)
         except Exception as error:  # a tree of its own that has no common root
             log.warning("%s cannot be loaded and is made anew: %s", target, error)
         else:
             os.utime(target)
-            return session
+            return sessions
     shutil.rmtree(target, ignore_errors=True)
     if (free := free_bytes(folder)) < weights_bytes * SPACE + FREE_BYTES_MIN:
         log.warning("%d MiB are free for %s: too few to keep packed weights there", free >> 20, folder)
-        return opened(graph, {}, None)
-    return written(graph, target, opened)
+        return [opened(graphs[-1], {}, None)]
+    return written(graphs, target, opened)
 
 
-def written(graph: Path, target: Path, opened: Open) -> Any:
-    """A session over the bundle itself, its packed weights on the disk afterwards, if that takes them."""
+def mapped(graphs: Sequence[Path], target: Path, opened: Open) -> list[Any]:
+    """Sessions of those graphs that lie in a folder of packed weights."""
+    there = [target / graph.name for graph in graphs]
+    return [opened(each, {}, None) for each in there if each.exists()]
+
+
+def written(graphs: Sequence[Path], target: Path, opened: Open) -> list[Any]:
+    """Sessions over the bundle, its packed weights on the disk afterwards, if that takes them.
+
+    A single one is over the weights that it has packed itself; several are over those on the disk.
+    """
     partial = target.with_name(f".{target.name}.partial")
     shutil.rmtree(partial, ignore_errors=True)
     try:
         partial.mkdir(parents=True)
-        session = opened(graph, SAVE, partial / GRAPH)
+        session = write_all(graphs, partial, opened)
         settle(partial)
         partial.rename(target)
         remove_old(target.parent)
     except OSError as error:
         log.warning("packed weights could not be kept in %s: %s", target.parent, error)
     else:
-        return session
+        return [session] if session else mapped(graphs, target, opened)
     shutil.rmtree(partial, ignore_errors=True)
-    return opened(graph, {}, None)
+    return [opened(graphs[-1], {}, None)]
+
+
+def write_all(graphs: Sequence[Path], folder: Path, opened: Open) -> Any:
+    """Each graph into a folder, all over one file of weights; the session of an only one, else None.
+
+    Each writes the file anew, with the same bytes. Where those of the last are others, it stays alone.
+    """
+    digests = set()
+    for graph in graphs:
+        session = opened(graph, SAVE, folder / graph.name)
+        if len(graphs) == 1:
+            return session
+        del session  # its memory first: it is the weights once more
+        digests.add(hash_file(folder / WEIGHTS))
+    if len(digests) > 1:
+        log.warning("%s: its graphs pack their weights in several ways; one answers all requests", folder)
+        for graph in graphs[:-1]:
+            (folder / graph.name).unlink()
+    return None
 
 
 def settle(folder: Path) -> None:

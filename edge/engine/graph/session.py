@@ -8,7 +8,7 @@ memory of ours with a *slot* a text; neighbouring slots decode together, and one
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import ModuleType
@@ -17,12 +17,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from edge.bundle import ADAPTER_GRAPH, EMBEDDING, GRAPH, VISION, Bundle
+from edge.bundle import ADAPTER_GRAPH, EMBEDDING, GRAPH, TOGETHER_GRAPH, VISION, Bundle
 from edge.engine import budget
 from edge.engine.cache.caches import Caches
 from edge.engine.graph.adapters import open_adapters
 from edge.engine.graph.io_binding import EMBEDS, IS_PREFILL, LOGITS_FROM, Binding, Logits, PrefillBinding
 from edge.engine.graph.packed import name_of, open_packed
+from edge.engine.graph.together import Together
 from edge.errors import BundleError
 
 ODD_TOKENS = 16
@@ -35,6 +36,8 @@ WHOLE_SCORES_TOKENS = 8192
 eight answers are a tenth faster. Scores of a slice take memory for the whole context then, 130 MB at 32 heads."""
 MASK_TOKENS = 64
 """The attention mask is as wide as a multiple of this."""
+MIXED_KEPT = 4
+"""Of what rows of several adapters are bound to: it changes with who is answered."""
 POSITIONS_MAX = 16
 """Logits of one text that can be asked for at once."""
 
@@ -63,7 +66,7 @@ class Graph:
         manifest = bundle.manifest
         os.environ["ORT_GQA_DISABLE_FLASH_ATTENTION"] = str(int(manifest.context_length <= WHOLE_SCORES_TOKENS))
         try:
-            self._session = self._opened(bundle, packed)
+            self._session, *between, self._branched = self._opened(bundle, packed)
         except Exception as error:  # a tree of its own that has no common root
             raise BundleError(f"onnxruntime cannot load {bundle.path}: {error}") from error
         inputs = {each.name: each for each in self._session.get_inputs()}
@@ -79,6 +82,10 @@ class Graph:
         self._switch, self._context = manifest.rope_switch_length, manifest.context_length
         self._bindings: dict[tuple[int, int, bool, str], Binding] = {}
         self._adapters = open_adapters(bundle)
+        self._of_several: Any = between[0] if between else None
+        taken = between[0].get_overridable_initializers() if between else []
+        self._together = Together(self._adapters, [each.name for each in taken])
+        self._mixed: dict[tuple[int, tuple[str, ...]], tuple[Binding, Any]] = {}
         self._numbers = np.arange(max(self.caches.length, self._switch + 1) + MASK_TOKENS)
         self._logits = np.zeros((max(slots, POSITIONS_MAX), self.vocabulary), np.float32)
 
@@ -87,12 +94,22 @@ class Graph:
         """Of onnxruntime."""
         return str(self._ort.__version__)
 
-    def _opened(self, bundle: Bundle, packed: Path | None) -> Any:
-        graph = bundle.path / (ADAPTER_GRAPH if bundle.manifest.adapters else GRAPH)
+    def _opened(self, bundle: Bundle, packed: Path | None) -> list[Any]:
+        """What runs rows without an adapter, those of several where anything does, and those with one.
+
+        The first is the last where memory would be taken twice; else all are over one file, whose pages they share.
+        """
+        names = [GRAPH, TOGETHER_GRAPH, ADAPTER_GRAPH] if bundle.manifest.adapters else [GRAPH]
+        graphs = [bundle.path / name for name in names if name in bundle.manifest.files]
         if packed is None:
-            return self._session_over(graph, {}, None)
-        name = name_of(bundle.digest, self.version)
-        return open_packed(graph, bundle.manifest.weights_bytes, packed, name, self._session_over)
+            return [self._session_over(graphs[-1], {}, None)] * 2
+        name, opened = name_of(bundle.digest, self.version), self._session_over if len(graphs) == 1 else self._beside
+        sessions = open_packed(graphs, bundle.manifest.weights_bytes, packed, name, opened)
+        return sessions if len(sessions) > 1 else sessions * 2
+
+    def _beside(self, path: Path, entries: dict[str, str], written: Path | None) -> Any:
+        """A session whose threads sleep as soon as its run ends: those of the other one are to have the processor."""
+        return self._session_over(path, {"session.force_spinning_stop": "1", **entries}, written)
 
     def _session_over(self, path: Path, entries: dict[str, str], written: Path | None) -> Any:
         options = self._ort.SessionOptions()
@@ -114,14 +131,16 @@ class Graph:
         return max(0, self._switch - tokens) if 0 < tokens <= self._switch else self.caches.length
 
     def reckons_one_otherwise(self, adapter: str = "") -> bool:
-        """Whether this processor's kernels sum one row in another order than several, as those of AVX2 do.
+        """Whether this processor's kernels sum one row in another order than several.
 
-        Those of an adapter's matrices may do so where the bundle's own do not. Found by two runs over the first slot,
-        which nobody may use yet.
+        Those of an adapter's float matrices have a way of their own for one row. Whether the bundle's do, as those of
+        AVX2, is found by two runs over the first slot, which nobody may use yet.
         """
+        if adapter:
+            return True
         nothing = np.zeros(1, np.int64)
-        alone = self.run(0, np.ones((1, 1), np.int64), nothing, adapter=adapter)[0, 0].copy()
-        beside = self.run(0, np.ones((1, 2), np.int64), nothing, 2, adapter=adapter)[0, 0]
+        alone = self.run(0, np.ones((1, 1), np.int64), nothing)[0, 0].copy()
+        beside = self.run(0, np.ones((1, 2), np.int64), nothing, 2)[0, 0]
         return not np.array_equal(alone, beside)
 
     def halt(self) -> Any:
@@ -138,26 +157,39 @@ class Graph:
         halt: Any = None,
         features: NDArray[np.float32] | None = None,
         is_prefill: bool = False,
-        adapter: str = "",
+        adapter: str | tuple[str, ...] = "",
     ) -> Logits:
         """Logits `[rows, positions, vocabulary]` of the last positions of `ids` `[rows, tokens]`.
 
         Rows lie in the slots from `slot` on; `seen` of each `[rows]` are in its cache already. Several rows must
         have one token each, which is the operator's own limit. The next run writes over what this one returns.
         features: what stands in the places of ids below zero, in their order. is_prefill: whether this is a slice of
-        one row's prompt. adapter: of all rows, empty for none. Raises Stopped where its halt was used.
+        one row's prompt. adapter: of all rows, empty for none; or of each, where `takes_together` says so. Raises
+        Stopped where its halt was used.
         """
         rows, count = ids.shape
-        binding = self._binding(slot, rows, is_prefill and self._reads_apart, adapter)
+        if isinstance(adapter, tuple):
+            binding = self._mixed_binding(slot, adapter)
+        else:
+            binding = self._binding(slot, rows, is_prefill and self._reads_apart, adapter)
         ends = seen + count
         width = self._width(int(ends.max()), is_long)
         logits = binding.shaped(count, width, positions)
         binding.tokens[:] = ids if self._embedding is None else self._embedded(ids, features)
         np.less(self._numbers[:width], ends[:, None], out=binding.mask, casting="unsafe")
         with _stopped_by(halt):
-            self._session.run_with_iobinding(binding.io, halt)
+            self._session_of(adapter).run_with_iobinding(binding.io, halt)
         binding.settle(int(seen[0]))
         return logits
+
+    def takes_together(self, adapters: Collection[str]) -> bool:
+        """Whether rows of these adapters can have one run; an empty name is none."""
+        return self._of_several is not None and self._together.takes(adapters)
+
+    def _session_of(self, adapter: str | tuple[str, ...]) -> Any:
+        if isinstance(adapter, tuple):
+            return self._of_several
+        return self._branched if adapter else self._session
 
     def _embedded(self, ids: Ids, features: NDArray[np.float32] | None) -> NDArray[np.float32]:
         if features is None:
@@ -187,11 +219,23 @@ class Graph:
         if key not in self._bindings:
             kind = PrefillBinding if is_prefill else Binding
             slots = self.caches.array[:, :, slot : slot + rows]
-            io = self._session.io_binding()
+            io = self._session_of(adapter).io_binding()
             made = kind(io, slots, self._logits, self.can_tell_more, self._width_of_embeddings)
             made.feed(self._adapters[adapter] if adapter else {})
             self._bindings[key] = made
         return self._bindings[key]
+
+    def _mixed_binding(self, slot: int, adapters: tuple[str, ...]) -> Binding:
+        """The same for rows of several adapters; a few are kept, over one set of matrices."""
+        if self._together.begin(adapters) or len(self._mixed) >= MIXED_KEPT:
+            self._mixed.clear()
+        if (slot, adapters) not in self._mixed:
+            slots = self.caches.array[:, :, slot : slot + len(adapters)]
+            io, feeds = self._of_several.io_binding(), self._together.feeds(adapters)
+            made = Binding(io, slots, self._logits, self.can_tell_more, self._width_of_embeddings)
+            made.feed(feeds)
+            self._mixed[slot, adapters] = made, feeds  # which the runtime looks into as long as they are bound
+        return self._mixed[slot, adapters][0]
 
 
 class Encoder:

@@ -79,7 +79,7 @@ def test_a_disk_that_cannot_be_written_is_done_without(bundle, tmp_path):
 def test_too_little_space_writes_nothing(tmp_path):
     """Weights that would not fit are not begun with."""
     opened: list[tuple[Path, dict[str, str], Path | None]] = []
-    open_packed(Path("bundle/model.onnx"), 1 << 60, tmp_path / "packed", "name", lambda *given: opened.append(given))
+    open_packed([Path("bundle/model.onnx")], 1 << 60, tmp_path / "packed", "name", lambda *given: opened.append(given))
     assert opened == [(Path("bundle/model.onnx"), {}, None)]
     assert not (tmp_path / "packed").exists()
 

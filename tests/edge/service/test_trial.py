@@ -7,6 +7,7 @@ import shutil
 
 import pytest
 
+from edge.config import Settings
 from edge.errors import BundleError
 from edge.service.bundles import Bundles
 from edge.store.record import Record, Trial
@@ -79,6 +80,34 @@ def test_a_bad_bundle_is_rolled_back(tmp_path, script, why, free_kilobytes):
         assert why in (record.why_not(digest) or "")
 
     run(work)
+
+
+ADAPTED = [
+    {"name": name, "rank": 4, "alpha": 8, "targets": ["q_proj"], "source": "0" * 64, "golden": PARIS["golden"]}
+    for name in ("first", "second")
+]
+
+
+def test_a_bundle_is_asked_with_each_of_its_adapters(tmp_path):
+    """By its own engine; a wrong answer with one of them rolls it back, and genai's engine is not asked for any."""
+
+    async def work(folder, kind: str, state: str, contains: str):
+        golden = [{"prompt": "And with it?", "contains": contains}]
+        adapters = [ADAPTED[0], ADAPTED[1] | {"golden": golden}]
+        rig = Rig(folder)
+        rig.settings = Settings(**rig.settings.model_dump() | {"engine": {"kind": kind}})
+        digest = rig.install(later(manifest={**GOOD.manifest, "adapters": adapters}))
+        async with rig.running():
+            body = await rig.reported(state, where=lambda body: body["bundle"]["digest"] == digest or body["reason"])
+        return body["reason"], {job.adapter for job in rig.engines[digest].jobs if job.cache_salt}
+
+    def outcome(name: str, *given: str):
+        return asyncio.run(work(tmp_path / name, *given))
+
+    assert outcome("good", "auto", "kept", "world") == (None, {"", "first", "second"})
+    why, _ = outcome("wrong", "auto", "rolled_back", "Bye")
+    assert "'And with it?' with second" in why
+    assert outcome("genai", "genai", "kept", "Bye") == (None, {""})
 
 
 def test_the_old_one_answers_while_the_new_one_loads(tmp_path):
