@@ -78,7 +78,7 @@ class Daemon:
         self._settings, self._seat, self._notifier = settings, seat, Notifier()
         self._transport, self._instruments = transport, instruments
         self._topics, self._callers = settings.topics, Callers(settings.topics)
-        speed = Speed(settings.documents.tokens, settings.models)
+        speed = Speed(settings.documents.tokens, seat.name_beside)
         self._queue = Queue(settings.limits, speed)
         inference = Inference(
             lambda: len(self._queue), lambda: len(self._queue.running), lambda: self._outbox.lost(), seat, speed

@@ -46,6 +46,11 @@ class Seat:
         """Of these."""
         return [each.name for each in self.manifests]
 
+    def name_beside(self, chat: ChatRequest) -> str | None:
+        """Of the bundle that a request names; None where that is the one in use, or there is none of that name."""
+        standby = self.shelf.whose(chat, self.manifest)
+        return standby.served.manifest.name if standby else None
+
     @asynccontextmanager
     async def use(self, chat: ChatRequest, number: int) -> AsyncIterator[Served]:
         """The bundle that a request names, loaded, to the end of the block; raises as `Shelf.use` does."""
@@ -122,6 +127,7 @@ class Seat:
     def threads(self, threads: int) -> None:
         for engine in self._engines:
             engine.threads = threads
+        self.shelf.look()
 
     @property
     def pid(self) -> int | None:
@@ -148,10 +154,10 @@ class Seat:
             engine.pace(duty, period_seconds)
 
     def ease(self) -> None:
-        """Ask for memory back: all that those on the shelf have, which answer nobody."""
-        self.shelf.relieve()
-        for engine in self._engines:
-            engine.ease()
+        """Ask for memory back: those on the shelf go first; where none is left to go, all give up what they keep."""
+        if not self.shelf.relieve():
+            for engine in self._engines:
+                engine.ease()
 
     def forget(self, salt: str) -> None:
         """Have all forgotten that jobs of one salt have left."""

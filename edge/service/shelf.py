@@ -43,6 +43,8 @@ class Standby:
         """Whether it was started, and not ended on purpose since."""
         self.is_unwanted = False
         """Whether it is to go as soon as nobody uses it."""
+        self.threads = self.engine.threads
+        """That it was started with."""
         self.loading: asyncio.Task[None] | None = None
         self.ending: asyncio.Future[None] | None = None
         self.places = asyncio.Semaphore(1)
@@ -69,9 +71,18 @@ class Standby:
         }
 
     @property
+    def why_at_once(self) -> str:
+        """Why it goes as soon as nobody uses it, whatever its age; empty where it does not."""
+        if self.is_unwanted:
+            return "memory is short"
+        if self.engine.is_overgrown:
+            return "it holds too much memory (engine.growth_bytes)"
+        return "it is to run on other threads" if self.engine.threads != self.threads else ""
+
+    @property
     def seconds_left(self) -> float:
         """Until it is let go, if nobody asks for it."""
-        if self.is_unwanted or self.engine.is_overgrown:
+        if self.why_at_once:
             return 0.0
         return self.used + self.keep_alive_seconds - now()
 
@@ -190,6 +201,7 @@ class Shelf:
                 if one.ending:
                     await asyncio.wait([one.ending])
                 await self._make_room(one)
+                one.threads = one.engine.threads
                 await one.engine.start()
         except StartError as error:
             raise Unavailable(f"the model {name} did not start: {error}", retry_after=NO_ROOM_SECONDS) from error
@@ -230,12 +242,16 @@ class Shelf:
         self._woken.set()
         return bool(loaded)
 
+    def look(self) -> None:
+        """What engines are told has changed: one that would have to be started for that goes when it is idle."""
+        self._woken.set()
+
     async def run(self) -> None:
         """For ever: each goes when its time is over."""
         while True:
             self._woken.clear()
             for each in [each for each in self._all.values() if each.is_idle and each.seconds_left <= 0]:
-                await self._let_go(each, "memory is short" if each.is_unwanted else "nobody asked for it any more")
+                await self._let_go(each, each.why_at_once or "nobody asked for it any more")
             left = min((each.seconds_left for each in self._all.values() if each.is_idle), default=math.inf)
             try:
                 async with asyncio.timeout(None if left == math.inf else max(0.0, left)):

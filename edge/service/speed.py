@@ -6,9 +6,10 @@ Nothing is promised before the first answer: until then every estimate is 0 and 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
+from edge.wire.chat import ChatRequest
 from edge.wire.reply import Outcome
 from edge.wire.request import Request
 
@@ -67,9 +68,15 @@ class OfVectors:
 class Speed:
     """Rates over the last answers."""
 
-    def __init__(self, documents_tokens: int = 0, others: Iterable[str] = ()) -> None:
-        """documents_tokens: that a question of documents gets of them, at most. others: models that requests name."""
-        self._others = {name: Speed(documents_tokens) for name in others}
+    def __init__(
+        self, documents_tokens: int = 0, named: Callable[[ChatRequest], str | None] = lambda _chat: None
+    ) -> None:
+        """documents_tokens: that a question of documents gets of them, at most.
+
+        named: another model than the board's own that a request is for, each of which has rates of its own.
+        """
+        self._named = named
+        self._others: dict[str, Speed] = {}
         self._documents_tokens = documents_tokens
         self._recent: deque[Seen] = deque(maxlen=RECENT)
         self._sums = Sums()
@@ -99,7 +106,8 @@ class Speed:
         return None
 
     def _other(self, request: Request) -> Speed | None:
-        return self._others.get((request.chat.model or "").partition(":")[0])
+        name = self._named(request.chat)
+        return None if name is None else self._others.setdefault(name, Speed(self._documents_tokens))
 
     def forget(self) -> None:
         """Another model answers from now on."""

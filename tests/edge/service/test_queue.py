@@ -88,6 +88,19 @@ def test_the_speed_is_learned():
     assert speed.seconds(request("x" * 200), 512) == pytest.approx(8)
 
 
+def test_each_model_has_its_own_speed():
+    """What a slow one takes is not foretold of the board's own, whatever the name that a request has for it."""
+    speed = Speed(named=lambda chat: "big" if chat.model in ("big", "bge") else None)
+    own, big = request("x" * 100), request("x" * 100)
+    big.chat.model = "bge"
+    speed.learn(big, Outcome(200, "stop", usage=Usage(50, 20), timings=Timings(0, 20, 40)))
+    assert speed.seconds(own, 512) == 0
+    big.chat.model = "big"
+    assert speed.seconds(big, 512) == pytest.approx(20 + 40)
+    speed.learn(own, Outcome(200, "stop", usage=Usage(50, 20), timings=Timings(0, 2, 4)))
+    assert (speed.seconds(own, 512), speed.seconds(big, 512)) == (pytest.approx(6), pytest.approx(60))
+
+
 def test_documents_count_before_they_are_found():
     """By the budget that the board gives them: a deadline that they could not keep is refused at once."""
     speed, plain = Speed(documents_tokens=100), request("x" * 200)

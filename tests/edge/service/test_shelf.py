@@ -404,6 +404,46 @@ def test_memory_that_is_short_ends_those_that_answer_nobody(tmp_path):
     simulated(work())
 
 
+def test_the_boards_own_is_eased_when_none_is_left_to_go(tmp_path):
+    """Of two calls for memory the first ends what the shelf has, and the second has the board's own give some back."""
+
+    async def work():
+        async with rig(tmp_path, big=Slow()) as it:
+            await it.answer("q", model="big")
+            seat = it.daemon._seat
+            seat.ease()
+            await asyncio.sleep(1)
+            assert (it.others["big"].stops, it.own.eased) == (1, 0)
+            assert it.shelf.reading()["big"]["is_loaded"] is False
+            seat.ease()
+            assert it.own.eased == 1
+
+    simulated(work())
+
+
+def test_other_threads(tmp_path):
+    """One that is loaded goes for them at once where it is idle, and else after its answer; it comes back with them."""
+
+    async def work():
+        busy, idle = Slow(*"abcd"), Slow()
+        busy.pause_seconds = 5
+        async with rig(tmp_path, busy=busy, idle=idle, keep_alive_seconds=-1) as it:
+            await it.answer("q", model="idle")
+            it.ask("long", model="busy")
+            await asyncio.sleep(3)
+            it.daemon._seat.threads = 3
+            await asyncio.sleep(1)
+            assert (idle.stops, busy.stops) == (1, 0)
+            assert (await it.reply("long"))["text"] == "abcd"
+            await asyncio.sleep(1)
+            assert busy.stops == 1
+            await it.answer("again", model="idle")
+            await asyncio.sleep(60)
+            assert it.shelf.reading()["idle"]["is_loaded"]
+
+    simulated(work())
+
+
 def test_a_request_that_comes_while_it_goes(tmp_path):
     """It waits for the end, and has it loaded again: nothing is lost, and never two processes at once."""
 

@@ -13,19 +13,24 @@ import ollama
 import openai
 import pytest
 
+from tests import vectors
 from tests.clients import User
 from tests.conftest import embedded_broker, free_port, serving, wait_until
 from tests.edge.doors.http.doors import is_there
 
 TURNS = [{"role": "user", "content": "Name a colour."}]
 GREEDY: dict[str, Any] = {"temperature": 0, "max_tokens": 12, "messages": TURNS}
+TEXTS = ["a short question", "the import statement"]
 KEPT_SECONDS = 2
 PNG = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
 
 
 @dataclass
 class House:
-    """A daemon with three bundles: the default one, the same once more as `twin`, and one that sees, `eyes`."""
+    """A daemon with four bundles: the default one, the same as `twin`, one that sees, `eyes`, and `sentences`.
+
+    The last is the default one once more, with an embedding model.
+    """
 
     address: str
     port: int
@@ -46,7 +51,8 @@ class House:
 def house(bundle: Path, vision_bundle: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
     """One for all tests here."""
     folder = tmp_path_factory.mktemp("models")
-    models = {name: {"bundle": str(path)} for name, path in (("twin", bundle), ("eyes", vision_bundle))}
+    places = {"twin": bundle, "eyes": vision_bundle, "sentences": vectors.bringing(bundle, folder)}
+    models = {name: {"bundle": str(path)} for name, path in places.items()}
     for each in models.values():
         each["keep_alive_seconds"] = KEPT_SECONDS  # type: ignore[assignment]
     with embedded_broker(folder) as port:
@@ -81,7 +87,7 @@ def test_each_answers_by_its_name_and_goes(house, asker):
 def test_all_are_listed(house, asker):
     """With both APIs, and what each can do."""
     listed = [each.id for each in asker.models.list()]
-    assert listed[:3] == ["smollm2-135m-instruct", "twin", "eyes"]
+    assert listed[:4] == ["smollm2-135m-instruct", "twin", "eyes", "sentences"]
     client = ollama.Client(house.address)
     assert {"twin:latest", "eyes:latest"} <= {each.model for each in client.list().models}
     assert "vision" in client.show("eyes").capabilities
@@ -109,3 +115,17 @@ def test_over_mqtt_and_with_a_picture(house):
         for model, code in (("eyes", 200), ("smollm2-135m-instruct", 415)):
             user.publish("edge/test/request", {"id": model, "model": model, "messages": turns, "max_tokens": 2})
             assert user.answer(name=model)[1]["code"] == code
+
+
+def test_vectors_beside_a_chat_model(house, asker):
+    """By the bundle that brings an embedding model, named by either name, with both APIs; it goes as the others do."""
+    brought = [each.id for each in asker.models.list()][-1]
+    assert brought != "sentences"
+    by_bundle, by_model = (asker.embeddings.create(model=name, input=TEXTS) for name in ("sentences", brought))
+    made = [each.embedding for each in by_bundle.data]
+    assert made == [each.embedding for each in by_model.data]
+    by_ollama = ollama.Client(house.address).embed("sentences", TEXTS[0])
+    assert by_ollama.embeddings[0] == pytest.approx(made[0], abs=1e-5)
+    with pytest.raises(openai.APIStatusError):
+        asker.embeddings.create(model="twin", input="a short question")
+    wait_until(lambda: house.processes() == 1)
