@@ -12,6 +12,7 @@ from typing import Any
 
 from edge.config import Settings
 from edge.doors.assist.events import LINE_BYTES
+from edge.doors.assist.intents import Intents
 from edge.doors.assist.turns import Conversations
 from edge.doors.assist.visit import Visit
 from edge.doors.listening import listening
@@ -28,7 +29,7 @@ class Assist:
 
     def __init__(self, settings: Settings) -> None:
         self._settings, self._device = settings.assist, settings.device
-        self._conversations = Conversations()
+        self._conversations, self._intents = Conversations(), Intents(settings.assist)
         self._visits: set[asyncio.Task[None]] = set()
         self._socket = listening("assist.address", settings.assist.address or "")
 
@@ -77,8 +78,8 @@ class Assist:
         elif len(self._visits) >= self._settings.connections:
             log.warning("assist: %s is one more than assist.connections", peer or "one on this board")
         else:
-            visit = Visit(reader, writer, inside, self._settings, self._device, client_of(peer), self._conversations)
-            await self._visited(visit)
+            whose = (self._settings, self._device, client_of(peer), self._conversations, self._intents)
+            await self._visited(Visit(reader, writer, inside, *whose))
 
     async def _visited(self, visit: Visit) -> None:
         task = asyncio.create_task(visit.run())
