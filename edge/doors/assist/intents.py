@@ -61,8 +61,6 @@ ROWS = (
     Row("HassVacuumStart", ("vacuum",), "start the {}"),
     Row("HassVacuumReturnToBase", ("vacuum",), "send the {} home"),
 )
-
-
 EXAMPLES: tuple[dict[str, str], ...] = (
     {
         "role": "system",
@@ -149,12 +147,12 @@ def commands_of(row: Row, targets: Sequence[Target], numbers: Sequence[int]) -> 
     for each in targets:
         if each.domain not in row.domains or (each.is_room and not row.is_of_rooms):
             continue
-        words = row.command.format(each.words)
         if not row.slot:
-            yield words, Meant(row.intent, {**each.slots})
+            yield row.command.format(each.words), Meant(row.intent, {**each.slots})
         for number in numbers if row.slot else ():
             if number in row.range:
-                yield words.replace("#", str(number)), Meant(row.intent, {**each.slots, row.slot: number})
+                words = row.command.replace("#", str(number)).format(each.words)
+                yield words, Meant(row.intent, {**each.slots, row.slot: number})
 
 
 def fields_of_choosing(text: str, choices: Sequence[str]) -> dict[str, Any]:

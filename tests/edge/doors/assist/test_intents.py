@@ -24,6 +24,7 @@ from edge.doors.assist.intents import (
     numbers_of,
 )
 from edge.testing.inside import MemoryInside
+from edge.wire.chat import validated
 from tests.edge.doors.assist.test_visit import AsyncTcpClient, asked, door, heard
 
 THINGS = [
@@ -79,6 +80,8 @@ def test_numbers_are_those_that_are_said():
             "HassClimateSetTemperature", {"name": "Thermostat", "temperature": 21}
         )
     }
+    odd = made(["HassLightSet"], [{"name": "Lamp #{2}", "domain": "light"}])
+    assert [*odd.choices("lamp 2, 40")][-1] == "set the Lamp #{2} to 40 percent"
     for text in ("hall lamp", "hall lamp 101", "thermostat 99"):
         assert made(["HassLightSet", "HassClimateSetTemperature"]).choices(text) == {}
 
@@ -95,7 +98,8 @@ def test_where_too_much_is_named_nothing_is():
 def test_any_sentence_has_choices_that_can_be_asked(text):
     """A request of the wire that is taken, whatever was said; what is chosen is one of them."""
     choices = made().choices(f"{text} hall lamp 30")
-    fields = fields_of_choosing(text or "x", [*choices])
+    fields = fields_of_choosing(f"{text} hall lamp 30", [*choices])
+    assert validated(fields).response_format is not None
     assert fields["response_format"]["json_schema"]["schema"]["enum"] == [*choices, NONE]
     for words, meant in choices.items():
         assert chosen(json.dumps(words), choices) == meant
