@@ -29,7 +29,7 @@ from homeassistant.components.mqtt.discovery import (
 from homeassistant.components.mqtt.models import MqttCommandTemplate, MqttValueTemplate, PayloadSentinel
 from homeassistant.const import EVENT_STATE_CHANGED, __version__
 from homeassistant.core import HomeAssistant
-from homeassistant.helpers import device_registry, entity_registry
+from homeassistant.helpers import device_registry, entity_registry, intent
 from homeassistant.helpers.template import Template
 from homeassistant.setup import async_setup_component
 from homeassistant.util import yaml
@@ -230,6 +230,21 @@ async def converse(hass: HomeAssistant, agent: str, text: str, conversation_id: 
     return _plain(answer)
 
 
+async def intended(hass: HomeAssistant, components: list[str], meant: list[tuple[str, dict[str, Any]]]) -> list[str]:
+    """What the handlers of intents have against their slots, once components that bring them are set up."""
+    for each in components:
+        assert await async_setup_component(hass, each, {})
+    await hass.async_block_till_done()
+    handlers = {each.intent_type: each for each in intent.async_get(hass)}
+    against = []
+    for name, slots in meant:
+        try:
+            handlers[name].async_validate_slots({slot: {"value": value} for slot, value in slots.items()})
+        except Exception as error:  # the verdict is the test's
+            against.append(f"{name} {slots}: {error!r}")
+    return against
+
+
 KNOWN = (
     version,
     connect,
@@ -246,6 +261,7 @@ KNOWN = (
     lamp,
     assist,
     converse,
+    intended,
 )
 DOES = {each.__name__: each for each in KNOWN}
 

@@ -7,9 +7,13 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import get_args
 
 import pytest
 
+from edge.config import Settings
+from edge.config.assist import Domain, IntentName
+from edge.doors.assist.intents import Intents
 from tests.conftest import free_port
 from tests.edge.doors.assist.test_daemon import board
 from tests.edge.doors.home_assistants import WHERE_NOT, HomeAssistant, home_assistant, pythons
@@ -33,6 +37,19 @@ def hass(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
     with home_assistant(request.param, tmp_path_factory.mktemp("hass")) as made:
         assert made.ask("lamp", name=LAMP)
         yield made
+
+
+def test_its_handlers_take_whatever_can_be_meant(hass: HomeAssistant):
+    """Each intent about a thing of each kind, a room, and with the least and the most of its numbers."""
+    domains, names = get_args(Domain), list(get_args(IntentName))
+    things = [{"name": f"A {each}", "domain": each, "area": "Hall"} for each in domains]
+    intents = Intents(Settings(device="pi", assist={"intents": names, "things": things}).assist)
+    said = [f"{name} {number}" for name in (*(each["name"] for each in things), "hall") for number in (0, 5, 35, 100)]
+    meant = [each for text in said for each in intents.choices(text).values()]
+    assert {each.name for each in meant} == set(names)
+    asked = [(each.name, each.slots) for each in meant]
+    assert hass.ask("intended", components=["intent", *domains], meant=asked) == []
+    assert hass.ask("intended", components=[], meant=[("HassLightSet", {"name": LAMP, "brightness": 101})]) != []
 
 
 def complaints(hass: HomeAssistant) -> list[str]:
