@@ -38,7 +38,9 @@ class Thing(Section):
 
     name: Name = Field(description="what Home Assistant calls the entity, or an alias that it has there")
     domain: Domain = Field(description="of what kind it is there")
-    area: Name | None = Field(default=None, description="what Home Assistant calls the room that it is in")
+    area: Annotated[str, Field(max_length=64, pattern=r"^[^\x00-\x1f\"\\]*$")] = Field(
+        default="", description="what Home Assistant calls the room that it is in, if any"
+    )
 
 
 class Assist(Section):

@@ -117,7 +117,7 @@ def things_of(things: Sequence[Thing]) -> Iterator[Target]:
 def rooms_of(things: Sequence[Thing]) -> Iterator[Target]:
     """All of a kind in each room."""
     for domain, area in dict.fromkeys((each.domain, each.area) for each in things):
-        if area is not None and domain in PLURALS:
+        if area and domain in PLURALS:
             words = f"{PLURALS[domain]} in the {area}"
             yield Target(words, area, domain, {"area": area, "domain": domain}, is_room=True)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import tomllib
 from typing import Any, get_args
 
 import pytest
@@ -11,7 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from wyoming.intent import Intent, NotRecognized, Recognize
 
-from edge.config import Settings, Thing
+from edge.commands.serve import print_config
+from edge.config import Assist as AssistSettings
+from edge.config import Settings
 from edge.config.assist import THINGS_MAX, Domain, IntentName
 from edge.doors.assist.intents import (
     CHOICES_MAX,
@@ -201,6 +204,9 @@ def test_recognize_wants_an_intent_alone():
     asyncio.run(play())
 
 
-def test_a_thing_may_be_in_no_room():
-    """Then it is meant by its name alone."""
-    assert Thing(name="Kettle", domain="switch").area is None
+def test_things_are_printed_as_they_are_read():
+    """`edge serve --print-config` is a file that can be used; a thing may be in no room."""
+    told = Settings(device="pi", assist={**HOUSE, "address": "127.0.0.1:10400"})
+    read = tomllib.loads(print_config(told))["assist"]
+    assert AssistSettings(**read) == told.assist
+    assert told.assist.things[-1].area == ""
