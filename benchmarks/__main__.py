@@ -15,6 +15,7 @@ from typing import Any
 from benchmarks import (
     adapters,
     alone,
+    assist_intents,
     assist_prompt,
     bare_root,
     builder,
@@ -119,6 +120,7 @@ MEASURES: dict[str, Callable[[Path], list[Figure]]] = {
     "together": together.measure,
     "prefixes": prefixes.measure,
     "assist-prompt": assist_prompt.measure,
+    "assist-intents": assist_intents.measure,
     "startup": startup.measure,
     "packages": packages.measure,
     "guest": guest.measure,

@@ -7,6 +7,7 @@ From 2025.5 on they ask for Python 3.13.2, from 2026.3 on for 3.14; those below 
 
 from __future__ import annotations
 
+import json
 import shutil
 import subprocess
 import sys
@@ -14,8 +15,9 @@ from pathlib import Path
 
 RELEASES = ("2025.4.4", "2025.12.5", "2026.2.3")
 """The last of before `default_entity_id`, one in which it is new, and the newest that Python 3.13 runs."""
-BESIDE = "paho-mqtt==2.1.0"
-"""What its MQTT integration would install at its first start."""
+INTEGRATIONS = ("mqtt", "wyoming", "assist_satellite", "assist_pipeline", "conversation", "tts", "ffmpeg")
+"""That are set up. Each names in its manifest, with their versions, what it would install at its first start."""
+MANIFESTS = "lib/python*/site-packages/homeassistant/components"
 PYENV = ".pyenv/versions/3.13.*/bin/python3.13"
 FOLDER = Path(__file__).resolve().parent.parent / ".venv-ha"
 
@@ -35,16 +37,29 @@ def runs(python: str | None) -> bool:
 
 
 def made(python: str, folder: Path, requirement: str) -> int:
-    """One environment; pip's exit status, 0 where it is there already."""
-    ready = folder / "ready"
-    if ready.is_file():
+    """One environment, with what its integrations want beside it; pip's exit status, 0 where all is there already."""
+    ready, wanted = folder / "ready", " ".join(INTEGRATIONS)
+    if ready.is_file() and ready.read_text() == wanted:
         return 0
-    subprocess.run([python, "-m", "venv", "--clear", str(folder)], check=True)
-    install = ["install", "--disable-pip-version-check", "--quiet", "--ignore-requires-python", requirement, BESIDE]
-    status = subprocess.run([str(folder / "bin" / "python"), "-m", "pip", *install], check=False).returncode
+    if not ready.is_file():
+        subprocess.run([python, "-m", "venv", "--clear", str(folder)], check=True)
+    status = installed(folder, requirement) or installed(folder, *beside(folder))
     if status == 0:
-        ready.touch()
+        ready.write_text(wanted)
     return status
+
+
+def installed(folder: Path, *requirements: str) -> int:
+    """Put packages into an environment; pip's exit status."""
+    install = ["install", "--disable-pip-version-check", "--quiet", "--ignore-requires-python", *requirements]
+    return subprocess.run([str(folder / "bin" / "python"), "-m", "pip", *install], check=False).returncode
+
+
+def beside(folder: Path) -> list[str]:
+    """What the integrations want, as this release pins it."""
+    (components,) = folder.glob(MANIFESTS)
+    manifests = (json.loads((components / name / "manifest.json").read_text()) for name in INTEGRATIONS)
+    return sorted({each for manifest in manifests for each in manifest.get("requirements", [])})
 
 
 if __name__ == "__main__":

@@ -83,6 +83,7 @@ def lay_documents(source: Path, tree: Path) -> None:
         put(source / "systemd" / name, documents / "examples" / name)
     for broker in sorted((source / "deploy/mosquitto").iterdir()):
         put(broker, documents / "examples/mosquitto" / broker.name)
+    put(source / "deploy/avahi/edge-assist.service", documents / "examples/avahi/edge-assist.service")
     put(source / "deploy/deb/copyright", documents / "copyright")
     put(source / "deploy/deb/lintian-overrides", tree / "usr/share/lintian/overrides/edge-slm")
     squeeze((source / "deploy/deb/edge.1").read_bytes(), tree / "usr/share/man/man1/edge.1.gz")

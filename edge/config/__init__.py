@@ -16,12 +16,13 @@ say the same. A credential is a file in `$CREDENTIALS_DIRECTORY` named `broker_p
     prompts.py   the same of how prompts are laid
     assist.py    of the one for Home Assistant's Assist
     http.py      of the one for programs that speak OpenAI's API
+    addresses.py where they listen
     settings.py  all of it together
     files.py     where it is read from
     loading.py   what is in force, what is wrong and where
 """
 
-from edge.config.assist import Assist
+from edge.config.assist import Assist, Thing
 from edge.config.doors import HomeAssistant, Prometheus
 from edge.config.files import config_file
 from edge.config.http import Http
@@ -61,6 +62,7 @@ __all__ = [
     "Settings",
     "Store",
     "Telemetry",
+    "Thing",
     "Tool",
     "Upstream",
     "config_file",

@@ -1,17 +1,46 @@
-"""`[assist]`: the door for Home Assistant's Assist, and who may come in by it."""
+"""`[assist]`: the door for Home Assistant's Assist, who may come in by it, and what a sentence may have done."""
 
 from __future__ import annotations
 
 import ipaddress
 from ipaddress import IPv4Network, IPv6Network
-from typing import Self
+from pathlib import Path
+from typing import Annotated, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
-from edge.config.http import HOST_AND_PORT
+from edge.config import addresses
 from edge.config.sections import Section
 
 SYSTEM = "You are the voice assistant of a house. Answer in one or two short sentences of plain text."
+THINGS_MAX = 64
+"""Each is some sentences in the prompt's grammar; more would be long to choose from."""
+
+Name = Annotated[str, Field(min_length=1, max_length=64, pattern=r"^[^\x00-\x1f\"\\]+$")]
+Domain = Literal["light", "switch", "fan", "cover", "climate", "vacuum", "media_player", "input_boolean"]
+"""Home Assistant's. Locks and alarms are left out: a model that mishears must not open a door."""
+IntentName = Literal[
+    "HassTurnOn",
+    "HassTurnOff",
+    "HassToggle",
+    "HassLightSet",
+    "HassFanSetSpeed",
+    "HassSetPosition",
+    "HassClimateSetTemperature",
+    "HassVacuumStart",
+    "HassVacuumReturnToBase",
+]
+"""Home Assistant's own names of those that Wyoming's conversation can have it do."""
+
+
+class Thing(Section):
+    """Something in the house that a sentence may be about."""
+
+    name: Name = Field(description="what Home Assistant calls the entity, or an alias that it has there")
+    domain: Domain = Field(description="of what kind it is there")
+    area: Annotated[str, Field(max_length=64, pattern=r"^[^\x00-\x1f\"\\]*$")] = Field(
+        default="", description="what Home Assistant calls the room that it is in, if any"
+    )
 
 
 class Assist(Section):
@@ -19,7 +48,8 @@ class Assist(Section):
 
     address: str | None = Field(
         default=None,
-        description="where Home Assistant's Wyoming integration asks, such as 127.0.0.1:10400; nowhere by default",
+        description="where Home Assistant's Wyoming integration asks, such as 127.0.0.1:10400; other programs may at"
+        " unix:/run/edge-slm/assist.sock; nowhere by default",
     )
     allow: list[IPv4Network | IPv6Network] = Field(
         default=[],
@@ -32,35 +62,50 @@ class Assist(Section):
     )
     documents: str | None = Field(default=None, description="the board's documents that answers come from, if any")
     connections: int = Field(default=8, ge=1, le=256, description="that are served at once; others are closed")
+    intents: list[IntentName] = Field(
+        default=[],
+        description='what a sentence may have Home Assistant do, such as ["HassTurnOn", "HassTurnOff"]; nothing by'
+        " default",
+    )
+    things: list[Thing] = Field(
+        default=[],
+        max_length=THINGS_MAX,
+        description='to what: [{name = "Ceiling light", domain = "light", area = "Kitchen"}]; nothing else is switched',
+    )
+    done: str = Field(default="Done.", max_length=256, description="what is said once Home Assistant has done it")
 
     @field_validator("address")
     @classmethod
-    def _is_host_and_port(cls, address: str | None) -> str | None:
-        if address is not None and (not (found := HOST_AND_PORT.fullmatch(address)) or int(found[2]) > 65535):
-            raise ValueError(f"{address[:120]!r} is not HOST:PORT")
-        return address
+    def _is_a_place(cls, address: str | None) -> str | None:
+        return addresses.checked(address)
 
     @model_validator(mode="after")
     def _is_open_to_whom_it_should(self) -> Self:
-        if self.host_and_port and not self.is_of_this_board and not self.allow:
+        if not self.is_of_this_board and not self.allow:
             text = f"{self.address} can be reached from elsewhere, and the protocol has no password: say who may ask"
             raise ValueError(f'{text}, such as allow = ["192.168.1.20/32"]')
         return self
 
+    @model_validator(mode="after")
+    def _has_things_for_its_intents(self) -> Self:
+        if self.intents and not self.things:
+            raise ValueError("intents want things that they are about: Home Assistant tells the board of none")
+        return self
+
+    @property
+    def socket_path(self) -> Path | None:
+        """Of the unix socket; None where it is another address."""
+        return addresses.socket_path(self.address)
+
     @property
     def host_and_port(self) -> tuple[str, int] | None:
-        """The address taken apart; None where there is none."""
-        host, _, port = (self.address or "").rpartition(":")
-        return (host.strip("[]"), int(port)) if self.address else None
+        """The address taken apart; None where there is none, or it is a unix socket."""
+        return addresses.host_and_port(self.address)
 
     @property
     def is_of_this_board(self) -> bool:
         """Whether nothing but this board reaches the address."""
-        host = self.host_and_port[0] if self.host_and_port else "localhost"
-        try:
-            return ipaddress.ip_address(host).is_loopback
-        except ValueError:
-            return host == "localhost"
+        return addresses.is_of_this_board(self.address)
 
     def lets_in(self, peer: str) -> bool:
         """Whether one with this IP address may ask."""

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import ipaddress
 import re
 from pathlib import Path
 from typing import Annotated, Self
 
 from pydantic import Field, SecretStr, field_validator, model_validator
 
+from edge.config import addresses
 from edge.config.sections import Section
 
-UNIX = "unix:"
-HOST_AND_PORT = re.compile(r"([\w.-]+|\[[0-9A-Fa-f:.]+\]):([0-9]{1,5})", re.ASCII)
 ORIGIN = re.compile(r"https?://[A-Za-z0-9.\-\[\]:]{1,255}")
 Origin = Annotated[str, Field(pattern=rf"^{ORIGIN.pattern}$")]
 Alias = Annotated[str, Field(min_length=1, max_length=256)]
@@ -52,14 +50,7 @@ class Http(Section):
     @field_validator("address")
     @classmethod
     def _is_a_place(cls, address: str | None) -> str | None:
-        if address is None:
-            return None
-        if address.startswith(UNIX):
-            if not address.startswith(f"{UNIX}/") or len(address.encode()) > 100:
-                raise ValueError(f"{address[:120]!r} is not unix: and a whole path of 95 bytes at most")
-        elif not (found := HOST_AND_PORT.fullmatch(address)) or int(found[2]) > 65535:
-            raise ValueError(f"{address[:120]!r} is neither HOST:PORT nor unix:/PATH")
-        return address
+        return addresses.checked(address)
 
     @model_validator(mode="after")
     def _is_open_to_whom_it_should(self) -> Self:
@@ -81,23 +72,14 @@ class Http(Section):
     @property
     def socket_path(self) -> Path | None:
         """Of the unix socket; None where it is another address."""
-        return Path(self.address.removeprefix(UNIX)) if self.address and self.address.startswith(UNIX) else None
+        return addresses.socket_path(self.address)
 
     @property
     def host_and_port(self) -> tuple[str, int] | None:
         """The address taken apart; None where there is none, or it is a unix socket."""
-        if self.address is None or self.socket_path:
-            return None
-        host, _, port = self.address.rpartition(":")
-        return host.strip("[]"), int(port)
+        return addresses.host_and_port(self.address)
 
     @property
     def is_of_this_board(self) -> bool:
         """Whether nothing but this board reaches it."""
-        if self.host_and_port is None:
-            return True
-        host = self.host_and_port[0]
-        try:
-            return ipaddress.ip_address(host).is_loopback
-        except ValueError:
-            return host == "localhost"
+        return addresses.is_of_this_board(self.address)

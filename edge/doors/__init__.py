@@ -8,6 +8,7 @@ Start reading in `home_assistant.py`.
     discovery.py       the message that says so
     announced.py       what it was told, kept on disk
     places.py          where
+    listening.py       a socket at an address, or why not
     upstream.py        another server that answers in the board's place
     upstream_chunks.py what comes from it
     prometheus.py      /metrics, and the file for node_exporter; imports the client library

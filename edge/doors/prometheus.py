@@ -21,8 +21,8 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.registry import Collector
 
 from edge.config import Prometheus as PrometheusSettings
+from edge.doors.listening import refused
 from edge.doors.metrics import ROWS, Metric, samples
-from edge.errors import ConfigError
 from edge.wire.asked import Inside
 from edge.wire.message import Message
 
@@ -164,8 +164,7 @@ def listening(place: tuple[str, int], registry: CollectorRegistry) -> WSGIServer
     try:
         return make_server(host, port, make_wsgi_app(registry), _Server6 if ":" in host else _Server, _Handler)
     except (OSError, OverflowError) as error:
-        reason = error.strerror if isinstance(error, OSError) and error.strerror else error
-        raise ConfigError(f"prometheus.address: {host}:{port} cannot be listened on: {reason}") from error
+        raise refused("prometheus.address", f"[{host}]:{port}" if ":" in host else f"{host}:{port}", error) from error
 
 
 @contextmanager

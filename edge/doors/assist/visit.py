@@ -14,11 +14,13 @@ from wyoming.error import Error
 from wyoming.event import Event
 from wyoming.handle import Handled, HandledChunk, HandledStart, HandledStop, NotHandled
 from wyoming.info import Describe
+from wyoming.intent import Entity, Intent, NotRecognized, Recognize
 from wyoming.ping import Ping, Pong
 
 from edge.config import Assist
 from edge.doors.assist.description import description
 from edge.doors.assist.events import read_event, write_event
+from edge.doors.assist.intents import Intents, Meant, chosen, fields_of_choosing
 from edge.doors.assist.turns import Conversations, Turn
 from edge.errors import Fault
 from edge.wire.asked import Asked, Inside
@@ -42,6 +44,7 @@ class Visit:
     device: str
     asker: str
     conversations: Conversations
+    intents: Intents
 
     async def run(self) -> None:
         """Until the other side ends, says nothing for long, or says what is no event."""
@@ -76,18 +79,24 @@ class Visit:
     async def _answer(self, event: Event) -> None:
         """What is not known is passed over, as the protocol wants it."""
         if Describe.is_type(event.type):
-            await self._tell(description(self.inside.info(), self.device, self.settings.languages).event())
+            await self._tell(description(self.inside.info(), self.device, self.settings).event())
         elif Ping.is_type(event.type):
             await self._tell(Pong(event.data.get("text")).event())
         elif Transcript.is_type(event.type):
             await self._handle(event.data)
+        elif Recognize.is_type(event.type) and self.settings.intents:
+            await self._recognize(event.data)
 
     async def _handle(self, data: dict[str, Any]) -> None:
-        """A sentence: its answer, or why there is none."""
+        """A sentence: what it has Home Assistant do, or its answer, or why there is none."""
         text, name = data.get("text"), conversation_of(data)
         context = {"conversation_id": name} if name else None
         if not isinstance(text, str) or not text.strip():
             await self._tell(NotHandled("there is nothing to answer", context).event())
+            return
+        if meant := await self._meant(text):
+            self.conversations.add(self.asker, name, text, self.settings.done)
+            await self._tell(self._intent(meant, context))
             return
         turns = [*self.conversations.before(self.asker, name), {"role": "user", "content": text}]
         asked = Asked(fields_of(self.settings, turns), self.asker, uuid.uuid4().hex)
@@ -99,6 +108,27 @@ class Visit:
             await self._tell(NotHandled(reply.get("error", {}).get("message", "no answer"), context).event())
         if is_begun:
             await self._tell(HandledStop().event())
+
+    async def _recognize(self, data: dict[str, Any]) -> None:
+        """A sentence of which only an intent is wanted."""
+        text, name = data.get("text"), conversation_of(data)
+        context = {"conversation_id": name} if name else None
+        meant = await self._meant(text) if isinstance(text, str) else None
+        await self._tell(self._intent(meant, context) if meant else NotRecognized(None, context).event())
+
+    def _intent(self, meant: Meant, context: dict[str, Any] | None) -> Event:
+        entities = [Entity(slot, value) for slot, value in meant.slots.items()]
+        return Intent(meant.name, entities, self.settings.done, context).event()
+
+    async def _meant(self, text: str) -> Meant | None:
+        """The intent that the model has a sentence be; None where it is none, or is refused: then it is answered."""
+        choices = self.intents.choices(text)
+        if not choices:
+            return None
+        asked = Asked(fields_of_choosing(text, [*choices]), self.asker, uuid.uuid4().hex)
+        async with aclosing(self.inside.ask(asked)) as told:
+            reply = [body async for body in told][-1]
+        return chosen(reply["text"], choices) if reply["code"] == 200 else None
 
     async def _pieces(self, asked: Asked, context: dict[str, Any] | None) -> tuple[dict[str, Any], bool]:
         """Tell the answer as it grows; its `reply`, and whether a stream was begun.

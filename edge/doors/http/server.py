@@ -6,15 +6,11 @@ This is the one file that imports uvicorn.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
-import socket
 import ssl
-import stat
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 import uvicorn
@@ -26,6 +22,7 @@ from edge.config import Settings
 from edge.doors.http.app import app
 from edge.doors.http.asking import House
 from edge.doors.http.tokens import read_tokens
+from edge.doors.listening import listening
 from edge.doors.prometheus import Prometheus
 from edge.errors import ConfigError
 from edge.wire.asked import Inside
@@ -33,7 +30,6 @@ from edge.wire.message import Message
 
 log = logging.getLogger(__name__)
 
-BACKLOG = 64
 HEAD_SECONDS = 10
 """In which a new connection must have said what it wants, and after an answer the next."""
 HEAD_BYTES = 16_384
@@ -50,7 +46,7 @@ class Http:
         self._settings = settings.http
         self._tokens, self._tls = read_tokens(settings.http), tls_context(settings.http)
         self._readings = Prometheus(PrometheusSettings())
-        self._socket = listening(settings.http)
+        self._socket = listening("http.address", settings.http.address or "")
 
     async def run(self, inside: Inside) -> None:
         """Serve until the daemon ends; who is being answered then has been waited for."""
@@ -140,42 +136,3 @@ def tls_context(settings: HttpSettings) -> ssl.SSLContext | None:
         files = f"{settings.tls_certificate} and {settings.tls_key}"
         raise ConfigError(f"http.tls_certificate: {files} cannot be used: {error.strerror or error}") from error
     return context
-
-
-def listening(settings: HttpSettings) -> socket.socket:
-    """A socket that has its place. ConfigError where it cannot have it."""
-    try:
-        if path := settings.socket_path:
-            return _at_path(path)
-        assert settings.host_and_port
-        return _at_port(*settings.host_and_port)
-    except (OSError, OverflowError) as error:
-        reason = error.strerror if isinstance(error, OSError) and error.strerror else error
-        raise ConfigError(f"http.address: {settings.address} cannot be listened on: {reason}") from error
-
-
-def _at_port(host: str, port: int) -> socket.socket:
-    """With its protocol named, since asyncio sends at once (TCP_NODELAY) by what connections have of it.
-
-    Without that the pieces of a stream wait for the reader's delayed acknowledgements, 40 ms each time.
-    """
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    made = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
-    made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    made.bind((host, port))
-    made.listen(BACKLOG)
-    made.setblocking(False)
-    return made
-
-
-def _at_path(path: Path) -> socket.socket:
-    """For everybody on this board, as a port of it would be; what a dead daemon has left is replaced."""
-    with contextlib.suppress(FileNotFoundError):
-        if stat.S_ISSOCK(path.lstat().st_mode):
-            path.unlink()
-    made = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-    made.bind(str(path))
-    path.chmod(0o666)
-    made.listen(BACKLOG)
-    made.setblocking(False)
-    return made

@@ -29,7 +29,7 @@ from homeassistant.components.mqtt.discovery import (
 from homeassistant.components.mqtt.models import MqttCommandTemplate, MqttValueTemplate, PayloadSentinel
 from homeassistant.const import EVENT_STATE_CHANGED, __version__
 from homeassistant.core import HomeAssistant
-from homeassistant.helpers import device_registry, entity_registry
+from homeassistant.helpers import device_registry, entity_registry, intent
 from homeassistant.helpers.template import Template
 from homeassistant.setup import async_setup_component
 from homeassistant.util import yaml
@@ -196,7 +196,73 @@ async def command(hass: HomeAssistant, template: str, value: str) -> str:
     return str(MqttCommandTemplate(Template(template, hass)).async_render(value))
 
 
-KNOWN = (version, connect, states, registered, devices, call, automation, events, log, validate, render, command)
+async def lamp(hass: HomeAssistant, name: str) -> bool:
+    """A light with a name, off, that can be switched."""
+    switch = {"target": {"entity_id": "input_boolean.wire"}}
+    light = {
+        "friendly_name": name,
+        "value_template": "{{ is_state('input_boolean.wire', 'on') }}",
+        "turn_on": {"service": "input_boolean.turn_on", **switch},
+        "turn_off": {"service": "input_boolean.turn_off", **switch},
+    }
+    done = await async_setup_component(hass, "input_boolean", {"input_boolean": {"wire": None}})
+    lights = {"light": [{"platform": "template", "lights": {"lamp": light}}]}
+    done = done and await async_setup_component(hass, "light", lights)
+    await hass.async_block_till_done()
+    return done and hass.states.get("light.lamp") is not None
+
+
+async def assist(hass: HomeAssistant, port: int) -> list[Any]:
+    """Its Wyoming integration, set up as a user would; the title, and each agent with its attributes."""
+    place = {"host": "127.0.0.1", "port": port}
+    result = await hass.config_entries.flow.async_init("wyoming", context={"source": "user"}, data=place)
+    await hass.async_block_till_done()
+    registry, entry = entity_registry.async_get(hass), result["result"]
+    agents = entity_registry.async_entries_for_config_entry(registry, entry.entry_id)
+    return [entry.title, *((each.entity_id, _plain(hass.states.get(each.entity_id).attributes)) for each in agents)]
+
+
+async def converse(hass: HomeAssistant, agent: str, text: str, conversation_id: str | None = None) -> Any:
+    """What an agent says to a sentence, as its own service has it."""
+    data = {"agent_id": agent, "text": text, **({"conversation_id": conversation_id} if conversation_id else {})}
+    answer = await hass.services.async_call("conversation", "process", data, blocking=True, return_response=True)
+    await hass.async_block_till_done()
+    return _plain(answer)
+
+
+async def intended(hass: HomeAssistant, components: list[str], meant: list[tuple[str, dict[str, Any]]]) -> Any:
+    """Intents that it does not know, once components that bring them are set up; what the others have against slots."""
+    for each in components:
+        assert await async_setup_component(hass, each, {})
+    await hass.async_block_till_done()
+    handlers = {each.intent_type: each for each in intent.async_get(hass)}
+    unknown, against = sorted({name for name, _ in meant} - set(handlers)), []
+    for name, slots in ((name, slots) for name, slots in meant if name in handlers):
+        try:
+            handlers[name].async_validate_slots({slot: {"value": value} for slot, value in slots.items()})
+        except Exception as error:  # the verdict is the test's
+            against.append(f"{name} {slots}: {error!r}")
+    return [unknown, against]
+
+
+KNOWN = (
+    version,
+    connect,
+    states,
+    registered,
+    devices,
+    call,
+    automation,
+    events,
+    log,
+    validate,
+    render,
+    command,
+    lamp,
+    assist,
+    converse,
+    intended,
+)
 DOES = {each.__name__: each for each in KNOWN}
 
 

@@ -18,14 +18,14 @@ from tests.edge.doors.assist.test_visit import asked
 
 
 @contextmanager
-def board(folder: Path, broker: int, *arguments: str) -> Iterator[tuple[int, Path]]:
+def board(folder: Path, broker: int, *arguments: str, **settings: str) -> Iterator[tuple[int, Path]]:
     """A scripted daemon; its door's port and its log."""
     port = free_port()
     env = {"EDGE_DEVICE": "pi", "EDGE_BROKER__PORT": str(broker), "EDGE_JOURNAL__FOLDER": str(folder / "state")}
     env |= {"EDGE_TELEMETRY__PERIOD_SECONDS": "0.2"}
     env |= {"EDGE_ASSIST__ADDRESS": f"127.0.0.1:{port}"}
     log = folder / "daemon.log"
-    with running([sys.executable, "-m", "edge.testing", *arguments], log, env):
+    with running([sys.executable, "-m", "edge.testing", *arguments], log, env | settings):
         wait_for_port(port)
         yield port, log
 

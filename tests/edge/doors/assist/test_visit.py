@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 from wyoming.asr import Transcript
-from wyoming.client import AsyncTcpClient
+from wyoming.client import AsyncClient, AsyncTcpClient, AsyncUnixClient
 from wyoming.event import Event
 from wyoming.info import Describe, Info
 from wyoming.ping import Ping
@@ -29,19 +29,11 @@ REFUSED = {"type": "reply", "code": 503, "text": "", "error": {"message": "the q
 
 @asynccontextmanager
 async def door(inside: MemoryInside, **assist: Any) -> AsyncIterator[int]:
-    """One that listens; its port."""
+    """One that listens, which it does from the start; its port."""
     port = free_port()
     made = Assist(Settings(device="pi", assist={"address": f"127.0.0.1:{port}", **assist}))
     running = asyncio.create_task(made.run(inside))
     try:
-        for _ in range(200):
-            with suppress(OSError):
-                reader, writer = await asyncio.open_connection("127.0.0.1", port)
-                writer.write_eof()
-                await reader.read()
-                writer.close()
-                break
-            await asyncio.sleep(0.02)
         yield port
     finally:
         running.cancel()
@@ -49,7 +41,7 @@ async def door(inside: MemoryInside, **assist: Any) -> AsyncIterator[int]:
             await running
 
 
-async def heard(client: AsyncTcpClient, last: str) -> list[Event]:
+async def heard(client: AsyncClient, last: str) -> list[Event]:
     """Events up to one of a type."""
     events: list[Event] = []
     while not events or events[-1].type != last:
@@ -64,6 +56,27 @@ async def asked(port: int, text: str, last: str = "handled-stop", **context: str
     async with AsyncTcpClient("127.0.0.1", port) as client:
         await client.write_event(Transcript(text, context=context or None, language="en").event())
         return await heard(client, last)
+
+
+def test_it_is_asked_over_a_unix_socket(tmp_path):
+    """By the library's own client; who asks has one name, the socket is gone at the end."""
+
+    async def play() -> None:
+        inside = MemoryInside([*DELTAS, REPLY])
+        path = tmp_path / "assist.sock"
+        made = Assist(Settings(device="pi", assist={"address": f"unix:{path}"}))
+        running = asyncio.create_task(made.run(inside))
+        async with AsyncUnixClient(path) as client:
+            await client.write_event(Transcript("Is it on?").event())
+            assert (await heard(client, "handled-stop"))[-2].data["text"] == "It is on."
+        running.cancel()
+        with suppress(asyncio.CancelledError):
+            await running
+        assert [each.client for each in inside.asked] == ["assist:unix"]
+        assert Settings(device="pi").topics.at_door("request", client_of(""))
+        assert not path.exists()
+
+    asyncio.run(play())
 
 
 def test_it_describes_itself_and_pongs():

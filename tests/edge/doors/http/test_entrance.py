@@ -19,8 +19,9 @@ from openai import OpenAI
 
 from edge.config import Settings
 from edge.doors.http.entrance import host_of
-from edge.doors.http.server import Http, listening, tls_context
+from edge.doors.http.server import Http, tls_context
 from edge.doors.http.tokens import Tokens, read_tokens
+from edge.doors.listening import listening
 from edge.errors import ConfigError
 from edge.testing.inside import MemoryInside
 from tests.conftest import free_port
@@ -265,7 +266,7 @@ def test_a_port_that_is_taken():
 
 def test_pieces_are_sent_at_once():
     """So asyncio does for a connection that says it is TCP, which it has of the socket that listens."""
-    with listening(Settings(http={"address": f"127.0.0.1:{free_port()}"}).http) as made:
+    with listening("http.address", f"127.0.0.1:{free_port()}") as made:
         assert made.proto == socket.IPPROTO_TCP
 
 
