@@ -61,7 +61,7 @@ def measure(bundle: Path) -> list[Figure]:
     seconds = statistics.median(each.seconds for each in found if each.seconds)
     return [
         Figure("assist_intents_valid", share(each.is_valid for each in found), "of 1", "==", 1),
-        Figure("assist_intents_right", share(each.meant == each.wanted for each in commands), "of 1", ">=", 0.6),
+        Figure("assist_intents_right", share(each.meant == each.wanted for each in commands), "of 1", ">=", 0.7),
         Figure("assist_intents_left_alone", share(each.meant is None for each in others), "of 1", ">=", 0.9),
         Figure("assist_intents_mistaken", mistaken, f"of {len(found)}", "<=", 4),
         Figure("assist_intents_seconds", round(seconds, 2), "s", "<=", 2),
