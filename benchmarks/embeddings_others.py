@@ -1,4 +1,4 @@
-"""Texts that no choice was made by: the embedding model is held to them as well as to those that its format was chosen on.
+"""Texts by which nothing was chosen: the embedding model is held to them as well as to those that it was tried with.
 
 Drawn with fixed seeds, so that they are always the same.
 """
@@ -47,11 +47,11 @@ LANGUAGES = (
 CODE = (
     "for (int i = 0; i < n; ++i) { sum += a[i] * b[i]; }",
     "SELECT name, count(*) FROM pumps WHERE state = 'open' GROUP BY name HAVING count(*) > 3;",
-    "fn main() { println!(\"{}\", (1..=10).product::<u64>()); }",
+    'fn main() { println!("{}", (1..=10).product::<u64>()); }',
     "import numpy as np\nx = np.linspace(0, 1, 100)\nprint(np.trapezoid(x**2, x))",
-    "#!/bin/sh\nset -eu\nfor f in *.log; do gzip -9 \"$f\"; done",
+    '#!/bin/sh\nset -eu\nfor f in *.log; do gzip -9 "$f"; done',
     "<div class=\"panel\"><a href='/status'>status</a></div>",
-    "{\"temperature\": 71.5, \"unit\": \"celsius\", \"alarm\": null}",
+    '{"temperature": 71.5, "unit": "celsius", "alarm": null}',
     "const sleep = (ms) => new Promise((done) => setTimeout(done, ms));",
     "[Service]\nExecStart=/usr/bin/edge serve\nRestart=on-failure",
     "0x1F 0b1010 0o17 1e-9 NaN -Infinity",
@@ -65,23 +65,33 @@ PAIRS = ("..", "!!", "?.", "??", "!?", "()", "--", "a b", "x?", "no", "ok", "I",
 WORDS = (
     "pump valve oil tank museum hall lamp error pressure temperature window open closed by hand the a of in when why"
     " is not red small old board answer question Tuesday river bread doctor engine cat music winter price law seven"
-).split()
+)
 
 
 def texts() -> list[str]:
     """All of them, none twice: 250 or so, from one character to thousands."""
-    chance = random.Random(72)
+    chance, known = random.Random(72), WORDS.split()
     numbers = [_number(chance, place) for place in range(36)]
-    words = [" ".join(chance.choices(WORDS, k=length)) for length in (2, 3, 4, 5, 7, 9, 14, 20, 35, 60, 120) * 4]
-    long = [" ".join(chance.choices(WORDS, k=512)) for _ in range(4)]
+    words = [" ".join(chance.choices(known, k=length)) for length in (2, 3, 4, 5, 7, 9, 14, 20, 35, 60, 120) * 4]
+    long = [" ".join(chance.choices(known, k=512)) for _ in range(4)]
     long += [" ".join(chance.sample(LANGUAGES, len(LANGUAGES))) for _ in range(4)]
-    beside = [f"{chance.choice(WORDS)} {sentence}" for sentence in chance.sample(LANGUAGES, 12)]
+    beside = [f"{chance.choice(known)} {sentence}" for sentence in chance.sample(LANGUAGES, 12)]
     found = [*LANGUAGES, *CODE, *EMOJI, *ALONE, *PAIRS, *numbers, *words, *long, *beside]
     return list(dict.fromkeys(found))
 
 
 def _number(chance: random.Random, place: int) -> str:
     """A number as people and machines write it, alone or several."""
-    forms = ("{:d}", "{:,d}", "-{:d}", "{:d} %", "no. {:d}", "{:d} {:d} {:d}", "{:d}:{:d}", "{:d}.{:d}", "+49 {:d} {:d}")
+    forms = (
+        "{:d}",
+        "{:,d}",
+        "-{:d}",
+        "{:d} %",
+        "no. {:d}",
+        "{:d} {:d} {:d}",
+        "{:d}:{:d}",
+        "{:d}.{:d}",
+        "+49 {:d} {:d}",
+    )
     form = forms[place % len(forms)]
     return form.format(*(chance.randrange(10 ** (place % 7 + 1)) for _ in range(form.count("{"))))
