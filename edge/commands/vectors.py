@@ -15,7 +15,7 @@ from edge.wire.embeddings import numbers
 
 TEXTS_AT_ONCE, BYTES_AT_ONCE = 128, 128 << 10
 """Of a request: some 270 KB of vectors come back, which brokers take, and half of what a board reads goes out."""
-OTHERS = {
+OTHERS: dict[str, Any] = {
     "system": None,
     "image": [],
     "detail": None,
