@@ -34,15 +34,15 @@ def small(folder: Path) -> Path:
     return made
 
 
-def bringing(bundle: Path, room: Path) -> Path:
-    """A copy of a bundle, of links, with the model."""
+def bringing(bundle: Path, room: Path, source: Path | None = None) -> Path:
+    """A copy of a bundle, of links, with the model. source: the folder of another one."""
     made = room / "bundle-with-vectors"
     made.mkdir()
     manifest = read_manifest(bundle)
     for name in manifest.files:
         (made / name).parent.mkdir(parents=True, exist_ok=True)
         os.link((bundle / name).resolve(), made / name)
-    said = make(small(room / "small-bert"), made, rounds=False)
+    said = make(source or small(room / "small-bert"), made, rounds=False)
     added = {name: entry(made / name) for name in (SENTENCE_GRAPH, SENTENCE_TOKENIZER)}
     more = manifest.model_copy(update={"sentences": said, "files": {**manifest.files, **added}})
     (made / MANIFEST).write_text(more.text(), encoding="utf-8")

@@ -1,4 +1,7 @@
-"""`edge ask`: a question on the command line or piped in, the answer as it comes, the outcome as exit status."""
+"""`edge ask`: a question on the command line or piped in, the answer as it comes, the outcome as exit status.
+
+`--embed` asks for vectors of texts instead (`vectors.py`).
+"""
 
 from __future__ import annotations
 
@@ -8,6 +11,7 @@ import json
 import sys
 import uuid
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +21,7 @@ from edge.commands.inputs import from_stdin, read_schema, said, uri_of
 from edge.commands.logs import visible
 from edge.commands.printing import Printing
 from edge.commands.running import Ending, run
+from edge.commands.vectors import lines, requests_for
 from edge.config import Settings
 from edge.errors import BrokerError, ConfigError, OutputError
 from edge.mqtt.client import UNREADABLE, Client
@@ -69,15 +74,22 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="NAME,…",
         help="let the model have these tools of the board's used; * for all that it may (docs/tools.md)",
     )
+    parser.add_argument(
+        "--embed",
+        metavar="TEXT",
+        type=said,
+        nargs="*",
+        help="print a line of JSON for the vector of each text; of each line of standard input where there is none",
+    )
     add_connection(parser, "ask")
 
 
 def main(options: argparse.Namespace) -> int:
     """Ask, print, and end with 0 for an answer, 4 out of time, 75 try later, 130 cancelled, 1 for the rest."""
     settings = connected_settings(options)
-    request = build_request(options)
+    requests = [build_request(options)] if options.embed is None else requests_for(options)
     ending = Ending()
-    status = run(ask(settings, options, request, ending), ending)
+    status = run(ask(settings, options, requests, ending), ending)
     is_ours = ending.first is not None and status == EXIT_STATUS[499]
     return 128 + (ending.first or 0) if is_ours else status
 
@@ -111,10 +123,11 @@ def shown(files: list[Path], detail: str | None, prompt: str) -> dict[str, Any]:
     return {"role": "user", "content": [*images, {"type": "text", "text": prompt}]}
 
 
-async def ask(settings: Settings, options: argparse.Namespace, request: dict[str, Any], ending: Ending) -> int:
-    """Send the request and print what comes; the first signal cancels it on the board.
+async def ask(settings: Settings, options: argparse.Namespace, requests: list[dict[str, Any]], ending: Ending) -> int:
+    """Send one request after another and print what comes; the first that is not answered is the last.
 
-    Raises BrokerError where the board is not there, OutputError where nobody takes the answer any more.
+    The first signal cancels what is asked on the board. Raises BrokerError where the board is not there, OutputError
+    where nobody takes the answer any more.
     """
     loop = asyncio.get_running_loop()
     until = loop.time() + options.timeout
@@ -123,18 +136,27 @@ async def ask(settings: Settings, options: argparse.Namespace, request: dict[str
         if not await is_there(client, settings, until):
             shown.note(f"the board {settings.device!r} is {client.state or 'not heard'}, and the time is over")
             return EXIT_STATUS[408]
-        request["deadline_ms"] = max(1, int((until - loop.time()) * 1000))
-        ending.gently = lambda: cancel(client, request["id"], ending, shown)
         client.at_state = shown.state
-        try:
-            async with asyncio.timeout_at(until + REPLY_SECONDS):
-                return await shown.all(request)
-        except TimeoutError:
-            shown.note(f"no answer on {client.topics.request(client.name)}; the board is {client.state}")
-            return EXIT_STATUS[408]
-        except OutputError:
-            client.cancel(request["id"])
-            raise
+        status = 0
+        for request in requests:
+            request["deadline_ms"] = max(1, int((until - loop.time()) * 1000))
+            ending.gently = partial(cancel, client, request["id"], ending, shown)
+            if status := await answered(client, shown, request, until):
+                break
+        return status
+
+
+async def answered(client: Client, shown: Shown, request: dict[str, Any], until: float) -> int:
+    """Send one and print what comes of it; the exit status. until: on the loop's clock."""
+    try:
+        async with asyncio.timeout_at(until + REPLY_SECONDS):
+            return await shown.all(request)
+    except TimeoutError:
+        shown.note(f"no answer on {client.topics.request(client.name)}; the board is {client.state}")
+        return EXIT_STATUS[408]
+    except OutputError:
+        client.cancel(request["id"])
+        raise
 
 
 async def is_there(client: Client, settings: Settings, until: float) -> bool:
@@ -182,6 +204,7 @@ class Shown:
         self._client, self._options = client, options
         self._printing = Printing()
         self._is_away = False
+        self._vectors = 0
         self._noted: set[str] = set()
         client.at_strange = self.note
 
@@ -207,9 +230,25 @@ class Shown:
                 print(f"waiting, {body['place']} before us", file=sys.stderr)
             elif body["type"] == "delta":
                 self._printing.piece(body["index"], body["text"])
+            elif self._options.json:
+                return finish_json(body)
+            elif body["code"] == 200 and "input" in request:
+                return self.vectors(body, len(request["input"]))
             else:
-                return finish_json(body) if self._options.json else self.finish(body)
+                return self.finish(body)
         return 1
+
+    def vectors(self, reply: dict[str, Any], count: int) -> int:
+        """A line for the vector of each of so many texts, behind those of earlier requests."""
+        for line in lines(reply, self._vectors, count):
+            print(line)
+        sys.stdout.flush()
+        self._vectors += count
+        for text in reply["warnings"]:
+            self.note(text)
+        if self._options.verbose:
+            print(visible(summary(reply)), file=sys.stderr)
+        return EXIT_STATUS[200]
 
     def finish(self, reply: dict[str, Any]) -> int:
         """What the terminal message adds: the text where none was streamed, the error, the times."""

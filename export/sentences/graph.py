@@ -81,6 +81,14 @@ def in_floats(drawing: Drawing, value: str, linear: Linear) -> str:
     return drawing.add("Add", [drawing.add("MatMul", [value, weight], f"{linear.name}.product"), bias], linear.name)
 
 
+def in_halves(drawing: Drawing, value: str, linear: Linear) -> str:
+    """The same, stored in half precision; onnxruntime makes float32 of it when it loads the graph."""
+    stored = drawing.constant(f"{linear.name}.halves", linear.weight.T.astype(np.float16))
+    weight = drawing.add("Cast", [stored], f"{linear.name}.weight", to=TensorProto.FLOAT)
+    bias = drawing.constant(f"{linear.name}.bias", linear.bias)
+    return drawing.add("Add", [drawing.add("MatMul", [value, weight], f"{linear.name}.product"), bias], linear.name)
+
+
 def draw(
     encoder: Encoder, weights: Weights, product: Product, table: Quantized | None = None, watched: bool = False
 ) -> onnx.ModelProto:

@@ -84,7 +84,7 @@ def rounded(encoder: Encoder, weights: Weights, tokenizer: str) -> onnx.ModelPro
             seen.setdefault(name, Seen.of(values.shape[-1])).add(values[0])
     words = weights.tensor(f"{EMBEDDINGS}.word_embeddings.weight")
     block = next(size for size in TABLE_BLOCKS if encoder.width % size == 0)
-    model = draw(encoder, weights, InBlocks(seen, encoder.layers), round_to_nearest(words, Format(8, block)))
+    model = draw(encoder, weights, InBlocks(seen), round_to_nearest(words, Format(8, block)))
     check_near(run, open_graph(model), reader)
     return model
 

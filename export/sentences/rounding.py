@@ -1,5 +1,7 @@
 """Matrices in 8 bits, as MatMulNBits reads them: evened out, then rounded by what calibration texts say (GPTQ).
 
+Those that widen a layer's values stay floats, in half precision (decision 72).
+
 A product in int8 rounds what it reads as well, block by block, and a few of a norm's channels are ten times as large
 as the others of their block. So they are made smaller, and their weights larger: Xiao et al., SmoothQuant,
 arXiv:2211.10438, at its strength of one half. What attention and GELU make is better left as it is (decision 55).
@@ -14,12 +16,12 @@ import numpy as np
 
 from export.fuse import CONTRIB
 from export.quantize import METHODS, Floats, Format, Moments, quantize
-from export.sentences.graph import Drawing, Linear
+from export.sentences.graph import Drawing, Linear, in_halves
 
-FORMAT, FINE = Format(bits=8, block_size=32), Format(bits=8, block_size=16)
-FINE_LAYERS = 2
-"""So many of the last layers are in finer blocks: a text of a word or two has nothing that evens out what they lose
-(decision 66)."""
+BLOCKS = (16, 32)
+"""The first that a matrix's inputs are a multiple of; what is finer takes as long, and loses less (decision 66)."""
+IN_FLOATS = "wide"
+"""What loses most by 8 bits: the matrices that make the four times wider values of a layer."""
 INT8_PRODUCTS = 4
 """MatMulNBits' accuracy level that multiplies by blocks in int8."""
 LEAST = 1e-5
@@ -51,16 +53,18 @@ class Seen:
 
 
 class InBlocks:
-    """Draws products with matrices in blocks. seen: by the names of the values that they read. layers: of the model."""
+    """Draws products with matrices in blocks. seen: by the names of the values that they read."""
 
-    def __init__(self, seen: Mapping[str, Seen], layers: int) -> None:
+    def __init__(self, seen: Mapping[str, Seen]) -> None:
         self._seen = seen
-        self._fine = tuple(f"layer.{layer}." for layer in range(layers - FINE_LAYERS, layers))
 
     def __call__(self, drawing: Drawing, value: str, linear: Linear) -> str:
         """Source: ContribOperators.md, com.microsoft.MatMulNBits."""
+        if linear.name.endswith(f".{IN_FLOATS}"):
+            return in_halves(drawing, value, linear)
         seen, weight = self._seen[value], linear.weight
-        form = FINE if linear.name.startswith(self._fine) and weight.shape[1] % FINE.block_size == 0 else FORMAT
+        size = next((size for size in BLOCKS if weight.shape[1] % size == 0), BLOCKS[-1])
+        form = Format(bits=8, block_size=size)
         moments = seen.moments
         if linear.reads_norm:
             steps = evening(seen.largest, weight)

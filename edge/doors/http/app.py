@@ -26,7 +26,7 @@ from edge.doors.http import (
     responses,
 )
 from edge.doors.http.asking import House
-from edge.doors.http.entrance import Guarded, Named, Whole
+from edge.doors.http.entrance import TAKEN_SECONDS, Guarded, Named, NotTaken, Whole
 from edge.doors.http.errors import Refused
 from edge.doors.http.tokens import Tokens
 from edge.errors import Fault
@@ -111,7 +111,10 @@ async def _no_such_way(request: Request, error: HTTPException) -> Response:
 
 
 async def _unforeseen(request: Request, error: Exception) -> Response:
-    log.error("a request failed in a way that was not foreseen", exc_info=error)
+    if isinstance(error, NotTaken):
+        log.info("an answer was given up: its reader took nothing for %d s", TAKEN_SECONDS)
+    else:
+        log.error("a request failed in a way that was not foreseen", exc_info=error)
     return Refused(500, f"this was not foreseen ({type(error).__name__}); the board's log has more").response(
         request.url.path
     )

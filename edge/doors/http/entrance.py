@@ -32,6 +32,10 @@ OPEN = ("/health", "/health/live", "/health/ready")
 LOCAL = ("localhost", "127.0.0.1", "::1")
 
 
+class NotTaken(Exception):
+    """Nobody took what was sent for TAKEN_SECONDS."""
+
+
 class Named:
     """Gives each request a name, which the answer and the log have, and refusals their form."""
 
@@ -51,8 +55,11 @@ class Named:
             if message["type"] == "http.response.start":
                 status = message["status"]
                 MutableHeaders(scope=message)["X-Request-Id"] = name
-            async with asyncio.timeout(TAKEN_SECONDS):
-                await send(message)
+            try:
+                async with asyncio.timeout(TAKEN_SECONDS):
+                    await send(message)
+            except TimeoutError:
+                raise NotTaken from None
 
         try:
             await self._app(scope, receive, sent)
@@ -62,6 +69,20 @@ class Named:
             level = logging.WARNING if status >= 500 else logging.DEBUG
             words = (scope["method"], scope["path"][:100], status, time.monotonic() - began, scope.get("asker"), name)
             log.log(level, "%s %r %d in %.3f s for %s, %s", *words)
+
+
+class Full:
+    """Tells whoever comes that there is no place for now. most: connections that are served at once."""
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """The refusal, and the connection's end."""
+        text = f"{self._most} connections are served at once (http.connections), and there are as many: come again"
+        response = Refused(503, text, retry_after=1).response(scope["path"])
+        response.headers["Connection"] = "close"
+        await response(scope, receive, send)
 
 
 class Guarded:
@@ -87,12 +108,12 @@ class Guarded:
         origin = headers.get("origin")
         if origin is not None and origin not in self._origins:
             raise Refused(403, f"pages of {origin[:100]!r} may not ask: http.origins has those that may", "Origin")
-        scope["asker"] = self._asker(scope["path"], headers.get("authorization", ""), scope["method"])
+        scope["asker"] = self._asker(scope["path"], headers.get("authorization", ""), scope["method"], scope.get("uid"))
         await self._app(scope, receive, send)
 
-    def _asker(self, path: str, authorization: str, method: str) -> str:
+    def _asker(self, path: str, authorization: str, method: str, uid: int | None) -> str:
         if not len(self._tokens):
-            return "local"
+            return "local" if uid is None else f"uid-{uid}"
         scheme, _, token = authorization.partition(" ")
         name = self._tokens.name_of(token.strip()) if scheme.lower() == "bearer" else None
         if name is not None:

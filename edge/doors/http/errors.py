@@ -30,6 +30,7 @@ SHAPES = {
     409: Shape(409, INVALID, "conflict", False),
     413: Shape(413, INVALID, "request_too_large"),
     415: Shape(400, INVALID, "unsupported"),
+    431: Shape(431, INVALID, "request_too_large"),
     429: Shape(429, "rate_limit_error", "rate_limit_exceeded"),
     499: Shape(503, "server_error", "cancelled", False),
     500: Shape(500, "server_error", "engine_failed", False),

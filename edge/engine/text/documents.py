@@ -182,8 +182,8 @@ class Documents:
         return Asked(replace(job, messages=messages), [source_of(piece) for piece in pieces], warnings)
 
     def _without(self, job: Job, warnings: list[str]) -> Asked:
-        """What is done where nothing was found; an answer that must match a schema cannot be a sentence of ours."""
-        if self._options.documents_when_nothing == "say" and not job.must_match:
+        """What is done where nothing was found; what must match a schema, or may call a function, is the model's."""
+        if self._options.documents_when_nothing == "say" and job.guidance is None:
             return Asked(job, [], warnings[:-1], self._options.documents_nothing_text)
         return Asked(job, [], warnings)
 

@@ -110,3 +110,38 @@ def test_ratings_are_told_in_the_telemetry(board: Daemon):
         user.publish("edge/test/rating/me", {"id": "q", "rating": "good"})
     with User(board.port, "edge/test/telemetry") as user:
         wait_until(lambda: json.loads(user.next().payload)["inference"]["ratings"] == {"good": 1, "bad": 0})
+
+
+def test_tools_beside_documents(bundle: Path, tmp_path: Path):
+    """A tool is used and pieces are read in every round; where none is found, what the tool says is answered from."""
+    add(museum.write(tmp_path / "texts"), tmp_path / "documents/museum.index", None, "", lambda *_: None)
+    tool = {
+        "kind": "telemetry",
+        "description": "How many answers run.",
+        "clients": ["*"],
+        "values": ["inference.running"],
+    }
+    more = {"EDGE_DOCUMENTS__FOLDER": str(tmp_path / "documents"), "EDGE_TOOLS": json.dumps({"load": tool})}
+    asked = {
+        "documents": "museum",
+        "board_tools": ["load"],
+        "tool_choice": {"type": "function", "function": {"name": "load"}},
+    }
+    with (
+        embedded_broker(tmp_path) as port,
+        serving(bundle, port, tmp_path, **more),
+        User(port, "edge/test/reply/me") as user,
+    ):
+        user.wait_online()
+        found = ask(user, "q1", "With which oil is the pump oiled?", **asked)
+        assert (found["code"], [call["name"] for call in found["board_calls"]]) == (200, ["load"])
+        assert any("linseed" in each["text"] for each in found["sources"])
+        assert "error" not in found["board_calls"][0]
+        lost = ask(user, "q2", "Zebras, quokkas, xylophones?", **asked)
+        assert (lost["code"], lost["sources"], bool(lost["board_calls"])) == (200, [], True)
+        assert lost["usage"]["completion_tokens"] > 0
+        assert "nothing was found in documents museum" in lost["warnings"]
+        free = ask(user, "q3", "Zebras, quokkas, xylophones?", documents="museum", board_tools=True)
+        assert free["usage"]["completion_tokens"] > 0
+        alone = ask(user, "q4", "Zebras, quokkas, xylophones?", documents="museum")
+        assert alone["usage"]["completion_tokens"] == 0

@@ -9,8 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from benchmarks import embeddings_texts
-from benchmarks.embeddings_texts import REFERENCE
+from benchmarks import embeddings_others, embeddings_texts
 from edge.bundle import SENTENCE_GRAPH, SENTENCE_TOKENIZER
 from edge.engine.graph.session import Encoder
 from edge.engine.text.exact import SentenceReader
@@ -32,7 +31,9 @@ SMALL: dict[str, dict[str, Any]] = {
     "one type of token": {"type_vocab_size": 1},
     "few places": {"max_position_embeddings": 20},
 }
-COSINE_MIN = 0.999
+COSINE_MIN = 0.9993
+"""Of the model in 8 bits. What is promised is 0.999; another processor's sums may take some of what is between."""
+STORED = {"tried": embeddings_texts, "others": embeddings_others}
 
 
 def theirs(folder: Path, texts: list[str], tokens_max: int) -> Floats:
@@ -90,23 +91,24 @@ def test_what_is_stored_for_every_day_is_transformers(tmp_path):
     assert np.abs(theirs(small(tmp_path / "small-bert"), list(small_bert.TEXTS), 32) - stored()).max() < 1e-5
 
 
-def test_what_is_stored_to_measure_with_is_transformers():
+@pytest.mark.parametrize("name", STORED)
+def test_what_is_stored_to_measure_with_is_transformers(name):
     """To float16, in which it is stored: a cosine of 1e-6."""
-    folder, kept = folder_of(Path("all-MiniLM-L6-v2")), np.load(REFERENCE).astype(np.float32)
-    cosines = (theirs(folder, embeddings_texts.texts(), 256) * kept).sum(1) / np.linalg.norm(kept, axis=1)
+    folder, kept = folder_of(Path("all-MiniLM-L6-v2")), np.load(STORED[name].REFERENCE).astype(np.float32)
+    cosines = (theirs(folder, STORED[name].texts(), 256) * kept).sum(1) / np.linalg.norm(kept, axis=1)
     assert cosines.min() > 1 - 1e-6
 
 
 def test_the_real_model_rounded_is_near_transformers(tmp_path):
-    """all-MiniLM-L6-v2 as a bundle has it, 8 bits a weight: each of some hundred texts, and what they say of others."""
+    """all-MiniLM-L6-v2 as a bundle has it: texts that it was tried with, others, and what they say of each other."""
     folder = folder_of(Path("all-MiniLM-L6-v2"))
     said = make(folder, tmp_path)
-    given = [*small_bert.TEXTS, *texts(300)]
+    given = [*small_bert.TEXTS, *texts(300), *embeddings_texts.texts(), *embeddings_others.texts()]
     found, wanted = ours(tmp_path, given, said.tokens_max), theirs(folder, given, said.tokens_max)
     cosines = (found * wanted).sum(1)
     assert cosines.min() > COSINE_MIN
     assert np.abs(found @ found.T - wanted @ wanted.T).max() < 0.03
-    assert sum(path.stat().st_size for path in (tmp_path / "sentences").iterdir()) < 25.5e6
+    assert sum(path.stat().st_size for path in (tmp_path / "sentences").iterdir()) < 29e6
 
 
 def test_the_real_model_in_floats_says_what_transformers_says(tmp_path):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -180,9 +181,10 @@ def test_another_request_of_an_open_key(tmp_path: Path):
 
 
 def test_a_unix_socket(tmp_path: Path):
-    """The same API without a port."""
+    """The same API without a port; who asks is named by the user that it runs as."""
     path = tmp_path / "http.sock"
     env = {"EDGE_DEVICE": "pi", "EDGE_BROKER__PORT": "1", "EDGE_JOURNAL__FOLDER": str(tmp_path / "state")}
+    env |= {"EDGE_LOG_LEVEL": "debug"}
     with running(
         [sys.executable, "-m", "edge.testing"], tmp_path / "log", env | {"EDGE_HTTP__ADDRESS": f"unix:{path}"}
     ):
@@ -192,6 +194,7 @@ def test_a_unix_socket(tmp_path: Path):
             wait_until(lambda: asker.get("/health").status_code == 200)
             said = asker.post("/v1/chat/completions", json=ASK).json()
         assert said["choices"][0]["message"]["content"] == "word word "
+        assert f"for uid-{os.getuid()}," in (tmp_path / "log").read_text()
     assert not path.exists()
 
 

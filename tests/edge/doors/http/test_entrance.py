@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import socket
 import ssl
 import stat
@@ -11,6 +12,7 @@ import time
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import httpx
 import openai
@@ -24,7 +26,7 @@ from edge.doors.http.tokens import Tokens, read_tokens
 from edge.doors.listening import listening
 from edge.errors import ConfigError
 from edge.testing.inside import MemoryInside
-from tests.conftest import free_port
+from tests.conftest import free_port, wait_until
 from tests.edge.doors.http.doors import INFO, SAID, bodies, door
 
 TOKEN = "0123456789abcdef-of-the-kiosk"
@@ -151,19 +153,92 @@ def test_what_is_not_there(method, path, status, open_to_all):
     assert ("allow" in said.headers) is (status == 405)
 
 
+def raw(address: str, *sent: bytes) -> socket.socket:
+    """A connection on which something was said."""
+    port = int(address.rpartition(":")[2])
+    made = socket.create_connection(("127.0.0.1", port), 40)
+    for each in sent:
+        made.sendall(each)
+    return made
+
+
+def told(connected: socket.socket) -> tuple[int, dict[str, Any]]:
+    """Status and error of an answer without more behind it; the connection is at its end."""
+    said = b""
+    with connected:
+        while more := connected.recv(65_536):
+            said += more
+    head, _, body = said.partition(b"\r\n\r\n")
+    assert b"content-type: application/json" in head.lower()
+    return int(head.split()[1]), json.loads(body)["error"]
+
+
+NO_HTTP = {
+    "another protocol": (b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03 and so on\r\n\r\n", 400),
+    "no request line": (b"hello\r\n\r\n", 400),
+    "a header without a name": (b"GET / HTTP/1.1\r\n: x\r\n\r\n", 400),
+    "two lengths": (b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\nx", 400),
+    "no Host": (b"GET /health HTTP/1.1\r\n\r\n", 400),
+    "a long line": (b"GET /" + b"a" * 20_000, 431),
+    "many headers": (b"GET / HTTP/1.1\r\nHost: a\r\n" + b"X-A: b\r\n" * 4_000, 431),
+    "a chunk without a size": (
+        b"POST /v1/completions HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\nxyz\r\n",
+        400,
+    ),
+}
+
+
+@pytest.mark.parametrize("case", NO_HTTP)
+def test_what_is_no_http_is_told_as_everything_is(case, open_to_all):
+    """In OpenAI's shape, before any path has it, and the connection ends; the door goes on."""
+    _, address = open_to_all
+    data, status = NO_HTTP[case]
+    found, error = told(raw(address, data))
+    assert (found, error["type"]) == (status, "invalid_request_error")
+    assert httpx.get(f"{address}/health/live").status_code == 200
+
+
 @pytest.mark.slow
 def test_who_says_nothing_is_let_go(open_to_all):
-    """A connection without a request, one that stops in the middle of its head; others are served meanwhile."""
+    """A connection without a request, one that stops within its head, at the first request or at a later one.
+
+    A head that comes byte by byte is no sign of life. Others are served meanwhile.
+    """
     _, address = open_to_all
-    port = int(address.rpartition(":")[2])
-    silent = [socket.create_connection(("127.0.0.1", port)) for _ in range(2)]
-    silent[1].sendall(b"GET /health HTTP/1.1\r\nHost: loc")
+    head = b"GET /health/live HTTP/1.1\r\nHost: localhost\r\n"
+    silent = [raw(address), raw(address, head), raw(address, head + b"\r\n"), raw(address, head + b"\r\n", head)]
     assert httpx.get(f"{address}/health/live").status_code == 200
-    began = time.monotonic()
-    for each in silent:
-        each.settimeout(40)
-        assert each.recv(1) == b""
-    assert time.monotonic() - began < 35
+    open_ones, until = list(silent), time.monotonic() + 40
+    while open_ones and time.monotonic() < until:
+        time.sleep(0.5)
+        open_ones = [each for each in open_ones if not is_closed(each)]
+    assert not open_ones
+
+
+def is_closed(connected: socket.socket) -> bool:
+    """Whether the other end has closed; a byte of a header is said to it first."""
+    try:
+        connected.sendall(b"X")
+        connected.settimeout(0.01)
+        return connected.recv(65_536) == b""
+    except TimeoutError:
+        return False
+    except OSError:
+        return True
+
+
+@pytest.mark.slow
+def test_who_takes_nothing_of_a_large_answer_is_let_go():
+    """Whole or a stream: neither its memory nor its place among the connections is held for ever."""
+    text = "word " * 4_000_000
+    with door(MemoryInside(bodies(text, text)), connections=1) as address:
+        for stream in (b"true", b"false"):
+            body = b'{"stream": ' + stream + b', "messages": [{"role": "user", "content": "x"}]}'
+            head = f"POST {CHAT} HTTP/1.1\r\nHost: localhost\r\nContent-Length: {len(body)}\r\n\r\n"
+            with raw(address, head.encode() + body) as taker:
+                assert taker.recv(4) == b"HTTP"
+                assert httpx.get(f"{address}/health/live").status_code == 503
+                wait_until(lambda: httpx.get(f"{address}/health/live").status_code == 200, 180)
 
 
 def test_many_connections_do_not_shut_others_out_for_good():
@@ -172,7 +247,10 @@ def test_many_connections_do_not_shut_others_out_for_good():
         port = int(address.rpartition(":")[2])
         held = [socket.create_connection(("127.0.0.1", port)) for _ in range(3)]
         time.sleep(0.2)
-        assert httpx.get(f"{address}/health/live").status_code == 503
+        refused = httpx.get(f"{address}/health/live")
+        assert (refused.status_code, refused.json()["error"]["code"]) == (503, "unavailable")
+        assert (refused.headers["connection"], refused.headers["retry-after"]) == ("close", "1")
+        assert httpx.get(f"{address}/api/tags").json()["error"].startswith("2 connections")
         more = [socket.create_connection(("127.0.0.1", port)) for _ in range(8)]
         more[-1].settimeout(10)
         with suppress(ConnectionResetError):
