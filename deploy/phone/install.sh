@@ -69,7 +69,7 @@ stop() {
 if [ $uninstall = yes ]; then
     stop
     for service in edge edge-battery; do
-        sv exit "$service" >/dev/null 2>&1 || true
+        sv -w 60 shutdown "$service" >/dev/null 2>&1 || true
         rm -rf "${SVDIR:?}/$service" "$LOGDIR/sv/$service"
     done
     rm -f "$HOME/.termux/boot/$name"

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -30,7 +31,7 @@ PROGRAMS = {
     "sv-enable": 'rm -f "$SVDIR/$1/down"\n',
 }
 RUNIT = {  # as termux-services has them, with runit's own sv and runsvdir
-    "service-daemon": '[ -e "$PREFIX/runsvdir" ] || { runsvdir "$SVDIR" & echo $! > "$PREFIX/runsvdir"; }\n',
+    "service-daemon": '[ -e "$PREFIX/runsvdir" ] || { setsid runsvdir "$SVDIR" & echo $! > "$PREFIX/runsvdir"; }\n',
     "sv-enable": 'rm -f "$SVDIR/$1/down"\nexec sv up "$1"\n',
 }
 PROOT_DISTRO = r"""
@@ -57,7 +58,7 @@ for word; do command="$command '$(printf %s "$word" | sed "s/'/'\\\\''/g")'"; do
 if [ -n "$TERMUX_PROOT" ]; then
     set -- -r "$root" -w /
     for bind in $binds; do set -- "$@" -b "$bind"; done
-    exec env -i TERM=dumb "$(command -v proot)" "$@" /bin/sh -c "$command"
+    exec env -i TERM=dumb "$TERMUX_PROOT" "$@" /bin/sh -c "$command"
 fi
 exec unshare --map-root-user --mount /bin/sh -ec '
     root=$1; shift; binds=$1; shift
@@ -80,9 +81,9 @@ APT = '#!/bin/sh\necho "$*" >> /apt.log\nmkdir -p /etc/ssl/certs\n: > /etc/ssl/c
 
 
 class Termux:
-    """One phone's. by_proot: whether logins are the real proot's; has_runit: whether services are the real runit's."""
+    """One phone's. has_runit: whether services are the real runit's. Logins are by proot where TERMUX_PROOT names one."""
 
-    def __init__(self, folder: Path, *, by_proot: bool = False, has_runit: bool = False) -> None:
+    def __init__(self, folder: Path, *, has_runit: bool = False) -> None:
         self.prefix, self.home = folder / "usr", folder / "home"
         self._calls, self._has_runit = folder / "calls", has_runit
         for path in (self.prefix / "bin", self.prefix / "var/service", self.home):
@@ -101,7 +102,7 @@ class Termux:
             "TERMUX_CALLS": str(self._calls),
             "TERMUX_IMAGE": str(_image(folder / "image")),
             "TERMUX_BINDS": " ".join(_binds()),
-            "TERMUX_PROOT": "1" if by_proot else "",
+            "TERMUX_PROOT": "",
             "SYSFS": str(_cores(folder / "sys")),
             "SVDIR": str(self.prefix / "var/service"),
             "LOGDIR": str(self.prefix / "var/log"),
@@ -139,8 +140,7 @@ class Termux:
         """End what runit keeps up."""
         number = self.prefix / "runsvdir"
         if number.exists():
-            self.run(["sv", "-w", "60", "force-shutdown", *map(str, (self.prefix / "var/service").glob("*"))])
-            subprocess.run(["kill", "-HUP", number.read_text().strip()], check=False)
+            os.kill(int(number.read_text()), signal.SIGHUP)  # it ends them in order
 
 
 def _program(path: Path, text: str) -> None:

@@ -15,7 +15,8 @@ from edge.board.battery import Battery
 from edge.board.board import Board
 from edge.board.files import Files
 from edge.board.program import Program
-from edge.board.termux import PATH, Termux as Api
+from edge.board.termux import PATH
+from edge.board.termux import Termux as Api
 from edge.config import Settings
 from tests.conftest import ROOT, embedded_broker, free_port, running, wait_until
 from tests.deploy.termux import Termux, missing, wait_for_text
