@@ -15,7 +15,7 @@ python3 -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] < (3, 14))'
     exit 1
 }
 
-mkdir -p "$home"
+mkdir -p "$home" /usr/local/sbin
 "$venv/bin/python" -c '' 2>/dev/null || python3 -m venv --clear "$venv"
 set -- --disable-pip-version-check --no-deps --only-binary=:all:
 if [ -d /mnt/wheels ]; then set -- "$@" --no-index --find-links=/mnt/wheels; fi

@@ -29,7 +29,7 @@ mount --bind "$wheels" "$root/mnt/wheels"
 mount --bind "$bundle" "$root/srv/edge-slm/bundle"
 cp "$install/edge.toml" "$root/etc/edge-slm/edge.toml"
 cd "$root"
-exec chroot . /bin/sh -ec '
+exec env -i PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin chroot . /bin/sh -ec '
 export HOME=/root PIP_QUIET=1 PIP_NO_COMPILE=1 PYTHONDONTWRITEBYTECODE=1
 sh /mnt/install/inside.sh "$1" ""
 echo "installed: $(edge --version)"

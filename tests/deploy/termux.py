@@ -19,7 +19,7 @@ from tests.conftest import ROOT
 
 SCRIPT = ROOT / "deploy/phone/install.sh"
 LOGGED = '#!/bin/sh\necho "${0##*/} $*" >> "$TERMUX_CALLS"\n'
-BATTERY = '{"health":"GOOD","percentage":80,"plugged":"UNPLUGGED","status":"DISCHARGING","temperature":30.5,"current":-394}'
+BATTERY = '{"health":"GOOD","percentage":80,"status":"DISCHARGING","temperature":30.5,"current":-394}'
 PROGRAMS = {
     "pkg": "",
     "uname": 'echo "${TERMUX_MACHINE:-aarch64}"\n',
@@ -51,7 +51,13 @@ while [ "$1" != -- ]; do
 done
 shift
 for bind in $binds; do
-    if [ -d "${bind%%:*}" ]; then mkdir -p "$root/${bind#*:}"; else mkdir -p "$(dirname "$root/${bind#*:}")"; : >> "$root/${bind#*:}"; fi
+    place=$root/${bind#*:}
+    if [ -d "${bind%%:*}" ]; then
+        mkdir -p "$place"
+    else
+        mkdir -p "${place%/*}"
+        : >> "$place"
+    fi
 done
 command=
 for word; do command="$command '$(printf %s "$word" | sed "s/'/'\\\\''/g")'"; done
@@ -81,7 +87,7 @@ APT = '#!/bin/sh\necho "$*" >> /apt.log\nmkdir -p /etc/ssl/certs\n: > /etc/ssl/c
 
 
 class Termux:
-    """One phone's. has_runit: whether services are the real runit's. Logins are by proot where TERMUX_PROOT names one."""
+    """One phone's. has_runit: whether services are the real runit's. Logins are by the proot that TERMUX_PROOT has."""
 
     def __init__(self, folder: Path, *, has_runit: bool = False) -> None:
         self.prefix, self.home = folder / "usr", folder / "home"

@@ -57,7 +57,7 @@ def test_every_shell_can_read_the_scripts(script):
 
 
 def test_it_installs_again_and_goes(termux, words):
-    """All of it once; a second time nothing is installed anew and settings stay; then it goes, but for what is yours."""
+    """All of it once; again, and nothing is installed anew and settings stay; then it goes, but for what is yours."""
     first = termux.install(*words, "--broker", "broker.lan:8883", "--device", "kitchen")
     assert first.returncode == 0, first.stdout
     calls = termux.calls()
@@ -146,10 +146,11 @@ def test_without_the_battery_and_at_boot(termux, words):
 
 
 def test_what_the_battery_says_gets_to_the_daemon(termux, words):
-    """From Termux's program by a file into Debian, where the daemon runs what lies under its name; not when it is old."""
+    """From Termux's program by a file into Debian, where the daemon runs what has its name; not when it is old."""
     assert termux.install(*words).returncode == 0
     said = termux.home / "edge-slm/run/battery.json"
-    with running(["env", "-i", *(f"{k}={v}" for k, v in termux.env.items()), str(service_run(termux))], said.parent / "l"):
+    run = termux.prefix / "var/service/edge-battery/run"
+    with running([str(run)], said.parent / "log", termux.env):
         wait_until(said.is_file)
     script = termux.root / PATH
     script.write_text(script.read_text().replace("/run/edge-slm/", f"{said.parent}/"))
@@ -161,11 +162,6 @@ def test_what_the_battery_says_gets_to_the_daemon(termux, words):
     assert PATH in files.failed
 
 
-def service_run(termux: Termux) -> Path:
-    """The battery's service."""
-    return termux.prefix / "var/service/edge-battery/run"
-
-
 def test_the_daemon_knows_the_phone(termux, words):
     """By a mark in Debian, since nothing of Android's is bound in."""
     assert termux.install(*words).returncode == 0
@@ -173,7 +169,7 @@ def test_the_daemon_knows_the_phone(termux, words):
 
 
 def test_the_service_answers_and_ends_in_order(termux, words, bundle, tmp_path):
-    """Its `run` becomes the daemon, which answers over MQTT; `control/t`, runit's way to say SIGTERM, ends it with 0."""
+    """Its `run` becomes the daemon, which answers over MQTT; `control/t`, in SIGTERM's place, ends it with 0."""
     port = free_port()
     given = [*words[:2], "--bundle", str(bundle), "--broker", f"127.0.0.1:{port}"]
     done = termux.install(*given)

@@ -1,7 +1,7 @@
 """The way to a phone without Termux: a bundle's genai_config.json names nothing that GenAI's own parser would refuse.
 
-The names are those of onnxruntime-genai's src/config.cpp at commit a0c04eb (22 August 2026, "0.16.0-dev"); an unknown one
-is an error there. Only what a bundle of ours may have is listed, not all that the parser takes.
+The names are those of onnxruntime-genai's src/config.cpp at commit a0c04eb (22 August 2026, "0.16.0-dev"), where an
+unknown one is an error. Only what a bundle of ours may have is listed, not all that the parser takes.
 """
 
 from __future__ import annotations
@@ -82,13 +82,12 @@ def test_so_is_a_bundles_that_sees(vision_bundle: Path):
     assert missing(config, vision_bundle) == []
 
 
-@pytest.mark.parametrize("path", ["zebra", "model.zebra", "model.decoder.zebra", "model.decoder.inputs.zebra", "search.zebra"])
-def test_an_unknown_name_would_be_seen(bundle: Path, path: str):
+@pytest.mark.parametrize("section", ["", "model.", "model.decoder.", "model.decoder.inputs.", "search."])
+def test_an_unknown_name_would_be_seen(bundle: Path, section: str):
     """Wherever it is."""
     config = json.loads((bundle / "genai_config.json").read_text())
-    *folders, name = path.split(".")
-    section = config
-    for folder in folders:
-        section = section[folder]
-    section[name] = 1
-    assert list(refused(config, TAKEN)) == [path]
+    place = config
+    for name in section.split(".")[:-1]:
+        place = place[name]
+    place["zebra"] = 1
+    assert list(refused(config, TAKEN)) == [f"{section}zebra"]
