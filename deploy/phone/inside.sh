@@ -31,4 +31,8 @@ mkdir -p /system /etc/edge-slm /var/lib/edge-slm /var/cache/edge-slm /srv/edge-s
 # Where the daemon looks for Termux:API: what Termux's own program has said, out there (service/edge-battery).
 prefix=/data/data/com.termux/files/usr
 mkdir -p "$prefix/bin"
-install -m 755 /mnt/install/battery.sh "$prefix/bin/termux-battery-status"
+if [ -f /mnt/install/battery.sh ]; then
+    install -m 755 /mnt/install/battery.sh "$prefix/bin/termux-battery-status"
+else
+    rm -f "$prefix/bin/termux-battery-status"
+fi

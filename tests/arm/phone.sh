@@ -23,6 +23,8 @@ mkdir -p "$zone"
 echo battery > "$zone/type"
 echo 30000 > "$zone/temp"
 chmod 000 "$zone/temp"
+mkdir -p "$root/sys/devices/system/cpu"
+for name in possible present online; do echo 0-1 > "$root/sys/devices/system/cpu/$name"; done
 mount --rbind /dev "$root/dev"
 mount --bind "$install" "$root/mnt/install"
 mount --bind "$wheels" "$root/mnt/wheels"
@@ -35,6 +37,7 @@ sh /mnt/install/inside.sh "$1" ""
 echo "installed: $(edge --version)"
 unset PIP_QUIET PIP_NO_COMPILE
 export EDGE_ENGINE__VERIFY_HASHES=false EDGE_TELEMETRY__PERIOD_SECONDS=5
+printf %s "{\"percentage\":80,\"status\":\"DISCHARGING\",\"temperature\":30.5}" > /run/edge-slm/battery.json
 edge broker > /broker.log 2>&1 &
 setpriv --bounding-set=-dac_override,-dac_read_search --inh-caps=-dac_override,-dac_read_search /opt/edge-slm/start > /serve.log 2>&1 &
 daemon=$!

@@ -69,11 +69,12 @@ def test_a_phones_debian_answers_without_systemd(bundle: Path, tmp_path: Path):
     assert done.returncode == 0, done.stdout + done.stderr
     assert re.search(r"^installed: ", done.stdout, re.MULTILINE)
     assert "Paris" in done.stdout
-    told = json.loads(re.search(r"^status: (.*)$", done.stdout, re.MULTILINE)[1])  # type: ignore[index]
+    told = json.JSONDecoder().raw_decode(done.stdout.partition("status: ")[2])[0]
     telemetry = told["telemetry"]
     assert telemetry["board"]["kind"] == "phone"
-    assert "proc/stat" in telemetry["sensors"]["denied"]["cpu"]
-    assert "thermal_zone0/temp" in telemetry["sensors"]["denied"]["thermal"]
+    assert "proc/stat" in telemetry["denied"]["cpu"]
+    assert "thermal_zone0/temp" in telemetry["denied"]["thermal"]
     assert (telemetry["cpu"] or {}).get("used_percent") is None
+    assert telemetry["battery"]["level_percent"] == 80
     assert done.stdout.splitlines()[-1] == "exit status: 0"
     assert "Traceback" not in done.stdout

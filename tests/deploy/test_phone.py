@@ -140,6 +140,7 @@ def test_without_the_battery_and_at_boot(termux, words):
     assert termux.install(*words, "--no-battery", "--at-boot").returncode == 0
     assert not any("termux-api" in call for call in termux.calls())
     assert not (termux.prefix / "var/service/edge-battery").exists()
+    assert not (termux.root / PATH).exists()
     boot = (termux.home / ".termux/boot/edge-slm").read_text()
     assert "termux-wake-lock" in boot
     assert f"{termux.prefix}/etc/profile.d/start-services.sh" in boot

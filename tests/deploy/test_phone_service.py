@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import signal
 import time
 from pathlib import Path
 
@@ -66,7 +65,7 @@ def test_it_is_kept_up_and_goes_down_in_order(termux, bundle, tmp_path, by):
         log.write_text("")
         first = daemon(termux)
         assert ("TracerPid:\t0\n" in Path(f"/proc/{first}/status").read_text()) is (by != "proot")
-        os.kill(first, signal.SIGKILL)
+        sv(termux, "kill", "edge")  # by control/k
         wait_for_text(log, "online")
         assert daemon(termux) != first
         assert sv(termux, "stop", "edge").startswith("ok: down")
