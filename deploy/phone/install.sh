@@ -105,6 +105,7 @@ stop
 mkdir -p "$home/etc" "$home/state" "$home/cache" "$home/shm" "$home/install" "$home/run"
 chmod 700 "$home"
 if ! proot-distro login "$name" -- true >/dev/null 2>&1; then
+    [ ! -f "$image" ] || image=$(cd "$(dirname "$image")" && pwd)/$(basename "$image") # a name without / is a registry's
     say "Debian: $image"
     proot-distro install --name "$name" "$image"
 fi
@@ -146,21 +147,22 @@ set -- --bind "$home/install:/mnt/install"
 proot-distro login "$name" "$@" -- sh /mnt/install/inside.sh "$(basename "$wheel")" "$index"
 
 say "services: $SVDIR/edge"
-put_service() { # a service that was never there must not be seen half written: runsvdir passes over names with a dot
-    if [ ! -d "$SVDIR/$1" ]; then
-        rm -rf "$SVDIR/.$1"
-        mkdir -p "$SVDIR/.$1"
-        touch "$SVDIR/.$1/down"
-        mv "$SVDIR/.$1" "$SVDIR/$1"
+put_service() { # a new one must not be seen half written: runsvdir passes over names with a dot
+    into=$SVDIR/$1
+    if [ ! -d "$into" ]; then
+        into=$SVDIR/.$1
+        rm -rf "$into"
     fi
+    mkdir -p "$into/log"
+    touch "$into/down"
     (cd "$here/service/$1" && find . -type f) | while read -r file; do
-        mkdir -p "$(dirname "$SVDIR/$1/$file")"
-        sed "1s,^#!/bin/sh,#!$PREFIX/bin/sh," "$here/service/$1/$file" >"$SVDIR/$1/$file.new"
-        chmod 700 "$SVDIR/$1/$file.new"
-        mv "$SVDIR/$1/$file.new" "$SVDIR/$1/$file"
+        mkdir -p "$(dirname "$into/$file")"
+        sed "1s,^#!/bin/sh,#!$PREFIX/bin/sh," "$here/service/$1/$file" >"$into/$file.new"
+        chmod 700 "$into/$file.new"
+        mv "$into/$file.new" "$into/$file"
     done
-    mkdir -p "$SVDIR/$1/log"
-    ln -sf "$PREFIX/share/termux-services/svlogger" "$SVDIR/$1/log/run"
+    ln -sf "$PREFIX/share/termux-services/svlogger" "$into/log/run"
+    [ "$into" = "$SVDIR/$1" ] || mv "$into" "$SVDIR/$1"
 }
 put_service edge
 if [ $battery = yes ]; then put_service edge-battery; fi
