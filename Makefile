@@ -100,7 +100,7 @@ ha-test: test-env ## A board in releases of Home Assistant itself, in .venv-ha (
 	@$(BIN)/python deploy/home_assistants.py $(HA_PYTHON) $(HA_RELEASES)
 	@$(BIN)/python -m pytest -m home_assistant $(ARGS)
 
-arm-test: test-env bundle ## The engine on emulated processors of a Pi 3, 4 and 5 (root, qemu-user-static, mmdebstrap; 2 minutes)
+arm-test: test-env bundle ## The engine on emulated processors of a Pi 3, 4 and 5, a phone's service (root, qemu-user-static, mmdebstrap, runit, proot; 7 minutes)
 	@RUN_ARM=1 TEST_BUNDLE=$(BUNDLE) $(BIN)/python -m pytest -m arm $(ARGS)
 
 guest-test: test-env bundle ## The arm64 package on a booted, emulated arm64 Debian (root, qemu-system-arm, mmdebstrap, cpio, kmod)
