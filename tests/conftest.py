@@ -40,6 +40,14 @@ def bundle() -> Path:
 
 
 @pytest.fixture(scope="session")
+def phi_bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Phi-3.5-mini made small, random weights, its real tokenizer and template."""
+    from tests.export import small_phi
+
+    return small_phi.export(tmp_path_factory.mktemp("phi"))
+
+
+@pytest.fixture(scope="session")
 def vision_bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A bundle that sees pictures: Phi-3.5-vision made small, random weights in float32, its real tokenizer."""
     from tests.export import small_vision

@@ -65,12 +65,14 @@ def bundles(request, tmp_path_factory):
     shutil.rmtree(folder)
 
 
+@pytest.mark.slow
 def test_they_compute_the_same(bundles):
     """The same logits, to the bit: the weights are the same numbers."""
     ours, theirs = (logits(bundle, [5, 17, 31000, 3, 259, 9]) for bundle in bundles)
     np.testing.assert_array_equal(ours, theirs)
 
 
+@pytest.mark.slow
 def test_they_read_the_same(bundles):
     """The same tokens of awkward texts, the same chat text, by the engine's own reader."""
     ours, theirs = (Tokenizer(bundle, open_bundle(bundle).manifest) for bundle in bundles)
@@ -80,6 +82,7 @@ def test_they_read_the_same(bundles):
     assert ours.encode(chat) == theirs.encode(chat)
 
 
+@pytest.mark.slow
 def test_their_manifests_say_the_same(bundles):
     """Sizes and template; where an answer ends is what the header names, and what the template says besides."""
     ours, theirs = (open_bundle(bundle).manifest for bundle in bundles)

@@ -151,6 +151,7 @@ def as_stored(name: str, weight: np.ndarray) -> np.ndarray:
     return round_to_nearest(weight, EXACT.format_of(name)).dequantized()
 
 
+@pytest.mark.slow
 def test_phi3_is_the_same_model_in_another_spelling(checkpoint, tmp_path):
     """A Llama's weights concatenated as Phi-3 keeps them give the same logits through the Phi-3 skeleton."""
     weights = small_model.as_phi3(small_model.llama_weights())
@@ -303,6 +304,7 @@ def test_the_same_input_gives_the_same_bytes(checkpoint, tmp_path, method):
     assert open_bundle(first).manifest.files == open_bundle(second).manifest.files
 
 
+@pytest.mark.slow
 def test_nothing_is_overwritten_unasked(checkpoint, tmp_path):
     """Refused without --force, and the old bundle stays; replaced with it; no leftovers beside."""
     bundle = export(checkpoint, tmp_path / "bundle")
@@ -327,6 +329,7 @@ def test_two_exports_of_one_bundle(checkpoint, tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["bundle"]
 
 
+@pytest.mark.slow
 def test_the_second_of_two_exports_waits_and_leaves_what_is_there(checkpoint, tmp_path):
     """With `--if-missing`, as `make` asks: it says for what it waits, both end with 0, and one bundle was made."""
     target = tmp_path / "bundle"
@@ -471,6 +474,7 @@ def test_the_command_line(checkpoint, tmp_path):
     assert again.stderr.count("\n") == 1
 
 
+@pytest.mark.slow
 def test_a_mistral_is_a_llama_until_its_window_slides(checkpoint, tmp_path):
     """The same weights give the same logits under its name, and the context ends where the window would begin to."""
     config = {"architectures": ["MistralForCausalLM"], "model_type": "mistral", "sliding_window": 48}

@@ -64,6 +64,7 @@ def test_the_figures_are_what_the_graph_gives(checkpoint, tmp_path):
     assert found["kl_mean"] == pytest.approx(np.mean(divergences), rel=1e-3)
 
 
+@pytest.mark.slow
 def test_texts_are_read_by_the_bundles_own_tokenizer(tmp_path):
     """A token that the model has no row for, in nearly every text, is read as its letters, as the bundle reads it."""
     source = small_model.write_checkpoint(tmp_path / "source", small_model.llama_weights())
@@ -119,6 +120,7 @@ def token(text: str, ahead: float) -> dict:
     return {"token": text, "top_logprobs": [{"token": text, "logprob": -0.1}, {"token": "x", "logprob": -0.1 - ahead}]}
 
 
+@pytest.mark.slow
 def test_questions_of_ones_own_are_asked(checkpoint, tmp_path):
     """They are in the manifest where the bundle answers them so; else, or where the file is none, nothing is made."""
     bundle = open_bundle(made(checkpoint, tmp_path / "bundle"))
@@ -135,6 +137,7 @@ def test_questions_of_ones_own_are_asked(checkpoint, tmp_path):
         read_questions(file)
 
 
+@pytest.mark.slow
 def test_more_bits_lose_less(checkpoint, tmp_path):
     """By every figure of the manifest that counts a loss."""
     four, eight = (open_bundle(made(checkpoint, tmp_path / str(bits), bits=bits)).manifest.fidelity for bits in (4, 8))
@@ -195,6 +198,7 @@ def test_the_search_on_the_command_line(checkpoint):
     assert "{ bits = 8 }" in done.stdout
 
 
+@pytest.mark.slow
 def test_a_calibration_text_of_ones_own(checkpoint, tmp_path):
     """Its name and checksum are in the manifest; one that is too short is refused."""
     text = tmp_path / "manual.txt"

@@ -24,10 +24,7 @@ from edge.engine.text.marks import SLICE_CHARACTERS, Marks
 from edge.engine.text.sampling import described, log_probabilities
 from edge.engine.text.stop_text import StopText
 from edge.errors import TooLarge
-from tests.export.test_phi_tokenizer import bundle as phi_bundle
-from tests.export.test_phi_tokenizer import phi
 
-__all__ = ["phi", "phi_bundle"]
 FAMILIES = ("bundle", "phi_bundle", "vision_bundle")
 QUARTER_MEGABYTE = 250_000
 

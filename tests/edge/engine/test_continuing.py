@@ -17,9 +17,9 @@ from edge.engine.text.chat_template import render
 from edge.errors import BadRequest
 from tests.clients import User
 from tests.conftest import embedded_broker, serving
-from tests.edge.engine.test_marks import PLAIN, family, phi, phi_bundle
+from tests.edge.engine.test_marks import PLAIN, family
 
-__all__ = ["family", "phi", "phi_bundle"]
+__all__ = ["family"]
 BEGINNINGS = ("The capital is", "The capital is ", "  two", '{"a": "', "ends\n", "ends\n\n ", "日本 é", "here 1", "<|")
 TRIMMING = (
     "{% for turn in messages %}{{ '[' + turn.role + ']' + turn.content | trim + '[end]' }}{% endfor %}"

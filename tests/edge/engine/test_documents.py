@@ -30,11 +30,8 @@ from edge.engine.text.prompt import prompt_of
 from edge.errors import EngineFailed, Fault, NotFound
 from edge.wire.pictures import Picture, new_place
 from tests import museum
-from tests.export.test_phi_tokenizer import bundle as phi_bundle
-from tests.export.test_phi_tokenizer import phi
 from tests.pictures import empty_png
 
-__all__ = ["phi", "phi_bundle"]
 BOUNDARY = "0a1b2c3d"
 E42 = "What does error E42 on the display of the pump mean?"
 E17 = "What does error E17 on the display of the pump mean?"

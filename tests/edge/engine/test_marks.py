@@ -16,10 +16,7 @@ from edge.engine.genai.tokenizer import Tokenizer
 from edge.engine.text.marks import Marks, marks_of
 from edge.errors import TooLarge
 from edge.wire.chat import validated
-from tests.export.test_phi_tokenizer import bundle as phi_bundle
-from tests.export.test_phi_tokenizer import phi
 
-__all__ = ["phi", "phi_bundle"]
 PLAIN = "What is it?"
 FAMILIES = ("bundle", "phi_bundle", "vision_bundle")
 """SmolLM2's own bundle, Phi-3.5-mini's and -vision's tokenizers and templates over small weights."""

@@ -133,6 +133,7 @@ def test_killed_once_it_goes_on_where_it_was(served, name):
     assert failure(found) is None
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", WAYS)
 def test_killed_twice_it_ends_with_an_error(served, name):
     """In the API's own form, as its last words; and the next is answered."""
