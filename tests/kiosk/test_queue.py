@@ -15,13 +15,14 @@ SECONDS = re.compile(r"About (\d+) seconds?")
 
 def test_who_waits_reads_their_place_and_the_seconds(bundle, pages, tmp_path):
     """Each as many as are before; the seconds count down, and every answer comes."""
-    with box(tmp_path, bundle, {"max_tokens": 300}, EDGE_ENGINE__ROWS="1") as here:
+    slowly = {"EDGE_ENGINE__ROWS": "1", "EDGE_ENGINE__THREADS": "1", "EDGE_ENGINE__DRAFTS": "false"}
+    with box(tmp_path, bundle, {"max_tokens": 300}, **slowly) as here:
         here.wait_online()
         tabs = [pages().open(here.url).wait_ready() for _ in range(4)]
         tabs[0].ask(STORY).answered()  # so that the board knows how long it takes
-        for number, tab in enumerate(tabs):
-            tab.ask(f"{number}. {STORY}").wait_state("queued" if number else "streaming")
-        lines = [tab.part("queue").last.inner_text() for tab in tabs[1:]]
+        for number, tab in enumerate(tabs, 1):  # one after the other, while the first is answered
+            tab.ask(f"{number}. {STORY}")
+        lines = [tab.wait_state("queued").part("queue").last.inner_text() for tab in reversed(tabs[1:])][::-1]
         assert [place(line) for line in lines] == [1, 2, 3]
         seconds = [int(SECONDS.search(line)[1]) for line in lines]
         assert seconds == sorted(seconds)
