@@ -205,9 +205,9 @@ class Shelf:
                 await one.engine.start()
         except StartError as error:
             raise Unavailable(f"the model {name} did not start: {error}", retry_after=NO_ROOM_SECONDS) from error
+        except Unavailable:
+            raise
         except EdgeError as error:
-            if isinstance(error, Unavailable):
-                raise
             raise EngineFailed(f"the model {name} cannot be loaded: {error}") from error
         finally:
             one.loading = None
@@ -250,8 +250,9 @@ class Shelf:
         """For ever: each goes when its time is over."""
         while True:
             self._woken.clear()
-            for each in [each for each in self._all.values() if each.is_idle and each.seconds_left <= 0]:
-                await self._let_go(each, each.why_at_once or "nobody asked for it any more")
+            for each in self._all.values():
+                if each.is_idle and each.seconds_left <= 0:  # asked now: the one before took its time
+                    await self._let_go(each, each.why_at_once or "nobody asked for it any more")
             left = min((each.seconds_left for each in self._all.values() if each.is_idle), default=math.inf)
             try:
                 async with asyncio.timeout(None if left == math.inf else max(0.0, left)):
