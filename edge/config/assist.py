@@ -9,7 +9,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
-from edge.config import addresses
+from edge.config.addresses import checked, host_and_port, is_of_this_board, socket_path
 from edge.config.sections import Section
 
 SYSTEM = "You are the voice assistant of a house. Answer in one or two short sentences of plain text."
@@ -77,7 +77,7 @@ class Assist(Section):
     @field_validator("address")
     @classmethod
     def _is_a_place(cls, address: str | None) -> str | None:
-        return addresses.checked(address)
+        return checked(address)
 
     @model_validator(mode="after")
     def _is_open_to_whom_it_should(self) -> Self:
@@ -95,17 +95,17 @@ class Assist(Section):
     @property
     def socket_path(self) -> Path | None:
         """Of the unix socket; None where it is another address."""
-        return addresses.socket_path(self.address)
+        return socket_path(self.address)
 
     @property
     def host_and_port(self) -> tuple[str, int] | None:
         """The address taken apart; None where there is none, or it is a unix socket."""
-        return addresses.host_and_port(self.address)
+        return host_and_port(self.address)
 
     @property
     def is_of_this_board(self) -> bool:
         """Whether nothing but this board reaches the address."""
-        return addresses.is_of_this_board(self.address)
+        return is_of_this_board(self.address)
 
     def lets_in(self, peer: str) -> bool:
         """Whether one with this IP address may ask."""

@@ -8,7 +8,7 @@ from typing import Annotated, Self
 
 from pydantic import Field, SecretStr, field_validator, model_validator
 
-from edge.config import addresses
+from edge.config.addresses import checked, host_and_port, is_of_this_board, socket_path
 from edge.config.sections import Section
 
 ORIGIN = re.compile(r"https?://[A-Za-z0-9.\-\[\]:]{1,255}")
@@ -50,7 +50,7 @@ class Http(Section):
     @field_validator("address")
     @classmethod
     def _is_a_place(cls, address: str | None) -> str | None:
-        return addresses.checked(address)
+        return checked(address)
 
     @model_validator(mode="after")
     def _is_open_to_whom_it_should(self) -> Self:
@@ -72,14 +72,14 @@ class Http(Section):
     @property
     def socket_path(self) -> Path | None:
         """Of the unix socket; None where it is another address."""
-        return addresses.socket_path(self.address)
+        return socket_path(self.address)
 
     @property
     def host_and_port(self) -> tuple[str, int] | None:
         """The address taken apart; None where there is none, or it is a unix socket."""
-        return addresses.host_and_port(self.address)
+        return host_and_port(self.address)
 
     @property
     def is_of_this_board(self) -> bool:
         """Whether nothing but this board reaches it."""
-        return addresses.is_of_this_board(self.address)
+        return is_of_this_board(self.address)
