@@ -43,11 +43,11 @@ class SourceForward:
     def layer(self, index: int) -> Advance:
         """What takes a text through a layer, that layer's weights being read now."""
         plan = self._plan
-        weights = plan.norms_of(index) | {
+        weights = plan.read_vectors(index) | {
             f"{module}.weight": plan.source.tensor(name).T.copy()
             for module, name in zip(plan.family.linear, plan.matrices_of(index), strict=True)
         }
-        return lambda values: self._layer.through(values, weights)
+        return lambda values: self._layer.through(index, values, weights)
 
     def logits(self) -> Callable[[Floats], Floats]:
         """What makes logits `[tokens, vocabulary]` of the last layer's `normed`."""
@@ -96,7 +96,7 @@ class BundleForward:
         wanted = [f"layer.{index + 1}.normed", f"layer.{index + 1}.residual"]
 
         def advance(values: Values) -> Values:
-            around = surroundings(sizes, values["normed"].shape[1])
+            around = surroundings(sizes, values["normed"].shape[1], sizes.attention_of(index))
             feeds: dict[str, NDArray[np.generic]] = {
                 f"layer.{index}.{name}": value.astype(self._plan.float_type) for name, value in values.items()
             }

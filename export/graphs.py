@@ -15,11 +15,11 @@ import onnx
 import onnx.parser
 from onnx import TensorProto, helper
 
-from export.families.base import Dimensions
+from export.families.base import EVERYWHERE, Attention, Dimensions
 from export.fuse import CONTRIB, OPSET, node
 from export.operators import has_int8_cache, quantized
 from export.prefill import IS_PREFILL, NEVER, either_way
-from export.rotary import ROTARY
+from export.rotary import ROTARY, table_name
 from export.tensor_file import TensorFile
 
 SKELETONS = Path(__file__).parent / "skeletons"
@@ -45,9 +45,11 @@ def load_skeleton(name: str) -> Skeleton:
     return {function.name: function for function in functions}
 
 
-def layer_attributes(sizes: Dimensions) -> dict[str, int | float]:
+def layer_attributes(sizes: Dimensions, attention: Attention = EVERYWHERE) -> dict[str, int | float]:
     """What the skeleton's functions are called with."""
     return {
+        "do_rotary": int(attention.turns),
+        "local_window_size": attention.window or -1,
         "num_heads": sizes.num_heads,
         "kv_num_heads": sizes.num_kv_heads,
         "scale": sizes.head_size**-0.5,
@@ -68,7 +70,7 @@ def stamp(
     layers = [
         each
         for index in range(sizes.num_layers)
-        for each in quantized(_layer(skeleton["layer"], attributes, sizes, index), tensors, accuracy_level)
+        for each in quantized(_layer(skeleton["layer"], sizes, index), tensors, accuracy_level)
     ]
     tail = quantized(_tail(skeleton["tail"], sizes, tensors), tensors, accuracy_level)
     inputs, outputs = _inputs(sizes, tensors, reads_embeddings), _outputs(sizes, tensors)
@@ -113,7 +115,7 @@ def layer_model(
     skeleton: Skeleton, sizes: Dimensions, tensors: TensorFile, accuracy_level: int, index: int
 ) -> onnx.ModelProto:
     """One layer of the bundle alone, its weights where the whole graph has them."""
-    nodes = [*_choose_rope(sizes, tensors), *_layer(skeleton["layer"], layer_attributes(sizes), sizes, index)]
+    nodes = [*_choose_rope(sizes, tensors), *_layer(skeleton["layer"], sizes, index)]
     here, after = (tuple(f"layer.{number}.{value}" for value in VALUES) for number in (index, index + 1))
     cache = (f"past_key_values.{index}.key", f"past_key_values.{index}.value")
     inputs = (*here, *cache, "seqlens_k", "total_sequence_length")
@@ -211,27 +213,30 @@ def head_nodes(function: onnx.FunctionProto, tensors: TensorFile, ids: str, made
     )
 
 
-def _layer(
-    function: onnx.FunctionProto, attributes: Attributes, sizes: Dimensions, index: int
-) -> Iterator[onnx.NodeProto]:
+def _layer(function: onnx.FunctionProto, sizes: Dimensions, index: int) -> Iterator[onnx.NodeProto]:
     last = index + 1 == sizes.num_layers
     following = "model.norm.weight" if last else f"model.layers.{index + 1}.input_layernorm.weight"
-    shared = ("seqlens_k", "total_sequence_length", "cos_cache", "sin_cache")
-    names = {name: name for name in shared} | {
-        "normed": f"layer.{index}.normed",
-        "residual": f"layer.{index}.residual",
-        "next_normed": f"layer.{index + 1}.normed",
-        "next_residual": f"layer.{index + 1}.residual",
-        "next_layernorm.weight": following,
-        "past_key": f"past_key_values.{index}.key",
-        "past_value": f"past_key_values.{index}.value",
-        "present_key": f"present.{index}.key",
-        "present_value": f"present.{index}.value",
-    }
-    weights = [name for name in function.input if name.endswith(".weight") and name not in names]
+    attention = sizes.attention_of(index)
+    tables = {name: table_name(name, attention.rope) for name in ROTARY}
+    names = (
+        {name: name for name in ("seqlens_k", "total_sequence_length")}
+        | tables
+        | {
+            "normed": f"layer.{index}.normed",
+            "residual": f"layer.{index}.residual",
+            "next_normed": f"layer.{index + 1}.normed",
+            "next_residual": f"layer.{index + 1}.residual",
+            "next_layernorm.weight": following,
+            "past_key": f"past_key_values.{index}.key",
+            "past_value": f"past_key_values.{index}.value",
+            "present_key": f"present.{index}.key",
+            "present_value": f"present.{index}.value",
+        }
+    )
+    weights = [name for name in function.input if name.endswith((".weight", ".bias")) and name not in names]
     names |= {name: f"model.layers.{index}.{name}" for name in weights}
     for each in function.node:
-        yield bound(each, attributes, names, f"layer.{index}.")
+        yield bound(each, layer_attributes(sizes, attention), names, f"layer.{index}.")
 
 
 def _tail(function: onnx.FunctionProto, sizes: Dimensions, tensors: TensorFile) -> Iterator[onnx.NodeProto]:

@@ -28,7 +28,6 @@ from export.vision import TowerSizes
 
 FIRST_NORM = "model.layers.0.input_layernorm.weight"
 FloatType = Literal["float32", "float16"]
-NORMS = ("input_layernorm", "post_attention_layernorm")
 
 
 @dataclass(frozen=True)
@@ -80,13 +79,14 @@ class Plan:
         """The weight matrices of one layer."""
         return [f"model.layers.{index}.{module}.weight" for module in self.family.linear]
 
-    def norms_of(self, index: int) -> dict[str, Floats]:
-        """The two norms of a stamped layer, by their names in the skeleton: its second, and what follows it."""
-        second = f"model.layers.{index}.post_attention_layernorm.weight"
-        return {
-            "post_attention_layernorm.weight": self.source.tensor(second),
-            "next_layernorm.weight": self.source.tensor(self.next_norm(index)),
-        }
+    def vectors_of(self, index: int) -> dict[str, str]:
+        """Tensors of what a stamped layer has beside its matrices, by the skeleton's names; the norm behind it, too."""
+        own = {name: f"model.layers.{index}.{name}" for name in self.family.vectors}
+        return {**own, "next_layernorm.weight": self.next_norm(index)}
+
+    def read_vectors(self, index: int) -> dict[str, Floats]:
+        """Their values."""
+        return {name: self.source.tensor(tensor) for name, tensor in self.vectors_of(index).items()}
 
     def next_norm(self, index: int) -> str:
         """The norm that closes a layer: the next one's first, or the model's last."""
@@ -138,12 +138,12 @@ class Plan:
         """Every tensor that the export reads, with the shape that the config promises."""
         sizes = self.sizes
         tables = [EMBEDDING] if sizes.tied_embeddings else [EMBEDDING, HEAD]
-        norms = ["model.norm.weight"]
+        vectors = {FIRST_NORM: (sizes.hidden_size,)}
         for index in range(sizes.num_layers):
-            norms += [f"model.layers.{index}.{kind}.weight" for kind in NORMS]
+            vectors |= {there: (sizes.vector_size(name),) for name, there in self.vectors_of(index).items()}
         return {
             **dict.fromkeys(tables, (sizes.vocab_size, sizes.hidden_size)),
-            **dict.fromkeys(norms, (sizes.hidden_size,)),
+            **vectors,
             **{name: sizes.shape_of(module_of(name)) for name in self.matrices},
             **({**self.tower.matrices(), **self.tower.others()} if self.tower else {}),
         }

@@ -113,7 +113,7 @@ class Prefill:
         none = self.nodes.constant(TensorProto.FLOAT, [], [1, 0, sizes.num_kv_heads * sizes.head_size])
         total = add("Cast", add("Squeeze", "row_lengths"), to=TensorProto.INT32)
         reads = (add("Mul", query, key_steps), none, none, *known, "seqlens_k", total)
-        kept = ("num_heads", "kv_num_heads", "scale")
+        kept = ("num_heads", "kv_num_heads", "scale", "local_window_size")
         attributes = {each.name: helper.get_attribute_value(each) for each in attention.attribute if each.name in kept}
         summed = add("GroupQueryAttention", *reads, domain=CONTRIB, do_rotary=0, **attributes)
         add("Mul", summed, value_steps, makes=attention.output[0])

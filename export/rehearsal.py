@@ -61,7 +61,7 @@ def on_two_layers(plan: Plan) -> Plan:
             "limits": Limits(kl_mean=float("inf"), top1_agreement=0),
         }
     )
-    sizes = replace(plan.sizes, num_layers=len(kept))
+    sizes = plan.sizes.of_layers(kept)
     return replace(plan, source=FewLayers(plan.source, kept), sizes=sizes, recipe=recipe, is_rehearsal=True)
 
 

@@ -15,10 +15,10 @@ import onnx
 from numpy.typing import NDArray
 from onnx import helper
 
-from export.families.base import Dimensions
+from export.families.base import Attention, Dimensions
 from export.graphs import Skeleton, function_model, layer_attributes
 from export.quantize import Floats
-from export.rotary import rotary_tables
+from export.rotary import ROTARY, rotary_tables
 from export.runtime import Runner, open_graph
 
 Tokens = NDArray[np.int64]
@@ -63,7 +63,7 @@ class Stage:
     reads: the value that its matrices multiply. modules: those matrices, by their module names.
     adds_to: the residual that their product is added to, empty where it is not.
     makes: what it computes that later stages or the next layer need. needed_later: all that they need.
-    caches: what of it the engine remembers, by the names of the layer's outputs.
+    caches: what of it the engine remembers, by the names of the layer's outputs. attention: how its layer attends.
     """
 
     reads: str
@@ -73,6 +73,7 @@ class Stage:
     needed_later: frozenset[str]
     caches: tuple[str, ...]
     run: Runner
+    attention: Attention
 
     def own(self, weights: Weights) -> dict[str, Floats]:
         """The stage's matrices, given in its order, under the names that its graph has for them."""
@@ -80,12 +81,19 @@ class Stage:
 
 
 class Layer:
-    """The family's layer for a checkpoint's sizes, runnable with any weights; one for all layers."""
+    """The family's layer for a checkpoint's sizes, runnable with any weights; one for all that attend alike."""
 
     def __init__(self, skeleton: Skeleton, sizes: Dimensions) -> None:
-        self._sizes = sizes
+        self._sizes, self._layer = sizes, skeleton["layer"]
         self._head = open_graph(function_model(skeleton["head"], layer_attributes(sizes)))
-        self.stages = list(_stages(skeleton["layer"], sizes))
+        self._stages: dict[Attention, list[Stage]] = {}
+
+    def stages(self, index: int) -> list[Stage]:
+        """Those of one layer, in their order."""
+        attention = self._sizes.attention_of(index)
+        if attention not in self._stages:
+            self._stages[attention] = list(_stages(self._layer, self._sizes, attention))
+        return self._stages[attention]
 
     def enter(self, text: Text, embedding: Floats, norm: Floats, features: Floats | None = None) -> Values:
         """A text through the head to the first layer's door. features: of its picture, float32 `[places, width]`."""
@@ -100,7 +108,7 @@ class Layer:
 
         see: called with the name and the values of what the engine remembers of the text.
         """
-        around = surroundings(self._sizes, next(iter(values.values())).shape[1])
+        around = surroundings(self._sizes, next(iter(values.values())).shape[1], stage.attention)
         names = [*stage.makes, *(stage.caches if see else ())]
         made = dict(zip(names, stage.run(names, {**values, **around, **weights}), strict=True))
         if see:
@@ -109,9 +117,9 @@ class Layer:
         kept = {name: value for name, value in values.items() if name in stage.needed_later}
         return kept | {LEAVING.get(name, name): value for name, value in made.items()}
 
-    def through(self, values: Values, weights: Weights) -> Values:
-        """The text after the whole layer."""
-        for stage in self.stages:
+    def through(self, index: int, values: Values, weights: Weights) -> Values:
+        """The text after a whole layer."""
+        for stage in self.stages(index):
             values = self.advance(stage, values, weights)
         return values
 
@@ -127,17 +135,17 @@ def with_picture(values: Values, text: Text, features: Floats | None, norm: Floa
     return {"normed": normed, "residual": residual}
 
 
-def surroundings(sizes: Dimensions, length: int) -> dict[str, NDArray[np.generic]]:
+def surroundings(sizes: Dimensions, length: int, attention: Attention) -> dict[str, NDArray[np.generic]]:
     """What attention wants beside a text of some tokens: an empty cache, lengths, rotary tables."""
-    cosines, sines = rotary_tables(sizes, length)
+    rope = sizes.ropes[attention.rope] if attention.rope else sizes.rope
+    tables = rotary_tables(rope, length)
     empty = np.zeros((1, sizes.num_kv_heads, 0, sizes.head_size), np.float32)
     return {
         "past_key": empty,
         "past_value": empty,
         "seqlens_k": np.array([length - 1], np.int32),
         "total_sequence_length": np.array(length, np.int32),
-        "cos_cache": cosines,
-        "sin_cache": sines,
+        **dict(zip(ROTARY, tables, strict=True)),
     }
 
 
@@ -155,7 +163,7 @@ def _cuts(layer: onnx.FunctionProto) -> Iterator[list[onnx.NodeProto]]:
     yield part
 
 
-def _stages(layer: onnx.FunctionProto, sizes: Dimensions) -> Iterator[Stage]:
+def _stages(layer: onnx.FunctionProto, sizes: Dimensions, attention: Attention) -> Iterator[Stage]:
     """Each part of the layer as a graph of its own."""
     parts = list(_cuts(layer))
     for index, part in enumerate(parts):
@@ -165,11 +173,11 @@ def _stages(layer: onnx.FunctionProto, sizes: Dimensions) -> Iterator[Stage]:
         read = list(dict.fromkeys(value for node in part for value in node.input if value and value not in made))
         caches = [value for value in made if value in CACHES]
         function = helper.make_function(layer.domain, layer.name, read, [*makes, *caches], part, layer.opset_import)
-        run = open_graph(function_model(function, layer_attributes(sizes)))
+        run = open_graph(function_model(function, layer_attributes(sizes, attention)))
         matrices = [node for node in part if node.op_type == "MatMul"]
         modules = tuple(node.input[1].removesuffix(".weight") for node in matrices)
         adds_to = _residual(part, matrices)
-        yield Stage(matrices[0].input[0], modules, adds_to, tuple(makes), needed_later, tuple(caches), run)
+        yield Stage(matrices[0].input[0], modules, adds_to, tuple(makes), needed_later, tuple(caches), run, attention)
 
 
 def _residual(part: list[onnx.NodeProto], matrices: list[onnx.NodeProto]) -> str:

@@ -68,13 +68,13 @@ def write_floats(plan: Plan, tensors: TensorFile, report: Report) -> None:
         report("write", index, plan.sizes.num_layers, f"layer {index}")
         for name in plan.matrices_of(index):
             tensors.add(name, plan.source.tensor(name).T)
-        write_norms(plan, tensors, index, plan.norms_of(index))
+        write_vectors(plan, tensors, index, plan.read_vectors(index))
 
 
-def write_norms(plan: Plan, tensors: TensorFile, index: int, norms: dict[str, Floats]) -> None:
-    """A layer's second norm, and the one that follows it."""
-    tensors.add(f"model.layers.{index}.post_attention_layernorm.weight", norms["post_attention_layernorm.weight"])
-    tensors.add(plan.next_norm(index), norms["next_layernorm.weight"])
+def write_vectors(plan: Plan, tensors: TensorFile, index: int, vectors: dict[str, Floats]) -> None:
+    """A layer's norms and biases, and the norm that follows it."""
+    for name, tensor in plan.vectors_of(index).items():
+        tensors.add(tensor, vectors[name])
 
 
 def write_tables(plan: Plan, tensors: TensorFile) -> Quantized:
@@ -119,7 +119,6 @@ def write_layer(
     plan: Plan, tensors: TensorFile, index: int, calibrator: Calibrator | None, tell: Callable[[str], None]
 ) -> None:
     """One layer: its matrices as blocks, its norms as they are. tell: called with the name of what is rounded next."""
-    norms = plan.norms_of(index)
     if calibrator is None:
         for modules in read_together(load_skeleton(plan.family.skeleton)["layer"]):
             names = [f"model.layers.{index}.{module}.weight" for module in modules]
@@ -129,15 +128,15 @@ def write_layer(
         calibrate_layer(plan, tensors, index, calibrator, tell)
         if plan.has_int8_cache:
             write_cache_scales(tensors, index, calibrator)
-    write_norms(plan, tensors, index, norms)
+    write_vectors(plan, tensors, index, plan.read_vectors(index))
 
 
 def calibrate_layer(
     plan: Plan, tensors: TensorFile, index: int, calibrator: Calibrator, tell: Callable[[str], None]
 ) -> None:
     """Stage by stage: round what the stage multiplies with, then take the texts through it."""
-    norms = plan.norms_of(index)
-    for stage in calibrator.layer.stages:
+    vectors = plan.read_vectors(index)
+    for stage in calibrator.layer.stages(index):
         names = [f"model.layers.{index}.{module}.weight" for module in stage.modules]
         tell(names[0])
         source = {name: plan.source.tensor(name).T.copy() for name in names}
@@ -145,7 +144,7 @@ def calibrate_layer(
         blocks |= rounded_stage(plan, calibrator, stage, {n: w for n, w in source.items() if n not in blocks})
         write_together(tensors, {name: blocks[name] for name in names})
         rounded = {name: blocks[name].dequantized().T.copy() for name in names}
-        calibrator.advance(stage, *({**stage.own(weights), **norms} for weights in (source, rounded)))
+        calibrator.advance(stage, *({**stage.own(weights), **vectors} for weights in (source, rounded)))
 
 
 def write_together(tensors: TensorFile, matrices: dict[str, Quantized]) -> None:

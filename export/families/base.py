@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -17,12 +17,27 @@ EMBEDDING, HEAD = "model.embed_tokens.weight", "lm_head.weight"
 
 
 @dataclass(frozen=True)
+class Attention:
+    """How a layer attends. window: tokens that each looks back on, itself among them; 0 for all.
+
+    turns: whether queries and keys are turned by their positions. rope: which of the model's rotary tables turns them;
+    empty for the one that `Dimensions.rope` is.
+    """
+
+    window: int = 0
+    turns: bool = True
+    rope: str = ""
+
+
+@dataclass(frozen=True)
 class Family:
     """What is the same for every checkpoint of a family.
 
     attention: the projections before attention, in the order GroupQueryAttention takes them;
         one name stands for a packed query-key-value projection.
     linear: every weight matrix of a layer, by its module name, in the order of the layer.
+    vectors: what else a layer has (norms, biases), by its name in the layer; the first norm of all is the head's, and
+        that of a layer stands at the end of the one before.
     packed: by the name of a packed projection, the parts that it holds one after the other.
     skeleton: the graph's file in export/skeletons.
     sees_pictures: whether a picture tower stands before the decoder, which reads embeddings then.
@@ -41,6 +56,7 @@ class Family:
     trace_config: str
     genai_type: str
     skeleton: str
+    vectors: tuple[str, ...] = ("post_attention_layernorm.weight",)
     packed: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     sees_pictures: bool = False
     model_type: str = ""
@@ -60,7 +76,11 @@ class Family:
 
 @dataclass(frozen=True)
 class Dimensions:
-    """The sizes of one checkpoint; names follow Transformers' config.json."""
+    """The sizes of one checkpoint; names follow Transformers' config.json.
+
+    attentions: how each layer attends, from the first on; empty where all do as `Attention()` says.
+    ropes: rotary positions beside `rope`, by the names that attentions call them by.
+    """
 
     hidden_size: int
     intermediate_size: int
@@ -73,6 +93,8 @@ class Dimensions:
     rms_norm_eps: float
     tied_embeddings: bool
     rope: Rope
+    attentions: tuple[Attention, ...] = ()
+    ropes: Mapping[str, Rope] = field(default_factory=dict)
 
     @classmethod
     def from_config(cls, config: Config, family: Family | None = None) -> Dimensions:
@@ -121,6 +143,22 @@ class Dimensions:
             "mlp.gate_up_proj": (2 * inner, hidden),
             "mlp.down_proj": (hidden, inner),
         }[module]
+
+    def vector_size(self, name: str) -> int:
+        """How long a layer's norm or bias is, by its name in the layer."""
+        module, _, kind = name.rpartition(".")
+        if kind == "bias" and module.endswith("_proj"):
+            return self.shape_of(module)[0]
+        return self.head_size if module in HEAD_NORMS else self.hidden_size
+
+    def attention_of(self, index: int) -> Attention:
+        """How a layer attends."""
+        return self.attentions[index] if self.attentions else EVERYWHERE
+
+    def of_layers(self, kept: Sequence[int]) -> Dimensions:
+        """The same with some of the layers, in their order."""
+        attentions = tuple(self.attentions[index] for index in kept) if self.attentions else ()
+        return replace(self, num_layers=len(kept), attentions=attentions)
 
     def parts_of(self, packed: Mapping[str, tuple[str, ...]]) -> dict[str, tuple[str, slice]]:
         """By each part's name, the packed projection that holds it and its rows there."""
@@ -173,6 +211,9 @@ def _has_no_window(config: Config) -> bool:
     return config.get("sliding_window") is None
 
 
+EVERYWHERE = Attention()
+HEAD_NORMS = ("self_attn.q_norm", "self_attn.k_norm")
+"""Norms of each head's queries or keys."""
 LAYERS_MOST = 1024
 """More than any model has."""
 DEFAULTS: Config = {"rms_norm_eps": 1e-6, "tie_word_embeddings": False}
