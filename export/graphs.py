@@ -16,7 +16,7 @@ import onnx.parser
 from onnx import TensorProto, helper
 
 from export.families.base import EVERYWHERE, Attention, Dimensions
-from export.fuse import CONTRIB, OPSET, node
+from export.fusing.nodes import CONTRIB, OPSET, node
 from export.operators import has_int8_cache, quantized
 from export.prefill import IS_PREFILL, NEVER, either_way
 from export.rotary import ROTARY, table_name

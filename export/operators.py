@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 import onnx
 from onnx import TensorProto, helper
 
-from export.fuse import CONTRIB, node
+from export.fusing.nodes import CONTRIB, node
 from export.tensor_file import CACHE_SCALE, TensorFile
 
 

@@ -17,7 +17,7 @@ import onnx
 from onnx import TensorProto, helper
 
 from export.families.base import Dimensions
-from export.fuse import CONTRIB, node
+from export.fusing.nodes import CONTRIB, node
 
 IS_PREFILL = "is_prefill"
 """An input: whether the tokens are a slice of one prompt. False unless it is fed, for engines that do not know it.

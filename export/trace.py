@@ -19,10 +19,10 @@ from typing import Any
 import onnx
 import onnx.printer
 
-from export import vision_fuse
 from export.families import FAMILIES
 from export.families.base import Family
-from export.fuse import OPSET, fuse
+from export.fusing import decoder, vision
+from export.fusing.nodes import OPSET
 from export.graphs import SKELETONS
 from export.vision import SKELETON as VISION
 
@@ -72,7 +72,7 @@ def skeleton_text(family: Family) -> str:
     """The family's head, layer and tail in ONNX's text form."""
     with tempfile.TemporaryDirectory() as folder:
         graph = onnx.load(trace(tiny_model(family), Path(folder) / "model.onnx")).graph
-    return _text(fuse(graph, family))
+    return _text(decoder.fuse(graph, family))
 
 
 def vision_text() -> str:
@@ -81,7 +81,7 @@ def vision_text() -> str:
 
     with tempfile.TemporaryDirectory() as folder:
         graph = onnx.load(vision_trace.trace(vision_trace.tiny_tower(), Path(folder) / "vision.onnx")).graph
-    return _text(vision_fuse.fuse(graph))
+    return _text(vision.fuse(graph))
 
 
 def _text(functions: Iterable[onnx.FunctionProto]) -> str:

@@ -11,7 +11,7 @@ from export.errors import SourceError, UnsupportedError
 from export.families.base import LAYERS_MOST, Config
 from export.families.keys import Table, check_known, named
 from export.families.values import number, whole
-from export.vision_fuse import LINEAR, NORMS
+from export.fusing.vision import LINEAR, NORMS
 
 SKELETON = "phi3_v"
 PREFIX = "model.vision_embed_tokens."

@@ -11,7 +11,7 @@ import onnx
 from onnx import TensorProto, helper
 
 from export.families.base import Dimensions
-from export.fuse import node
+from export.fusing.nodes import node
 from export.graphs import Skeleton, bound, graph_over, head_nodes
 from export.operators import quantized
 from export.tensor_file import TensorFile

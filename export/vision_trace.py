@@ -16,7 +16,7 @@ from optimum.utils import DummyVisionInputGenerator, NormalizedVisionConfig
 from torch import nn
 from transformers import CLIPVisionConfig, CLIPVisionModel, PreTrainedModel
 
-from export.fuse import OPSET
+from export.fusing.nodes import OPSET
 
 MERGE = 2
 """Patches are merged two by two, so that a crop of 24 × 24 patches is 12 × 12 tokens."""

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 import onnx
 from onnx import TensorProto, helper
 
-from export.fuse import CONTRIB, node
+from export.fusing.nodes import CONTRIB, node
 
 DOWN, UP, ROWS = ".lora_down", ".lora_up", ".lora_rows"
 """Behind a product's name, the inputs that its branch multiplies with; further parts of D have numbers, from 1 on."""

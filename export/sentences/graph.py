@@ -17,7 +17,7 @@ import onnx
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
-from export.fuse import CONTRIB, OPSET, node
+from export.fusing.nodes import CONTRIB, OPSET, node
 from export.quantize import Floats, Quantized
 from export.sentences.config import Encoder
 from export.sentences.weights import EMBEDDINGS, LAYERS, Weights

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from export.fuse import CONTRIB
+from export.fusing.nodes import CONTRIB
 from export.quantize import METHODS, Floats, Format, Moments, quantize
 from export.sentences.graph import Drawing, Linear, in_halves
 

@@ -4,7 +4,7 @@
     vision_layer  (hidden, weights)              -> next_hidden
     vision_tail   (hidden, image_sizes, weights) -> image_features
 
-What is anchored on names and what is refused is as in `export/fuse.py`.
+What is anchored on names and what is refused is as in decoder.py.
 """
 
 from __future__ import annotations
@@ -16,7 +16,8 @@ import onnx
 from onnx import TensorProto, numpy_helper
 
 from export.errors import FuseError
-from export.fuse import CONTRIB, Trace, function, node, reference
+from export.fusing.nodes import CONTRIB, function, node, reference
+from export.fusing.trace import Trace
 
 TOWER = "img_processor.vision_model"
 LAYER = f"{TOWER}.encoder.layers"

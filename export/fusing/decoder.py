@@ -1,8 +1,7 @@
 """A traced two-layer graph in, its fused skeleton out: the operators that are fast on ARM, x86 and CUDA.
 
-The exporter names every node after the module it comes from (`/model/layers.0/self_attn/q_proj/MatMul`),
-and the patterns here are anchored on those names: what lies in a module must be what the family promises,
-else a `FuseError` names the node. Nothing that does not match stays behind as a slow graph.
+Patterns are anchored on the names of modules (trace.py), and where one does not match a `FuseError` names the node.
+Nothing that does not match stays behind as a slow graph.
 
 A skeleton is three ONNX functions in ONNX's own text form:
 
@@ -16,21 +15,14 @@ The cut lies after each layer's first norm, so that its residual Add and the nor
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterable, Iterator
-from typing import Any
+from collections.abc import Iterator
 
 import onnx
-from onnx import helper
 
 from export.errors import FuseError
 from export.families.base import Family
-
-CONTRIB = "com.microsoft"
-OPSET = 21
-NORM = Counter({"Pow": 1, "ReduceMean": 1, "Add": 1, "Sqrt": 1, "Div": 1, "Mul": 2})
-ATTENTION = Counter({"Softmax": 1, "MatMul": 2, "Neg": 2})
-IGNORED = {"Cast", "Constant", "Identity"}
+from export.fusing.nodes import CONTRIB, constant, function, node, norm, reference, skip_norm
+from export.fusing.trace import IGNORED, Trace
 
 
 def fuse(graph: onnx.GraphProto, family: Family) -> list[onnx.FunctionProto]:
@@ -46,78 +38,12 @@ def fuse(graph: onnx.GraphProto, family: Family) -> list[onnx.FunctionProto]:
     return [_head(trace), layers[0], _tail(trace)]
 
 
-class Trace:
-    """A traced graph, looked at by module."""
-
-    def __init__(self, graph: onnx.GraphProto) -> None:
-        self.nodes = list(graph.node)
-        self.producer = {out: node for node in self.nodes for out in node.output}
-
-    def scope(self, module: str) -> list[onnx.NodeProto]:
-        """The nodes of a module and all that lies in it, in the graph's order."""
-        return [node for node in self.nodes if node.name.startswith(f"/{module}/")]
-
-    def projection(self, module: str) -> onnx.NodeProto:
-        """The one MatMul that is a Linear module without bias."""
-        nodes = self.scope(module)
-        if [node.op_type for node in nodes] != ["MatMul"]:
-            found = ", ".join(node.op_type for node in nodes) or "nothing"
-            raise FuseError(f"/{module} should be one MatMul without bias, but the trace has {found}")
-        return nodes[0]
-
-    def norm_input(self, module: str) -> str:
-        """What an RMSNorm module reads, after its operators are checked."""
-        self._expect(module, NORM, self.scope(module))
-        return self._root(self._first(module, "Pow").input[0])
-
-    def attention(self, module: str, linear: Iterable[str]) -> None:
-        """Check that what lies between the projections is a rotary softmax attention."""
-        skip = tuple(f"/{name}/" for name in linear)
-        nodes = [node for node in self.scope(module) if not node.name.startswith(skip)]
-        counts = Counter(node.op_type for node in nodes)
-        for op, count in ATTENTION.items():
-            if counts[op] != count:
-                raise FuseError(f"/{module} should have {count} {op}, but the trace has {counts[op]}")
-
-    def residual(self, value: str, module: str) -> list[str]:
-        """The two inputs of the residual Add that makes a value."""
-        node = self.producer.get(self._root(value))
-        if node is None or node.op_type != "Add" or not node.name.startswith(f"/{module}/"):
-            raise FuseError(f"{value} should come from a residual Add of /{module}")
-        return [self._root(name) for name in node.input]
-
-    def check_scopes(self, layers: int) -> None:
-        """Every node must lie in a module that is known; the mask's own nodes are dropped with the mask."""
-        known = ["/model/embed_tokens/", "/model/rotary_emb/", "/model/norm/", "/lm_head/"]
-        known += [f"/model/layers.{index}/" for index in range(layers)]
-        for node in self.nodes:
-            top_level = node.name.startswith("/model/") and node.name.count("/") == 2
-            if not (top_level or node.op_type in IGNORED or node.name.startswith(tuple(known))):
-                raise FuseError(f"the node {node.name} ({node.op_type}) lies in no module the family knows")
-
-    def _root(self, value: str) -> str:
-        """A value's origin behind casts to the type it already has."""
-        while (node := self.producer.get(value)) is not None and node.op_type in ("Cast", "Identity"):
-            value = node.input[0]
-        return value
-
-    def _first(self, module: str, op: str) -> onnx.NodeProto:
-        return next(node for node in self.scope(module) if node.op_type == op)
-
-    @staticmethod
-    def _expect(module: str, wanted: Counter[str], nodes: list[onnx.NodeProto]) -> None:
-        found = Counter(node.op_type for node in nodes if node.op_type not in IGNORED)
-        if found != wanted:
-            odd = next((n.name for n in nodes if n.op_type in (found - wanted)), f"/{module}")
-            raise FuseError(f"/{module} should be {dict(wanted)}, but is {dict(found)}; see {odd}")
-
-
 def _head(trace: Trace) -> onnx.FunctionProto:
     if trace.norm_input("model/layers.0/input_layernorm") != _embedding(trace):
         raise FuseError("the first layer should read the embedding")
     nodes = [
         node("Gather", ["model.embed_tokens.weight", "input_ids"], ["residual"]),
-        _norm(["residual", "model.layers.0.input_layernorm.weight"], ["normed"]),
+        norm(["residual", "model.layers.0.input_layernorm.weight"], ["normed"]),
         *_sequence_lengths(),
     ]
     inputs = ["input_ids", "attention_mask", "model.embed_tokens.weight", "model.layers.0.input_layernorm.weight"]
@@ -137,12 +63,12 @@ def _sequence_lengths() -> Iterator[onnx.NodeProto]:
 
     Source: onnxruntime's ContribOperators.md, com.microsoft.GroupQueryAttention, `seqlens_k`.
     """
-    yield _constant("one", [1])
+    yield constant("one", [1])
     yield node("ReduceSum", ["attention_mask", "one"], ["row_lengths"], keepdims=0)
     yield node("Sub", ["row_lengths", "one"], ["last_positions"])
     yield node("Cast", ["last_positions"], ["seqlens_k"], to=onnx.TensorProto.INT32)
     yield node("Shape", ["attention_mask"], ["mask_length"], start=1, end=2)
-    yield _constant("no_axes", [], shape=[0])
+    yield constant("no_axes", [], shape=[0])
     yield node("Reshape", ["mask_length", "no_axes"], ["longest"])
     yield node("Cast", ["longest"], ["total_sequence_length"], to=onnx.TensorProto.INT32)
 
@@ -155,9 +81,9 @@ def _layer(trace: Trace, family: Family, index: int) -> onnx.FunctionProto:
     nodes = [
         *_attention(family),
         node("MatMul", ["attended", "self_attn.o_proj.weight"], ["attention_output"]),
-        _skip_norm("residual", "attention_output", "post_attention_layernorm.weight", "mlp_input", "middle"),
+        skip_norm("residual", "attention_output", "post_attention_layernorm.weight", "mlp_input", "middle"),
         *_mlp(trace, prefix, linear),
-        _skip_norm("middle", "mlp_output", "next_layernorm.weight", "next_normed", "next_residual"),
+        skip_norm("middle", "mlp_output", "next_layernorm.weight", "next_normed", "next_residual"),
     ]
     weights = [f"{name}.weight" for name in family.linear]
     inputs = ["normed", "residual", "past_key", "past_value", "seqlens_k", "total_sequence_length"]
@@ -245,41 +171,3 @@ def _tail(trace: Trace) -> onnx.FunctionProto:
     trace.projection("lm_head")
     nodes = [node("MatMul", ["normed", "lm_head.weight"], ["logits"])]
     return function("tail", ["normed", "lm_head.weight"], ["logits"], nodes, [])
-
-
-def _norm(inputs: list[str], outputs: list[str]) -> onnx.NodeProto:
-    # onnxruntime registers this contrib operator in the default domain.
-    norm = node("SimplifiedLayerNormalization", inputs, outputs, axis=-1, stash_type=1)
-    norm.attribute.append(reference("epsilon", "FLOAT"))
-    return norm
-
-
-def _skip_norm(value: str, skip: str, weight: str, normed: str, total: str) -> onnx.NodeProto:
-    norm = node("SkipSimplifiedLayerNormalization", [value, skip, weight], [normed, "", "", total], CONTRIB)
-    norm.attribute.append(reference("epsilon", "FLOAT"))
-    return norm
-
-
-def node(op: str, inputs: list[str], outputs: list[str], domain: str = "", **attributes: Any) -> onnx.NodeProto:
-    """A node named after what it makes."""
-    return helper.make_node(op, inputs, outputs, name=outputs[0], domain=domain, **attributes)
-
-
-def _constant(name: str, values: list[int], shape: list[int] | None = None) -> onnx.NodeProto:
-    tensor = helper.make_tensor(name, onnx.TensorProto.INT64, shape or [len(values)], values)
-    return node("Constant", [], [name], value=tensor)
-
-
-def reference(name: str, kind: str) -> onnx.AttributeProto:
-    """An attribute whose value the function is called with."""
-    reference = onnx.AttributeProto(name=name, ref_attr_name=name)
-    reference.type = onnx.AttributeProto.AttributeType.Value(kind)
-    return reference
-
-
-def function(
-    name: str, inputs: list[str], outputs: list[str], nodes: list[onnx.NodeProto], attributes: list[str]
-) -> onnx.FunctionProto:
-    """A part of a skeleton."""
-    opsets = [helper.make_opsetid("", OPSET), helper.make_opsetid(CONTRIB, 1)]
-    return helper.make_function("edge.skeleton", name, inputs, outputs, nodes, opsets, attributes)
