@@ -125,6 +125,7 @@ class Adapter(_Part):
 
     rank: the largest of its matrices. targets: the modules that it changes, by the last part of their names.
     source: sha256 of the weights that it was made of. golden: what the bundle is asked with it where it is tried.
+    graph: that with branches where this adapter has some; `adapters.onnx` has those of all.
     """
 
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
@@ -133,6 +134,7 @@ class Adapter(_Part):
     targets: Annotated[list[str], Field(min_length=1)]
     source: Sha256
     golden: Annotated[list[Golden], Field(max_length=32)] = []
+    graph: Annotated[str, Field(pattern=r"^adapters(-[1-9])?\.onnx$")] = ADAPTER_GRAPH
 
     @property
     def file(self) -> str:

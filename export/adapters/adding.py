@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from functools import reduce
+from operator import or_
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +18,12 @@ from export.errors import SourceError, UnsupportedError
 from export.source.chat import chat_template_of
 from export.source.shards import tensor_shape, tensors_of, write_tensors
 
-GRAPHS_BYTES = 2 * (16 << 20) + (64 << 20)
-"""What two more graphs take, without weights (measured: 14 MiB), and the matrices of several adapters as one."""
+GRAPH_BYTES, TOGETHER_BYTES = 16 << 20, 64 << 20
+"""What one more graph takes, without weights (measured: 14 MiB), and the matrices of several adapters as one."""
+OWN_GRAPHS_MAX = 3
+"""Of adapters that do not change all that some adapter does; further ones share the graph that has branches for all."""
+Parts = Mapping[Product, int]
+"""Products with branches, and of how many parts D is."""
 
 
 def write_adapters(folder: Path, manifest: Manifest, adapters: Mapping[str, Path]) -> dict[str, Any]:
@@ -34,21 +40,31 @@ def write_adapters(folder: Path, manifest: Manifest, adapters: Mapping[str, Path
     made = {each.name: each for each in manifest.adapters}
     for name, source in adapters.items():
         made[name] = _written(folder, name, source, found, manifest)
-    one, several = _wanted(folder, made, found)
-    graphs = {ADAPTER_GRAPH: with_branches(model, one), TOGETHER_GRAPH: with_branches(model, several, differ=True)}
+    made, own = _with_graphs(folder, made, found)
+    graphs = {file: with_branches(model, parts) for file, parts in own.items()}
+    graphs[TOGETHER_GRAPH] = with_branches(model, _of_all(folder, made, found), differ=True)
+    for each in manifest.adapters:
+        (folder / each.graph).unlink(missing_ok=True)  # one that nobody has any more
     for file, graph in graphs.items():
         (folder / file).write_bytes(graph.SerializeToString(deterministic=True))
-    before = sum(manifest.files[each.file].size_bytes for each in manifest.adapters)
-    taken = sum((folder / each.file).stat().st_size for each in made.values())
-    floor = manifest.memory_floor_bytes - before + taken + (0 if manifest.adapters else GRAPHS_BYTES)
-    return {"adapters": [made[name] for name in sorted(made)], "memory_floor_bytes": floor}
+    listed = [made[name] for name in sorted(made)]
+    sizes = {each.file: (folder / each.file).stat().st_size for each in listed}
+    before = {name: file.size_bytes for name, file in manifest.files.items()}
+    floor = manifest.memory_floor_bytes - _taken(manifest.adapters, before)
+    return {"adapters": listed, "memory_floor_bytes": floor + _taken(listed, sizes)}
+
+
+def _taken(adapters: Sequence[Adapter], sizes: Mapping[str, int]) -> int:
+    """Bytes of memory for adapters of these files' sizes."""
+    graphs = {ADAPTER_GRAPH, TOGETHER_GRAPH, *(each.graph for each in adapters)}
+    return sum(sizes[each.file] for each in adapters) + (len(graphs) * GRAPH_BYTES + TOGETHER_BYTES if adapters else 0)
 
 
 def files_of(changes: Mapping[str, Any]) -> list[str]:
     """The files that `write_adapters` has written or kept, by their places in the bundle."""
-    return (
-        [ADAPTER_GRAPH, TOGETHER_GRAPH, *(each.file for each in changes["adapters"])] if changes.get("adapters") else []
-    )
+    adapters: Sequence[Adapter] = changes.get("adapters", ())
+    graphs = {ADAPTER_GRAPH, TOGETHER_GRAPH, *(each.graph for each in adapters)}
+    return [*sorted(graphs), *(each.file for each in adapters)] if adapters else []
 
 
 def _written(folder: Path, name: str, source: Path, found: list[Product], manifest: Manifest) -> Adapter:
@@ -67,17 +83,45 @@ def _written(folder: Path, name: str, source: Path, found: list[Product], manife
     return adapter
 
 
-def _wanted(
+def _with_graphs(
     folder: Path, made: Mapping[str, Adapter], found: list[Product]
-) -> tuple[dict[Product, int], dict[Product, int]]:
-    """The products that some adapter changes, with how many parts one of them has, and all of them together."""
-    one: Counter[str] = Counter()
+) -> tuple[dict[str, Adapter], dict[str, Parts]]:
+    """The adapters, each with the name of the graph that it is fed to, and by their names the graphs' branches.
+
+    An adapter pays for every branch that its graph has. One graph has those of all, for boards that keep no packed
+    weights: with these a further graph takes little memory, without them the weights once more.
+    """
+    wanted = {name: _parts_of(folder / each.file) for name, each in made.items()}
+    union: Counter[str] = reduce(or_, wanted.values(), Counter())
+    names = {_key(union): ADAPTER_GRAPH}
+    for name in sorted(wanted):
+        if len(names) <= OWN_GRAPHS_MAX:
+            names.setdefault(_key(wanted[name]), f"adapters-{len(names)}.onnx")
+    named = {
+        name: each.model_copy(update={"graph": names.get(_key(wanted[name]), ADAPTER_GRAPH)})
+        for name, each in made.items()
+    }
+    return named, {file: _by_product(dict(key), found) for key, file in names.items()}
+
+
+def _key(parts: Counter[str]) -> tuple[tuple[str, int], ...]:
+    return tuple(sorted(parts.items()))
+
+
+def _parts_of(file: Path) -> Counter[str]:
+    """By the products that an adapter changes, of how many parts D is."""
+    return Counter(name.partition(DOWN)[0] for name in tensors_of([file]) if DOWN in name)
+
+
+def _of_all(folder: Path, made: Mapping[str, Adapter], found: list[Product]) -> Parts:
+    """The same for all adapters side by side."""
     ranks: Counter[str] = Counter()
     for each in made.values():
         file = folder / each.file
-        names = tensors_of([file])
-        one |= Counter(name.partition(DOWN)[0] for name in names if DOWN in name)
-        ranks.update({name.removesuffix(UP): tensor_shape(file, name)[0] for name in names if name.endswith(UP)})
-    several = {name: min(PARTS_MAX, -(-rank // PART_RANKS)) for name, rank in ranks.items()}
-    changed = [each for each in found if each.name in one]
-    return {each: one[each.name] for each in changed}, {each: several[each.name] for each in changed}
+        names = [name for name in tensors_of([file]) if name.endswith(UP)]
+        ranks.update({name.removesuffix(UP): tensor_shape(file, name)[0] for name in names})
+    return _by_product({name: min(PARTS_MAX, -(-rank // PART_RANKS)) for name, rank in ranks.items()}, found)
+
+
+def _by_product(parts: Mapping[str, int], found: list[Product]) -> Parts:
+    return {each: parts[each.name] for each in found if each.name in parts}

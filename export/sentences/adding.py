@@ -107,7 +107,8 @@ def added(folder: Path, additions: Additions) -> None:
     for file in additions.documents:
         (folder / DOCUMENTS).mkdir(exist_ok=True)
         shutil.copyfile(file, folder / DOCUMENTS / file.name)
-    files = {**manifest.files, **{name: entry(folder / name) for name in names}}
+    kept = {name: file for name, file in manifest.files.items() if (folder / name).exists()}
+    files = {**kept, **{name: entry(folder / name) for name in names}}
     changes["files"] = dict(sorted(files.items()))
     made = manifest.model_copy(update=changes)
     (folder / MANIFEST).write_text(made.text(), encoding="utf-8")

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from safetensors.numpy import save_file
 
-from edge.bundle import ADAPTER_GRAPH, TOGETHER_GRAPH, Bundle, open_bundle, read_manifest
+from edge.bundle import ADAPTER_GRAPH, GRAPH, TOGETHER_GRAPH, Bundle, open_bundle, read_manifest
 from edge.engine import Finished, Job, Options, answer
 from edge.engine.batch.engine import BatchedEngine
 from edge.engine.graph.session import Graph
@@ -30,6 +30,8 @@ MODULES = ("self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj", "self_att
 MODULES += ("mlp.gate_proj", "mlp.up_proj", "mlp.down_proj")
 PACKED = ("self_attn.qkv_proj", "self_attn.o_proj", "mlp.gate_up_proj", "mlp.down_proj")
 ASKED = ("a b", "b c")
+GRAPHS = {ADAPTER_GRAPH, TOGETHER_GRAPH, "adapters-1.onnx", "adapters-2.onnx"}
+"""Of two adapters: for all, for rows of several, and each's own."""
 PHI3 = {"architectures": ["Phi3ForCausalLM"], "model_type": "phi3", "original_max_position_embeddings": 128}
 
 
@@ -89,8 +91,7 @@ def test_an_adapter_apart_is_the_adapter_merged(tmp_path, kind):
     after = {path.name: hashlib.sha256(path.read_bytes()).digest() for path in base.iterdir() if path.is_file()}
     assert {name for name, digest in after.items() if digest != before.get(name)} == {
         "manifest.json",
-        ADAPTER_GRAPH,
-        TOGETHER_GRAPH,
+        *GRAPHS,
     }
     graph = opened(base)
     np.testing.assert_array_equal(read(graph, text), plain)
@@ -100,6 +101,33 @@ def test_an_adapter_apart_is_the_adapter_merged(tmp_path, kind):
         wanted = read(opened(other), text)
         assert np.abs(wanted - plain).max() > 0.1
         np.testing.assert_allclose(read(graph, text, folder.name), wanted, atol=2e-4 * np.abs(wanted).max())
+
+
+def test_an_adapter_has_the_branches_of_what_it_changes(tmp_path):
+    """Those that change the same matrices share a graph; one that nobody has any more goes, with its memory."""
+    weights = small_model.llama_weights()
+    base = beside.float_bundle(
+        open_source(small_model.write_checkpoint(tmp_path / "base", weights)), tmp_path / "bundle"
+    )
+
+    def add(name: str, modules: tuple[str, ...]) -> tuple[dict[str, str], int]:
+        folder = tmp_path / f"of-{len(modules)}"
+        folder.mkdir(exist_ok=True)
+        adapters = (adapter(folder / name, weights, modules, len(modules)),)
+        manifest = enlarge(base, Additions(adapters=adapters)).manifest
+        assert {path.name for path in base.glob("*.onnx")} == {name for name in manifest.files if "onnx" in name[-4:]}
+        return {each.name: each.graph for each in manifest.adapters}, manifest.memory_floor_bytes
+
+    assert add("all", MODULES)[0] == {"all": ADAPTER_GRAPH}
+    named, before = add("few", MODULES[:2])
+    assert named == {"all": ADAPTER_GRAPH, "few": "adapters-1.onnx"}
+    text = beside.texts(small_model.VOCABULARY, 12)[0]
+    packed = Graph(Bundle(base, read_manifest(base)), 1, 3, tmp_path / "packed")
+    np.testing.assert_array_equal(read(packed, text, "few"), read(opened(base), text, "few"))
+    named, after = add("few", MODULES)
+    assert named == {"all": ADAPTER_GRAPH, "few": ADAPTER_GRAPH}
+    assert after < before
+    assert sorted(path.name for path in base.glob("*.onnx")) == [TOGETHER_GRAPH, ADAPTER_GRAPH, GRAPH]
 
 
 def test_the_command_makes_and_enlarges_bundles(tmp_path, capsys):

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from edge.bundle import ADAPTER_GRAPH, EMBEDDING, GRAPH, TOGETHER_GRAPH, VISION, Bundle
+from edge.bundle import ADAPTER_GRAPH, EMBEDDING, GRAPH, TOGETHER_GRAPH, VISION, Bundle, Manifest
 from edge.engine import budget
 from edge.engine.cache.caches import Caches
 from edge.engine.graph.adapters import open_adapters
@@ -66,24 +66,26 @@ class Graph:
         manifest = bundle.manifest
         os.environ["ORT_GQA_DISABLE_FLASH_ATTENTION"] = str(int(manifest.context_length <= WHOLE_SCORES_TOKENS))
         try:
-            self._session, *between, self._branched = self._opened(bundle, packed)
+            self._sessions = self._opened(bundle, packed)
         except Exception as error:  # a tree of its own that has no common root
             raise BundleError(f"onnxruntime cannot load {bundle.path}: {error}") from error
-        inputs = {each.name: each for each in self._session.get_inputs()}
+        first = self._sessions[GRAPH]
+        inputs = {each.name: each for each in first.get_inputs()}
         self._embedding = self._session_over(bundle.path / EMBEDDING, {}, None) if EMBEDS in inputs else None
         self._width_of_embeddings = int(inputs[EMBEDS].shape[2]) if EMBEDS in inputs else 0
         keys = inputs["past_key_values.0.key"]
         dtype = np.dtype({"tensor(int8)": np.int8, "tensor(float)": np.float32}[keys.type])
         layers = sum(name.endswith(".key") for name in inputs)
         self.caches = Caches(layers, slots, keys.shape[1], manifest.context_length + ODD_TOKENS, keys.shape[3], dtype)
-        self.vocabulary = int(self._session.get_outputs()[0].shape[2])
-        optional = {each.name for each in self._session.get_overridable_initializers()}
+        self.vocabulary = int(first.get_outputs()[0].shape[2])
+        optional = {each.name for each in first.get_overridable_initializers()}
         self.can_tell_more, self._reads_apart = LOGITS_FROM in optional, IS_PREFILL in optional
         self._switch, self._context = manifest.rope_switch_length, manifest.context_length
         self._bindings: dict[tuple[int, int, bool, str], Binding] = {}
         self._adapters = open_adapters(bundle)
-        self._of_several: Any = between[0] if between else None
-        taken = between[0].get_overridable_initializers() if between else []
+        self._graphs = {each.name: each.graph for each in manifest.adapters}
+        several = self._sessions.get(TOGETHER_GRAPH)
+        taken = several.get_overridable_initializers() if several else []
         self._together = Together(self._adapters, [each.name for each in taken])
         self._mixed: dict[tuple[int, tuple[str, ...]], tuple[Binding, Any]] = {}
         self._numbers = np.arange(max(self.caches.length, self._switch + 1) + MASK_TOKENS)
@@ -94,18 +96,21 @@ class Graph:
         """Of onnxruntime."""
         return str(self._ort.__version__)
 
-    def _opened(self, bundle: Bundle, packed: Path | None) -> list[Any]:
-        """What runs rows without an adapter, those of several where anything does, and those with one.
+    def _opened(self, bundle: Bundle, packed: Path | None) -> dict[str, Any]:
+        """Sessions by their graphs: for rows without an adapter, of several, and for those with one.
 
-        The first is the last where memory would be taken twice; else all are over one file, whose pages they share.
+        One for all where memory would be taken twice; else all are over one file, whose pages they share.
         """
-        names = [GRAPH, TOGETHER_GRAPH, ADAPTER_GRAPH] if bundle.manifest.adapters else [GRAPH]
-        graphs = [bundle.path / name for name in names if name in bundle.manifest.files]
+        names = _graphs_of(bundle.manifest)
+        graphs = [bundle.path / name for name in names]
         if packed is None:
-            return [self._session_over(graphs[-1], {}, None)] * 2
-        name, opened = name_of(bundle.digest, self.version), self._session_over if len(graphs) == 1 else self._beside
-        sessions = open_packed(graphs, bundle.manifest.weights_bytes, packed, name, opened)
-        return sessions if len(sessions) > 1 else sessions * 2
+            sessions = [self._session_over(graphs[-1], {}, None)]
+        else:
+            name, opened = name_of(bundle.digest, self.version), self._beside if names[1:] else self._session_over
+            sessions = open_packed(graphs, bundle.manifest.weights_bytes, packed, name, opened)
+        if len(sessions) == len(names):
+            return dict(zip(names, sessions, strict=True))
+        return dict.fromkeys((GRAPH, ADAPTER_GRAPH), sessions[-1])
 
     def _beside(self, path: Path, entries: dict[str, str], written: Path | None) -> Any:
         """A session whose threads sleep as soon as its run ends: those of the other one are to have the processor."""
@@ -184,12 +189,14 @@ class Graph:
 
     def takes_together(self, adapters: Collection[str]) -> bool:
         """Whether rows of these adapters can have one run; an empty name is none."""
-        return self._of_several is not None and self._together.takes(adapters)
+        return TOGETHER_GRAPH in self._sessions and self._together.takes(adapters)
 
     def _session_of(self, adapter: str | tuple[str, ...]) -> Any:
         if isinstance(adapter, tuple):
-            return self._of_several
-        return self._branched if adapter else self._session
+            return self._sessions[TOGETHER_GRAPH]
+        if not adapter:
+            return self._sessions[GRAPH]
+        return self._sessions.get(self._graphs[adapter]) or self._sessions[ADAPTER_GRAPH]
 
     def _embedded(self, ids: Ids, features: NDArray[np.float32] | None) -> NDArray[np.float32]:
         if features is None:
@@ -231,7 +238,7 @@ class Graph:
             self._mixed.clear()
         if (slot, adapters) not in self._mixed:
             slots = self.caches.array[:, :, slot : slot + len(adapters)]
-            io, feeds = self._of_several.io_binding(), self._together.feeds(adapters)
+            io, feeds = self._sessions[TOGETHER_GRAPH].io_binding(), self._together.feeds(adapters)
             made = Binding(io, slots, self._logits, self.can_tell_more, self._width_of_embeddings)
             made.feed(feeds)
             self._mixed[slot, adapters] = made, feeds  # which the runtime looks into as long as they are bound
@@ -281,6 +288,12 @@ class Tower:
     def release(self) -> None:
         """Give its memory back; the next picture loads it again."""
         self._session = None
+
+
+def _graphs_of(manifest: Manifest) -> list[str]:
+    """The decoder's graphs, the bundle's own first and last the one that can do what all others do."""
+    own = sorted({each.graph for each in manifest.adapters} - {ADAPTER_GRAPH})
+    return [name for name in (GRAPH, TOGETHER_GRAPH, *own, ADAPTER_GRAPH) if name in manifest.files]
 
 
 @contextmanager
