@@ -404,6 +404,32 @@ def test_memory_that_is_short_ends_those_that_answer_nobody(tmp_path):
     simulated(work())
 
 
+def test_one_that_is_asked_for_while_another_ends_stays(tmp_path):
+    """Both were to go; when the second's turn comes it answers somebody, and is not ended under the answer."""
+
+    async def work():
+        class SlowToEnd(Slow):
+            async def stop(self) -> None:
+                await asyncio.sleep(10 if self.alive else 0)
+                await super().stop()
+
+        two = Slow(*"abcd")
+        async with rig(tmp_path, one=SlowToEnd(), two=two) as it:
+            for name in ("one", "two"):
+                await it.answer(name, model=name)
+            two.pause_seconds = 5
+            assert it.shelf.relieve()
+            await asyncio.sleep(2)
+            it.ask("late", model="two")
+            await asyncio.sleep(10)
+            assert (it.others["one"].stops, two.stops) == (1, 0)
+            assert (await it.reply("late"))["text"] == "abcd"
+            await asyncio.sleep(1)
+            assert two.stops == 1
+
+    simulated(work())
+
+
 def test_the_boards_own_is_eased_when_none_is_left_to_go(tmp_path):
     """Of two calls for memory the first ends what the shelf has, and the second has the board's own give some back."""
 
