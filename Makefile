@@ -123,8 +123,8 @@ kiosk-test: kiosk-env test-env bundle ## The kiosk's page in Chromium without a 
 	@cd deploy/kiosk && npm run --silent check && npm test --silent
 	@RUN_KIOSK=1 TEST_BUNDLE=$(BUNDLE) $(BIN)/python -m tests.kiosk.offline .venv-kiosk/bin/python -m pytest -m kiosk $(or $(ARGS),tests/kiosk)
 
-export-test: test-env ## Phi-3.5-mini and -vision at their true sizes, random weights, and answers (hours, 40 GB of disk)
-	@$(BIN)/python -m benchmarks --bundle $(BUNDLE) full-size vision-full-size
+export-test: test-env ## Phi-3.5-mini, -vision and others at their true sizes, random weights, and answers (hours, 40 GB of disk)
+	@$(BIN)/python -m benchmarks --bundle $(BUNDLE) full-size vision-full-size true-shapes
 
 ##@ Seldom
 

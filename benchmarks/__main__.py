@@ -62,6 +62,7 @@ from benchmarks import (
     together,
     tokens,
     tower,
+    true_shapes,
     unquantised,
     upstream,
     vision_full_size,
@@ -128,6 +129,7 @@ MEASURES: dict[str, Callable[[Path], list[Figure]]] = {
     "places": places.measure,
     "alone-full-size": alone.measure_full_size,
     "full-size": full_size.measure,
+    "true-shapes": true_shapes.measure,
     "vision-full-size": vision_full_size.measure,
 }
 """Quick ones first. The last ones build llama.cpp and export a model of full size: an hour and more."""

@@ -26,6 +26,16 @@ PEERS = {
 """Who else answers one request, by their part of a figure's name."""
 
 
+TRUE_SHAPES = {"phi3_medium": "Phi-3-medium"}
+OF_SHAPES = {
+    "gptq_peak_gib": "memory at its peak by GPTQ",
+    "rtn_peak_gib": "memory at its peak by rounding to nearest",
+    "rtn_minutes": "time by rounding to nearest",
+    "bundle_gb": "the bundle's size",
+    "answered_tokens": "tokens of an answer",
+}
+
+
 def over_peers(prefix: str) -> dict[str, str]:
     """Both speeds over each peer's."""
     kinds = {"decode": "making an answer", "prefill": "reading a prompt"}
@@ -512,6 +522,17 @@ GROUPS = (
             "phi35_bits_per_weight": "bits a weight, scales and all",
             "phi35_bundle_gb": "the bundle's size",
             "phi35_answered_tokens": "tokens of an answer from that bundle, through MQTT",
+        },
+    ),
+    Group(
+        "Models at their true shapes",
+        "Random weights that are drawn as they are read. By GPTQ four layers, since memory is that of one layer and of the"
+        " tables; by rounding to nearest all of them, in int8 keys, and an answer of four tokens from that bundle.",
+        "true-shapes",
+        {
+            f"{name}_{key}": f"{called}: {words}"
+            for name, called in TRUE_SHAPES.items()
+            for key, words in OF_SHAPES.items()
         },
     ),
     Group(
