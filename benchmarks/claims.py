@@ -526,8 +526,8 @@ GROUPS = (
     ),
     Group(
         "Models at their true shapes",
-        "Random weights that are drawn as they are read. By GPTQ four layers, since memory is that of one layer and of the"
-        " tables; by rounding to nearest all of them, in int8 keys, and an answer of four tokens from that bundle.",
+        "Random weights that are drawn as they are read. By GPTQ four layers, since memory is that of one layer and of"
+        " the tables; by rounding to nearest all of them, with int8 keys, and four tokens of that bundle's answer.",
         "true-shapes",
         {
             f"{name}_{key}": f"{called}: {words}"
