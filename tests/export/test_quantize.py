@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 
 from export.quantize import METHODS, Format, Moments, quantize, round_to_nearest
+from export.quantize.feedback import upper_by_blocks
 
 FORMATS = [Format(bits, block, symmetric) for bits in (4, 8) for block in (16, 32) for symmetric in (True, False)]
 
@@ -72,6 +76,32 @@ def test_solving_with_the_factors(width):
     right = weights(width, 7)
     damped = feedback.upper * feedback.pivots @ feedback.upper.T
     np.testing.assert_allclose(damped @ feedback.solve(right), right, atol=1e-2 * np.abs(right).max())
+
+
+@pytest.mark.parametrize("rows", [64, 100, 301, 512])
+def test_a_factor_by_blocks_is_lapacks(rows):
+    """The upper one, with nothing below the diagonal, for blocks that do and do not divide the width."""
+    inputs = correlated(400, 301).astype(np.float64)
+    moments = inputs.T @ inputs + np.eye(301)
+    wanted = np.linalg.cholesky(moments[::-1, ::-1])[::-1, ::-1]
+    np.testing.assert_allclose(upper_by_blocks(moments.copy(), rows), wanted, atol=1e-9)
+
+
+@pytest.mark.slow
+def test_inputs_as_wide_as_phi_3_mediums_are_factored():
+    """17,920 of them, beyond where NumPy's own factorisation crashes; in memory of its own, since it takes 4 GB."""
+    code = """
+import numpy as np
+from export.quantize import Moments
+inputs = np.random.default_rng(0).standard_normal((64, 17920), np.float32)
+moments = Moments(17920)
+moments.add(inputs)
+made = moments.feedback()
+part = (made.upper[:64] * made.pivots) @ made.upper[:64].T
+wanted = inputs[:, :64].T @ inputs[:, :64] + 0.01 * np.diag(moments.products).mean() * np.eye(64)
+assert np.abs(part - wanted).max() < 1e-4 * np.abs(wanted).max()
+"""
+    subprocess.run([sys.executable, "-c", code], check=True)
 
 
 @pytest.mark.parametrize("method", METHODS)
