@@ -111,7 +111,7 @@ def _factored(damped: NDArray[np.float64]) -> Feedback:
 
 def _upper(matrix: NDArray[np.float64]) -> NDArray[np.float64]:
     """U with U Uᵀ = the matrix."""
-    return np.linalg.cholesky(matrix[::-1, ::-1])[::-1, ::-1]
+    return np.asarray(np.linalg.cholesky(matrix[::-1, ::-1])[::-1, ::-1], np.float64)
 
 
 def upper_by_blocks(matrix: NDArray[np.float64], rows: int = FACTORED_AT_ONCE) -> NDArray[np.float64]:
