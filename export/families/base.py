@@ -49,7 +49,7 @@ class Family:
     model_type: config.json's. defaults: what Transformers takes where a config lacks a key; another value there is of
         another model. keys: the config's that are known beside those that every family has.
     ropes: by the name in a config, the kind of rotary positions that the family has under it.
-    turns_part: whether it may leave some channels of a head unturned.
+    turns_part: whether it may leave some channels of a head unturned. rope_theta: the base where a config names none.
     biased: what adds a bias to its product; biases: by the key of a config that says so, what else does.
     norms_heads: whether each head's queries and keys are normed before they are turned.
     attends: how each layer attends, by the config; nothing where all do as `Attention()` says. limit: how many tokens
@@ -73,6 +73,7 @@ class Family:
     keys: Table = field(default_factory=dict)
     ropes: Mapping[str, str] = field(default_factory=lambda: ANY)
     turns_part: bool = False
+    rope_theta: float = 10000.0
     biased: tuple[str, ...] = ()
     biases: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     norms_heads: bool = False
@@ -141,7 +142,7 @@ class Dimensions:
             context_length=family.limit(config),
             rms_norm_eps=number(config, "rms_norm_eps", below=1),
             tied_embeddings=flag(config, "tie_word_embeddings"),
-            rope=rope_of(config, family.ropes, head_size, family.turns_part),
+            rope=rope_of(config, family.ropes, head_size, family.turns_part, family.rope_theta),
             attentions=family.attends(config),
         )
         sizes._check()
