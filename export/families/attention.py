@@ -87,7 +87,7 @@ def _check(known: set[str], config: Config) -> list[str]:
     for kind in kinds:
         if kind not in known:
             raise UnsupportedError(
-                f"config.json says layer_types: [{kind!r}, …], but the layers of {config.get('model_type')!r} with this"
-                f" sliding_window are of {' or '.join(sorted(known))}"
+                f"config.json says layer_types: [{kind!r}, …], but by what its sliding_window says layers are of"
+                f" {' or '.join(sorted(known))} here"
             )
     return kinds
