@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from export.errors import ExportError
-from export.families import family_of_config
+from export.families import FAMILIES, family_of_config
 from export.families.base import Dimensions
 from export.plan import plan_of
 from export.recipe import Recipe, recipes
@@ -90,6 +90,12 @@ def test_no_published_phi3_is_refused(file):
     assert plan.sizes.context_length == config["max_position_embeddings"]
     slides = config["sliding_window"] < config["max_position_embeddings"]
     assert plan.sizes.attention_of(31).window == (config["sliding_window"] if slides else 0)
+
+
+@pytest.mark.parametrize("family", FAMILIES, ids=lambda family: family.name)
+def test_a_family_has_a_recipe(family):
+    """For a file or folder of one's own."""
+    assert family.name in recipes()
 
 
 @pytest.mark.parametrize("name", recipes())

@@ -45,6 +45,8 @@ def in_transformers(name: str, architecture: str) -> str | None:
     module = LAYER.get(architecture, {}).get(part)
     if block != "blk" or not number.isascii() or not number.isdigit() or module is None:
         return None
+    if kind == "bias" and not module.endswith("_proj"):
+        return None
     return f"model.layers.{int(number)}.{module}.{kind}"
 
 
