@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 
 from edge.bundle import read_manifest
-from edge.engine import Job, Options
+from edge.engine import Job, Options, answer
 from edge.engine.batch.engine import BatchedEngine
+from edge.engine.genai.engine import GenaiEngine
 from export.pipeline import export_bundle
 from export.recipe import Limits, Recipe
 from export.source import open_source
@@ -83,6 +84,18 @@ def test_a_prompts_way_and_an_answers_are_one_model(bundle, length, count):
     read = logits - np.log(np.exp(logits).sum(-1, keepdims=True))
     wanted = read[np.arange(len(answered)), answered]
     assert np.abs(wanted - logprobs(made)).mean() < TOLERANCE
+
+
+def test_genai_runs_it_too(bundle):
+    """Its runtime knows the family's name, and goes on with the same token below and beyond a window."""
+    engines = GenaiEngine(bundle, Options()), BatchedEngine(bundle, Options(drafts=False))
+    for length in (20, 48, 70):
+        letters = "".join(small_model.LETTERS[token] for token in prompt(length, length))
+        job = Job(length, [{"role": "user", "content": letters}], 1, ignore_eos=True)
+        texts: list[list[str]] = [[], []]
+        for engine, text in zip(engines, texts, strict=True):
+            assert answer(engine, job, text.append).prompt_tokens == length
+        assert "".join(texts[0]) == "".join(texts[1])
 
 
 def test_little_is_lost(bundle):
