@@ -56,6 +56,10 @@ class Text:
     tokens: Tokens
     picture: Cut | None = None
 
+    def renumbered(self, used: Tokens) -> Text:
+        """The same for a table that has the rows of some tokens only, in their order."""
+        return Text(np.where(self.tokens < 0, self.tokens, np.searchsorted(used, self.tokens)), self.picture)
+
 
 @dataclass(frozen=True)
 class Stage:

@@ -100,7 +100,9 @@ def start_calibration(plan: Plan, table: Quantized) -> tuple[Calibrator | None, 
     texts, calibration = calibration_tokens(tokenizer, count, context, plan.recipe.calibration_text)
     layer = Layer(plan.skeleton, plan.sizes)
     looked = [*((Text(tokens), None) for tokens in texts), *_looked(plan)]
-    tables, norm = (plan.source.tensor(EMBEDDING), table.dequantized()), plan.source.tensor(FIRST_NORM)
+    used = np.unique(np.concatenate([text.tokens.ravel() for text, _ in looked]).clip(0))  # a table is a gigabyte
+    looked = [(text.renumbered(used), features) for text, features in looked]
+    tables, norm = (plan.source.tensor(EMBEDDING)[used], table.part(used).dequantized()), plan.source.tensor(FIRST_NORM)
     wanted, seen = ([layer.enter(text, each, norm, features) for text, features in looked] for each in tables)
     pictures = sum(text.picture is not None for text, _ in looked)
     return Calibrator(layer, wanted, seen), calibration.model_copy(update={"pictures": pictures})
