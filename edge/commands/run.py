@@ -58,7 +58,7 @@ def main(options: argparse.Namespace) -> int:
     settings = connected_settings(options)
     request = question(options)
     place = Path(options.model)
-    entry = None if is_bundle(place) else named(options.model, read_catalogue(options.catalogue))
+    entry = None if is_bundle(options.model) else named(options.model, read_catalogue(options.catalogue))
     if entry is not None:
         model = standing_model(settings, options, entry)
         if model is not None:
@@ -70,14 +70,14 @@ def main(options: argparse.Namespace) -> int:
         return talk(here, options, request, None)
 
 
-def is_bundle(path: Path) -> bool:
-    """Whether a word is a bundle's folder; BundleError for a path that is none."""
-    if (path / MANIFEST).is_file():
-        return True
-    if "/" in str(path) or path.is_absolute():
-        read_manifest(path)  # says why not
-        raise BundleError(f"{path} is no bundle")
-    return False
+def is_bundle(word: str) -> bool:
+    """Whether a word is a bundle's folder, and no name; BundleError for a path that is none."""
+    path = Path(word)
+    if "/" in word and not path.is_dir():
+        raise BundleError(f"{word} is no folder with a bundle; a name of `edge bundle list` has no slash")
+    if "/" in word:
+        read_manifest(path)  # says why it is none
+    return (path / MANIFEST).is_file()
 
 
 def standing_model(settings: Settings, options: argparse.Namespace, entry: Entry) -> str | None:

@@ -104,6 +104,9 @@ def recorded(path: Path | None) -> Iterator[Record | None]:
     finally:
         path.unlink(missing_ok=True)
         os.close(descriptor)
+        log = path.with_suffix(".log")
+        if log.exists() and not log.stat().st_size:
+            log.unlink()
 
 
 async def host(bundle: Path, keep_seconds: float | None, record: Record) -> None:

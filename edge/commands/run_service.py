@@ -203,7 +203,7 @@ def _ready(process: subprocess.Popen[bytes]) -> int | None:
 def _lines(stream: IO[bytes], started: float) -> Iterator[dict[str, Any]]:
     """What is JSON of a host's lines, with the time that passes shown meanwhile."""
     os.set_blocking(stream.fileno(), False)
-    data = b""
+    data, told = b"", ""
     while True:
         piece = stream.read()
         if piece == b"":
@@ -211,7 +211,10 @@ def _lines(stream: IO[bytes], started: float) -> Iterator[dict[str, Any]]:
         data += piece or b""
         *whole, data = data.split(b"\n")
         yield from filter(None, map(json_object, whole))
-        progress(f"loading the model: {time.monotonic() - started:.0f} s")
+        text = f"loading the model: {time.monotonic() - started:.0f} s"
+        if text != told:
+            progress(text)
+        told = text
         if piece is None:
             time.sleep(POLL_SECONDS / 4)
 
