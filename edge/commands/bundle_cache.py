@@ -72,7 +72,7 @@ def pulled(name: str, words: dict[str, str | None] | None = None, is_needed: boo
         error = BundleError(why)
         error.status = status
         raise error
-    bundle_made.tell(f"the channel does not have it: {why}")
+    bundle_made.tell(f"not from the channel: {why}")
     return None
 
 

@@ -23,7 +23,7 @@ from edge.errors import BundleError, ConfigError, EdgeError, UsageError
 
 PROGRAM = "edge-export"
 LACKING = (
-    f"{PROGRAM}, which makes bundles, is not installed here: pip install 'edge-slm[export]'; in a checkout `make demo`"
+    f"{PROGRAM}, which makes bundles, is not installed here whole: pip install 'edge-slm[export]'; in a checkout `make demo`"
     " sets it up. A board that is too small gets a bundle that was made elsewhere (docs/export.md)"
 )
 SHORT_SECONDS = 120.0
@@ -95,12 +95,16 @@ def _existing(folder: Path) -> Path:
 
 
 def estimated(entry: Entry, program: str, place: Path) -> Estimate:
-    """What edge-export reckons, which may fetch a config of a few kilobytes. EdgeError where it refuses the model."""
+    """What edge-export reckons, which may fetch a config of a few kilobytes. EdgeError where it refuses the model.
+
+    ConfigError where it is there, as it is on every board, without what it needs.
+    """
     words = [program, *words_for(entry, place), "--dry-run", "--json"]
     done = subprocess.run(words, check=False, capture_output=True, text=True, stdin=subprocess.DEVNULL)
     if done.returncode:
         said = done.stderr.strip().splitlines() or [f"{PROGRAM} ended with {done.returncode}"]
-        raise EdgeError(said[-1])
+        is_lacking = said[-1].startswith(("ModuleNotFoundError", "ImportError"))
+        raise ConfigError(f"{LACKING} ({said[-1]})") if is_lacking else EdgeError(said[-1])
     try:
         return Estimate.model_validate(json.loads(done.stdout))
     except (ValueError, ValidationError) as error:

@@ -19,6 +19,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+from edge.commands import streams
 from edge.commands.demo import broker_process, daemon_process, wait_until_online
 from edge.config import Broker, load_settings
 from edge.errors import EdgeError
@@ -58,6 +59,7 @@ def main() -> int:
     parser.add_argument("--record", type=Path, help="a file that says where it is, as long as it is")
     parser.add_argument("--keep-alive", type=float, metavar="SECONDS", help="stay until so long nobody has asked")
     options = parser.parse_args()
+    streams.let_output_go()  # who reads it may be gone
     try:
         with recorded(options.record) as write:
             if write is not None:
@@ -123,13 +125,22 @@ async def host(bundle: Path, keep_seconds: float | None, record: Record) -> None
         await first_of(starting, stopping.wait())
         if stopping.is_set():
             return
-        starting.result()
+        started(starting, daemon)
         record.write(port, bundle)
         idle = Idle()
         listening = listen(client, idle)
         await first_of(stopping.wait(), daemon.wait(), listening, until_idle(idle, keep_seconds))
     if daemon.returncode not in (0, -signal.SIGTERM, None) and not stopping.is_set():
         raise EdgeError("the daemon ended by itself; the lines above say why")
+
+
+def started(starting: asyncio.Task[None], daemon: asyncio.subprocess.Process) -> None:
+    """Raise what kept the daemon from its start, with the exit status that it had."""
+    try:
+        starting.result()
+    except EdgeError as error:
+        error.status = daemon.returncode or error.status
+        raise
 
 
 async def first_of(*work: object) -> None:

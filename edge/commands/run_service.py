@@ -81,9 +81,10 @@ def models_of(info: Mapping[str, Any]) -> list[str]:
 
 def kept() -> Iterator[Host]:
     """The hosts that earlier calls left and that still run."""
-    for record in sorted(_folder().glob("run-*.json")):
-        if (host := _host_of(record)) is not None:
-            yield host
+    with contextlib.suppress(StartError, OSError):
+        for record in sorted(_folder().glob("run-*.json")):
+            if (host := _host_of(record)) is not None:
+                yield host
 
 
 @contextlib.contextmanager

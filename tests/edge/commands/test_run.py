@@ -9,6 +9,7 @@ import select
 import shutil
 import signal
 import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -18,7 +19,7 @@ from typing import Any
 import pytest
 
 from edge.commands.run_host import Idle
-from tests.conftest import embedded_broker, free_port, wait_until
+from tests.conftest import ROOT, embedded_broker, free_port, wait_until
 from tests.edge.commands.program import ended, scripted, started
 from tests.edge.store.boards import Board
 from tests.edge.store.publishing import Published, make_bundle
@@ -282,6 +283,7 @@ def test_what_a_machine_cannot_bear_is_refused_with_the_arithmetic(env, small):
     assert not Path(env["XDG_CACHE_HOME"]).exists()
 
 
+@pytest.mark.slow
 def test_what_takes_long_wants_consent(env, small):
     """Hours of work are not begun by a script that did not say so; the line says what they take."""
     status, out, said = run(env, "phi-3.5-mini", "hi")
@@ -290,6 +292,7 @@ def test_what_takes_long_wants_consent(env, small):
     assert said.endswith("--yes agrees to that\n")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("words", "status", "why"),
     [
@@ -306,6 +309,25 @@ def test_what_is_wrong_is_said_at_once(env, words, status, why):
     assert (done[0], done[1], why in done[2]) == (status, "", True), done
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("word", ["#!/bin/sh\necho 'ModuleNotFoundError: No module named onnx' >&2; exit 1\n", ""])
+def test_without_the_export_it_is_said_what_brings_it(env, tmp_path, word):
+    """A board has no edge-export, or one without what it needs: 78, and the line to type."""
+    here = tmp_path / "bin"
+    here.mkdir()
+    (here / "python").symlink_to(sys.executable)
+    if word:
+        (here / "edge-export").write_text(word)
+        (here / "edge-export").chmod(0o755)
+    packages = [path for path in sys.path if path.endswith("site-packages")]
+    env |= {"PATH": str(here), "PYTHONPATH": ":".join([str(ROOT), *packages])}
+    command = [here / "python", "-m", "edge", "run", "smollm2", "hi"]
+    done = subprocess.run(command, check=False, capture_output=True, text=True, cwd=ROOT, env={**os.environ, **env})
+    assert (done.returncode, done.stdout) == (78, ""), done.stderr
+    assert "pip install 'edge-slm[export]'" in done.stderr
+    assert ("No module named onnx" in done.stderr) == bool(word)
+
+
 # --- edge bundle ---
 
 
@@ -317,6 +339,7 @@ def board(tmp_path: Path) -> Board:
     return Board(tmp_path / "board", repository.folder, repository.trusted)
 
 
+@pytest.mark.slow
 def test_pull_list_and_remove(env, board):
     """From the channel into the cache, verified; the board's own store is not touched. What is gone is gone whole."""
     env |= board.environment
@@ -339,12 +362,13 @@ def test_pull_list_and_remove(env, board):
     assert list((Path(env["XDG_CACHE_HOME"]) / "edge-slm/pulled").iterdir()) == []
 
 
+@pytest.mark.slow
 def test_what_a_channel_does_not_have_is_not_pulled(env, board):
     """A version that was asked for is the channel's matter alone; nothing is left of the attempt."""
     env |= board.environment
     status, out, said = ended(started(env, "bundle", "pull", "scripted@7"))
     assert (status, out, "channel stable" in said) == (75, "", True)
     status, _, said = ended(started(env, "bundle", "pull", "phi-3.5-mini"))
-    assert (status, "the channel does not have it" in said, "--yes agrees" in said) == (2, True, True)
+    assert (status, "not from the channel" in said, "--yes agrees" in said) == (2, True, True)
     pulled = Path(env["XDG_CACHE_HOME"]) / "edge-slm/pulled"
     assert not pulled.exists() or list(pulled.iterdir()) == []
