@@ -42,7 +42,7 @@ def pull(options: argparse.Namespace) -> int:
         place = pulled(entry.bundle if entry else word, words, is_needed=is_channel_s)
     if place is None:
         assert entry is not None
-        place = bundle_made.make(entry, options.yes)
+        place = bundle_made.make(entry, settings.engine.provider, options.yes)
     print(f"{place} is whole; `edge run {visible(word)}` asks it")
     return 0
 

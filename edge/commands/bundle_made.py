@@ -23,8 +23,8 @@ from edge.errors import BundleError, ConfigError, EdgeError, UsageError
 
 PROGRAM = "edge-export"
 LACKING = (
-    f"{PROGRAM}, which makes bundles, is not installed here whole: pip install 'edge-slm[export]'; in a checkout `make demo`"
-    " sets it up. A board that is too small gets a bundle that was made elsewhere (docs/export.md)"
+    f"{PROGRAM}, which makes bundles, is not installed here whole: pip install 'edge-slm[export]'; in a checkout"
+    " `make demo` sets it up. A board that is too small gets a bundle that was made elsewhere (docs/export.md)"
 )
 SHORT_SECONDS = 120.0
 """What takes longer is asked for before."""
@@ -50,20 +50,23 @@ class Estimate(BaseModel):
     memory_available_bytes: Count
 
 
-def make(entry: Entry, is_agreed: bool) -> Path:
+def make(entry: Entry, provider: str, is_agreed: bool) -> Path:
     """Have a model's bundle made in the cache, and wait for it; its folder.
 
-    is_agreed: whether nobody is to be asked. Raises BundleError where this machine lacks memory or disk for it,
-    UsageError where it takes long and nobody agreed, ConfigError without the export, EdgeError where that failed.
+    provider: the execution provider that it is for. is_agreed: whether nobody is to be asked.
+
+    Raises BundleError where this machine lacks memory or disk for it, UsageError where it takes long and nobody agreed,
+    ConfigError without the export, EdgeError where that failed.
     """
-    program, place = export_program(), made_folder(entry)
+    program, place = export_program(), made_folder(entry, provider)
     check_board(entry)
-    estimate = estimated(entry, program, place)
+    words = [entry.source, *entry.options, "-o", str(place), "--cache", str(cache_folder()), "--provider", provider]
+    estimate = estimated(program, words)
     check_room(entry, estimate)
     tell(f"{entry.name} is not here; it is made of {entry.source}, which takes {described(entry, estimate)}")
     if estimate.seconds > SHORT_SECONDS and not is_agreed:
         agree("make it?", "making it takes long; --yes agrees to that")
-    export(program, [*words_for(entry, place), "--if-missing"])
+    export(program, [*words, "--if-missing"])
     return place
 
 
@@ -74,11 +77,6 @@ def export_program() -> str:
     if (program := found or shutil.which(PROGRAM)) is None:
         raise ConfigError(LACKING)
     return program
-
-
-def words_for(entry: Entry, place: Path) -> list[str]:
-    """What edge-export is told, but for how."""
-    return [entry.source, *entry.options, "-o", str(place), "--cache", str(cache_folder())]
 
 
 def check_board(entry: Entry) -> None:
@@ -94,13 +92,13 @@ def _existing(folder: Path) -> Path:
     return next(path for path in (folder, *folder.parents) if path.exists())
 
 
-def estimated(entry: Entry, program: str, place: Path) -> Estimate:
-    """What edge-export reckons, which may fetch a config of a few kilobytes. EdgeError where it refuses the model.
+def estimated(program: str, words: list[str]) -> Estimate:
+    """What edge-export reckons of an export with some words, which may fetch a config of a few kilobytes.
 
-    ConfigError where it is there, as it is on every board, without what it needs.
+    EdgeError where it refuses the model; ConfigError where it is there, as on every board, without what it needs.
     """
-    words = [program, *words_for(entry, place), "--dry-run", "--json"]
-    done = subprocess.run(words, check=False, capture_output=True, text=True, stdin=subprocess.DEVNULL)
+    asked = [program, *words, "--dry-run", "--json"]
+    done = subprocess.run(asked, check=False, capture_output=True, text=True, stdin=subprocess.DEVNULL)
     if done.returncode:
         said = done.stderr.strip().splitlines() or [f"{PROGRAM} ended with {done.returncode}"]
         is_lacking = said[-1].startswith(("ModuleNotFoundError", "ImportError"))

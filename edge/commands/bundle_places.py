@@ -44,9 +44,9 @@ def cache_folder() -> Path:
         raise ConfigError("there is no home folder to keep bundles in: set XDG_CACHE_HOME") from error
 
 
-def made_folder(entry: Entry) -> Path:
-    """Where a model's bundle lies, or would, that is made here."""
-    return cache_folder() / "bundles" / entry.place
+def made_folder(entry: Entry, provider: str) -> Path:
+    """Where a model's bundle lies, or would, that is made here for an execution provider."""
+    return cache_folder() / "bundles" / (entry.place if provider == "cpu" else f"{entry.place}-{provider}")
 
 
 def pulled_store(name: str) -> Store:
@@ -97,13 +97,8 @@ def size_of(path: Path, manifest: Manifest) -> int:
 
 def found(entry: Entry, settings: Settings) -> Here | None:
     """A model's bundle on this machine for the provider in use; the board's own before the cache's."""
-    made = list(seen(made_folder(entry), "made"))
-    for here in (*on_board(settings), *made, *in_cache()):
-        if here.name == entry.bundle and here.provider == settings.engine.provider and _is_current(here, entry):
-            return here
-    return None
-
-
-def _is_current(here: Here, entry: Entry) -> bool:
-    """Whether it is not what an older export made of the same model."""
-    return here.place != "made" or here.path.name == entry.place
+    provider = settings.engine.provider
+    made = seen(made_folder(entry, provider), "made")  # and no other: it may be what an older export made of it
+    pulled = (here for here in in_cache() if here.place == "pulled")
+    places = (*on_board(settings), *made, *pulled)
+    return next((here for here in places if here.name == entry.bundle and here.provider == provider), None)

@@ -108,4 +108,4 @@ def had(entry: Entry, settings: Settings, is_agreed: bool) -> Path:
         place = pulled(entry.bundle)
         if place is not None:
             return place
-    return bundle_made.make(entry, is_agreed)
+    return bundle_made.make(entry, settings.engine.provider, is_agreed)

@@ -252,9 +252,16 @@ def test_from_an_empty_cache_to_an_answer_in_one_call(env, small):
     assert all("small is not here" in said for _, _, said in done)
     assert sum("bits a weight" in said for _, _, said in done) == 1
     assert sum("is there already" in said for _, _, said in done) == 1
-    status, out, said = run(env, "tiny", "--catalogue", small, "abc", "--max-tokens=4")
+    status, _, said = run(env, "tiny", "--catalogue", small, "abc", "--max-tokens=4")
     assert (status, said) == (0, "")
-    assert os.listdir(Path(env["XDG_CACHE_HOME"]) / "edge-slm/bundles") == ["small"]
+    [made] = (Path(env["XDG_CACHE_HOME"]) / "edge-slm/bundles").iterdir()
+    with conversation(env, str(made), "--max-tokens=8", "--json") as (_, terminal):
+        heard(terminal, b">>> ")
+        for _ in range(3):  # of 64 tokens of context, a letter each
+            os.write(terminal, b"abcdefghijklmnopqrstuvwxyz\n")
+            last = heard(terminal, b">>> ")
+    assert b"the oldest question and its answer are left out" in last
+    assert last.count(b'"code": 200') == 1
 
 
 @pytest.mark.slow
