@@ -6,7 +6,9 @@ another makes the same bundle, and leaves nothing half.
 
 from __future__ import annotations
 
+import fcntl
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -61,11 +63,14 @@ def make(entry: Entry, provider: str, is_agreed: bool) -> Path:
     program, place = export_program(), made_folder(entry, provider)
     check_board(entry)
     words = [entry.source, *entry.options, "-o", str(place), "--cache", str(cache_folder()), "--provider", provider]
-    estimate = estimated(program, words)
-    check_room(entry, estimate)
-    tell(f"{entry.name} is not here; it is made of {entry.source}, which takes {described(entry, estimate)}")
-    if estimate.seconds > SHORT_SECONDS and not is_agreed:
-        agree("make it?", "making it takes long; --yes agrees to that")
+    if is_being_made(place):  # by whoever agreed to it; memory and disk are theirs already
+        tell(f"{entry.name} is being made; this waits for it")
+    else:
+        estimate = estimated(program, words)
+        check_room(entry, estimate)
+        tell(f"{entry.name} is not here; it is made of {entry.source}, which takes {described(entry, estimate)}")
+        if estimate.seconds > SHORT_SECONDS and not is_agreed:
+            agree("make it?", "making it takes long; --yes agrees to that")
     export(program, [*words, "--if-missing"])
     return place
 
@@ -77,6 +82,21 @@ def export_program() -> str:
     if (program := found or shutil.which(PROGRAM)) is None:
         raise ConfigError(LACKING)
     return program
+
+
+def is_being_made(place: Path) -> bool:
+    """Whether an export is at work for a place: it has the folder `.NAME.partial` beside it locked."""
+    try:
+        descriptor = os.open(place.with_name(f".{place.name}.partial"), os.O_RDONLY | os.O_DIRECTORY)
+    except OSError:
+        return False
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(descriptor)
+    return False
 
 
 def check_board(entry: Entry) -> None:
