@@ -22,7 +22,6 @@ from edge.errors import BundleError, UsageError
 from edge.store.store import act_as_owner
 
 PROCESSES = Path("/proc")
-AGREED = "--yes agrees to that"
 
 
 def pull(options: argparse.Namespace) -> int:
@@ -127,13 +126,17 @@ def matching(word: str, entries: list[Entry]) -> list[Here]:
     return [here for here in in_cache() if here.name.casefold() in names or here.path.name == word]
 
 
+def agree_to_remove(what: str, is_agreed: bool) -> None:
+    """Ask a person, unless it is agreed to. UsageError where nobody agrees."""
+    if not is_agreed:
+        bundle_made.agree(f"remove {visible(what)}?", f"this would remove {visible(what)}; --yes agrees to that")
+
+
 def remove(here: Here, settings: Settings, is_agreed: bool) -> None:
     """Delete a bundle of the cache. UsageError where somebody uses it, or nobody agrees."""
     if using := users(here.path, settings):
         raise UsageError(f"{here.path} is in use by {', '.join(using)}: end that first")
-    text = f"remove {visible(here.name)} {visible(here.version)}, {megabytes(here.size_bytes)}, {here.path}?"
-    if not is_agreed:
-        bundle_made.agree(text, f"{text[:-1]} {AGREED}")
+    agree_to_remove(f"{here.name} {here.version}, {megabytes(here.size_bytes)}, {here.path}", is_agreed)
     top = here.path if here.place == "made" else here.path.parents[1]
     gone = top.with_name(f".{top.name}.gone")
     shutil.rmtree(gone, ignore_errors=True)

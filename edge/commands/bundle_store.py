@@ -57,7 +57,7 @@ def add_arguments(actions: Any) -> None:
     pull.add_argument("--channel", help="default: store.channel")
     pull.add_argument("--repository", help="a folder or an address (default: store.repository)")
     removed = _action(actions, "remove", "delete a bundle that is not in use")
-    removed.add_argument("bundle", metavar="DIGEST|NAME", help="of the store its first digits; of the cache its name")
+    removed.add_argument("bundle", metavar="DIGEST|NAME", help="its first digits in the store, or its name")
     for action in (pull, removed):
         action.add_argument("--yes", action="store_true", help="without asking")
     for action in (listed, pull, removed):
@@ -185,12 +185,17 @@ def remove(options: argparse.Namespace) -> int:
     """Delete a bundle, and forget it."""
     store = _store()
     found = [digest for digest in store.digests if options.bundle and digest.startswith(options.bundle)]
+    by_name = [] if found else [digest for digest in store.digests if _called(store, digest)[0] == options.bundle]
     cached = [] if found else bundle_cache.matching(options.bundle, read_catalogue(options.catalogue))
-    if len(found) + len(cached) != 1:
-        raise UsageError(_why_none(options.bundle, len(found), [here.path for here in cached]))
+    if len(found) + len(by_name) + len(cached) != 1:
+        raise UsageError(_why_none(options.bundle, len(found), [*by_name, *(here.path.name for here in cached)]))
     if cached:
         bundle_cache.remove(cached[0], load_settings(), options.yes)
         return 0
+    if by_name:
+        _without(store.read(), by_name[0])  # refused before anybody is asked
+        bundle_cache.agree_to_remove(f"{options.bundle} of the store, {by_name[0][:SHOWN]}", options.yes)
+    found += by_name
     with store.changing():
         store.change(lambda record: _without(record, found[0]))
         store.remove(found[0])
@@ -198,10 +203,10 @@ def remove(options: argparse.Namespace) -> int:
     return 0
 
 
-def _why_none(word: str, count: int, cached: list[Path]) -> str:
-    """What a word means instead of one bundle."""
-    if cached:
-        return f"several bundles are called {word}: name one by its folder, {' or '.join(p.name for p in cached)}"
+def _why_none(word: str, count: int, called: list[str]) -> str:
+    """What a word means instead of one bundle. called: the digests or folders of those that have it for their name."""
+    if called:
+        return f"several bundles are called {word}: say which, {' or '.join(called)}"
     many = "several bundles begin" if count else "no bundle of the store begins"
     other = "" if count else ", and none of the cache is called so"
     return f"{many} with {word}{other}; `edge bundle list` shows them"

@@ -16,8 +16,9 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Awaitable, Iterator
 from pathlib import Path
+from typing import Any
 
 from edge.commands import streams
 from edge.commands.demo import broker_process, daemon_process, wait_until_online
@@ -61,9 +62,9 @@ def main() -> int:
     options = parser.parse_args()
     streams.let_output_go()  # who reads it may be gone
     try:
-        with recorded(options.record) as write:
-            if write is not None:
-                asyncio.run(host(options.bundle, options.keep_alive, write))
+        with recorded(options.record) as record:
+            if record is not None:
+                asyncio.run(host(options.bundle, options.keep_alive, record))
     except EdgeError as error:
         print(f"edge run: {error}", file=sys.stderr)
         return error.exit_status
@@ -143,11 +144,13 @@ def started(starting: asyncio.Task[None], daemon: asyncio.subprocess.Process) ->
         raise
 
 
-async def first_of(*work: object) -> None:
-    """Return once one has ended; the others are cancelled then."""
-    tasks = [asyncio.ensure_future(each) for each in work]  # type: ignore[call-overload]
+async def first_of(*work: Awaitable[Any]) -> None:
+    """Return once one has ended, or failed, which is looked at elsewhere; the others are cancelled then."""
+    tasks = [asyncio.ensure_future(each) for each in work]
     try:
-        await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        for task in done:
+            task.exception()
     finally:
         for task in tasks:
             task.cancel()

@@ -160,6 +160,8 @@ def test_remove(board):
     assert "is in use" in done.stderr
     assert edge_bundle(board, "remove", "e").returncode == 2
     assert edge_bundle(board, "remove", "").returncode == 2  # as an unset variable has it
+    done = edge_bundle(board, "remove", "scripted", "--yes")
+    assert (done.returncode, "is in use" in done.stderr, board.store.has(second)) == (2, True, True)
     assert board.store.digests == [second]
 
 
