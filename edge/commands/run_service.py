@@ -182,6 +182,7 @@ def _left(bundle: Path, keep_seconds: float) -> Iterator[int | None]:
     except BaseException:
         _end(process)
         print(log.read_text(errors="replace"), end="", file=sys.stderr)
+        log.unlink()
         raise
     yield port
 
@@ -196,8 +197,9 @@ def _ready(process: subprocess.Popen[bytes]) -> int | None:
                 return said.get("port")
     finally:
         progress("")
-    failed = EdgeError("the model was not loaded; the lines above say why")
-    failed.status = process.wait() or failed.status
+    status = process.wait()
+    failed = EdgeError("" if status > 0 else f"the process that loads the model ended ({status}) without a word")
+    failed.status = max(status, failed.status)  # what it has said is enough
     raise failed
 
 

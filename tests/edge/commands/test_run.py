@@ -149,6 +149,19 @@ def test_a_model_that_is_kept_answers_the_next_call_and_ends_when_idle(env, bund
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("words", [[], ["--keep"]])
+def test_a_bundle_that_is_damaged_is_not_served(env, bundle, words):
+    """The daemon's own line and exit status; nothing is left."""
+    with (cached(env, bundle) / "model.onnx.data").open("r+b") as file:
+        file.truncate(1000)
+    status, out, said = run(env, "smollm2", "hi", *words)
+    assert (status, out) == (65, "")
+    assert "has 1000 bytes, but the manifest says" in said
+    assert hosts(env) == []
+    assert list(Path(env["XDG_RUNTIME_DIR"]).rglob("*.*")) == []
+
+
+@pytest.mark.slow
 def test_two_calls_that_keep_share_one_model(env, bundle):
     """The one that comes second waits for the first one's, though that still loads."""
     cached(env, bundle)
