@@ -9,6 +9,7 @@ together. Beside the subcommands:
     signals.py       which signals end a command
     running.py       work that they end, tidily
     printing.py      an answer as it comes, repaired where pieces are missing
+    summaries.py     tokens and times of an answer, in a line
     vectors.py       `edge ask --embed`: vectors of texts
     boards.py        which boards a broker knows
     seen.py          what boards have said of themselves, bounded

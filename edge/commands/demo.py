@@ -15,11 +15,12 @@ from collections.abc import AsyncIterator, Coroutine
 from pathlib import Path
 from typing import Any
 
-from edge.commands.ask import shown, summary
+from edge.commands.ask import shown
 from edge.commands.connection import port
 from edge.commands.printing import Printing
 from edge.commands.running import Ending, run
 from edge.commands.status_lines import describe_telemetry, readable
+from edge.commands.summaries import summary
 from edge.config import Broker
 from edge.errors import BrokerError, BundleError, EdgeError, Interrupted
 from edge.mqtt.client import Client, json_object
