@@ -38,6 +38,7 @@ def job_of(
         logit_bias=chat.logit_bias,
         min_tokens=chat.min_tokens,
         stop_token_ids=chat.stop_token_ids,
+        n=chat.n,
         loop_guard=chat.loop_guard,
         seed=chat.dice,
         stop=chat.stop,

@@ -20,7 +20,7 @@ from typing import Any
 from edge.board.memory import process_memory
 from edge.config import Documents
 from edge.config import Engine as EngineSettings
-from edge.engine import Finished, Job, Options
+from edge.engine import Finished, Job, Options, Part
 from edge.engine.cache.whose import PREFIXES, forget_files
 from edge.engine.pace import REST_SECONDS_MAX
 from edge.errors import BundleError, ConfigError, EdgeError, EngineFailed, StartError
@@ -167,7 +167,7 @@ class Worker:
             return ": killed, most likely since memory was short; stop what else runs, or take a smaller bundle"
         return "; the lines above say why, if it could say it"
 
-    async def generate(self, job: Job) -> AsyncGenerator[str | Finished, None]:
+    async def generate(self, job: Job) -> AsyncGenerator[str | Part | Finished, None]:
         """Pieces of the answer, then how it finished. Raises Fault; EngineFailed where the child died or hung."""
         self._heard = time.monotonic()
         self._jobs[job.id] = asyncio.Queue()
@@ -176,7 +176,7 @@ class Worker:
             while True:
                 said = await self._next_of(job.id)
                 if isinstance(said, Piece):
-                    yield said.text
+                    yield said.what()
                 elif isinstance(said, Refused):
                     raise said.fault()
                 else:

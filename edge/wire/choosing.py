@@ -1,4 +1,4 @@
-"""What moves an answer's tokens beside sampling: penalties for what was said, single tokens' weights, its end."""
+"""What moves an answer's tokens beside sampling: penalties for what was said, tokens' weights, its end; how many."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from pydantic import BeforeValidator, Field
 from edge.wire.shape import Integer, Number, Shape, wrong
 
 BIASES_MAX, STOP_IDS_MAX = 1024, 64
+ANSWERS_MAX = 16
 BIAS_MAX = 100.0
 """A token with 100 more is all but certain, with 100 less it does not come; the OpenAI API's bound."""
 TOKENS_MAX = 2**31 - 1
@@ -34,7 +35,7 @@ class Choosing(Shape):
 
     presence_penalty, frequency_penalty: taken off a token's logit that the answer has, once and for each time. -2 to 2.
     logit_bias: added to logits, by token id: -100 to 100. min_tokens: before which the answer does not end by itself.
-    stop_token_ids: that end it beside the model's own, and are not told.
+    stop_token_ids: that end it beside the model's own, and are not told. n: answers to make, each by dice of its own.
     """
 
     presence_penalty: Penalty = 0.0
@@ -44,3 +45,4 @@ class Choosing(Shape):
     )
     min_tokens: Annotated[Integer, Field(ge=0, le=1_000_000)] = 0
     stop_token_ids: list[TokenId] = Field([], max_length=STOP_IDS_MAX)
+    n: Annotated[Integer, Field(ge=1, le=ANSWERS_MAX)] = 1

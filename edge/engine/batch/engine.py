@@ -6,20 +6,20 @@ that is alone and can be guessed). Which row lies where is `slots.py`'s, what a 
 
 from __future__ import annotations
 
-import threading
 import time
 from collections import Counter, deque
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
 from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from edge.bundle import Bundle, read_manifest
 from edge.engine import Event, Finished, Job, Options, budget
+from edge.engine.batch.choices import Choices
 from edge.engine.batch.groups import adapter_of, groups
+from edge.engine.batch.halts import Halts
 from edge.engine.batch.intake import Intake
 from edge.engine.batch.making import Making
 from edge.engine.batch.pairs import run_as_pair
@@ -63,9 +63,7 @@ class BatchedEngine:
         self._making = Making(self._bundle, options, tokenizer, limit, self._graph.vocabulary, sentences)
         self._intake = Intake(self._making.made)
         self._waiting: deque[Row] = deque()
-        self._lock = threading.Lock()
-        self._cancelled: set[int] = set()
-        self._in_run: tuple[int, Any] | None = None
+        self._halts = Halts(self._graph.halt)
         self._is_turn_of_oldest = False
         self._eased = time.monotonic()
         self._counters: Counter[str] = Counter()
@@ -86,10 +84,7 @@ class BatchedEngine:
 
     def cancel(self, job_id: int) -> None:
         """Have a job end; the reading of its prompt stops in its middle. From any thread."""
-        with self._lock:
-            self._cancelled.add(job_id)
-            if self._in_run is not None and self._in_run[0] == job_id:
-                self._in_run[1].terminate = True
+        self._halts.cancel(job_id)
 
     @property
     def is_idle(self) -> bool:
@@ -127,7 +122,7 @@ class BatchedEngine:
     def step(self) -> Iterator[Event]:
         """One slice of one prompt, one token of each answer."""
         yield from self._take_in()
-        self._begin()
+        yield from self._begin()
         yield from self._read()
         yield from self._write()
         self._ease()
@@ -140,20 +135,18 @@ class BatchedEngine:
 
     def _take_in(self) -> Iterator[Event]:
         """New rows; those that were cancelled out. Where nobody else is answered, what comes in is waited for."""
-        with self._lock:  # taken before the rows, so that none of these belongs to a job that is not seen yet
-            cancelled, self._cancelled = self._cancelled, set()
+        cancelled = self._halts.taken()  # before the rows, so that none of these belongs to a job that is not seen yet
         for made in self._intake.made(waits=not (self._waiting or len(self._slots))):
             if isinstance(made, list):
                 yield from made
             else:
                 self._waiting.append(made)
         for row in [*self._waiting, *self._slots]:
-            if row.job.id in cancelled:
-                yield self._end(row, row.finished("cancelled"))
-        with self._lock:
-            self._cancelled |= {job_id for job_id in cancelled if job_id in self._intake}
+            if row.job.id in cancelled and not row.is_out:
+                yield from self._end(row, row.finished("cancelled"))
+        self._halts.put_back({job_id for job_id in cancelled if job_id in self._intake})
 
-    def _begin(self) -> None:
+    def _begin(self) -> Iterator[Event]:
         """Rows that wait, in their order, as far as the slots and the budget of the cache go."""
         while self._waiting and len(self._slots) < self.rows:
             used = sum(row.tokens_at_most for row in self._slots)
@@ -161,7 +154,20 @@ class BatchedEngine:
                 return
             row = self._waiting.popleft()
             row.begin()
-            self._enter(row)
+            brother = row.group.brother(row, self._slots) if isinstance(row.group, Choices) else None
+            if brother is None or self._graph.is_long(row.prompt_tokens):
+                self._enter(row)
+            else:
+                yield from self._branch(row, brother)
+
+    def _branch(self, row: Row, brother: Row) -> Iterator[Event]:
+        """Into a slot, with a prompt that another row of its job has there."""
+        assert isinstance(row.group, Choices)
+        self._slots.enter(row)
+        self._graph.caches.copy(brother.slot, row.slot, row.prompt_tokens)
+        row.seen, row.read = row.prompt_tokens, min(brother.read, row.prompt_tokens)
+        self._slots.promote(row)
+        yield from self._take(row, row.group.first_logits())
 
     def _enter(self, row: Row) -> None:
         """Into a slot, with what is known of its tokens already."""
@@ -180,15 +186,23 @@ class BatchedEngine:
             row.cached_tokens = row.seen
             self._counters.update(prompt_tokens=len(row.tokens), cached_tokens=row.seen)
 
-    def _end(self, row: Row, what: Finished | Fault) -> Event:
+    def _end(self, row: Row, what: Finished | Fault) -> Iterator[Event]:
+        """A row out, with those that end with it; the end of its job, where that has one now."""
+        leaving, end = row.ended(what)
+        for each in leaving:
+            self._let_go(each, is_worth=isinstance(what, Finished))  # what led to a fault is not worth keeping
+        if end is not None:
+            yield Event(row.job.id, end)
+
+    def _let_go(self, row: Row, is_worth: bool) -> None:
         """A row out, its cache kept for texts that begin alike."""
+        row.is_out = True
         if row in self._waiting:
             self._waiting.remove(row)
-        else:
-            if isinstance(what, Finished):  # what led to a fault is not worth keeping
+        elif row in (*self._slots,):
+            if is_worth:
                 self._keep(row)
             self._slots.leave(row)
-        return Event(row.job.id, what)
 
     def _keep(self, row: Row) -> None:
         if row.is_forgotten:
@@ -219,6 +233,8 @@ class BatchedEngine:
             yield Event(row.job.id, "")
         else:
             self._slots.promote(row)
+            if isinstance(row.group, Choices):
+                self._waiting.extendleft(reversed(row.group.split(logits[0])))
             yield from self._take(row, logits[0])
 
     def _look(self, row: Row, picture: Seen) -> Iterator[Event]:
@@ -226,19 +242,19 @@ class BatchedEngine:
         assert self._vision
         try:
             if self._vision.is_decoded(picture, DECODING_SECONDS[len(self._slots) > 1]):
-                with self._halting(row) as halt:
+                with self._halts.halting(row.job.id) as halt:
                     self._vision.look(picture, halt)
         except Stopped:
             return
         except Exception as error:  # one row's matter alone, whatever it is
-            yield self._end(row, as_fault(error))
+            yield from self._end(row, as_fault(error))
             return
         yield Event(row.job.id, "")
 
     def _run_alone(self, row: Row, tokens: list[int], positions: int = 1, is_prefill: bool = False) -> Logits:
         """Logits `[positions, vocabulary]` after these tokens of a row, which are in its cache then."""
         ids, seen = np.array([tokens], np.int64), np.array([row.seen], np.int64)
-        with self._halting(row) as halt:
+        with self._halts.halting(row.job.id) as halt:
             features = row.features(len(tokens))
             beside = (row.is_long, halt, features, is_prefill, row.job.adapter)
             logits: Logits = self._graph.run(row.slot, ids, seen, positions, *beside)[0]
@@ -246,20 +262,6 @@ class BatchedEngine:
             row.read = row.seen + len(tokens)
         row.seen += len(tokens)
         return logits
-
-    @contextmanager
-    def _halting(self, row: Row) -> Iterator[Any]:
-        """A handle for a run that a cancel of this row stops; raises Stopped where it is cancelled already."""
-        with self._lock:
-            if row.job.id in self._cancelled:
-                raise Stopped
-            halt = self._graph.halt()
-            self._in_run = (row.job.id, halt)
-        try:
-            yield halt
-        finally:
-            with self._lock:
-                self._in_run = None
 
     # --- answers ---
 
@@ -273,7 +275,8 @@ class BatchedEngine:
         made = self._run_apart(apart) if len(apart) > 1 else [self._run_together(each) for each in apart]
         # only now, when nothing runs over slots any more: who ends or begins anew moves others to other slots
         for row, its in zip(rows, chain.from_iterable(made), strict=True):
-            yield from self._take(row, its)
+            if not row.is_out:  # with one of its group
+                yield from self._take(row, its)
 
     def _run_apart(self, groups: list[list[Row]]) -> list[Logits]:
         """The logits of each group, kept: the next run writes over those of the one before."""
@@ -299,11 +302,11 @@ class BatchedEngine:
             text = row.take(logits)
         except Exception as error:  # one row's matter alone, whatever it is
             row.finish_reason = "error"
-            yield self._end(row, as_fault(error))
+            yield from self._end(row, as_fault(error))
             return
-        yield Event(row.job.id, text)
+        yield Event(row.job.id, row.told(text))
         if row.finish_reason:
-            yield self._end(row, row.finished(row.finish_reason))
+            yield from self._end(row, row.finished(row.finish_reason))
         elif row.is_long != self._graph.is_long(len(row.tokens)):
             self._slots.leave(row)  # its keys were turned by the short factors: read once more, with the long ones
             self._enter(row)

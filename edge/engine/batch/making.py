@@ -7,6 +7,7 @@ from functools import cached_property
 
 from edge.bundle import Bundle
 from edge.engine import Event, Job, Options
+from edge.engine.batch.choices import Choices, alike, job_of
 from edge.engine.batch.row import Row
 from edge.engine.genai.tokenizer import Tokenizer
 from edge.engine.text.guidance import Guide, Vocabulary
@@ -49,7 +50,7 @@ class Making:
             return self._row(job, given)
         asked = self.documents.asked(job)
         if asked.said is not None:
-            return asked.events()
+            return alike(asked.events(), job.n) if job.n > 1 else asked.events()
         row = self._row(asked.job, given)
         row.sources, row.warnings = asked.sources, asked.warnings
         return row
@@ -63,9 +64,15 @@ class Making:
         check_ids(job, self._size)
         stops = (set() if job.ignore_eos else set(self._manifest.stop_token_ids)) | set(job.stop_token_ids)
         bare = replace(job, pictures=[])  # their bytes are needed no more, but for what is still to be looked at
-        row = Row(bare, tokens, room, self._tokenizer, self._size, stops, self._guide(job))
-        row.pictures = pictures
-        return row
+        rows = [
+            Row(job_of(bare, choice), list(tokens), room, self._tokenizer, self._size, stops, self._guide(job))
+            for choice in range(job.n)
+        ]
+        for row in rows:
+            row.pictures = pictures
+        if job.n > 1:
+            Choices(rows)
+        return rows[0]
 
     def _guide(self, job: Job) -> Guide | None:
         if job.guidance is None:

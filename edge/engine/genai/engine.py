@@ -38,8 +38,9 @@ SESSION_OPTIONS: dict[str, dict[str, Any]] = {
 """What genai_config.json is overlaid with, an execution provider a row."""
 
 PENALTIES = ("presence_penalty", "frequency_penalty")
-BATCHED = ("logit_bias", "stop_token_ids", "min_tokens")
-"""What onnxruntime-genai has not: ignored with a warning, and refused, since that would be another answer."""
+BATCHED: dict[str, Any] = {"logit_bias": {}, "stop_token_ids": [], "min_tokens": 0, "n": 1}
+"""What onnxruntime-genai has not: ignored with a warning, and refused unless it is this, since that would be another
+answer."""
 PACED_SLICE_TOKENS = 32
 """Of a prompt at a time, where a step may not take long; genai does not tell what one will take."""
 
@@ -192,8 +193,8 @@ class GenaiEngine:
     def _generator(self, job: Job, length: int) -> Any:
         if job.min_p not in (0, self._manifest.sampling.min_p) or job.top_logprobs is not None:
             raise Unsupported("min_p and logprobs need the batched engine, which this bundle does not run on")
-        for name in BATCHED:
-            if getattr(job, name):
+        for name, harmless in BATCHED.items():
+            if getattr(job, name) != harmless:
                 raise Unsupported(f"{name} needs the batched engine, which this bundle does not run on", name)
         params = og.GeneratorParams(self._model)
         params.set_search_options(**_search_options(job), max_length=length)

@@ -62,6 +62,7 @@ FULL: dict[str, Any] = {
     "logit_bias": {"7": 5},
     "min_tokens": 3,
     "stop_token_ids": [9],
+    "n": 1,
     "loop_guard": False,
     "logprobs": True,
     "top_logprobs": 3,
