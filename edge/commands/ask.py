@@ -62,6 +62,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--temperature", type=finite, metavar="T", help="0 is greedy (default: the bundle's own)")
     parser.add_argument("--seed", type=int, metavar="N", help="makes sampling repeatable")
     parser.add_argument("--n", type=how_many, metavar="N", help="answers to make, told one below the other")
+    parser.add_argument("--num-beams", type=how_many, metavar="N", help="search for the best text, so many at a time")
     parser.add_argument(
         "--loop-guard",
         action=argparse.BooleanOptionalAction,
@@ -105,7 +106,7 @@ def build_request(options: argparse.Namespace) -> dict[str, Any]:
     request |= {"messages": [shown(options.image, options.detail, prompt)]} if options.image else {"prompt": prompt}
     if not options.loop_guard:
         request["loop_guard"] = False
-    for name in ("system", "max_tokens", "temperature", "seed", "n"):
+    for name in ("system", "max_tokens", "temperature", "seed", "n", "num_beams"):
         if getattr(options, name) is not None:
             request[name] = getattr(options, name)
     if options.board_tools is not None:

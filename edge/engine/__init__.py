@@ -65,6 +65,7 @@ class Job:
     logit_bias: to logits, by token id. min_tokens: before which no token ends the answer, but where it is held to a
     schema. stop_token_ids: that end it beside the bundle's own.
     n: answers to make of one prompt, which is read once; where there is a seed, the next ones are those of the others.
+    num_beams: over 1, the best answers that are found by a search with so many texts at a time (batch/beams.py).
     guidance: a JSON schema that the answer must match; may_be_text: free text would do as well, so that only an
     answer that begins with `{` must. top_logprobs: None for no logprobs, else how many others to name a token.
     loop_guard: end an answer that says the same over and over (text/loops.py). ignore_eos: go on past the tokens that
@@ -88,6 +89,9 @@ class Job:
     min_tokens: int = 0
     stop_token_ids: list[int] = field(default_factory=list)
     n: int = 1
+    num_beams: int = 1
+    length_penalty: float = 1.0
+    early_stopping: bool | Literal["never"] = False
     seed: int | None = None
     stop: list[str] = field(default_factory=list)
     guidance: dict[str, Any] | None = None

@@ -72,7 +72,8 @@ class Elsewhere:
             if getattr(chat, name):
                 raise Unsupported(f"{name} are this board's own: what asks for them is not passed on", name)
         if chat.rows > 1:
-            raise Unsupported("what asks for several answers is not passed on", "n")
+            name = "num_beams" if chat.num_beams > 1 else "n"
+            raise Unsupported(f"what asks for more than one text ({name}) is not passed on", name)
         if (model := self._model(chat)) not in self._settings.models:
             there = ", ".join(self._settings.models)
             raise NotFound(f"{self._settings.name} is asked for {there} alone, not {model[:100]!r}", "model")

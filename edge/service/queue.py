@@ -162,7 +162,8 @@ class Queue:
         return next((self._lines[beside] for beside in may), None)
 
     def _may_begin(self, first: Waiting) -> bool:
-        if not first.is_written or self._taken(first.is_beside) >= self._places(first.is_beside):
+        places = self._places(first.is_beside)
+        if not first.is_written or self._taken(first.is_beside) + min(first.rows_to_begin, places) > places:
             return False
         return not self.running or not (first.attempts or any(each.attempts > 1 for each in self.running))
 

@@ -69,6 +69,11 @@ class Waiting:
         return self.request.chat.rows
 
     @property
+    def rows_to_begin(self) -> int:
+        """Of these, that must be free before it is begun."""
+        return self.request.chat.rows_to_begin
+
+    @property
     def keeps(self) -> bool:
         """Whether something of it may stay once it is answered."""
         return self.request.chat.keep and not self.is_forgotten

@@ -206,7 +206,7 @@ class ChatRequest(ForVectors, Choosing):
         unknown = self.model_extra or {}
         for name in [name for name, value in unknown.items() if asks_nothing(name, value)]:
             del unknown[name]
-        self._warnings = (*warnings_of(self), *self._idle)
+        self._warnings = (*warnings_of(self), *self._idle, *self.idle_beside_one())
         return self
 
     @property
@@ -227,7 +227,12 @@ class ChatRequest(ForVectors, Choosing):
     @property
     def rows(self) -> int:
         """Texts that grow for it at once, as far as there are rows."""
-        return self.answers
+        return max(self.answers, self.rows_to_begin)
+
+    @property
+    def rows_to_begin(self) -> int:
+        """So many it must have before it is begun."""
+        return 1 if self.input is not None else self.num_beams
 
     def conversation(self) -> list[dict[str, str]]:
         """The turns, whichever way they were given, with what the model must know of its tools.

@@ -7,6 +7,8 @@ from dataclasses import replace
 
 from edge.engine import Choice, Event, Finished, Job, Part
 from edge.engine.batch.row import Row
+from edge.engine.batch.slots import Slots
+from edge.engine.cache.caches import Caches
 from edge.engine.graph.io_binding import Logits
 from edge.errors import Fault
 from edge.wire.chat import SEEDS
@@ -46,9 +48,13 @@ class Choices:
             (each for each in there if each.group is self and each.seen >= row.prompt_tokens and not each.is_long), None
         )
 
-    def first_logits(self) -> Logits:
-        """Those behind the prompt, to be written to."""
+    def branch(self, row: Row, brother: Row, slots: Slots, memory: Caches) -> Logits:
+        """Into a slot, with a prompt that another row of its job has there; the logits behind it, to be written to."""
         assert self._logits is not None
+        slots.enter(row)
+        memory.copy(brother.slot, row.slot, row.prompt_tokens)
+        row.seen, row.read = row.prompt_tokens, min(brother.read, row.prompt_tokens)
+        slots.promote(row)
         return self._logits.copy()
 
     def ended(self, row: Row, what: Finished | Fault) -> tuple[list[Row], Finished | Fault | None]:

@@ -6,7 +6,6 @@ that is alone and can be guessed). Which row lies where is `slots.py`'s, what a 
 
 from __future__ import annotations
 
-import time
 from collections import Counter, deque
 from collections.abc import Iterator, Mapping
 from itertools import chain
@@ -16,7 +15,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from edge.bundle import Bundle, read_manifest
-from edge.engine import Event, Finished, Job, Options, budget
+from edge.engine import Event, Finished, Job, Options, Part, budget
+from edge.engine.batch.beam_rows import Beams
 from edge.engine.batch.choices import Choices
 from edge.engine.batch.groups import adapter_of, groups
 from edge.engine.batch.halts import Halts
@@ -36,8 +36,6 @@ from edge.errors import Fault, as_fault
 if TYPE_CHECKING:
     from edge.engine.pictures.vision import Seen, Vision
 
-EASE_SECONDS = 2.0
-"""Between two looks at how much memory the board has left."""
 DECODING_SECONDS = (0.25, 0.01)
 """A step waits so long for a picture to be decoded: where it is alone, and where others are to be answered."""
 
@@ -59,13 +57,13 @@ class BatchedEngine:
         self._vision = self._opened_vision()
         self._slots = Slots(self._graph.caches, options.rows)
         self._tempo = Tempo(options.prefill_slice_tokens)
-        limit = min(self._manifest.context_length, self._budget_tokens)
-        self._making = Making(self._bundle, options, tokenizer, limit, self._graph.vocabulary, sentences)
+        beside = (self._budget_tokens, self._graph.vocabulary, sentences)
+        self._making = Making(self._bundle, options, tokenizer, *beside)
         self._intake = Intake(self._making.made)
         self._waiting: deque[Row] = deque()
         self._halts = Halts(self._graph.halt)
         self._is_turn_of_oldest = False
-        self._eased = time.monotonic()
+        self._shortage = budget.Shortage()
         self._counters: Counter[str] = Counter()
 
     def _opened_vision(self) -> Vision | None:
@@ -148,26 +146,21 @@ class BatchedEngine:
 
     def _begin(self) -> Iterator[Event]:
         """Rows that wait, in their order, as far as the slots and the budget of the cache go."""
-        while self._waiting and len(self._slots) < self.rows:
-            used = sum(row.tokens_at_most for row in self._slots)
-            if used + self._waiting[0].tokens_at_most > self._budget_tokens:
-                return
+        while self._waiting and self._has_room(self._waiting[0]):
             row = self._waiting.popleft()
             row.begin()
             brother = row.group.brother(row, self._slots) if isinstance(row.group, Choices) else None
             if brother is None or self._graph.is_long(row.prompt_tokens):
                 self._enter(row)
             else:
-                yield from self._branch(row, brother)
+                assert isinstance(row.group, Choices)
+                yield from self._take(row, row.group.branch(row, brother, self._slots, self._graph.caches))
 
-    def _branch(self, row: Row, brother: Row) -> Iterator[Event]:
-        """Into a slot, with a prompt that another row of its job has there."""
-        assert isinstance(row.group, Choices)
-        self._slots.enter(row)
-        self._graph.caches.copy(brother.slot, row.slot, row.prompt_tokens)
-        row.seen, row.read = row.prompt_tokens, min(brother.read, row.prompt_tokens)
-        self._slots.promote(row)
-        yield from self._take(row, row.group.first_logits())
+    def _has_room(self, row: Row) -> bool:
+        """Whether there is a slot, and as many more as it will want, and room in the budget of the cache."""
+        taken = sum(each.places for each in (row, *self._slots))
+        tokens = sum(each.places * each.tokens_at_most for each in (row, *self._slots))
+        return bool(taken <= self.rows and tokens <= self._budget_tokens)
 
     def _enter(self, row: Row) -> None:
         """Into a slot, with what is known of its tokens already."""
@@ -299,17 +292,22 @@ class BatchedEngine:
     def _take(self, row: Row, logits: Logits) -> Iterator[Event]:
         """The next token of an answer, and its end where it is the last."""
         try:
-            text = row.take(logits)
+            said = self._said(row, logits)
         except Exception as error:  # one row's matter alone, whatever it is
             row.finish_reason = "error"
             yield from self._end(row, as_fault(error))
             return
-        yield Event(row.job.id, row.told(text))
+        yield from (Event(row.job.id, each) for each in said)
         if row.finish_reason:
             yield from self._end(row, row.finished(row.finish_reason))
         elif row.is_long != self._graph.is_long(len(row.tokens)):
             self._slots.leave(row)  # its keys were turned by the short factors: read once more, with the long ones
             self._enter(row)
+
+    def _said(self, row: Row, logits: Logits) -> list[str | Part]:
+        if isinstance(row.group, Beams):
+            return row.group.take(row, logits, self._slots, self._graph.caches)
+        return [row.told(row.take(logits))]
 
     # --- guesses ---
 
@@ -339,9 +337,7 @@ class BatchedEngine:
 
     def _ease(self) -> None:
         """Let half of the kept beginnings go where the board has next to no memory left."""
-        if time.monotonic() - self._eased >= EASE_SECONDS:
-            self._eased = time.monotonic()
-            if budget.is_short_of_memory():
-                self._prefixes.shrink(self._prefixes.bytes // 2)
-                if self._vision:
-                    self._vision.forget()
+        if self._shortage.is_there():
+            self._prefixes.shrink(self._prefixes.bytes // 2)
+            if self._vision:
+                self._vision.forget()

@@ -58,7 +58,7 @@ class Row:
     tokens: of the prompt and the answer so far; seen: how many of them are in the cache; read: how many of these, from
     the first on, are there as reading leaves them. is_long: whether these have the long rotary factors. is_forgotten:
     nothing of it is to be remembered. group: of rows that it belongs to, as the answer of the number `choice`. is_out:
-    it has left.
+    it has left. places: rows that are kept for it.
     """
 
     def __init__(
@@ -83,7 +83,7 @@ class Row:
         self.warnings: list[str] = []
         self.is_forgotten = self.is_out = False
         self.group: Group | None = None
-        self.choice = 0
+        self.choice, self.places = 0, 1
         self._texts, self._stops, self._guide = texts, stops, guide
         self._sampler = Sampler(job, prompt, vocabulary, stops)
         self._stream, self._stop_text = texts.stream(), StopText(job.stop)
@@ -135,6 +135,10 @@ class Row:
         """Its time starts now."""
         self._begun = self._first_token = time.monotonic()
 
+    def begin_answer(self) -> None:
+        """Its first token is there."""
+        self._first_token = time.monotonic()
+
     def told(self, text: str) -> str | Part:
         """A piece of the answer as an event has it."""
         return text if self.group is None else Part(self.choice, text)
@@ -159,7 +163,7 @@ class Row:
         except ValueError as error:
             raise EngineFailed(str(error)) from error
         if not self.completion_tokens:
-            self._first_token = time.monotonic()
+            self.begin_answer()
         self.tokens.append(token)
         self._describe(told, token)
         return self._text_of(token)

@@ -38,7 +38,7 @@ SESSION_OPTIONS: dict[str, dict[str, Any]] = {
 """What genai_config.json is overlaid with, an execution provider a row."""
 
 PENALTIES = ("presence_penalty", "frequency_penalty")
-BATCHED: dict[str, Any] = {"logit_bias": {}, "stop_token_ids": [], "min_tokens": 0, "n": 1}
+BATCHED: dict[str, Any] = {"logit_bias": {}, "stop_token_ids": [], "min_tokens": 0, "n": 1, "num_beams": 1}
 """What onnxruntime-genai has not: ignored with a warning, and refused unless it is this, since that would be another
 answer."""
 PACED_SLICE_TOKENS = 32

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from edge.config import Limits
+from edge.errors import BadRequest
 from edge.service.queue import Queue
 from edge.service.speed import Speed
 from edge.service.waiting import Waiting
@@ -81,6 +82,54 @@ def test_each_may_be_a_call():
             assert {each["finish_reason"] for each in reply["choices"]} == {"tool_calls"} == {reply["finish_reason"]}
 
     run(work)
+
+
+def test_a_search_is_not_overtaken():
+    """It waits until as many rows are free as it has beams, or all; who came after waits behind it."""
+
+    async def work():
+        for beams in (2, 9):
+            queue = Queue(Limits(), Speed())
+            queue.rows = 3
+            early, late, search, after = waiting(1), waiting(2), waiting(3, num_beams=beams), waiting(4)
+            for each in (early, late, search, after):
+                queue.put(each)
+            assert [queue.begin(), queue.begin()] == [early, late]
+            assert not queue.is_ready
+            queue.end(early)
+            assert queue.is_ready == (beams == 2)
+            queue.end(late)
+            assert queue.begin() is search
+            assert queue.is_ready == (beams == 2)
+
+    run(work)
+
+
+@pytest.mark.parametrize(
+    ("param", "fields"),
+    [
+        ("n", {"n": 3}),
+        ("temperature", {"temperature": 0.5}),
+        ("logprobs", {"logprobs": True}),
+        ("response_format", {"response_format": {"type": "json_object"}}),
+        ("board_tools", {"board_tools": True}),
+        ("early_stopping", {"early_stopping": "soon"}),
+        ("length_penalty", {"length_penalty": 9}),
+        ("num_beams", {"num_beams": 17}),
+    ],
+)
+def test_what_a_search_cannot(param, fields):
+    """Is refused by the name of what is to be left out."""
+    with pytest.raises(BadRequest) as raised:
+        validated({"prompt": "x", "num_beams": 2, **fields})
+    assert raised.value.param == param
+
+
+def test_what_is_of_a_search_alone():
+    """Is told where there is none."""
+    (one, other) = validated({"prompt": "x", "length_penalty": 2, "early_stopping": "never"}).warnings
+    assert ("length_penalty" in one, "early_stopping" in other) == (True, True)
+    assert validated({"prompt": "x", "num_beams": 2, "length_penalty": 2, "early_stopping": "never"}).warnings == ()
 
 
 def waiting(number: int, **fields) -> Waiting:
