@@ -77,6 +77,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="let the model have these tools of the board's used; * for all that it may (docs/tools.md)",
     )
     parser.add_argument(
+        "--scorers", metavar="NAME,…", help="have these functions of the board's weigh the answer (docs/scorers.md)"
+    )
+    parser.add_argument(
         "--embed",
         metavar="TEXT",
         type=said,
@@ -111,6 +114,8 @@ def build_request(options: argparse.Namespace) -> dict[str, Any]:
             request[name] = getattr(options, name)
     if options.board_tools is not None:
         request["board_tools"] = [name.strip() for name in options.board_tools.split(",")]
+    if options.scorers is not None:
+        request["scorers"] = [name.strip() for name in options.scorers.split(",")]
     if options.json_schema is not None:
         request["response_format"] = {
             "type": "json_schema",

@@ -36,6 +36,7 @@ class Options:
     """How to run a bundle; the fields are `[engine]`'s settings of the same names, with the same defaults.
 
     Those that begin with `documents_` are `[documents]`'s. documents_folder: empty for none but the bundle's own.
+    scorers: `[scorers.NAME]`'s, by their names.
     """
 
     provider: Provider = "cpu"
@@ -54,6 +55,7 @@ class Options:
     documents_pieces: int = 8
     documents_when_nothing: Literal["say", "answer"] = "say"
     documents_nothing_text: str = "I found nothing about that in the documents."
+    scorers: dict[str, dict[str, Any]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -65,6 +67,7 @@ class Job:
     logit_bias: to logits, by token id. min_tokens: before which no token ends the answer, but where it is held to a
     schema. stop_token_ids: that end it beside the bundle's own.
     n: answers to make of one prompt, which is read once; where there is a seed, the next ones are those of the others.
+    scorers: names of the board's that weigh the answer's tokens, beside those that weigh all (text/scorers.py).
     num_beams: over 1, the best answers that are found by a search with so many texts at a time (batch/beams.py).
     guidance: a JSON schema that the answer must match; may_be_text: free text would do as well, so that only an
     answer that begins with `{` must. top_logprobs: None for no logprobs, else how many others to name a token.
@@ -88,6 +91,7 @@ class Job:
     logit_bias: dict[int, float] = field(default_factory=dict)
     min_tokens: int = 0
     stop_token_ids: list[int] = field(default_factory=list)
+    scorers: list[str] = field(default_factory=list)
     n: int = 1
     num_beams: int = 1
     length_penalty: float = 1.0

@@ -20,7 +20,7 @@ from edge.wire.chat import ChatRequest
 from edge.wire.passed import Passed, fields_of, ignored
 from edge.wire.request import Request
 
-BOARDS_OWN = ("documents", "board_tools")
+BOARDS_OWN = ("documents", "board_tools", "scorers")
 """What nobody else has."""
 
 Why = Literal["asked", "model", "length", "hot"]

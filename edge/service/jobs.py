@@ -40,6 +40,7 @@ def job_of(
         logit_bias=chat.logit_bias,
         min_tokens=chat.min_tokens,
         stop_token_ids=chat.stop_token_ids,
+        scorers=chat.scorers,
         n=chat.n,
         num_beams=chat.num_beams,
         length_penalty=chat.length_penalty,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field, model_validator
+from pydantic import BeforeValidator, Field, StrictStr, model_validator
 
 from edge.wire.shape import Integer, Number, Shape, wrong
 
@@ -13,6 +13,7 @@ ANSWERS_MAX = BEAMS_MAX = 16
 BIAS_MAX = 100.0
 """A token with 100 more is all but certain, with 100 less it does not come; the OpenAI API's bound."""
 TOKENS_MAX = 2**31 - 1
+SCORERS_MAX = 16
 
 Penalty = Annotated[Number, Field(ge=-2, le=2)]
 TokenId = Annotated[Integer, Field(ge=0, le=TOKENS_MAX)]
@@ -49,6 +50,7 @@ class Choosing(Shape):
     num_beams: over 1, a search for the best texts with so many at a time, of which `n` come back. length_penalty: the
     power of its length by which a text's weight is divided, -5 to 5. early_stopping: whether to end once there are
     enough texts; "never" where a better one may come. These three have Transformers' names.
+    scorers: functions of the board's, by name, that weigh the answer's tokens.
     """
 
     presence_penalty: Penalty = 0.0
@@ -62,6 +64,8 @@ class Choosing(Shape):
     num_beams: Annotated[Integer, Field(ge=1, le=BEAMS_MAX)] = 1
     length_penalty: Annotated[Number, Field(ge=-5, le=5)] = 1.0
     early_stopping: Annotated[bool | Literal["never"], BeforeValidator(_early)] = False
+
+    scorers: list[Annotated[StrictStr, Field(min_length=1, max_length=64)]] = Field([], max_length=SCORERS_MAX)
 
     @model_validator(mode="after")
     def _can_be_searched(self) -> Choosing:

@@ -17,6 +17,7 @@ from edge.engine.batch.beams import BeamSearch, Going, Scores, Text
 from edge.engine.batch.row import Row, Texts
 from edge.engine.graph.io_binding import Logits
 from edge.engine.text.sampling import Sampler
+from edge.engine.text.scorers import weighed
 from edge.engine.text.stop_text import StopText
 from edge.errors import Fault
 
@@ -64,9 +65,10 @@ class Beams:
     def take(self, row: Row, logits: Logits, places: Places, memory: Memory) -> list[str | Part]:
         """What is said once the logits `[vocabulary]` of every row are there: nothing, or at the end all.
 
-        Sets the row's `finish_reason` then. Raises EngineFailed where they are not numbers.
+        Sets the row's `finish_reason` then. Raises ValueError where they are not numbers, EngineFailed of a scorer.
         """
-        self._weights[id(row)] = self._samplers[id(row)].weights(logits)
+        scored = weighed(self._first.scorers, row.tokens, logits)
+        self._weights[id(row)] = self._samplers[id(row)].weights(scored)
         is_first = self._first.places > 1
         if not is_first and len(self._weights) < len(self._rows):
             return []

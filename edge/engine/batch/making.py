@@ -16,6 +16,7 @@ from edge.engine.text.late import LateDocuments
 from edge.engine.text.late_sentences import LateSentences
 from edge.engine.text.prompt import prompt_of
 from edge.engine.text.sampling import Sampler, check_ids
+from edge.engine.text.scorers import Scorers
 from edge.errors import BadRequest, TooLarge
 
 Made = Row | list[Event]
@@ -40,6 +41,8 @@ class Making:
         self._bundle, self._budget, self._size, self._rows = bundle, budget, size, options.rows
         self._tokenizer, self._manifest = tokenizer, bundle.manifest
         limit = min(bundle.manifest.context_length, budget)
+        self._scorers = Scorers(options.scorers)
+        self._scorers.try_all(size)
         self.documents = LateDocuments(bundle, options, tokenizer, limit, sentences)
 
     @cached_property
@@ -67,8 +70,9 @@ class Making:
             Row(job_of(bare, choice), list(tokens), room, self._tokenizer, self._size, stops, self._guide(job))
             for choice in range(max(job.n, job.num_beams))
         ]
+        scorers = self._scorers.of(job)
         for row in rows:
-            row.pictures = pictures
+            row.pictures, row.scorers = pictures, scorers
         if job.num_beams > 1:
             Beams(rows, Sampler(bare, tokens, self._size, stops), self._tokenizer, stops)
         elif job.n > 1:

@@ -13,6 +13,7 @@ from edge.engine import Finished, Job, Part
 from edge.engine.batch.drafting import Draft
 from edge.engine.text.loops import LoopGuard
 from edge.engine.text.sampling import Sampler, described
+from edge.engine.text.scorers import Scorer, weighed
 from edge.engine.text.stop_text import StopText
 from edge.errors import EngineFailed, Fault
 
@@ -81,6 +82,7 @@ class Row:
         self.pictures: list[Seen] = []
         self.sources: list[dict[str, Any]] | None = None
         self.warnings: list[str] = []
+        self.scorers: list[Scorer] = []
         self.is_forgotten = self.is_out = False
         self.group: Group | None = None
         self.choice, self.places = 0, 1
@@ -155,9 +157,10 @@ class Row:
     def take(self, logits: NDArray[np.float32]) -> str:
         """Choose the next token; the text that is certain by it. Sets `finish_reason` where it is the last.
 
-        Raises EngineFailed where the logits are not numbers, or where the grammar gives up.
+        Raises EngineFailed where the logits are not numbers, where a scorer fails, or the grammar gives up.
         """
         told = logits.copy() if self._logprobs is not None else logits
+        logits = weighed(self.scorers, self.tokens, logits)
         try:
             token = self._sampler.choose(logits, self._guide.allowed() if self._guide else None)
         except ValueError as error:

@@ -26,7 +26,7 @@ from edge.engine.text.late_sentences import LateSentences
 from edge.engine.text.loops import LoopGuard
 from edge.engine.text.prompt import prompt_of
 from edge.engine.text.stop_text import StopText
-from edge.errors import BundleError, EngineFailed, Fault, TooLarge, Unsupported, as_fault
+from edge.errors import BundleError, ConfigError, EngineFailed, Fault, TooLarge, Unsupported, as_fault
 
 if TYPE_CHECKING:
     from edge.engine.pictures.vision import Seen
@@ -38,7 +38,14 @@ SESSION_OPTIONS: dict[str, dict[str, Any]] = {
 """What genai_config.json is overlaid with, an execution provider a row."""
 
 PENALTIES = ("presence_penalty", "frequency_penalty")
-BATCHED: dict[str, Any] = {"logit_bias": {}, "stop_token_ids": [], "min_tokens": 0, "n": 1, "num_beams": 1}
+BATCHED: dict[str, Any] = {
+    "logit_bias": {},
+    "stop_token_ids": [],
+    "min_tokens": 0,
+    "n": 1,
+    "num_beams": 1,
+    "scorers": [],
+}
 """What onnxruntime-genai has not: ignored with a warning, and refused unless it is this, since that would be another
 answer."""
 PACED_SLICE_TOKENS = 32
@@ -56,6 +63,8 @@ class GenaiEngine:
 
     def __init__(self, bundle: Path, options: Options, sentences: LateSentences | None = None) -> None:
         """sentences: the bundle's embedding model, where others use it, too."""
+        if always := [name for name, each in options.scorers.items() if each["always"]]:
+            raise ConfigError(f"scorers.{always[0]}.always needs the batched engine, and this is onnxruntime-genai's")
         self._manifest = read_manifest(bundle)
         self._slice = options.prefill_slice_tokens
         self.step_seconds: float | None = None

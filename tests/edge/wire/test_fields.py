@@ -62,6 +62,7 @@ FULL: dict[str, Any] = {
     "logit_bias": {"7": 5},
     "min_tokens": 3,
     "stop_token_ids": [9],
+    "scorers": ["polite"],
     "n": 1,
     "num_beams": 1,
     "length_penalty": 1,
