@@ -6,7 +6,6 @@ kernel can, to whoever looks from outside.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -38,12 +37,9 @@ def at_work(pid: int | None, root: Path = Path("/")) -> int | None:
 def _swap(name: bytes) -> bytes:
     """Give the process a name; the one that it had. Where there is no /proc, nothing is said."""
     try:
-        descriptor = os.open(COMM, os.O_RDWR)
+        with COMM.open("r+b", buffering=0) as file:
+            before = file.read(64).strip()
+            file.write(name)
     except OSError:
         return name
-    try:
-        before = os.pread(descriptor, 64, 0).strip()
-        os.write(descriptor, name)
-    finally:
-        os.close(descriptor)
     return before

@@ -21,7 +21,15 @@ QUESTION = "Write the word tea, and nothing else, over and over again."
 
 def ask(port: int, *options: str) -> dict:
     """What the daemon replies."""
-    command = [*EDGE, "ask", "--device=test", f"--broker=127.0.0.1:{port}", "--json", "--max-tokens=40", "--no-loop-guard"]
+    command = [
+        *EDGE,
+        "ask",
+        "--device=test",
+        f"--broker=127.0.0.1:{port}",
+        "--json",
+        "--max-tokens=40",
+        "--no-loop-guard",
+    ]
     done = subprocess.run([*command, *options, QUESTION], capture_output=True, text=True, timeout=90, check=False)
     assert done.stdout, done.stderr
     return json.loads(done.stdout)

@@ -19,7 +19,7 @@ from edge.engine.graph.io_binding import Logits
 from edge.engine.text.sampling import Sampler
 from edge.engine.text.scorers import weighed
 from edge.engine.text.stop_text import StopText
-from edge.errors import Fault
+from edge.errors import EngineFailed, Fault
 
 
 class Places(Protocol):
@@ -65,10 +65,13 @@ class Beams:
     def take(self, row: Row, logits: Logits, places: Places, memory: Memory) -> list[str | Part]:
         """What is said once the logits `[vocabulary]` of every row are there: nothing, or at the end all.
 
-        Sets the row's `finish_reason` then. Raises ValueError where they are not numbers, EngineFailed of a scorer.
+        Sets the row's `finish_reason` then. Raises EngineFailed where they are not numbers, or a scorer fails.
         """
         scored = weighed(self._first.scorers, row.tokens, logits)
-        self._weights[id(row)] = self._samplers[id(row)].weights(scored)
+        try:
+            self._weights[id(row)] = self._samplers[id(row)].weights(scored)
+        except ValueError as error:
+            raise EngineFailed(str(error)) from error
         is_first = self._first.places > 1
         if not is_first and len(self._weights) < len(self._rows):
             return []

@@ -58,6 +58,7 @@ def end(found: list[Event], number: int) -> Finished:
     return finished
 
 
+@pytest.mark.slow
 def test_what_is_found_does_not_hang_on_who_is_beside(engine):
     """Nor does what they are told: rows come, go and move while the search copies its own."""
     alone = run(engine, search())
@@ -82,6 +83,7 @@ def test_the_best_come_back(engine):
     assert end(again, 1).cached_tokens > 0
 
 
+@pytest.mark.slow
 def test_nothing_is_said_before_the_end(engine):
     """But that it goes on."""
     found = [each.what for each in run(engine, search())]
@@ -89,6 +91,7 @@ def test_nothing_is_said_before_the_end(engine):
     assert isinstance(found[-1], Finished)
 
 
+@pytest.mark.slow
 def test_a_string_ends_a_text(engine):
     """And is not in it."""
     whole = text(run(engine, search()), 1)
@@ -110,6 +113,7 @@ def test_a_cancel_ends_it(engine):
     assert text(run(engine, search()), 1)
 
 
+@pytest.mark.slow
 def test_it_waits_for_its_rows_and_is_not_overtaken(engine):
     """Who came before is answered first, and who came after begins no sooner."""
     found = run(engine, *(plain(number, max_tokens=20) for number in (2, 3)), search(num_beams=4), plain(5))
@@ -118,6 +122,7 @@ def test_it_waits_for_its_rows_and_is_not_overtaken(engine):
     assert ends[2:] == [1, 5]
 
 
+@pytest.mark.slow
 def test_what_does_not_fit_is_told(bundle, engine):
     """More beams than rows, and a prompt that leaves no room for so many in the cache."""
     with pytest.raises(BadRequest, match="num_beams is 5, but this board has 4 rows") as raised:

@@ -75,7 +75,7 @@ def alone(engine: BatchedEngine, **options: Any) -> str:
     return "".join(said)
 
 
-@pytest.mark.parametrize("count", [3, 6])
+@pytest.mark.parametrize("count", [3, pytest.param(6, marks=pytest.mark.slow)])
 def test_each_is_what_it_would_be_alone(engine, count):
     """By the seeds that follow on the job's; more than there are rows have their turn, and nothing else changes."""
     before = engine.counters()
@@ -92,6 +92,7 @@ def test_each_is_what_it_would_be_alone(engine, count):
     assert read == finished.prompt_tokens + end(found, 9).prompt_tokens
 
 
+@pytest.mark.slow
 def test_a_schema_and_logprobs_hold_for_each(engine):
     """Every answer has a grammar and tells of its own tokens."""
     schema = {"type": "object", "properties": {"a": {"enum": ["x", "y"]}}, "required": ["a"]}
@@ -116,6 +117,7 @@ def test_a_cancel_ends_all_of_them(engine, after):
     assert alone(engine, max_tokens=4)
 
 
+@pytest.mark.slow
 def test_what_genai_has_not(bundle):
     """One answer, whatever is asked."""
     genai = GenaiEngine(bundle, Options(threads=2))

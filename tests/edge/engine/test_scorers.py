@@ -154,6 +154,7 @@ def said(engine: BatchedEngine, **options: Any) -> tuple[str, Finished]:
     return "".join(text), finished
 
 
+@pytest.mark.slow
 def test_the_engine_asks_it_for_every_token(engine):
     """Whatever else the request says: biases come after it, a grammar last, and guesses change nothing."""
     guessing, plain = engine
@@ -182,6 +183,7 @@ def test_a_mistake_in_one_ends_the_answer_alone(engine):
         said(plain, scorers=["no-more-tea"], num_beams=2)
 
 
+@pytest.mark.slow
 def test_genai_has_none(bundle):
     """It says so, at the start where one is for every answer."""
     with pytest.raises(Unsupported, match="scorers needs the batched engine"):

@@ -14,6 +14,7 @@ from edge.errors import ConfigError, EngineFailed
 from edge.service.worker import Worker
 from tests.packages import write_package
 
+pytestmark = pytest.mark.slow
 HANGS = """
 import ctypes, time
 
