@@ -42,10 +42,15 @@ class Choices:
             row.is_forgotten = first.is_forgotten
         return others
 
-    def brother(self, row: Row, there: Iterable[Row]) -> Row | None:
-        """One of the rows that are there whose cache has this one's prompt, as that is to be read."""
+    def brother(self, row: Row, there: Iterable[Row], is_long: bool) -> Row | None:
+        """One of the rows that are there whose cache has this one's prompt, with the rotary factors of such a text."""
         return next(
-            (each for each in there if each.group is self and each.seen >= row.prompt_tokens and not each.is_long), None
+            (
+                each
+                for each in there
+                if each.group is self and each.seen >= row.prompt_tokens and each.is_long == is_long
+            ),
+            None,
         )
 
     def branch(self, row: Row, brother: Row, slots: Slots, memory: Caches) -> Logits:
@@ -54,6 +59,7 @@ class Choices:
         slots.enter(row)
         memory.copy(brother.slot, row.slot, row.prompt_tokens)
         row.seen, row.read = row.prompt_tokens, min(brother.read, row.prompt_tokens)
+        row.is_long = brother.is_long
         slots.promote(row)
         return self._logits.copy()
 

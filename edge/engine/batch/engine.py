@@ -149,12 +149,12 @@ class BatchedEngine:
         while self._waiting and self._has_room(self._waiting[0]):
             row = self._waiting.popleft()
             row.begin()
-            brother = row.group.brother(row, self._slots) if isinstance(row.group, Choices) else None
-            if brother is None or self._graph.is_long(row.prompt_tokens):
-                self._enter(row)
+            group, is_long = row.group, self._graph.is_long(row.prompt_tokens)
+            brother = group.brother(row, self._slots, is_long) if isinstance(group, Choices) else None
+            if isinstance(group, Choices) and brother is not None:
+                yield from self._take(row, group.branch(row, brother, self._slots, self._graph.caches))
             else:
-                assert isinstance(row.group, Choices)
-                yield from self._take(row, row.group.branch(row, brother, self._slots, self._graph.caches))
+                self._enter(row)
 
     def _has_room(self, row: Row) -> bool:
         """Whether there is a slot, and as many more as it will want, and room in the budget of the cache."""

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from edge.engine import Event, Finished, Job, Options, Part, answer
+from edge.engine import Choice, Event, Finished, Job, Options, Part, answer
+from edge.engine.batch.choices import alike
 from edge.engine.batch.engine import BatchedEngine
 from edge.engine.genai.engine import GenaiEngine
 from edge.errors import EngineFailed, Fault, Unsupported
@@ -104,6 +105,15 @@ def test_a_schema_and_logprobs_hold_for_each(engine):
         assert each.finish_reason == "stop"
         assert each.logprobs is not None
         assert "".join(token["token"] for token in each.logprobs).startswith('{"a":"')
+
+
+def test_what_is_said_without_the_model_is_said_in_each():
+    """As where documents have nothing."""
+    said = [Event(1, "I found nothing."), Event(1, Finished("stop", 0, 0, 0.0, 0.0, sources=[]))]
+    found = alike(said, 2)
+    assert texts(found) == {0: "I found nothing.", 1: "I found nothing."}
+    assert end(found).choices == [Choice("stop", 0)] * 2
+    assert end(found).sources == []
 
 
 @pytest.mark.parametrize("after", [1, 6])
