@@ -16,7 +16,7 @@ from edge.engine import Finished, Job, Options, Part
 from edge.engine.batch.engine import BatchedEngine
 from edge.engine.genai.tokenizer import Tokenizer
 from export.source import open_source
-from tests.export import beside, small_transformers
+from tests.export import beside, small_transformers, test_held
 
 pytestmark = [
     pytest.mark.trace,
@@ -49,9 +49,9 @@ SEARCHES: list[dict[str, Any]] = [
 ]
 
 
-def ours(engine: BatchedEngine, job: Job) -> tuple[dict[int, str], Finished]:
-    """The texts of all beams that come back, and how they ended."""
-    engine.submit(job, list(PROMPT))
+def ours(engine: BatchedEngine, job: Job, prompt: list[int] = PROMPT) -> tuple[dict[int, str], Finished]:
+    """The texts of all that come back, and how they ended."""
+    engine.submit(job, list(prompt))
     said: dict[int, str] = {}
     while True:
         for event in engine.step():
@@ -59,8 +59,9 @@ def ours(engine: BatchedEngine, job: Job) -> tuple[dict[int, str], Finished]:
                 said[event.what.choice] = said.get(event.what.choice, "") + event.what.text
             elif isinstance(event.what, Finished):
                 return said, event.what
-            else:
-                assert event.what == ""
+            elif event.what:
+                assert isinstance(event.what, str)
+                said[0] = said.get(0, "") + event.what
 
 
 def theirs(model: Any, job: Job) -> list[list[int]]:
@@ -122,3 +123,21 @@ def test_beams_are_transformers(twins, search):
     assert [each.completion_tokens for each in finished.choices] == list(map(len, wanted))
     reasons = ["stop" if each[-1] in ends else "length" for each in wanted]
     assert [each.finish_reason for each in finished.choices] == reasons
+
+
+def test_where_the_rotary_factors_change(tmp_path):
+    """Answers that share a prompt are what they are alone on both sides and across; a search ends before the place."""
+    variant = next(each for each in test_held.HELD if each.rope == "longrope" and not each.window)
+    with beside.quiet():
+        test_held.checkpoint(variant, tmp_path / "checkpoint")
+    bundle = beside.float_bundle(open_source(tmp_path / "checkpoint"), tmp_path / "bundle")
+    engine, switch = BatchedEngine(bundle, Options(rows=4, drafts=False)), test_held.SWITCH
+    assert read_manifest(bundle).rope_switch_length == switch
+    for length in (switch - 5, switch + 5):
+        tokens = [3 + number * 7 % 80 for number in range(length)]
+        options: dict[str, Any] = {"temperature": 1.0, "ignore_eos": True}
+        said, _ = ours(engine, Job(1, [], 12, n=3, seed=5, **options), tokens)
+        alone = [ours(engine, Job(2, [], 12, seed=5 + number, **options), tokens)[0][0] for number in range(3)]
+        assert said == dict(enumerate(alone))
+        finished = ours(engine, Job(3, [], 12, num_beams=3, ignore_eos=True), tokens)[1]
+        assert finished.completion_tokens == (5 if length < switch else 12)
