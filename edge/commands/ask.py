@@ -77,6 +77,8 @@ def add_answering(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--max-tokens", type=how_many, metavar="N", help="length of the answer")
     parser.add_argument("--temperature", type=finite, metavar="T", help="0 is greedy (default: the bundle's own)")
     parser.add_argument("--seed", type=int, metavar="N", help="makes sampling repeatable")
+    parser.add_argument("--n", type=how_many, metavar="N", help="answers to make, told one below the other")
+    parser.add_argument("--num-beams", type=how_many, metavar="N", help="search for the best text, so many at a time")
     parser.add_argument(
         "--loop-guard",
         action=argparse.BooleanOptionalAction,
@@ -89,6 +91,9 @@ def add_answering(parser: argparse.ArgumentParser) -> None:
         "--board-tools",
         metavar="NAME,…",
         help="let the model have these tools of the board's used; * for all that it may (docs/tools.md)",
+    )
+    parser.add_argument(
+        "--scorers", metavar="NAME,…", help="have these functions of the board's weigh the answer (docs/scorers.md)"
     )
 
 
@@ -118,14 +123,17 @@ def build_request(options: argparse.Namespace) -> dict[str, Any]:
     if not prompt.strip():
         raise ConfigError("nothing was asked: give the question as an argument or pipe it in")
     request: dict[str, Any] = {"id": uuid.uuid4().hex[:12], "stream": options.stream and not options.json}
+    request["stream"] &= options.n is None  # the pieces of several answers would be in each other's way
     request |= {"messages": [shown(options.image, options.detail, prompt)]} if options.image else {"prompt": prompt}
     if not options.loop_guard:
         request["loop_guard"] = False
-    for name in ("system", "max_tokens", "temperature", "seed"):
+    for name in ("system", "max_tokens", "temperature", "seed", "n", "num_beams"):
         if getattr(options, name) is not None:
             request[name] = getattr(options, name)
     if options.board_tools is not None:
         request["board_tools"] = [name.strip() for name in options.board_tools.split(",")]
+    if options.scorers is not None:
+        request["scorers"] = [name.strip() for name in options.scorers.split(",")]
     if options.json_schema is not None:
         request["response_format"] = {
             "type": "json_schema",
@@ -278,7 +286,7 @@ class Shown:
     def finish(self, reply: dict[str, Any]) -> int:
         """What the terminal message adds: the text where none was streamed, the error, the times."""
         is_answer = reply["code"] == 200
-        fault = self._printing.end(reply["text"], reply["index"], is_answer)
+        fault = self._printing.end(text_of(reply), reply["index"], is_answer)
         notes = [*used(reply), *reply["warnings"], *([fault] if fault else [])]
         if reply.get("finish_reason") == "loop":
             notes.append("the answer said the same over and over, so the board ended it")
@@ -290,6 +298,15 @@ class Shown:
             print(visible(summary(reply)), file=sys.stderr)
         is_whole = not fault or sys.stdout.isatty()
         return EXIT_STATUS.get(reply["code"], 1) if is_whole or not is_answer else AGAIN
+
+
+def text_of(reply: dict[str, Any]) -> str:
+    """The answer; of several each, with a line between them that says which the next is."""
+    try:
+        texts = [str(each["text"]) for each in reply.get("choices") or [reply]]
+    except UNREADABLE:
+        return str(reply["text"])
+    return "".join(f"\n--- {number}\n{text}" if number else text for number, text in enumerate(texts))
 
 
 AWAY, BACK = "the board went offline; it answers when it is back", "the board is back"
