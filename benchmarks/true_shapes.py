@@ -1,6 +1,6 @@
 """Models at their true shapes with random weights that are drawn as they are read: what an export of each takes.
 
-No disk is taken but the bundle's. Memory at the peak is that of one layer and of the tables, so that four layers tell it.
+No disk is taken but the bundle's. Memory at the peak is that of one layer and of the tables, so that four layers tell.
 """
 
 from __future__ import annotations
