@@ -21,6 +21,7 @@ together. Beside the subcommands:
     doctor_board.py  in a board's readings
     doctor_machine.py  on the machine that it runs on
     bundle_store.py  `edge bundle install`, `list`, `rollback`, `remove`
+    bundle_adopt.py  `edge bundle adopt`: a folder of onnxruntime-genai's builder or Olive
     doctor_unit.py   `edge doctor --unit`: what the unit may take of it
     kiosk_browser.py  `edge browser`: a page on the board's screen, watched
     kiosk_chromium.py  Chromium as a kiosk wants it
