@@ -38,6 +38,14 @@ SCALES: dict[str, tuple[int, tuple[int, ...]]] = {
     "Q6_K": (210, (208,)),
     "IQ4_NL": (18, (0,)),
     "IQ4_XS": (136, (0,)),
+    "IQ1_S": (50, (0,)),
+    "IQ2_XXS": (66, (0,)),
+    "IQ2_XS": (74, (0,)),
+    "IQ2_S": (82, (0,)),
+    "IQ3_XXS": (98, (0,)),
+    "IQ3_S": (110, (0,)),
+    "TQ1_0": (54, (52,)),
+    "TQ2_0": (66, (64,)),
 }
 """Bytes of a block, and where its half-precision factors lie in it. Source: ggml's ggml-common.h."""
 CHUNK = 1 << 17

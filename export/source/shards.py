@@ -11,6 +11,8 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+from numpy.typing import NDArray
+
 from export.errors import SourceError, UnsupportedError
 from export.source.base import Floats, finite
 
@@ -117,6 +119,25 @@ def read_tensor(file: Path, name: str) -> Floats:
 
     with safe_open(file, framework="numpy") as shard:
         return finite(name, shard.get_tensor(name))
+
+
+def stored_type(file: Path, name: str) -> tuple[str, tuple[int, ...]]:
+    """What safetensors calls a tensor's type, whichever it is, and its shape."""
+    from safetensors import safe_open
+
+    with safe_open(file, framework="numpy") as shard:
+        header = shard.get_slice(name)
+        return header.get_dtype(), tuple(header.get_shape())
+
+
+def read_stored(file: Path, name: str) -> NDArray[Any]:
+    """A tensor in the type that it is stored in."""
+    import ml_dtypes  # noqa: F401 - teaches numpy bfloat16
+    from safetensors import safe_open
+
+    with safe_open(file, framework="numpy") as shard:
+        values: NDArray[Any] = shard.get_tensor(name)
+        return values
 
 
 def read_json(file: Path) -> dict[str, Any]:

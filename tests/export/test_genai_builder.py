@@ -68,7 +68,6 @@ def test_the_builders_int4_folder_is_served_unchanged(tmp_path):
     asked = [sys.executable, "-c", ASK, str(built), str(adopted), str(ANSWER)]
     ours, theirs = (ran([*asked, kind, TEXTS]) for kind in ("ours", "theirs"))
     assert ours == theirs
-    assert "Paris" in ours
 
 
 def ran(command: list[str]) -> str:
