@@ -15,9 +15,12 @@ from numpy.typing import NDArray
 
 from export.errors import SourceError, UnsupportedError
 from export.source.base import Floats, finite
+from export.source.scan import stored_bytes
 
 FLOATS = ("BF16", "F16", "F32", "F64")
 """What safetensors calls the types that are read."""
+SMALL = {"F8_E4M3": "float8_e4m3fn"}
+"""Types of one byte, and what ml_dtypes calls them."""
 WHOLE, INDEX, ADAPTER = "model.safetensors", "model.safetensors.index.json", "adapter_model.safetensors"
 
 
@@ -132,11 +135,15 @@ def stored_type(file: Path, name: str) -> tuple[str, tuple[int, ...]]:
 
 def read_stored(file: Path, name: str) -> NDArray[Any]:
     """A tensor in the type that it is stored in."""
-    import ml_dtypes  # noqa: F401 - teaches numpy bfloat16
+    import ml_dtypes
     from safetensors import safe_open
 
+    kind, shape = stored_type(file, name)
+    if kind in SMALL:  # of which the library's numpy side knows nothing
+        values: NDArray[Any] = stored_bytes(file, name).view(getattr(ml_dtypes, SMALL[kind])).reshape(shape)
+        return values
     with safe_open(file, framework="numpy") as shard:
-        values: NDArray[Any] = shard.get_tensor(name)
+        values = shard.get_tensor(name)
         return values
 
 

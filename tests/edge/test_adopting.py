@@ -6,6 +6,7 @@ tokens. Both are served unchanged.
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import re
@@ -23,12 +24,15 @@ from edge.__main__ import main
 from edge.bundle import Bundle, open_bundle, read_manifest
 from edge.bundle.graph_header import read_header
 from edge.commands.bundle_adopt import reader_of
+from edge.commands.serve import served_from
+from edge.config import Settings
 from edge.engine import Job, Options, answer
 from edge.engine.batch.engine import BatchedEngine
 from edge.engine.genai.engine import GenaiEngine
 from edge.engine.graph.session import Graph
 from edge.engine.opening import open_engine
 from edge.errors import BundleError, ConfigError
+from edge.service.trial import check_answers
 from tests.clients import User
 from tests.conftest import ROOT, embedded_broker, serving
 
@@ -111,7 +115,7 @@ def test_greedy_answers_are_those_of_the_generator(pair):
 
 
 def test_a_served_folder_answers_as_the_generator(llama, tmp_path):
-    """Over MQTT, by the daemon; also where its beginning is known, and sampled with a seed."""
+    """Over MQTT, by the daemon; also where its beginning is known, sampled with a seed, and held to a schema."""
     text = TEXTS[1]
     tokens = og.Tokenizer(str(BUILT / "llama")).encode(text)
     wanted = og.Tokenizer(str(BUILT / "llama")).decode(generated(BUILT / "llama", [int(each) for each in tokens]))
@@ -126,6 +130,9 @@ def test_a_served_folder_answers_as_the_generator(llama, tmp_path):
             body = {"prompt": text, "max_tokens": ANSWER, "id": f"q{number}", **options}
             user.publish("edge/test/request/me", body)
         told = [user.answer(name=f"q{number}")[1]["text"] for number in range(4)]
+        held = {"type": "json_object", "schema": {"enum": ["lamp", "tower"]}}
+        user.publish("edge/test/request/me", {"prompt": text, "id": "held", "response_format": held})
+        assert json.loads(user.answer(name="held")[1]["text"]) in ("lamp", "tower")
     assert told[0] == told[1] == wanted
     assert told[2] == told[3] != wanted
 
@@ -144,6 +151,41 @@ def test_rows_beside_each_other_and_known_beginnings(llama):
     assert found == wanted
     again = [answer(engine, Job(9, [{"role": "user", "content": TEXTS[2]}], 2)) for _ in range(2)]
     assert again[1].cached_tokens > 0
+
+
+def test_an_answer_that_is_cancelled(llama):
+    """It ends, and what is beside it does not notice."""
+    engine = BatchedEngine(llama, PLAIN)
+    wanted = said(engine, TEXTS[0])
+    for number in (1, 2):
+        engine.submit(Job(number, [{"role": "user", "content": TEXTS[0]}], ANSWER))
+    ended: dict[int, str] = {}
+    found = {1: "", 2: ""}
+    while not engine.is_idle:
+        for event in engine.step():
+            if isinstance(event.what, str):
+                found[event.job_id] += event.what
+            else:
+                ended[event.job_id] = event.what.finish_reason
+        if len(found[2]) > 3:
+            engine.cancel(2)
+    assert (ended[2], ended[1] != "cancelled") == ("cancelled", True)
+    assert found[1] == wanted
+    assert wanted.startswith(found[2])
+
+
+def test_it_stands_its_trial(llama):
+    """Without questions of its own it has to answer at all, in a child of its own, its hashes looked at."""
+
+    async def work() -> None:
+        worker = served_from(Settings(device="test"), llama, "store").engine
+        await worker.start()
+        try:
+            await check_answers(worker, read_manifest(llama).golden)
+        finally:
+            await worker.stop()
+
+    asyncio.run(work())
 
 
 def test_a_graph_that_is_told_positions(llama, tmp_path):

@@ -120,6 +120,17 @@ def compressed(folder: Path) -> None:
         write(f"compressed-{bits}", held, dequantize(whole, steps, None if symmetric else zeros, args=told))
 
 
+def fp8(_folder: Path) -> None:
+    """Tiles of 16 times 32, by Transformers itself."""
+    from transformers.integrations.finegrained_fp8 import Fp8Dequantize
+
+    held = {
+        "m.weight": torch.randn(ROWS, COLUMNS).to(torch.float8_e4m3fn),
+        "m.weight_scale_inv": torch.rand(ROWS // 16, COLUMNS // 32) * 0.1,
+    }
+    write("fp8", held, Fp8Dequantize(None)._dequantize_one(held["m.weight"], held["m.weight_scale_inv"]))
+
+
 def write(name: str, held: dict[str, torch.Tensor], wanted: torch.Tensor) -> None:
     """A file with both."""
     tensors = {key: value.contiguous() for key, value in held.items()}
@@ -128,6 +139,6 @@ def write(name: str, held: dict[str, torch.Tensor], wanted: torch.Tensor) -> Non
 
 if __name__ == "__main__":
     TARGET.mkdir(exist_ok=True)
-    torch.manual_seed(0)
-    for each in (awq, gptq, bits_and_bytes, compressed):
+    for each in (awq, gptq, bits_and_bytes, compressed, fp8):
+        torch.manual_seed(0)
         each(Path(sys.argv[1]))

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from safetensors.numpy import load_file, save_file
+from safetensors.numpy import save_file
 
 from edge.bundle import read_manifest
 from export.errors import SourceError, UnsupportedError
@@ -19,6 +19,7 @@ from export.quantize import Format
 from export.recipe import Recipe
 from export.source import open_source
 from export.source.quantised import unrounded
+from export.source.shards import read_stored, tensors_of
 from tests.conftest import ROOT
 from tests.export import small_model
 from tests.export.beside import bundle_logits, float_bundle
@@ -51,6 +52,7 @@ CASES = {
     "bnb-fp4-nested": ({**NF4, "bnb_4bit_quant_type": "fp4"}, None),
     "bnb-int8": ({"quant_method": "bitsandbytes", "load_in_8bit": True}, None),
     "compressed-4": (PACKED, Format(4, 32, False)),
+    "fp8": ({"quant_method": "fp8", "activation_scheme": "dynamic", "weight_block_size": [16, 32]}, None),
     "compressed-8": ({**PACKED, "config_groups": {"group_0": EIGHT}}, Format(8, 32, True)),
 }
 
@@ -65,7 +67,8 @@ def folder_of(folder: Path, tensors: dict[str, np.ndarray], told: object) -> Pat
 
 def stored(name: str) -> tuple[dict[str, np.ndarray], np.ndarray]:
     """A library's matrix as it is stored, and what it stands for."""
-    tensors = load_file(DATA / f"{name}.safetensors")
+    file = DATA / f"{name}.safetensors"
+    tensors = {each: read_stored(file, each) for each in tensors_of([file])}
     return tensors, tensors.pop("wanted")
 
 
@@ -149,6 +152,20 @@ REFUSED = {
         {},
         UnsupportedError,
         "input_activations",
+    ),
+    "tiles that do not fit": (
+        "fp8",
+        {"quant_method": "fp8"},
+        {"m.weight_scale_inv": np.ones((3, 2), np.float32)},
+        SourceError,
+        "do not fit each other",
+    ),
+    "scales of activations": (
+        "fp8",
+        {"quant_method": "fp8", "activation_scheme": "static"},
+        {},
+        UnsupportedError,
+        "activation_scheme",
     ),
     "no number": ("awq", AWQ, {"m.scales": np.full((2, 32), np.inf, np.float16)}, SourceError, "not finite"),
 }

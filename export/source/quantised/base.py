@@ -17,6 +17,7 @@ from export.source.folder import FolderSource
 from export.source.quantised.awq import Awq
 from export.source.quantised.bits_and_bytes import BitsAndBytes
 from export.source.quantised.compressed import Compressed
+from export.source.quantised.fp8 import Fp8
 from export.source.quantised.gptq import Gptq
 from export.source.quantised.raw import Raw
 from export.source.wrapped import WrappedSource
@@ -52,6 +53,7 @@ SCHEMES: Mapping[str, Callable[[Mapping[str, Any]], Scheme]] = {
     "gptq": Gptq,
     "bitsandbytes": BitsAndBytes,
     "compressed-tensors": Compressed,
+    "fp8": Fp8,
 }
 """By `quant_method`; each takes the config, whose keys it knows or refuses."""
 
