@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from edge.bundle import MANIFEST, Bundle, open_bundle
+from edge.bundle import ADOPTED, MANIFEST, Bundle, open_bundle
 from edge.errors import BundleError
 from export.errors import SourceError, UnsupportedError
 from export.fidelity import Loss, Whole, loss_of
@@ -37,6 +37,8 @@ def measure(folder: Path, source: Source, recipe: Recipe, report: Report) -> Bun
         bundle = open_bundle(folder)
     except BundleError as error:
         raise SourceError(str(error)) from error
+    if bundle.manifest.origin.revision != ADOPTED:
+        raise SourceError(f"{folder} was made by an export, which has measured it; its manifest has the figures")
     plan = make_plan(source, _fitting(recipe, bundle))
     if plan.sizes.vocab_size != bundle.manifest.vocab_size:
         raise SourceError(

@@ -11,7 +11,7 @@ A bundle is a folder: `manifest.json` beside what onnxruntime-genai loads. Start
 
 from __future__ import annotations
 
-from edge.bundle.adopting import Reader, Wishes, adopted, files_of
+from edge.bundle.adopting import ADOPTED, Reader, Wishes, adopted, files_of
 from edge.bundle.manifest import (
     ADAPTER_GRAPH,
     ADAPTERS,
@@ -55,6 +55,7 @@ from edge.bundle.opening import (
 __all__ = [
     "ADAPTERS",
     "ADAPTER_GRAPH",
+    "ADOPTED",
     "DOCUMENTS",
     "EMBEDDING",
     "GRAPH",

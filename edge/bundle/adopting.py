@@ -23,6 +23,8 @@ from edge.bundle.manifest import MANIFEST, SIGNATURE, File, Manifest, Origin, Qu
 from edge.bundle.opening import Progress, hash_file
 from edge.errors import BundleError
 
+ADOPTED = "adopted"
+"""A bundle's revision, where its folder was made by another program."""
 FILES_MAX = 1000
 TOKENIZER_BYTES_MAX, TEMPLATE_BYTES_MAX = 128 << 20, 1 << 20
 CONTEXT_TOKENS = 4096
@@ -34,7 +36,7 @@ RUNTIME_BYTES = 160 << 20
 DOMAINS = {"", "com.microsoft"}
 """Operators that onnxruntime brings itself."""
 SIZE_BYTES = {"float32": 4, "float16": 2, "bfloat16": 2, "int8": 1, "uint8": 1}
-Cache = Literal["float32", "float16", "int8"]
+Cache = Literal["float32", "int8"]
 Reader = Literal["onnxruntime-genai", "tokenizers"]
 
 
@@ -93,7 +95,7 @@ def adopted(
             memory_floor_bytes=weights + context * token + SLICE_TOKENS * config.vocab_size * 4 + RUNTIME_BYTES,
             origin=_origin(hashes, {config.file, *graph.files}, wishes),
             rope_switch_length=switch if switch < context else 0,
-            engine=_engine(graph, config, cache),
+            engine=_engine(graph, config),
             decoder=config.file,
             files=hashes,
         )
@@ -171,12 +173,15 @@ def _checked_cache(graph: Header, config: GenaiConfig) -> Cache:
                 f" {config.head_size}"
             )
     kinds = {each.kind for each in past}
-    for kind in ("float32", "float16", "int8"):
+    if kinds == {"float16"}:
+        raise BundleError(
+            "the graph computes in float16, which onnxruntime-genai builds for the CPU and cannot run there: build it"
+            " anew in int4 or fp32"
+        )
+    for kind in ("float32", "int8"):
         if kinds == {kind}:
             return kind
-    raise BundleError(
-        f"the graph keeps keys and values as {', '.join(sorted(kinds))}; float32, float16 or int8 are served"
-    )
+    raise BundleError(f"the graph keeps keys and values as {', '.join(sorted(kinds))}; float32 or int8 are served")
 
 
 def _is_cache(value: Value, config: GenaiConfig) -> bool:
@@ -218,13 +223,12 @@ def switch_of(graph: Header) -> int:
     return limits.pop() if limits else 1 << 62
 
 
-def _engine(graph: Header, config: GenaiConfig, cache: Cache) -> Literal["batched", "genai"]:
+def _engine(graph: Header, config: GenaiConfig) -> Literal["batched", "genai"]:
     """Batched where its operators write into the cache that they read from, and it reads nothing that is unknown."""
     attend = [node for node in graph.nodes if node.kind == "GroupQueryAttention"]
     reads = {name for name in graph.inputs if not name.startswith("past_key_values.")}
     is_ours = (
         len(attend) == config.layers
-        and cache != "float16"
         and graph.outputs["logits"].kind == "float32"
         and {"input_ids", "attention_mask"} <= reads <= {"input_ids", "attention_mask", "position_ids"}
         and all(graph.inputs[name].kind == "int64" for name in reads)
@@ -273,7 +277,7 @@ def _form(node: Node) -> tuple[int, int, bool, int]:
 
 def _origin(hashes: dict[str, File], weights: set[str], wishes: Wishes) -> Origin:
     digest = hashlib.sha256("".join(hashes[name].sha256 for name in sorted(weights)).encode()).hexdigest()
-    return Origin(name=wishes.source, revision="adopted", sha256=digest, licence=wishes.licence)
+    return Origin(name=wishes.source, revision=ADOPTED, sha256=digest, licence=wishes.licence)
 
 
 def _chat_template(folder: Path) -> str:

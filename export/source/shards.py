@@ -140,10 +140,10 @@ def read_stored(file: Path, name: str) -> NDArray[Any]:
 
     kind, shape = stored_type(file, name)
     if kind in SMALL:  # of which the library's numpy side knows nothing
-        values: NDArray[Any] = stored_bytes(file, name).view(getattr(ml_dtypes, SMALL[kind])).reshape(shape)
-        return values
+        small: NDArray[Any] = stored_bytes(file, name).view(getattr(ml_dtypes, SMALL[kind])).reshape(shape)
+        return small
     with safe_open(file, framework="numpy") as shard:
-        values = shard.get_tensor(name)
+        values: NDArray[Any] = shard.get_tensor(name)
         return values
 
 

@@ -234,6 +234,13 @@ def elsewhere(model: onnx.ModelProto) -> None:
                 entry.value = "../model.onnx.data"
 
 
+def halve(model: onnx.ModelProto) -> None:
+    """Keys and values in half precision."""
+    for each in model.graph.input:
+        if each.name.startswith("past"):
+            each.type.tensor_type.elem_type = onnx.TensorProto.FLOAT16
+
+
 REFUSED = {
     "a library": (
         lambda path: change(path, lambda told: session(told).update(custom_ops_library="x.so")),
@@ -267,6 +274,10 @@ REFUSED = {
         "an .onnx file of the folder",
     ),
     "weights outside": (lambda path: in_graph(path, elsewhere), r"weights in '../model.onnx.data'"),
+    "half precision": (
+        lambda path: in_graph(path, halve),
+        "in float16, which onnxruntime-genai builds for the CPU and cannot run there",
+    ),
     "a foreign operator": (
         lambda path: in_graph(path, lambda model: setattr(model.graph.node[-1], "domain", "my.own")),
         "my.own.MatMulNBits, an operator that onnxruntime does not bring",

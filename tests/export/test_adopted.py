@@ -52,6 +52,15 @@ def test_what_is_not_its_source_or_cannot_be_measured_is_refused(adopted, tmp_pa
     assert open_bundle(adopted).manifest.fidelity == {}
 
 
+def test_an_adapter_beside_it_is_refused_by_name(adopted, tmp_path, capsys):
+    """Its branches are made for graphs of the export."""
+    folder = tmp_path / "adapter"
+    folder.mkdir()
+    (folder / "adapter_config.json").write_text("{}")
+    assert run([str(adopted), "--adapter", str(folder), "--keep-apart"]) == 1
+    assert "export the model from its source" in capsys.readouterr().err
+
+
 def test_a_graph_that_tells_of_the_last_token_alone(tmp_path, capsys):
     """As the builder makes one with `prune_lm_head`: it is served, and not measured."""
     folder = Path(shutil.copytree(ROOT / "tests/data/genai-builder/llama", tmp_path / "pruned"))
