@@ -13,6 +13,7 @@ import re
 import shutil
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -151,6 +152,23 @@ def test_rows_beside_each_other_and_known_beginnings(llama):
     assert found == wanted
     again = [answer(engine, Job(9, [{"role": "user", "content": TEXTS[2]}], 2)) for _ in range(2)]
     assert again[1].cached_tokens > 0
+
+
+def test_a_graph_of_another_name(llama, tmp_path):
+    """As Microsoft calls its own; its weights are packed, too, and a token that opens a thought is known."""
+    folder = copied("llama", tmp_path)
+    (folder / "model.onnx").rename(folder / "small-cpu-int4-rtn-block-32-acc-level-4.onnx")
+    name = "small-cpu-int4-rtn-block-32-acc-level-4.onnx"
+    change(folder, lambda told: told["model"]["decoder"].update(filename=name))
+    change(folder, lambda told: told["model"].update(eos_token_id=[2, 1], bot_token_id=3, eot_token_id=4))
+    assert adopt(folder, "--in-place", "--name", "small") == 0
+    manifest = read_manifest(folder)
+    assert (manifest.decoder, manifest.stop_token_ids) == (name, [1, 2])
+    wanted = said(BatchedEngine(llama, PLAIN), TEXTS[1], 8)
+    for _ in range(2):  # written, then mapped
+        packing = replace(PLAIN, cache_folder=str(tmp_path / "cache"), packs=True)
+        assert said(BatchedEngine(folder, packing), TEXTS[1], 8) == wanted
+    assert (next((tmp_path / "cache/packed").iterdir()) / name).is_file()
 
 
 def test_an_answer_that_is_cancelled(llama):
