@@ -154,6 +154,7 @@ def test_rows_beside_each_other_and_known_beginnings(llama):
     assert again[1].cached_tokens > 0
 
 
+@pytest.mark.slow
 def test_a_graph_of_another_name(llama, tmp_path):
     """As Microsoft calls its own; its weights are packed, too, and a token that opens a thought is known."""
     folder = copied("llama", tmp_path)
@@ -192,6 +193,7 @@ def test_an_answer_that_is_cancelled(llama):
     assert wanted.startswith(found[2])
 
 
+@pytest.mark.slow
 def test_it_stands_its_trial(llama):
     """Without questions of its own it has to answer at all, in a child of its own, its hashes looked at."""
 

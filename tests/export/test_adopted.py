@@ -23,6 +23,7 @@ def adopted(tmp_path) -> Path:
     return folder
 
 
+@pytest.mark.slow
 def test_its_loss_is_in_its_manifest(adopted, tmp_path):
     """What 4 bits cost this model, and the bundle is whole as before; another text is another figure."""
     source = small_model.write_checkpoint(tmp_path / "source", small_model.llama_weights())

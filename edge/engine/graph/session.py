@@ -81,7 +81,7 @@ class Graph:
         if not isinstance(size, int):  # graphs of others do not say
             size = manifest.kv_bytes_per_token // (2 * layers * keys.shape[1] * dtype.itemsize)
         self.caches = Caches(layers, slots, keys.shape[1], manifest.context_length + ODD_TOKENS, size, dtype)
-        self.vocabulary = int(first.get_outputs()[0].shape[2])
+        self.vocabulary = next(int(each.shape[2]) for each in first.get_outputs() if each.name == "logits")
         optional = {each.name for each in first.get_overridable_initializers()}
         self.can_tell_more, self._reads_apart = self._ports.gives != "last", IS_PREFILL in optional
         self._switch, self._context = manifest.rope_switch_length, manifest.context_length
