@@ -5,6 +5,7 @@ The builder wants Transformers 5 and onnx_ir, which `make trace-test` installs i
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import subprocess
 import sys
@@ -17,7 +18,10 @@ from edge.__main__ import main
 from edge.bundle import open_bundle
 from tests.export.small_transformers import is_five
 
-pytestmark = pytest.mark.trace
+pytestmark = [
+    pytest.mark.trace,
+    pytest.mark.skipif(importlib.util.find_spec("transformers") is None, reason="the trace extra is not installed"),
+]
 ANSWER = 48
 ASK = """
 import json, sys
