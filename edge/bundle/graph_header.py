@@ -68,7 +68,11 @@ class Header:
 
 def read_header(path: Path) -> Header:
     """A graph's header. Raises BundleError where the file is too large, or no graph, or has what no decoder has."""
-    with path.open("rb") as file:
+    try:
+        opened = path.open("rb")
+    except OSError as error:
+        raise BundleError(f"{path} cannot be read: {error.strerror}; copy it again") from error
+    with opened as file:
         size = path.stat().st_size
         if not 0 < size <= GRAPH_BYTES_MAX:
             raise BundleError(f"{path} has {size} bytes; a graph has {GRAPH_BYTES_MAX} at most, and some")

@@ -310,6 +310,7 @@ REFUSED = {
     "a pipe": (lambda path: os.mkfifo(path / "notes.txt"), "notes.txt is not a regular file"),
     "no template": (lambda path: (path / "chat_template.jinja").unlink(), "--chat-template FILE"),
     "no tokenizer": (lambda path: (path / "tokenizer.json").unlink(), "tokenizer"),
+    "no graph": (lambda path: (path / "model.onnx").unlink(), "model.onnx cannot be read: No such file"),
     "no config": (lambda path: (path / "genai_config.json").unlink(), "genai"),
 }
 
