@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from edge.bundle import MANIFEST, Bundle
+from export.adopted import measure
 from export.arguments import check_files, kept_in, megabytes, model, name, path, tokens, version
 from export.bits import as_recipe, search
 from export.download import is_here, known_config, locate
@@ -47,7 +48,10 @@ def run(words: list[str] | None = None) -> int:
         check_files(options)
         if options.sentences:
             options.sentences = folder_of(options.sentences, options.cache)
-        print(enlarged(options) if is_finished(Path(options.model)) else made(options))
+        if options.measure:
+            print(measured(options))
+        else:
+            print(enlarged(options) if is_finished(Path(options.model)) else made(options))
     except ExportError as error:
         print(f"edge-export: {error}", file=sys.stderr)
         return 1
@@ -69,6 +73,20 @@ def made(options: argparse.Namespace) -> str:
     options.output = chosen_place(options, recipe)
     action = estimate if options.dry_run else search_bits if options.search_bits else export
     return action(options, recipe)
+
+
+def measured(options: argparse.Namespace) -> str:
+    """What an adopted bundle lost to the model that the command line names; it is in its manifest then."""
+    usual = vars(parser().parse_args([options.model]))
+    known = ("model", "measure", "recipe", "evaluation", "cache")
+    if strange := [key for key, value in vars(options).items() if key not in known and value != usual[key]]:
+        raise SourceError(
+            f"--measure is for a bundle that is there, and --{strange[0].replace('_', '-')} is not for it"
+        )
+    recipe = chosen_recipe(options)
+    with Progress() as progress:
+        bundle = measure(place_of(options.measure), opened(options, recipe), recipe, progress.report)
+    return f"{bundle.path}: {lost(bundle.manifest.fidelity)}{held(bundle.manifest.held_to)}"
 
 
 def is_finished(path: Path) -> bool:
@@ -232,6 +250,8 @@ def parser() -> argparse.ArgumentParser:
         help="measure against Transformers itself, too; wants torch, and 4 bytes of memory a weight (GGUF: 8)",
     )
     made.add_argument("--requantize", action="store_true", help="round Q4_0 and Q8_0 blocks anew, too")
+    bundle = "an adopted bundle, whose loss to MODEL is measured and written into its manifest"
+    made.add_argument("--measure", type=path, metavar="BUNDLE", help=bundle)
     made.add_argument("--context", type=tokens, metavar="TOKENS", help="tokens of prompt and answer together")
     made.add_argument("--name", type=name, help="the bundle's name in its manifest")
     made.add_argument("--dry-run", action="store_true", help="say what disk, memory and time it will take, and stop")

@@ -13,6 +13,7 @@ from export.errors import SourceError, TargetError
 from export.recipe import Recipe
 from export.source import Source, hub, open_source
 from export.source.config_only import ConfigSource
+from export.source.quantised import unrounded
 from export.source.shards import read_json
 from export.stopping import child_of_ours
 
@@ -34,7 +35,7 @@ def known_config(model: str, recipe: Recipe, cache: Path | None = None) -> Sourc
     if recipe.config or not recipe.repository:
         return ConfigSource(model, recipe.config)
     folder = hub.download_config(recipe.repository, recipe.revision, cache or default_cache())
-    return ConfigSource(model, read_json(folder / "config.json"))
+    return ConfigSource(model, unrounded(read_json(folder / "config.json")))
 
 
 def is_here(model: str, recipe: Recipe, cache: Path | None = None) -> bool:

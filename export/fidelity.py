@@ -130,6 +130,27 @@ class Comparison:
     oracle: dict[str, Loss] = field(default_factory=dict)
 
 
+@dataclass(frozen=True)
+class Whole:
+    """A text int64 `[1, tokens]`, and what two models say of each of its tokens: float32 `[tokens, vocabulary]`."""
+
+    tokens: Tokens
+    wanted: Floats
+    found: Floats
+
+
+def loss_of(pairs: Iterator[Whole]) -> Loss:
+    """Of one model against another, over whole texts; their logits are written over."""
+    into = _Collected()
+    for each in pairs:
+        for part in _chunks(0, each.tokens.shape[1] - 1):
+            wanted, found = each.wanted[part], each.found[part]
+            _log_softmax(wanted)
+            _log_softmax(found)
+            _collect(into, wanted, found, each.tokens[0, part.start + 1 : part.stop + 1])
+    return into.loss()
+
+
 def compare(
     source: Forward,
     bundles: Sequence[Forward],

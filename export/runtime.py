@@ -1,4 +1,4 @@
-"""The export's only door to onnxruntime: a graph in memory to something that runs."""
+"""The export's only door to onnxruntime: a graph in memory, or in a file, to something that runs."""
 
 from __future__ import annotations
 
@@ -12,6 +12,10 @@ import numpy as np
 import onnx
 from numpy.typing import NDArray
 
+from export.errors import SourceError
+
+Shapes = Mapping[str, list[Any]]
+"""A number or a name a dimension."""
 Runner = Callable[[list[str], Mapping[str, NDArray[Any]]], list[NDArray[np.float32]]]
 
 
@@ -26,6 +30,24 @@ def open_graph(model: onnx.ModelProto, folder: Path | None = None) -> Runner:
     session = onnxruntime.InferenceSession(model.SerializeToString(), options, ["CPUExecutionProvider"])
     wanted = {value.name for value in session.get_inputs()}
     return lambda outputs, feeds: session.run(outputs, {k: v for k, v in feeds.items() if k in wanted})
+
+
+def open_file(path: Path) -> tuple[Runner, Shapes, Shapes]:
+    """The same over a graph in a file, and the shapes of its inputs and outputs by name.
+
+    Raises SourceError where it cannot be loaded.
+    """
+    onnxruntime = _imported()
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 3
+    options.enable_cpu_mem_arena = False
+    try:
+        session = onnxruntime.InferenceSession(str(path), options, ["CPUExecutionProvider"])
+    except Exception as error:  # a tree of its own that has no common root
+        raise SourceError(f"onnxruntime cannot load {path}: {error}") from error
+    inputs = {value.name: value.shape for value in session.get_inputs()}
+    outputs = {value.name: value.shape for value in session.get_outputs()}
+    return (lambda names, feeds: session.run(names, {k: v for k, v in feeds.items() if k in inputs})), inputs, outputs
 
 
 def _imported() -> ModuleType:

@@ -4,10 +4,14 @@ A bundle is a folder: `manifest.json` beside what onnxruntime-genai loads. Start
 
     manifest.py  what a manifest says
     opening.py   a bundle opened after everything about it was checked
+    adopting.py  a manifest for a folder that onnxruntime-genai's builder or Olive made
+    genai_config.py  what such a folder says of itself
+    graph_header.py  what an ONNX file reads, gives and computes
 """
 
 from __future__ import annotations
 
+from edge.bundle.adopting import ADOPTED, Reader, Wishes, adopted, files_of
 from edge.bundle.manifest import (
     ADAPTER_GRAPH,
     ADAPTERS,
@@ -51,6 +55,7 @@ from edge.bundle.opening import (
 __all__ = [
     "ADAPTERS",
     "ADAPTER_GRAPH",
+    "ADOPTED",
     "DOCUMENTS",
     "EMBEDDING",
     "GRAPH",
@@ -76,11 +81,15 @@ __all__ = [
     "Progress",
     "Provider",
     "Quantization",
+    "Reader",
     "Sampling",
     "SentenceModel",
     "Sha256",
     "Verified",
+    "Wishes",
+    "adopted",
     "check_hashes",
+    "files_of",
     "hash_file",
     "open_bundle",
     "read_manifest",

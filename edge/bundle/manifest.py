@@ -170,6 +170,7 @@ class Manifest(_Part):
         `transformers 5`; empty for a kind that none of them has.
     golden: what it is asked where it is tried on a board.
     adapters: those that a request may choose; none changes what the bundle answers without it.
+    engine: which of the daemon's runs it on the cpu; genai for a graph that ours cannot run. decoder: the graph's file.
     """
 
     schema_version: Literal[1] = SCHEMA
@@ -198,9 +199,17 @@ class Manifest(_Part):
     held_to: list[str] = []
     golden: Annotated[list[Golden], Field(max_length=32)] = []
     adapters: Annotated[list[Adapter], Field(max_length=64)] = []
+    engine: Literal["batched", "genai"] = "batched"
+    decoder: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*\.onnx$")] = GRAPH
     files: dict[str, File]
 
     def text(self) -> str:
-        """The file as it is written: no word of an embedding model or adapters without them, for older daemons."""
+        """The file as it is written: no word of an embedding model, adapters, or another's graph without them.
+
+        Older daemons read it then.
+        """
         left_out = {name for name in ("sentences", "adapters") if not getattr(self, name)}
+        left_out |= {
+            name for name, usual in (("engine", "batched"), ("decoder", GRAPH)) if getattr(self, name) == usual
+        }
         return self.model_dump_json(indent=2, exclude=left_out) + "\n"

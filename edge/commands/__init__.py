@@ -22,6 +22,7 @@ together. Beside the subcommands:
     doctor_board.py  in a board's readings
     doctor_machine.py  on the machine that it runs on
     bundle_store.py  `edge bundle install`, `list`, `rollback`, `remove`
+    bundle_adopt.py  `edge bundle adopt`: a folder of onnxruntime-genai's builder or Olive
     bundle_installer.py  the installer, a process of its own
     bundle_cache.py  `edge bundle pull`, and the bundles that are not the board's
     bundle_places.py  where bundles lie on this machine

@@ -1,4 +1,4 @@
-"""`edge bundle`: look at a bundle, verify it, keep those of the store, have one by name (`bundle_store.py`)."""
+"""`edge bundle`: look at a bundle, verify it, keep those of the store, have one by name, adopt one of others."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 
 from edge.board.memory import available_bytes, total_bytes
 from edge.bundle import Manifest, open_bundle, read_manifest
-from edge.commands import bundle_store
+from edge.commands import bundle_adopt, bundle_store
 from edge.commands.streams import progress
 
 
@@ -19,12 +19,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action.add_argument("path", type=Path)
         action.add_argument("--provider", default="cpu", help="execution provider it should be for (default: cpu)")
     bundle_store.add_arguments(actions)
+    bundle_adopt.add_arguments(actions)
 
 
 def main(options: argparse.Namespace) -> int:
     """Do what is asked; BundleError, exit status 65 or 75, where it must not be loaded, or not now."""
     if options.action in bundle_store.ACTIONS:
         return bundle_store.main(options)
+    if options.action == "adopt":
+        return bundle_adopt.main(options)
     if options.action == "show":
         print(describe(read_manifest(options.path)))
         return 0

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from edge.bundle import read_manifest
+from edge.bundle import Manifest, read_manifest
 from edge.engine import Kind, Options, TextEngine
 from edge.engine.text.late_sentences import LateSentences
 from edge.errors import ConfigError
@@ -15,17 +15,20 @@ def open_engine(bundle: Path, options: Options, sentences: LateSentences | None 
 
     sentences: the bundle's embedding model, where others use it, too.
     """
-    kind = options.kind if options.kind != "auto" else _best(bundle, options.provider)
+    kind = options.kind if options.kind != "auto" else best_of(read_manifest(bundle), options.provider)
     if kind == "genai":
         from edge.engine.genai.engine import GenaiEngine
 
         return GenaiEngine(bundle, options, sentences)
     if options.provider != "cpu":
         raise ConfigError(f"the batched engine runs on the cpu provider, not on {options.provider}")
+    if read_manifest(bundle).engine != "batched":
+        raise ConfigError(f"the batched engine cannot run the graph of {bundle}: leave engine.kind at auto")
     from edge.engine.batch.engine import BatchedEngine
 
     return BatchedEngine(bundle, options, sentences)
 
 
-def _best(bundle: Path, provider: str) -> Kind:
-    return "batched" if provider == read_manifest(bundle).provider == "cpu" else "genai"
+def best_of(manifest: Manifest, provider: str) -> Kind:
+    """The engine for a bundle where nobody chooses."""
+    return manifest.engine if provider == manifest.provider == "cpu" else "genai"

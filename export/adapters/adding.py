@@ -11,7 +11,7 @@ from typing import Any
 
 import onnx
 
-from edge.bundle import ADAPTER_GRAPH, ADAPTERS, GRAPH, TOGETHER_GRAPH, Adapter, Manifest, hash_file
+from edge.bundle import ADAPTER_GRAPH, ADAPTERS, ADOPTED, GRAPH, TOGETHER_GRAPH, Adapter, Manifest, hash_file
 from export.adapters.branches import DOWN, PART_RANKS, PARTS_MAX, UP, Product, products, with_branches
 from export.adapters.stacking import Stack
 from export.errors import SourceError, UnsupportedError
@@ -34,6 +34,8 @@ def write_adapters(folder: Path, manifest: Manifest, adapters: Mapping[str, Path
     """
     if manifest.provider != "cpu":
         raise UnsupportedError(f"a bundle for {manifest.provider} takes no adapters that stay apart: merge them")
+    if manifest.origin.revision == ADOPTED:
+        raise UnsupportedError("a bundle that another program made takes no adapters: export the model from its source")
     model = onnx.load(folder / GRAPH, load_external_data=False)
     found = products(model.graph)
     (folder / ADAPTERS).mkdir(exist_ok=True)

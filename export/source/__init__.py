@@ -4,7 +4,8 @@ Every source speaks Transformers' names and layouts (`model.layers.0.self_attn.q
 reads one tensor at a time and checks it before anything is built on it. Start reading in base.py: what a source offers.
 folder.py and gguf.py are files, shards.py is which of a folder's files and what is in them, config_only.py is a model
 not downloaded yet, hub.py downloads it. A wrapper (wrapped.py) sees another source changed: adapter.py with a LoRA
-adapter (adapter_config.py knows its keys), split.py with its packed projections apart, rounded.py rounded.
+adapter (adapter_config.py knows its keys), split.py with its packed projections apart, rounded.py rounded; quantised/
+is a folder whose matrices are rounded already (AWQ, GPTQ, bitsandbytes, fp8, compressed-tensors).
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from export.errors import SourceError
 from export.source.base import Source
 from export.source.folder import FolderSource
 from export.source.gguf import GgufSource
+from export.source.quantised import quantised
 
 __all__ = ["Source", "open_source"]
 
@@ -26,5 +28,5 @@ def open_source(path: Path) -> Source:
     if (path / "adapter_config.json").is_file() and not (path / "config.json").is_file():
         raise SourceError(f"{path} holds an adapter alone; give the model it was trained on, and it with --adapter")
     if (path / "config.json").is_file():
-        return FolderSource(path)
+        return quantised(FolderSource(path))
     raise SourceError(f"{path} is neither a .gguf file nor a folder with a config.json")

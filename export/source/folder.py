@@ -8,6 +8,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from numpy.typing import NDArray
+
 from edge.bundle import hash_file
 from export.errors import SourceError
 from export.families.keys import SAMPLING
@@ -15,7 +17,7 @@ from export.quantize import Format, Quantized
 from export.source.base import Floats
 from export.source.chat import chat_template_of
 from export.source.scan import all_of, check_tensors
-from export.source.shards import checkpoint_files, read_json, read_tensor, tensor_shape
+from export.source.shards import checkpoint_files, read_json, read_stored, read_tensor, stored_type, tensor_shape
 
 
 class FolderSource:
@@ -83,8 +85,16 @@ class FolderSource:
         """A tensor as float32, whatever floating type it is stored in."""
         return read_tensor(self._file_of(name), name)
 
+    def stored_type(self, name: str) -> tuple[str, tuple[int, ...]]:
+        """What a tensor is stored as, in safetensors' words, and its shape there."""
+        return stored_type(self._file_of(name), name)
+
+    def stored(self, name: str) -> NDArray[Any]:
+        """A tensor in that type."""
+        return read_stored(self._file_of(name), name)
+
     def stored_format(self, name: str) -> Format | None:
-        """None: the checkpoints read here keep floating types."""
+        """None: what is rounded is seen through export/source/quantised."""
         self._file_of(name)
         return None
 

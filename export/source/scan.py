@@ -38,6 +38,14 @@ SCALES: dict[str, tuple[int, tuple[int, ...]]] = {
     "Q6_K": (210, (208,)),
     "IQ4_NL": (18, (0,)),
     "IQ4_XS": (136, (0,)),
+    "IQ1_S": (50, (0,)),
+    "IQ2_XXS": (66, (0,)),
+    "IQ2_XS": (74, (0,)),
+    "IQ2_S": (82, (0,)),
+    "IQ3_XXS": (98, (0,)),
+    "IQ3_S": (110, (0,)),
+    "TQ1_0": (54, (52,)),
+    "TQ2_0": (66, (64,)),
 }
 """Bytes of a block, and where its half-precision factors lie in it. Source: ggml's ggml-common.h."""
 CHUNK = 1 << 17
@@ -58,10 +66,7 @@ def all_of(checks: Iterable[Check]) -> None:
 
 def check_tensors(file: Path, names: Iterable[str]) -> list[Check]:
     """What looks at some tensors of a safetensors file: eight bytes of length, a header in JSON, the values."""
-    with file.open("rb") as opened:
-        size = int.from_bytes(opened.read(8), "little")
-        header: dict[str, Any] = json.loads(opened.read(size))
-    data = np.memmap(file, np.uint8, "r", offset=8 + size) if file.stat().st_size > 8 + size else np.empty(0, np.uint8)
+    header, data = _mapped(file)
     places = {name: header[name] for name in names}
 
     def check(name: str) -> Check:
@@ -69,6 +74,22 @@ def check_tensors(file: Path, names: Iterable[str]) -> list[Check]:
         return lambda: check_stored(name, places[name]["dtype"], data[start:stop])
 
     return [check(name) for name in sorted(places, key=lambda each: int(places[each]["data_offsets"][0]))]
+
+
+def stored_bytes(file: Path, name: str) -> NDArray[np.uint8]:
+    """A tensor's bytes, as they lie in a safetensors file."""
+    header, data = _mapped(file)
+    start, stop = header[name]["data_offsets"]
+    return np.array(data[start:stop])
+
+
+def _mapped(file: Path) -> tuple[dict[str, Any], NDArray[np.uint8]]:
+    """The header of a file that safetensors has read before, and its values' bytes."""
+    with file.open("rb") as opened:
+        size = int.from_bytes(opened.read(8), "little")
+        header: dict[str, Any] = json.loads(opened.read(size))
+    is_empty = file.stat().st_size <= 8 + size
+    return header, np.empty(0, np.uint8) if is_empty else np.memmap(file, np.uint8, "r", offset=8 + size)
 
 
 def check_stored(name: str, kind: str, data: NDArray[np.uint8]) -> None:

@@ -11,11 +11,16 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+from numpy.typing import NDArray
+
 from export.errors import SourceError, UnsupportedError
 from export.source.base import Floats, finite
+from export.source.scan import stored_bytes
 
 FLOATS = ("BF16", "F16", "F32", "F64")
 """What safetensors calls the types that are read."""
+SMALL = {"F8_E4M3": "float8_e4m3fn"}
+"""Types of one byte, and what ml_dtypes calls them."""
 WHOLE, INDEX, ADAPTER = "model.safetensors", "model.safetensors.index.json", "adapter_model.safetensors"
 
 
@@ -117,6 +122,29 @@ def read_tensor(file: Path, name: str) -> Floats:
 
     with safe_open(file, framework="numpy") as shard:
         return finite(name, shard.get_tensor(name))
+
+
+def stored_type(file: Path, name: str) -> tuple[str, tuple[int, ...]]:
+    """What safetensors calls a tensor's type, whichever it is, and its shape."""
+    from safetensors import safe_open
+
+    with safe_open(file, framework="numpy") as shard:
+        header = shard.get_slice(name)
+        return header.get_dtype(), tuple(header.get_shape())
+
+
+def read_stored(file: Path, name: str) -> NDArray[Any]:
+    """A tensor in the type that it is stored in."""
+    import ml_dtypes
+    from safetensors import safe_open
+
+    kind, shape = stored_type(file, name)
+    if kind in SMALL:  # of which the library's numpy side knows nothing
+        small: NDArray[Any] = stored_bytes(file, name).view(getattr(ml_dtypes, SMALL[kind])).reshape(shape)
+        return small
+    with safe_open(file, framework="numpy") as shard:
+        values: NDArray[Any] = shard.get_tensor(name)
+        return values
 
 
 def read_json(file: Path) -> dict[str, Any]:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,21 +20,59 @@ IS_PREFILL = "is_prefill"
 EMBEDS = "inputs_embeds"
 """What the decoder of a bundle that sees pictures reads in place of ids."""
 
+PLACES = "position_ids"
+"""What graphs of others may want beside ids: where in its text each token is."""
+
 Logits = NDArray[np.float32]
+Given = Literal["last", "wanted", "every"]
+
+
+@dataclass(frozen=True)
+class Ports:
+    """What a decoder reads and gives beside its cache.
+
+    gives: logits of the last position, of those that are wanted, or of every one, as graphs of others do.
+    width: of the embeddings that it reads, 0 where it reads ids. reads_places: whether it reads PLACES.
+    """
+
+    gives: Given
+    width: int
+    reads_places: bool
+
+    @classmethod
+    def of(cls, session: Any) -> Ports:
+        """Those of a session's graph."""
+        inputs = {each.name: each for each in session.get_inputs()}
+        outputs = {each.name: each for each in session.get_outputs()}
+        gives: Given = "last" if outputs["logits"].shape[1] == 1 else "every"
+        if LOGITS_FROM in {each.name for each in session.get_overridable_initializers()}:
+            gives = "wanted"
+        return cls(gives, int(inputs[EMBEDS].shape[2]) if EMBEDS in inputs else 0, PLACES in inputs)
+
+
+class Room:
+    """Where logits go: one place for all runs, each of which writes over what the one before has left."""
+
+    def __init__(self, rows: int, vocabulary: int) -> None:
+        self._array = np.zeros((rows, vocabulary), np.float32)
+
+    def of(self, rows: int, positions: int) -> Logits:
+        """`[rows, positions, vocabulary]` of it, which grows where it has to."""
+        if rows * positions > len(self._array):
+            self._array = np.zeros((rows * positions, self._array.shape[1]), np.float32)
+        return self._array[: rows * positions].reshape(rows, positions, self._array.shape[1])
 
 
 class Binding:
     """What some slots' runs read and write, bound anew only where a shape changes."""
 
-    def __init__(
-        self, io: Any, slots: NDArray[Any], logits: NDArray[np.float32], can_tell_more: bool, width: int
-    ) -> None:
-        self.io, self._rows, self._logits, self._can_tell_more = io, slots.shape[2], logits, can_tell_more
-        self._width_of_embeddings = width
+    def __init__(self, io: Any, slots: NDArray[Any], room: Room, ports: Ports) -> None:
+        self.io, self._rows, self._room, self._ports = io, slots.shape[2], room, ports
         self.tokens: NDArray[Any] = np.empty((0, 0), np.int64)
         self.mask = np.empty((0, 0), np.int64)
+        self.places = np.empty((0, 0), np.int64)
         self._first = np.zeros(1, np.int64)
-        self._wanted = self._logits[:0]
+        self._wanted = room.of(0, 0)
         self._bind_caches(io.bind_input, "past_key_values", slots)
         self._begin(slots)
 
@@ -62,22 +101,34 @@ class Binding:
         """
         if self.tokens.shape[1] != count:
             self.tokens = self._empty_tokens(count)
-            _bind(self.io.bind_input, EMBEDS if self._width_of_embeddings else "input_ids", self.tokens)
+            _bind(self.io.bind_input, EMBEDS if self._ports.width else "input_ids", self.tokens)
+            if self._ports.reads_places:
+                self.places = np.empty((self._rows, count), np.int64)
+                _bind(self.io.bind_input, PLACES, self.places)
         if self.mask.shape[1] != width:
             self.mask = np.empty((self._rows, width), np.int64)
             _bind(self.io.bind_input, "attention_mask", self.mask)
+        if self._ports.gives == "every":
+            return self._last_of_every(count, positions)
         if self._first[0] != -positions:
             self._first[0] = -positions
-            if self._can_tell_more:
+            can_tell_more = self._ports.gives == "wanted"
+            if can_tell_more:
                 _bind(self.io.bind_input, LOGITS_FROM, self._first)
-            self._wanted = self._logits[: self._rows * positions].reshape(self._rows, positions, -1)
-            _bind(self.io.bind_output, MORE_LOGITS if self._can_tell_more else "logits", self._wanted)
+            self._wanted = self._room.of(self._rows, positions)
+            _bind(self.io.bind_output, MORE_LOGITS if can_tell_more else "logits", self._wanted)
         return self._wanted
 
+    def _last_of_every(self, count: int, positions: int) -> Logits:
+        """The same where the graph gives more than is wanted; bound each time, since the room may have moved."""
+        every = self._room.of(self._rows, count)
+        _bind(self.io.bind_output, "logits", every)
+        return every[:, -positions:]
+
     def _empty_tokens(self, count: int) -> NDArray[Any]:
-        if not self._width_of_embeddings:
+        if not self._ports.width:
             return np.empty((self._rows, count), np.int64)
-        return np.empty((self._rows, count, self._width_of_embeddings), np.float32)
+        return np.empty((self._rows, count, self._ports.width), np.float32)
 
 
 class PrefillBinding(Binding):

@@ -17,11 +17,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from edge.bundle import ADAPTER_GRAPH, EMBEDDING, GRAPH, TOGETHER_GRAPH, VISION, Bundle, Manifest
+from edge.bundle import ADAPTER_GRAPH, EMBEDDING, TOGETHER_GRAPH, VISION, Bundle, Manifest
 from edge.engine import budget
 from edge.engine.cache.caches import Caches
 from edge.engine.graph.adapters import open_adapters
-from edge.engine.graph.io_binding import EMBEDS, IS_PREFILL, LOGITS_FROM, Binding, Logits, PrefillBinding
+from edge.engine.graph.io_binding import EMBEDS, IS_PREFILL, Binding, Logits, Ports, PrefillBinding, Room
 from edge.engine.graph.packed import name_of, open_packed
 from edge.engine.graph.together import Together
 from edge.errors import BundleError
@@ -64,22 +64,26 @@ class Graph:
     def __init__(self, bundle: Bundle, threads: int, slots: int, packed: Path | None = None) -> None:
         self._ort, self._threads = _runtime(), budget.threads(threads)
         manifest = bundle.manifest
+        self._own = manifest.decoder
         os.environ["ORT_GQA_DISABLE_FLASH_ATTENTION"] = str(int(manifest.context_length <= WHOLE_SCORES_TOKENS))
         try:
             self._sessions = self._opened(bundle, packed)
         except Exception as error:  # a tree of its own that has no common root
             raise BundleError(f"onnxruntime cannot load {bundle.path}: {error}") from error
-        first = self._sessions[GRAPH]
+        first = self._sessions[self._own]
         inputs = {each.name: each for each in first.get_inputs()}
+        self._ports = Ports.of(first)
         self._embedding = self._session_over(bundle.path / EMBEDDING, {}, None) if EMBEDS in inputs else None
-        self._width_of_embeddings = int(inputs[EMBEDS].shape[2]) if EMBEDS in inputs else 0
         keys = inputs["past_key_values.0.key"]
         dtype = np.dtype({"tensor(int8)": np.int8, "tensor(float)": np.float32}[keys.type])
         layers = sum(name.endswith(".key") for name in inputs)
-        self.caches = Caches(layers, slots, keys.shape[1], manifest.context_length + ODD_TOKENS, keys.shape[3], dtype)
-        self.vocabulary = int(first.get_outputs()[0].shape[2])
+        size = keys.shape[3]
+        if not isinstance(size, int):  # graphs of others do not say
+            size = manifest.kv_bytes_per_token // (2 * layers * keys.shape[1] * dtype.itemsize)
+        self.caches = Caches(layers, slots, keys.shape[1], manifest.context_length + ODD_TOKENS, size, dtype)
+        self.vocabulary = next(int(each.shape[2]) for each in first.get_outputs() if each.name == "logits")
         optional = {each.name for each in first.get_overridable_initializers()}
-        self.can_tell_more, self._reads_apart = LOGITS_FROM in optional, IS_PREFILL in optional
+        self.can_tell_more, self._reads_apart = self._ports.gives != "last", IS_PREFILL in optional
         self._switch, self._context = manifest.rope_switch_length, manifest.context_length
         self._bindings: dict[tuple[int, int, bool, str], Binding] = {}
         self._adapters = open_adapters(bundle)
@@ -89,7 +93,7 @@ class Graph:
         self._together = Together(self._adapters, [each.name for each in taken])
         self._mixed: dict[tuple[int, tuple[str, ...]], tuple[Binding, Any]] = {}
         self._numbers = np.arange(max(self.caches.length, self._switch + 1) + MASK_TOKENS)
-        self._logits = np.zeros((max(slots, POSITIONS_MAX), self.vocabulary), np.float32)
+        self._room = Room(max(slots, POSITIONS_MAX), self.vocabulary)
 
     @property
     def version(self) -> str:
@@ -110,7 +114,7 @@ class Graph:
             sessions = open_packed(graphs, bundle.manifest.weights_bytes, packed, name, opened)
         if len(sessions) == len(names):
             return dict(zip(names, sessions, strict=True))
-        return dict.fromkeys((GRAPH, ADAPTER_GRAPH), sessions[-1])
+        return dict.fromkeys((self._own, ADAPTER_GRAPH), sessions[-1])
 
     def _beside(self, path: Path, entries: dict[str, str], written: Path | None) -> Any:
         """A session whose threads sleep as soon as its run ends: those of the other one are to have the processor."""
@@ -181,6 +185,8 @@ class Graph:
         width = self._width(int(ends.max()), is_long)
         logits = binding.shaped(count, width, positions)
         binding.tokens[:] = ids if self._embedding is None else self._embedded(ids, features)
+        if self._ports.reads_places:
+            binding.places[:] = seen[:, None] + self._numbers[:count]
         np.less(self._numbers[:width], ends[:, None], out=binding.mask, casting="unsafe")
         with _stopped_by(halt):
             self._session_of(adapter).run_with_iobinding(binding.io, halt)
@@ -195,12 +201,12 @@ class Graph:
         if isinstance(adapter, tuple):
             return self._sessions[TOGETHER_GRAPH]
         if not adapter:
-            return self._sessions[GRAPH]
+            return self._sessions[self._own]
         return self._sessions.get(self._graphs[adapter]) or self._sessions[ADAPTER_GRAPH]
 
     def _embedded(self, ids: Ids, features: NDArray[np.float32] | None) -> NDArray[np.float32]:
         if features is None:
-            features = np.zeros((0, self._width_of_embeddings), np.float32)
+            features = np.zeros((0, self._ports.width), np.float32)
         feeds = {"input_ids": ids, "image_features": features}
         assert self._embedding
         made: NDArray[np.float32] = self._embedding.run([EMBEDS], feeds)[0]
@@ -227,7 +233,7 @@ class Graph:
             kind = PrefillBinding if is_prefill else Binding
             slots = self.caches.array[:, :, slot : slot + rows]
             io = self._session_of(adapter).io_binding()
-            made = kind(io, slots, self._logits, self.can_tell_more, self._width_of_embeddings)
+            made = kind(io, slots, self._room, self._ports)
             made.feed(self._adapters[adapter] if adapter else {})
             self._bindings[key] = made
         return self._bindings[key]
@@ -239,7 +245,7 @@ class Graph:
         if (slot, adapters) not in self._mixed:
             slots = self.caches.array[:, :, slot : slot + len(adapters)]
             io, feeds = self._sessions[TOGETHER_GRAPH].io_binding(), self._together.feeds(adapters)
-            made = Binding(io, slots, self._logits, self.can_tell_more, self._width_of_embeddings)
+            made = Binding(io, slots, self._room, self._ports)
             made.feed(feeds)
             self._mixed[slot, adapters] = made, feeds  # which the runtime looks into as long as they are bound
         return self._mixed[slot, adapters][0]
@@ -293,7 +299,7 @@ class Tower:
 def _graphs_of(manifest: Manifest) -> list[str]:
     """The decoder's graphs, the bundle's own first and last the one that can do what all others do."""
     own = sorted({each.graph for each in manifest.adapters} - {ADAPTER_GRAPH})
-    return [name for name in (GRAPH, TOGETHER_GRAPH, *own, ADAPTER_GRAPH) if name in manifest.files]
+    return [name for name in (manifest.decoder, TOGETHER_GRAPH, *own, ADAPTER_GRAPH) if name in manifest.files]
 
 
 @contextmanager

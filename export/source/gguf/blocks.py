@@ -17,7 +17,12 @@ from export.quantize import Codes, Format
 
 
 def dequantized(name: str, kind: str, rows: NDArray[Any]) -> NDArray[Any]:
-    """Some rows of a tensor as floats; UnsupportedError for a type that holds none. kind: ggml's name of it."""
+    """Some rows of a tensor as floats; UnsupportedError for a type that holds none. kind: ggml's name of it.
+
+    gguf does the reckoning; of what is a float already it leaves out the widest.
+    """
+    if kind == "F64":
+        return rows
     import gguf
     from gguf.quants import dequantize
 
