@@ -33,7 +33,8 @@ INTEGERS |= dict.fromkeys(("seqlens_k", "total_sequence_length"), TensorProto.IN
 LOGITS_FROM, MORE_LOGITS = "logits_from", "more_logits"
 """An input for the first position, counted from the end, whose logits are made (-1 unless it is fed), and their output.
 onnxruntime-genai knows neither and reads `logits`, the last of them."""
-Attributes = Mapping[str, int | float]
+Attribute = int | float | list[int]
+Attributes = Mapping[str, Attribute]
 Skeleton = Mapping[str, onnx.FunctionProto]
 
 
@@ -45,15 +46,17 @@ def load_skeleton(name: str) -> Skeleton:
     return {function.name: function for function in functions}
 
 
-def layer_attributes(sizes: Dimensions, attention: Attention = EVERYWHERE) -> dict[str, int | float]:
+def layer_attributes(sizes: Dimensions, attention: Attention = EVERYWHERE) -> dict[str, Attribute]:
     """What the skeleton's functions are called with."""
     return {
         "do_rotary": int(attention.turns),
         "local_window_size": attention.window or -1,
         "num_heads": sizes.num_heads,
         "kv_num_heads": sizes.num_kv_heads,
-        "scale": sizes.head_size**-0.5,
+        "scale": (sizes.query_pre_attn_scalar or sizes.head_size) ** -0.5,
         "epsilon": sizes.rms_norm_eps,
+        "embedding_scale": sizes.embedding_scale,
+        "head_shape": [0, 0, -1, sizes.head_size],
     }
 
 
@@ -181,7 +184,8 @@ def _head(
     if reads_embeddings:
         yield node("Identity", ["inputs_embeds"], [names["residual"]])
     else:
-        yield from head_nodes(function, tensors, "input_ids", names["residual"])
+        embedded = next(each.output[0] for each in function.node if each.op_type == "Gather")
+        yield from head_nodes(function, tensors, "input_ids", names.get(embedded, embedded))
     for each in function.node:
         if each.op_type != "Gather":
             yield bound(each, attributes, names, "")
@@ -194,7 +198,7 @@ def head_nodes(function: onnx.FunctionProto, tensors: TensorFile, ids: str, made
     """
     if "model.embed_tokens.weight" not in tensors.matrices:
         gather = next(each for each in function.node if each.op_type == "Gather")
-        yield bound(gather, {}, {"input_ids": ids, "residual": made}, "")
+        yield bound(gather, {}, {"input_ids": ids, gather.output[0]: made}, "")
         return
     table = tensors.matrices["model.embed_tokens.weight"]
     shape = helper.make_tensor("shape", TensorProto.INT64, [2], [table.rows, -1])

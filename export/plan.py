@@ -86,7 +86,17 @@ class Plan:
 
     def read_vectors(self, index: int) -> dict[str, Floats]:
         """Their values."""
-        return {name: self.source.tensor(tensor) for name, tensor in self.vectors_of(index).items()}
+        return {name: self.vector(tensor) for name, tensor in self.vectors_of(index).items()}
+
+    @property
+    def first_norm(self) -> Floats:
+        """The values of the norm before all layers."""
+        return self.vector(FIRST_NORM)
+
+    def vector(self, name: str) -> Floats:
+        """A norm or a bias as the graph has it: what the family adds to the weights of its norms is in them."""
+        values = self.source.tensor(name)
+        return values + np.float32(self.family.norm_offset) if name.endswith("norm.weight") else values
 
     def next_norm(self, index: int) -> str:
         """The norm that closes a layer: the next one's first, or the model's last."""
@@ -196,6 +206,11 @@ def plan_of(source: Source, recipe: Recipe) -> Plan:
         )
     if recipe.sample_pictures and not family.sees_pictures:
         raise UnsupportedError(f"{family.architectures[0]} reads text alone; export it without --pictures")
+    if family.needs_float32 and recipe.provider == "cuda":
+        raise UnsupportedError(
+            f"what {family.architectures[0]} computes is too large for float16, which a bundle for cuda has; export it"
+            " with --provider cpu"
+        )
     if recipe.split_packed and family.packed:
         source, family = SplitSource(source, sizes.parts_of(family.packed)), family.apart()
     plan = Plan(source, family, sizes, recipe, notes)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -29,6 +29,15 @@ class Attention:
     rope: str = ""
 
 
+Own = Callable[[Config], tuple[Config, Mapping[str, Any]]]
+"""A config with its defaults in the words that every family has, and fields of `Dimensions` that tell the rest of it."""
+
+
+def as_it_is(config: Config) -> tuple[Config, Mapping[str, Any]]:
+    """A config that has nothing of a family's own."""
+    return config, {}
+
+
 @dataclass(frozen=True)
 class Family:
     """What is the same for every checkpoint of a family.
@@ -45,6 +54,8 @@ class Family:
         another model. keys: the config's that are known beside those that every family has.
     ropes: by the name in a config, the kind of rotary positions that the family has under it.
     turns_part: whether it may leave some channels of a head unturned.
+    own: reads what a config has for this family alone. norm_offset: what is added to the weights of its norms.
+    needs_float32: whether what it computes is too large for float16.
     trace_class, trace_config: the Transformers classes that `make skeletons` traces.
     """
 
@@ -64,6 +75,9 @@ class Family:
     keys: Table = field(default_factory=dict)
     ropes: Mapping[str, str] = field(default_factory=lambda: ANY)
     turns_part: bool = False
+    own: Own = as_it_is
+    norm_offset: float = 0.0
+    needs_float32: bool = False
 
     def apart(self) -> Family:
         """The family with each packed projection as its parts: what is left then is a Llama's layer."""
@@ -80,6 +94,8 @@ class Dimensions:
 
     attentions: how each layer attends, from the first on; empty where all do as `Attention()` says.
     ropes: rotary positions beside `rope`, by the names that attentions call them by.
+    query_pre_attn_scalar: one over the root of it is what scores are multiplied with; 0 for the size of a head.
+    embedding_scale: what embeddings are multiplied with.
     """
 
     hidden_size: int
@@ -95,6 +111,8 @@ class Dimensions:
     rope: Rope
     attentions: tuple[Attention, ...] = ()
     ropes: Mapping[str, Rope] = field(default_factory=dict)
+    query_pre_attn_scalar: float = 0.0
+    embedding_scale: float = 1.0
 
     @classmethod
     def from_config(cls, config: Config, family: Family | None = None) -> Dimensions:
@@ -105,7 +123,7 @@ class Dimensions:
         """
         family = family or ANY_FAMILY
         check_known(config, {**COMMON, **family.keys})
-        config = {**family.defaults, **config}
+        config, more = family.own({**family.defaults, **config})
         heads = whole(config, "num_attention_heads")
         head_size = _head_size(config, heads)
         sizes = cls(
@@ -122,7 +140,7 @@ class Dimensions:
             rope=rope_of(config, family.ropes, head_size, family.turns_part),
         )
         sizes._check()
-        return sizes
+        return replace(sizes, **more)
 
     def _check(self) -> None:
         if self.num_heads % self.num_kv_heads:

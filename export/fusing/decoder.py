@@ -35,30 +35,31 @@ def fuse(graph: onnx.GraphProto, family: Family) -> list[onnx.FunctionProto]:
     layers = [_layer(trace, family, index) for index in (0, 1)]
     if layers[0].SerializeToString() != layers[1].SerializeToString():
         raise FuseError("layers 0 and 1 of the trace fuse to different graphs; one skeleton cannot stand for both")
-    return [_head(trace), layers[0], _tail(trace)]
+    return [_head(trace), layers[0], tail(trace)]
 
 
 def _head(trace: Trace) -> onnx.FunctionProto:
-    if trace.norm_input("model/layers.0/input_layernorm") != _embedding(trace):
+    if trace.norm_input("model/layers.0/input_layernorm") != embedding(trace):
         raise FuseError("the first layer should read the embedding")
     nodes = [
         node("Gather", ["model.embed_tokens.weight", "input_ids"], ["residual"]),
         norm(["residual", "model.layers.0.input_layernorm.weight"], ["normed"]),
-        *_sequence_lengths(),
+        *sequence_lengths(),
     ]
     inputs = ["input_ids", "attention_mask", "model.embed_tokens.weight", "model.layers.0.input_layernorm.weight"]
     outputs = ["normed", "residual", "seqlens_k", "total_sequence_length"]
     return function("head", inputs, outputs, nodes, ["epsilon"])
 
 
-def _embedding(trace: Trace) -> str:
+def embedding(trace: Trace) -> str:
+    """What the one lookup of the embedding makes."""
     gathers = [n for n in trace.scope("model/embed_tokens") if n.op_type == "Gather"]
     if len(gathers) != 1:
         raise FuseError(f"/model/embed_tokens should be one Gather, but the trace has {len(gathers)}")
     return str(gathers[0].output[0])
 
 
-def _sequence_lengths() -> Iterator[onnx.NodeProto]:
+def sequence_lengths() -> Iterator[onnx.NodeProto]:
     """The mask as GroupQueryAttention takes it: the last valid position of each row, and the longest row.
 
     Source: onnxruntime's ContribOperators.md, com.microsoft.GroupQueryAttention, `seqlens_k`.
@@ -167,7 +168,8 @@ def _local(prefix: str, value: str) -> str:
     return short.replace("/MatMul", "").replace("/", ".")
 
 
-def _tail(trace: Trace) -> onnx.FunctionProto:
+def tail(trace: Trace) -> onnx.FunctionProto:
+    """The head's product."""
     trace.projection("lm_head")
     nodes = [node("MatMul", ["normed", "lm_head.weight"], ["logits"])]
     return function("tail", ["normed", "lm_head.weight"], ["logits"], nodes, [])

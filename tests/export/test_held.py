@@ -26,7 +26,10 @@ PUBLISHED = {
 }
 LENGTHS = (7, 33, SWITCH, SWITCH + 1, 100)
 """Below and above where a window ends and where the factors of long rope change."""
-CLASSES = {"llama": "Llama", "mistral": "Mistral", "phi3": "Phi3"}
+AROUND_WINDOW = (WINDOW - 1, WINDOW, WINDOW + 1)
+"""A window that is off by one shows at one of these."""
+CLASSES = {"llama": "Llama", "mistral": "Mistral", "phi3": "Phi3", "gemma3": "Gemma3"}
+CONFIGS_OF = {"gemma3": "Gemma3TextConfig"}
 PLAIN = {"rope_type": "default"}
 ROPES: dict[str, dict[str, Any]] = {
     "default": PLAIN,
@@ -71,13 +74,28 @@ def config_of(variant: Variant) -> Any:
         rope |= {"long_factor": [4.0 + i for i in range(turned // 2)]}
     if variant.window:
         sizes["sliding_window"] = WINDOW
-    return getattr(transformers, f"{CLASSES[variant.family]}Config")(**sizes, **spelled(rope, variant.partial))
+    kind = getattr(transformers, CONFIGS_OF.get(variant.family, f"{CLASSES[variant.family]}Config"))
+    if variant.family == "gemma3":
+        return kind(**sizes, **gemma3(variant, rope))
+    return kind(**sizes, **spelled(rope, variant.partial))
+
+
+def gemma3(variant: Variant, rope: dict[str, Any]) -> dict[str, Any]:
+    """A layer of each kind, their positions turned by thetas of their own, scores scaled by what is no head's size."""
+    window = {} if variant.window else {"sliding_window": CONTEXT}
+    own = {"layer_types": ["sliding_attention", "full_attention"], "query_pre_attn_scalar": 24, **window}
+    local = spelled(PLAIN, False) | ({} if beside.is_five() else {"rope_local_base_freq": 300.0})
+    if not beside.is_five():
+        return {**own, **local, **spelled(rope, False)}
+    local["rope_parameters"]["rope_theta"] = 300.0
+    nested = {"full_attention": spelled(rope, False)["rope_parameters"], "sliding_attention": local["rope_parameters"]}
+    return {**own, "rope_parameters": nested}
 
 
 def spelled(rope: dict[str, Any], partial: bool) -> dict[str, Any]:
     """Rotary positions of a theta of their own as the installed version spells them."""
     share = {"partial_rotary_factor": 0.75} if partial else {}
-    if beside.transformers_version() == "transformers 5":
+    if beside.is_five():
         return {"rope_parameters": {**rope, **share, "rope_theta": 5000.0}}
     if rope["rope_type"] == "longrope":
         rope = {"type": "longrope"} | {name: value for name, value in rope.items() if name != "rope_type"}
@@ -109,8 +127,9 @@ def test_a_kind_of_checkpoint_is_held_to_transformers(variant, tmp_path):
     source = open_source(tmp_path / "checkpoint")
     recipe = beside.FLOAT.model_copy(update={"split_packed": variant.family == "phi3" and not variant.packed})
     bundle = beside.float_bundle(source, tmp_path / "bundle", recipe)
-    found = beside.differences(bundle, model, *LENGTHS)
-    assert len(found) == (2 if variant.window else len(LENGTHS))
+    lengths = (*LENGTHS, *AROUND_WINDOW) if variant.family == "gemma3" else LENGTHS
+    found = beside.differences(bundle, model, *lengths)
+    assert len(found) == (2 if variant.window and variant.family != "gemma3" else len(lengths))
     assert max(found) < beside.TOLERANCE
     assert read_manifest(bundle).held_to == list(VERSIONS)
     assert beside.transformers_version() in VERSIONS
