@@ -30,7 +30,7 @@ class Attention:
 
 
 Own = Callable[[Config], tuple[Config, Mapping[str, Any]]]
-"""A config with its defaults in the words that every family has, and fields of `Dimensions` that tell the rest of it."""
+"""A config with its defaults in the words that every family has, and fields of `Dimensions` that tell the rest."""
 
 
 def as_it_is(config: Config) -> tuple[Config, Mapping[str, Any]]:

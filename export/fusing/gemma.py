@@ -21,7 +21,8 @@ from export.fusing.trace import IGNORED, Trace
 
 GATED = ["MatMul", "Gelu", "MatMul", "Mul", "MatMul"]
 """The MLP's operators, in the order of the trace: gate, its GELU, up, their product, down."""
-INPUTS = ["normed", "residual", "past_key", "past_value", "seqlens_k", "total_sequence_length", "cos_cache", "sin_cache"]
+CACHE = ["past_key", "past_value", "seqlens_k", "total_sequence_length", "cos_cache", "sin_cache"]
+INPUTS = ["normed", "residual", *CACHE]
 OUTPUTS = ["next_normed", "next_residual", "present_key", "present_value"]
 ATTRIBUTES = ["num_heads", "kv_num_heads", "scale", "epsilon", "do_rotary", "local_window_size", "head_shape"]
 
@@ -33,8 +34,8 @@ def fuse(graph: onnx.GraphProto, family: Family) -> list[onnx.FunctionProto]:
     """
     trace = Trace(graph)
     trace.check_scopes(2)
-    for index in (0, 1):
-        _check_layer(trace, family, f"model/layers.{index}", "model/norm" if index else "model/layers.1/input_layernorm")
+    for index, following in enumerate(("model/layers.1/input_layernorm", "model/norm")):
+        _check_layer(trace, family, f"model/layers.{index}", following)
     return [_head(trace), _layer(family), tail(trace)]
 
 
@@ -132,7 +133,7 @@ def _attention() -> Iterator[onnx.NodeProto]:
         yield node("Reshape", [part, "heads"], [f"{part}_heads"])
         yield norm([f"{part}_heads", f"self_attn.{part}_norm.weight"], [f"{part}_normed"])
         yield node("Reshape", [f"{part}_normed", "together"], [f"{part}_ready"])
-    inputs = ["q_ready", "k_ready", "v", *INPUTS[2:]]
+    inputs = ["q_ready", "k_ready", "v", *CACHE]
     attention = node("GroupQueryAttention", inputs, ["attended", "present_key", "present_value"], CONTRIB)
     whole = ("num_heads", "kv_num_heads", "do_rotary", "local_window_size")
     attention.attribute.extend([*(reference(name, "INT") for name in whole), reference("scale", "FLOAT")])

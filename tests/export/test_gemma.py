@@ -1,0 +1,106 @@
+"""A small Gemma 3 through everything: rounded, its keys in int8, answered by both engines, alone and together."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+
+import numpy as np
+import onnxruntime
+import pytest
+
+from edge.bundle import read_manifest
+from edge.engine import Job, Options, TextEngine, answer
+from edge.engine.batch.engine import BatchedEngine
+from edge.engine.genai.engine import GenaiEngine
+from edge.engine.graph.io_binding import IS_PREFILL, LOGITS_FROM, MORE_LOGITS
+from tests.export import small_gemma
+
+W = small_gemma.WINDOW
+TEXTS = ("lamp", "x" * (W - 1), "y" * W, "lighthouse-stairs-tower" * 3, "abcabcabcabc" * 6)
+"""Shorter than the window, at its edge, and well beyond."""
+
+
+@pytest.fixture(scope="module")
+def gemma(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Four bits by GPTQ, an int8 cache, int8 activations."""
+    return small_gemma.export(tmp_path_factory.mktemp("gemma"))
+
+
+def job(number: int, text: str) -> Job:
+    """A question whose answer goes beyond the window, too."""
+    return Job(number, [{"role": "user", "content": text}], 2 * W + 3)
+
+
+def said(engine: TextEngine, jobs: Iterable[Job]) -> dict[int, str]:
+    """What is said to the jobs, all of them asked at once."""
+    texts: dict[int, str] = {}
+    for each in jobs:
+        engine.submit(each)
+        texts[each.id] = ""
+    while not engine.is_idle:
+        for event in engine.step():
+            texts[event.job_id] += event.what if isinstance(event.what, str) else ""
+    return texts
+
+
+def alone(engine: TextEngine, jobs: Iterable[Job]) -> dict[int, str]:
+    """The same one after the other."""
+    texts = {}
+    for each in jobs:
+        pieces: list[str] = []
+        answer(engine, each, pieces.append)
+        texts[each.id] = "".join(pieces)
+    return texts
+
+
+def test_answers_are_the_same_however_they_are_made(gemma):
+    """Genai's, one at a time, all rows at once, with known beginnings and with guesses."""
+    jobs = [job(number, text) for number, text in enumerate(TEXTS)]
+    plain = Options(prefix_bytes=0, drafts=False)
+    wanted = alone(BatchedEngine(gemma, plain), jobs)
+    assert len(set(wanted.values())) == len(jobs)
+    assert alone(GenaiEngine(gemma, plain), jobs) == wanted
+    assert said(BatchedEngine(gemma, plain), jobs) == wanted
+    assert said(BatchedEngine(gemma, Options(prefix_bytes=0)), jobs) == wanted
+    knowing = BatchedEngine(gemma, Options(drafts=False))
+    assert alone(knowing, jobs) == wanted
+    assert alone(knowing, jobs) == wanted
+
+
+def test_a_known_beginning_is_longer_than_the_window(gemma):
+    """A text that begins like one before is answered as without the cache, and less of it is read."""
+    head = "The keeper of the lighthouse climbs the stairs. " * 4
+    first, second = (job(number, f"{head}{text}") for number, text in enumerate(("Why?", "How?")))
+    knowing, plain = BatchedEngine(gemma, Options(drafts=False)), BatchedEngine(gemma, Options(prefix_bytes=0))
+    answer(knowing, first)
+    assert answer(knowing, second).cached_tokens > 2 * W
+    assert alone(knowing, [second]) == alone(plain, [second])
+
+
+def logits(bundle: Path, tokens: list[int], is_prefill: bool) -> np.ndarray:
+    """Of every position, over an empty cache."""
+    run = onnxruntime.InferenceSession(bundle / "model.onnx", providers=["CPUExecutionProvider"])
+    feed = {
+        each.name: np.zeros((1, each.shape[1], 0, each.shape[3]), np.int8)
+        for each in run.get_inputs()
+        if each.name.startswith("past")
+    }
+    feed |= {"input_ids": np.array([tokens]), "attention_mask": np.ones((1, len(tokens)), np.int64)}
+    return run.run([MORE_LOGITS], feed | {LOGITS_FROM: np.array([0]), IS_PREFILL: np.array(is_prefill)})[0][0]
+
+
+@pytest.mark.parametrize("length", [W - 1, W, W + 1, 4 * W])
+def test_both_ways_of_attention_see_the_same_window(gemma, length):
+    """In floats for a slice and in int8 for an answer; what is left is what int8 activations round otherwise."""
+    tokens = [int(token) for token in np.random.default_rng(3).integers(3, 96, length)]
+    one, other = (logits(gemma, tokens, is_prefill) for is_prefill in (True, False))
+    assert np.median(np.abs(one - other)) < 1e-4 * np.abs(one).max()
+    assert (one.argmax(-1) == other.argmax(-1)).mean() > 0.9
+
+
+def test_the_bundle_says_what_it_is(gemma):
+    """Its context is the model's, not the window's; its kind is held to Transformers."""
+    manifest = read_manifest(gemma)
+    assert (manifest.family, manifest.context_length, manifest.kv_cache) == ("gemma3", 512, "int8")
+    assert manifest.held_to
