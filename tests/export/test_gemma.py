@@ -14,11 +14,13 @@ from edge.engine import Job, Options, TextEngine, answer
 from edge.engine.batch.engine import BatchedEngine
 from edge.engine.genai.engine import GenaiEngine
 from edge.engine.graph.io_binding import IS_PREFILL, LOGITS_FROM, MORE_LOGITS
+from tests.edge.engine.test_batched import one_way
 from tests.export import small_gemma
 
 W = small_gemma.WINDOW
 TEXTS = ("lamp", "x" * (W - 1), "y" * W, "lighthouse-stairs-tower" * 3, "abcabcabcabc" * 6)
 """Shorter than the window, at its edge, and well beyond."""
+PLAIN = Options(prefix_bytes=0, drafts=False)
 
 
 @pytest.fixture(scope="module")
@@ -29,7 +31,10 @@ def gemma(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def job(number: int, text: str) -> Job:
     """A question whose answer goes beyond the window, too."""
-    return Job(number, [{"role": "user", "content": text}], 2 * W + 3)
+    return Job(number, [{"role": "user", "content": text}], 2 * W + 3, seed=0)
+
+
+JOBS = [job(number, text) for number, text in enumerate(TEXTS)]
 
 
 def said(engine: TextEngine, jobs: Iterable[Job]) -> dict[int, str]:
@@ -55,24 +60,30 @@ def alone(engine: TextEngine, jobs: Iterable[Job]) -> dict[int, str]:
 
 
 def test_answers_are_the_same_however_they_are_made(gemma):
-    """Genai's, one at a time, all rows at once, with known beginnings and with guesses."""
-    jobs = [job(number, text) for number, text in enumerate(TEXTS)]
-    plain = Options(prefix_bytes=0, drafts=False)
-    wanted = alone(BatchedEngine(gemma, plain), jobs)
-    assert len(set(wanted.values())) == len(jobs)
-    assert alone(GenaiEngine(gemma, plain), jobs) == wanted
-    assert said(BatchedEngine(gemma, plain), jobs) == wanted
-    assert said(BatchedEngine(gemma, Options(prefix_bytes=0)), jobs) == wanted
+    """One at a time, all rows at once, with known beginnings and with guesses."""
+    wanted = alone(BatchedEngine(gemma, PLAIN), JOBS)
+    assert len(set(wanted.values())) == len(JOBS)
+    assert said(BatchedEngine(gemma, PLAIN), JOBS) == wanted
+    guessing = BatchedEngine(gemma, Options(prefix_bytes=0))
+    assert alone(guessing, JOBS) == wanted
+    assert guessing.counters()["guessed_tokens"] > 0
     knowing = BatchedEngine(gemma, Options(drafts=False))
-    assert alone(knowing, jobs) == wanted
-    assert alone(knowing, jobs) == wanted
+    assert alone(knowing, JOBS) == wanted
+    assert alone(knowing, JOBS) == wanted
+
+
+def test_genai_answers_the_same(gemma, tmp_path):
+    """Its runtime knows the type; it reads prompts as it decodes, and so does the graph that it is held to."""
+    engine = BatchedEngine(one_way(gemma, tmp_path / "one-way"), PLAIN)
+    if not engine._graph.reckons_one_otherwise():
+        assert alone(engine, JOBS) == alone(GenaiEngine(gemma, PLAIN), JOBS)
 
 
 def test_a_known_beginning_is_longer_than_the_window(gemma):
     """A text that begins like one before is answered as without the cache, and less of it is read."""
     head = "The keeper of the lighthouse climbs the stairs. " * 4
     first, second = (job(number, f"{head}{text}") for number, text in enumerate(("Why?", "How?")))
-    knowing, plain = BatchedEngine(gemma, Options(drafts=False)), BatchedEngine(gemma, Options(prefix_bytes=0))
+    knowing, plain = BatchedEngine(gemma, Options(drafts=False)), BatchedEngine(gemma, PLAIN)
     answer(knowing, first)
     assert answer(knowing, second).cached_tokens > 2 * W
     assert alone(knowing, [second]) == alone(plain, [second])
