@@ -20,10 +20,23 @@ LAYER: Mapping[str, Mapping[str, str]] = {
         "ffn_gate": "mlp.gate_proj",
         "ffn_up": "mlp.up_proj",
     },
+    "gemma3": {
+        **IN_EVERY_LAYER,
+        "attn_q": "self_attn.q_proj",
+        "attn_k": "self_attn.k_proj",
+        "attn_v": "self_attn.v_proj",
+        "attn_q_norm": "self_attn.q_norm",
+        "attn_k_norm": "self_attn.k_norm",
+        "post_attention_norm": "post_attention_layernorm",
+        "ffn_norm": "pre_feedforward_layernorm",
+        "post_ffw_norm": "post_feedforward_layernorm",
+        "ffn_gate": "mlp.gate_proj",
+        "ffn_up": "mlp.up_proj",
+    },
     "phi3": {**IN_EVERY_LAYER, "attn_qkv": "self_attn.qkv_proj", "ffn_up": "mlp.gate_up_proj"},
 }
 FREQUENCIES, LONG, SHORT = "rope_freqs.weight", "rope_factors_long.weight", "rope_factors_short.weight"
-FACTORS = {"llama": {FREQUENCIES, LONG, SHORT}, "phi3": {LONG, SHORT}}
+FACTORS: Mapping[str, set[str]] = {"llama": {FREQUENCIES, LONG, SHORT}, "phi3": {LONG, SHORT}, "gemma3": set()}
 """What rotary frequencies are divided by: read with the config, no tensor of the graph."""
 
 

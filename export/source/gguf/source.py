@@ -115,7 +115,8 @@ class GgufSource:
     def tensor(self, name: str) -> Floats:
         """The dequantised tensor of a Transformers name."""
         stored = self._stored(name)
-        return finite(name, self._in_order(name, dequantized(name, stored.kind, stored.data)))
+        values = finite(name, self._in_order(name, dequantized(name, stored.kind, stored.data)))
+        return values - 1 if self._adds_one and name.endswith("norm.weight") else values
 
     def check_values(self, names: Iterable[str]) -> None:
         """Whether every value is a number, told from its bits, and from the scales of blocks."""
@@ -142,6 +143,11 @@ class GgufSource:
         if name not in self._tensors:
             raise SourceError(f"{self.path} has no tensor for {name}")
         return self._tensors[name]
+
+    @cached_property
+    def _adds_one(self) -> bool:
+        """Whether the file's norms are what Transformers' are multiplied as: one more than their weights."""
+        return list(self.config["architectures"]) == ["gemma3"]
 
     def _in_order(self, name: str, rows: NDArray[Any]) -> NDArray[Any]:
         """Rows as Transformers has them, where GGUF keeps another order."""
