@@ -246,7 +246,10 @@ def make_plan(source: Source, recipe: Recipe) -> Plan:
     plan = plan_of(source, recipe)
     check_tokens(plan)
     if not source.chat_template:
-        raise SourceError(f"{source.path} has no chat template")
+        raise SourceError(
+            f"{source.path} has no chat template, as base models have none; write one to chat_template.jinja beside its"
+            " weights, or export the model that was trained to chat"
+        )
     _ = plan.sampling, plan.tokenizer  # they raise where they cannot be, before hours go into weights
     check_shapes(plan)
     check_all_read(plan.source, plan.shapes, plan.sizes, plan.tower)

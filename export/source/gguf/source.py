@@ -15,6 +15,7 @@ from edge.bundle import hash_file
 from export.errors import SourceError, UnsupportedError
 from export.quantize import Format, Quantized
 from export.source.base import Floats, finite
+from export.source.chat import written_beside
 from export.source.gguf.blocks import BLOCKS, dequantized
 from export.source.gguf.config import config_of
 from export.source.gguf.header import Stored
@@ -74,8 +75,8 @@ class GgufSource:
 
     @cached_property
     def chat_template(self) -> str:
-        """The Jinja text in the header, empty where there is none."""
-        return self._keys.text("tokenizer.chat_template") or ""
+        """The Jinja text in the header, else in chat_template.jinja beside the file; empty where there is none."""
+        return self._keys.text("tokenizer.chat_template") or written_beside(self.path.parent)
 
     @cached_property
     def stop_token_ids(self) -> list[int]:
