@@ -22,6 +22,7 @@ from export.sampling import sampling_of
 from export.source import Source
 from export.source.shards import beside
 from export.source.split import SplitSource
+from export.source.text_part import left_out, text_part
 from export.tokenizer.serving import Served, served
 from export.unread import check_all_read
 from export.vision import TowerSizes
@@ -192,6 +193,7 @@ def plan_of(source: Source, recipe: Recipe) -> Plan:
 
     Raises SourceError and UnsupportedError where the config is not sound, or says what is not exported.
     """
+    source = text_part(source)
     family = family_of_config(source.config)
     sizes = Dimensions.from_config(source.config, family)
     recipe, notes = fitted(recipe, sizes)
@@ -253,7 +255,7 @@ def make_plan(source: Source, recipe: Recipe) -> Plan:
     _ = plan.sampling, plan.tokenizer  # they raise where they cannot be, before hours go into weights
     check_shapes(plan)
     check_all_read(plan.source, plan.shapes, plan.sizes, plan.tower)
-    return replace(plan, notes=(*plan.notes, *unread_files(source)))
+    return replace(plan, notes=(*plan.notes, *unread_files(source), *left_out(plan.source)))
 
 
 def unread_files(source: Source) -> list[str]:
