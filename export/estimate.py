@@ -64,9 +64,9 @@ def room(target: Path) -> Room:
 
 
 def _table_bytes(plan: Plan) -> int:
-    """A table in float32, its codes, and float32 copies of it while it is rounded and entered."""
+    """A table in float32, its codes, and those as they are packed."""
     rows, columns = plan.shapes[EMBEDDING]
-    return rows * columns * (4 + 4 + 1 + 2)
+    return rows * columns * (4 + 1 + 2)
 
 
 def _layer_bytes(plan: Plan) -> int:

@@ -15,8 +15,9 @@ import onnx
 import onnx.parser
 from onnx import TensorProto, helper
 
-from export.families.base import EVERYWHERE, Attention, Dimensions
+from export.families.base import EVERYWHERE, Attention, Dimensions, Family
 from export.fusing.nodes import CONTRIB, OPSET, node
+from export.fusing.options import with_options
 from export.operators import has_int8_cache, quantized
 from export.prefill import IS_PREFILL, NEVER, either_way
 from export.rotary import ROTARY, table_name
@@ -33,8 +34,7 @@ INTEGERS |= dict.fromkeys(("seqlens_k", "total_sequence_length"), TensorProto.IN
 LOGITS_FROM, MORE_LOGITS = "logits_from", "more_logits"
 """An input for the first position, counted from the end, whose logits are made (-1 unless it is fed), and their output.
 onnxruntime-genai knows neither and reads `logits`, the last of them."""
-Attribute = int | float | list[int]
-Attributes = Mapping[str, Attribute]
+Attributes = Mapping[str, int | float]
 Skeleton = Mapping[str, onnx.FunctionProto]
 
 
@@ -46,7 +46,13 @@ def load_skeleton(name: str) -> Skeleton:
     return {function.name: function for function in functions}
 
 
-def layer_attributes(sizes: Dimensions, attention: Attention = EVERYWHERE) -> dict[str, Attribute]:
+def skeleton_of(family: Family, sizes: Dimensions) -> Skeleton:
+    """A family's skeleton with the layer as a checkpoint has it."""
+    traced = load_skeleton(family.skeleton)
+    return {**traced, "layer": with_options(traced["layer"], family, sizes)}
+
+
+def layer_attributes(sizes: Dimensions, attention: Attention = EVERYWHERE) -> dict[str, int | float]:
     """What the skeleton's functions are called with."""
     return {
         "do_rotary": int(attention.turns),
@@ -56,7 +62,6 @@ def layer_attributes(sizes: Dimensions, attention: Attention = EVERYWHERE) -> di
         "scale": (sizes.query_pre_attn_scalar or sizes.head_size) ** -0.5,
         "epsilon": sizes.rms_norm_eps,
         "embedding_scale": sizes.embedding_scale,
-        "head_shape": [0, 0, -1, sizes.head_size],
     }
 
 

@@ -14,14 +14,15 @@ from typing import Any
 import numpy as np
 
 from export.errors import SourceError, UnsupportedError
+from export.families.attention import FULL, SLIDING
 from export.families.base import LAYERS_MOST, Attention, Config, Family
 from export.families.keys import Key, named
+from export.families.llama import ATTENTION, MLP
 from export.families.rope import rope_of
 from export.families.values import number, whole
 
 LOCAL = "local"
 """The table of layers that look back on some tokens."""
-SLIDING, FULL = "sliding_attention", "full_attention"
 ROPES = {"default": "default", "linear": "linear"}
 PATTERN = 6
 """Every so manieth layer looks back on all tokens, where a config does not say."""
@@ -43,10 +44,7 @@ def own(config: Config) -> tuple[Config, Mapping[str, Any]]:
         "embedding_scale": _rounded(math.sqrt(whole(config, "hidden_size")), config),
     }
     full = nested.get(FULL) or {}
-    theta = config.get("rope_theta") or (None if full.get("rope_theta") else 1e6)
-    apart = ("sliding_window", "layer_types", "rope_parameters", "rope_theta")
-    common = {name: value for name, value in config.items() if name not in apart}
-    return {**common, "rope_parameters": full, "rope_theta": theta}, fields
+    return {**config, "rope_parameters": full}, fields
 
 
 def _nested(config: Config) -> Mapping[str, Any]:
@@ -89,19 +87,9 @@ def _rounded(value: float, config: Config) -> float:
 FAMILY = Family(
     name="gemma3",
     architectures=("Gemma3ForCausalLM", "gemma3"),
-    attention=("self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj"),
-    linear=(
-        "self_attn.q_proj",
-        "self_attn.k_proj",
-        "self_attn.v_proj",
-        "self_attn.o_proj",
-        "mlp.gate_proj",
-        "mlp.up_proj",
-        "mlp.down_proj",
-    ),
+    attention=ATTENTION,
+    linear=(*ATTENTION, "self_attn.o_proj", *MLP),
     vectors=(
-        "self_attn.q_norm.weight",
-        "self_attn.k_norm.weight",
         "post_attention_layernorm.weight",
         "pre_feedforward_layernorm.weight",
         "post_feedforward_layernorm.weight",
@@ -134,6 +122,8 @@ FAMILY = Family(
     },
     ropes=ROPES,
     own=own,
+    rope_theta=1000000.0,
+    norms_heads=True,
     norm_offset=1.0,
     needs_float32=True,
 )

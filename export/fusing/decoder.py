@@ -80,7 +80,7 @@ def _layer(trace: Trace, family: Family, index: int) -> onnx.FunctionProto:
     trace.attention(f"{prefix}/self_attn", [f"{prefix}/{name.replace('.', '/')}" for name in family.linear])
     _check_residuals(trace, linear, index)
     nodes = [
-        *_attention(family),
+        *attention(family),
         node("MatMul", ["attended", "self_attn.o_proj.weight"], ["attention_output"]),
         skip_norm("residual", "attention_output", "post_attention_layernorm.weight", "mlp_input", "middle"),
         *_mlp(trace, prefix, linear),
@@ -109,7 +109,8 @@ def _check_residuals(trace: Trace, linear: dict[str, onnx.NodeProto], index: int
             raise FuseError(f"the residual {value} of /{prefix} does not join {' and '.join(sorted(sources))}")
 
 
-def _attention(family: Family) -> Iterator[onnx.NodeProto]:
+def attention(family: Family) -> Iterator[onnx.NodeProto]:
+    """The projections before attention, and GroupQueryAttention."""
     names = [name.rpartition(".")[2].removesuffix("_proj") for name in family.attention]
     for name, module in zip(names, family.attention, strict=True):
         yield node("MatMul", ["normed", f"{module}.weight"], [name])

@@ -1,30 +1,28 @@
-"""A Gemma 3's layer: norms before attention and MLP and behind them, too, and of every head's queries and keys.
+"""A Gemma 3's layer: norms before attention and MLP and behind them, too.
 
     head   embeddings are multiplied before they enter
     layer  (normed, residual, cache, weights) -> normed, residual, cache; what attention and MLP make is normed first,
            then added to the residual
 
-Weights of norms are those of the graph: what the family adds to a checkpoint's is in them already.
+Norms of every head's queries and keys are checked here and added by options.py, as windows are. Weights of norms are
+those of the graph: what the family adds to a checkpoint's is in them already.
 """
 
 from __future__ import annotations
-
-from collections.abc import Iterator
 
 import onnx
 
 from export.errors import FuseError
 from export.families.base import Family
-from export.fusing.decoder import embedding, sequence_lengths, tail
-from export.fusing.nodes import CONTRIB, constant, function, node, norm, reference, skip_norm
+from export.fusing.decoder import attention, embedding, sequence_lengths, tail
+from export.fusing.nodes import function, node, norm, reference, skip_norm
 from export.fusing.trace import IGNORED, Trace
 
 GATED = ["MatMul", "Gelu", "MatMul", "Mul", "MatMul"]
 """The MLP's operators, in the order of the trace: gate, its GELU, up, their product, down."""
 CACHE = ["past_key", "past_value", "seqlens_k", "total_sequence_length", "cos_cache", "sin_cache"]
-INPUTS = ["normed", "residual", *CACHE]
 OUTPUTS = ["next_normed", "next_residual", "present_key", "present_value"]
-ATTRIBUTES = ["num_heads", "kv_num_heads", "scale", "epsilon", "do_rotary", "local_window_size", "head_shape"]
+ATTRIBUTES = ["num_heads", "kv_num_heads", "scale", "epsilon"]
 
 
 def fuse(graph: onnx.GraphProto, family: Family) -> list[onnx.FunctionProto]:
@@ -105,7 +103,7 @@ def _check_mlp(trace: Trace, module: str) -> None:
 
 def _layer(family: Family) -> onnx.FunctionProto:
     nodes = [
-        *_attention(),
+        *attention(family),
         node("MatMul", ["attended", "self_attn.o_proj.weight"], ["attention_output"]),
         norm(["attention_output", "post_attention_layernorm.weight"], ["attention_normed"]),
         skip_norm("residual", "attention_normed", "pre_feedforward_layernorm.weight", "mlp_input", "middle"),
@@ -118,23 +116,5 @@ def _layer(family: Family) -> onnx.FunctionProto:
         skip_norm("middle", "mlp_normed", "next_layernorm.weight", "next_normed", "next_residual"),
     ]
     weights = [f"{name}.weight" for name in family.linear]
-    return function("layer", [*INPUTS, *weights, *family.vectors, "next_layernorm.weight"], OUTPUTS, nodes, ATTRIBUTES)
-
-
-def _attention() -> Iterator[onnx.NodeProto]:
-    """Queries and keys normed head by head, and GroupQueryAttention over all tokens or the last ones."""
-    for part in ("q", "k", "v"):
-        yield node("MatMul", ["normed", f"self_attn.{part}_proj.weight"], [part])
-    heads = node("Constant", [], ["heads"])
-    heads.attribute.append(reference("value_ints", "INTS", "head_shape"))
-    yield heads
-    yield constant("together", [0, 0, -1])
-    for part in ("q", "k"):
-        yield node("Reshape", [part, "heads"], [f"{part}_heads"])
-        yield norm([f"{part}_heads", f"self_attn.{part}_norm.weight"], [f"{part}_normed"])
-        yield node("Reshape", [f"{part}_normed", "together"], [f"{part}_ready"])
-    inputs = ["q_ready", "k_ready", "v", *CACHE]
-    attention = node("GroupQueryAttention", inputs, ["attended", "present_key", "present_value"], CONTRIB)
-    whole = ("num_heads", "kv_num_heads", "do_rotary", "local_window_size")
-    attention.attribute.extend([*(reference(name, "INT") for name in whole), reference("scale", "FLOAT")])
-    yield attention
+    inputs = ["normed", "residual", *CACHE, *weights, *family.vectors, "next_layernorm.weight"]
+    return function("layer", inputs, OUTPUTS, nodes, ATTRIBUTES)

@@ -74,7 +74,7 @@ def random_weights(sizes: Dimensions) -> dict[str, np.ndarray]:
         for module in FAMILY.linear:
             rows, columns = sizes.shape_of(module)
             made[f"{prefix}.{module}.weight"] = chance.standard_normal((rows, columns)) / np.sqrt(columns)
-        for name in ("input_layernorm.weight", *FAMILY.vectors):
+        for name in ("input_layernorm.weight", *FAMILY.of({}).vectors):
             made[f"{prefix}.{name}"] = chance.uniform(-0.5, 0.5, sizes.vector_size(name)) + 3 * (name in BEHIND)
     return {name: values.astype(np.float32) for name, values in made.items()}
 

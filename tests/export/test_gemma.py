@@ -6,14 +6,15 @@ from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
-import onnxruntime
+import onnx
 import pytest
 
-from edge.bundle import read_manifest
+from edge.bundle import GRAPH, read_manifest
 from edge.engine import Job, Options, TextEngine, answer
 from edge.engine.batch.engine import BatchedEngine
 from edge.engine.genai.engine import GenaiEngine
 from edge.engine.graph.io_binding import IS_PREFILL, LOGITS_FROM, MORE_LOGITS
+from export.runtime import open_graph
 from tests.edge.engine.test_batched import one_way
 from tests.export import small_gemma
 
@@ -90,24 +91,23 @@ def test_a_known_beginning_is_longer_than_the_window(gemma):
 
 
 def logits(bundle: Path, tokens: list[int], is_prefill: bool) -> np.ndarray:
-    """Of every position, over an empty cache."""
-    run = onnxruntime.InferenceSession(bundle / "model.onnx", providers=["CPUExecutionProvider"])
-    feed = {
-        each.name: np.zeros((1, each.shape[1], 0, each.shape[3]), np.int8)
-        for each in run.get_inputs()
-        if each.name.startswith("past")
-    }
+    """Of every position, over an empty cache; activations stay floats, since a rounding may go either way."""
+    model = onnx.load(bundle / GRAPH, load_external_data=False)
+    for level in (each for node in model.graph.node for each in node.attribute if each.name == "accuracy_level"):
+        level.i = 0
+    empty = np.zeros((1, 1, 0, small_gemma.CONFIG["head_dim"]), np.int8)
+    feed: dict[str, np.ndarray] = {each.name: empty for each in model.graph.input if each.name.startswith("past")}
     feed |= {"input_ids": np.array([tokens]), "attention_mask": np.ones((1, len(tokens)), np.int64)}
-    return run.run([MORE_LOGITS], feed | {LOGITS_FROM: np.array([0]), IS_PREFILL: np.array(is_prefill)})[0][0]
+    feed |= {LOGITS_FROM: np.array([0]), IS_PREFILL: np.array(is_prefill)}
+    return open_graph(model, bundle)([MORE_LOGITS], feed)[0][0]
 
 
 @pytest.mark.parametrize("length", [W - 1, W, W + 1, 4 * W])
 def test_both_ways_of_attention_see_the_same_window(gemma, length):
-    """In floats for a slice and in int8 for an answer; what is left is what int8 activations round otherwise."""
+    """In floats for a slice and in int8 for an answer."""
     tokens = [int(token) for token in np.random.default_rng(3).integers(3, 96, length)]
     one, other = (logits(gemma, tokens, is_prefill) for is_prefill in (True, False))
-    assert np.median(np.abs(one - other)) < 1e-4 * np.abs(one).max()
-    assert (one.argmax(-1) == other.argmax(-1)).mean() > 0.9
+    assert np.abs(one - other).max() < 1e-4 * np.abs(one).max()
 
 
 def test_the_bundle_says_what_it_is(gemma):
