@@ -30,6 +30,7 @@ from export.sentences.known import KNOWN, folder_of
 from export.source import Source, open_source
 from export.source.adapter import AdapterSource
 from export.source.hub import parse
+from export.source.text_part import text_part
 from export.target import check_free, default_place, is_there, place_of
 from export.workshop import staging
 
@@ -297,8 +298,8 @@ def chosen_recipe(options: argparse.Namespace) -> Recipe:
             raise SourceError(
                 f"{chosen or options.model} is no file, no folder and no recipe; recipes: {', '.join(known)}"
             )
-        config = known_config(options.model, Recipe(licence="").model_copy(update=where), options.cache).config
-        chosen = family_of_config(config).name
+        known_source = known_config(options.model, Recipe(licence="").model_copy(update=where), options.cache)
+        chosen = family_of_config(text_part(known_source).config).name
     return known[chosen].model_copy(update={**where, **asked(options)})
 
 

@@ -13,7 +13,7 @@ from export.families.base import EMBEDDING, HEAD
 from export.graphs import Skeleton, head_model, layer_model, load_skeleton, tail_model
 from export.look import Look, source_tower
 from export.operators import has_int8_cache
-from export.plan import FIRST_NORM, Plan
+from export.plan import Plan
 from export.quantize import Floats
 from export.runtime import open_graph
 from export.stages import Cut, Layer, Text, Values, surroundings, with_picture
@@ -35,7 +35,7 @@ class SourceForward:
     def enter(self, texts: list[Text]) -> list[Values]:
         """Texts at the first layer's door."""
         plan = self._plan
-        table, norm = plan.source.tensor(EMBEDDING), plan.source.tensor(FIRST_NORM)
+        table, norm = plan.source.tensor(EMBEDDING), plan.first_norm
         look = source_tower(plan, plan.tower) if plan.tower else None
         features = (look(text.picture) if look and text.picture else None for text in texts)
         return [self._layer.enter(text, table, norm, its) for text, its in zip(texts, features, strict=True)]
@@ -66,7 +66,7 @@ class BundleForward:
     def enter(self, texts: list[Text]) -> list[Values]:
         """Texts at the first layer's door."""
         run = open_graph(head_model(self._skeleton, self._plan.sizes, self._tensors), self._folder)
-        norm, look = self._plan.source.tensor(FIRST_NORM), self._look()
+        norm, look = self._plan.first_norm, self._look()
         entered = []
         for text in texts:
             ids = np.maximum(text.tokens, 0)

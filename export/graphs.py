@@ -59,8 +59,9 @@ def layer_attributes(sizes: Dimensions, attention: Attention = EVERYWHERE) -> di
         "local_window_size": attention.window or -1,
         "num_heads": sizes.num_heads,
         "kv_num_heads": sizes.num_kv_heads,
-        "scale": sizes.head_size**-0.5,
+        "scale": (sizes.query_pre_attn_scalar or sizes.head_size) ** -0.5,
         "epsilon": sizes.rms_norm_eps,
+        "embedding_scale": sizes.embedding_scale,
     }
 
 
@@ -188,7 +189,8 @@ def _head(
     if reads_embeddings:
         yield node("Identity", ["inputs_embeds"], [names["residual"]])
     else:
-        yield from head_nodes(function, tensors, "input_ids", names["residual"])
+        embedded = next(each.output[0] for each in function.node if each.op_type == "Gather")
+        yield from head_nodes(function, tensors, "input_ids", names.get(embedded, embedded))
     for each in function.node:
         if each.op_type != "Gather":
             yield bound(each, attributes, names, "")
@@ -201,7 +203,7 @@ def head_nodes(function: onnx.FunctionProto, tensors: TensorFile, ids: str, made
     """
     if "model.embed_tokens.weight" not in tensors.matrices:
         gather = next(each for each in function.node if each.op_type == "Gather")
-        yield bound(gather, {}, {"input_ids": ids, "residual": made}, "")
+        yield bound(gather, {}, {"input_ids": ids, gather.output[0]: made}, "")
         return
     table = tensors.matrices["model.embed_tokens.weight"]
     shape = helper.make_tensor("shape", TensorProto.INT64, [2], [table.rows, -1])

@@ -23,6 +23,7 @@ from export.sampling import sampling_of
 from export.source import Source
 from export.source.shards import beside
 from export.source.split import SplitSource
+from export.source.text_part import left_out, text_part
 from export.tokenizer.serving import Served, served
 from export.unread import check_all_read
 from export.vision import TowerSizes
@@ -92,7 +93,17 @@ class Plan:
 
     def read_vectors(self, index: int) -> dict[str, Floats]:
         """Their values."""
-        return {name: self.source.tensor(tensor) for name, tensor in self.vectors_of(index).items()}
+        return {name: self.vector(tensor) for name, tensor in self.vectors_of(index).items()}
+
+    @property
+    def first_norm(self) -> Floats:
+        """The values of the norm before all layers."""
+        return self.vector(FIRST_NORM)
+
+    def vector(self, name: str) -> Floats:
+        """A norm or a bias as the graph has it: what the family adds to the weights of its norms is in them."""
+        values = self.source.tensor(name)
+        return values + np.float32(self.family.norm_offset) if name.endswith("norm.weight") else values
 
     def next_norm(self, index: int) -> str:
         """The norm that closes a layer: the next one's first, or the model's last."""
@@ -188,6 +199,7 @@ def plan_of(source: Source, recipe: Recipe) -> Plan:
 
     Raises SourceError and UnsupportedError where the config is not sound, or says what is not exported.
     """
+    source = text_part(source)
     family = family_of_config(source.config)
     sizes = Dimensions.from_config(source.config, family)
     recipe, notes = fitted(recipe, sizes)
@@ -202,6 +214,11 @@ def plan_of(source: Source, recipe: Recipe) -> Plan:
         )
     if recipe.sample_pictures and not family.sees_pictures:
         raise UnsupportedError(f"{family.architectures[0]} reads text alone; export it without --pictures")
+    if family.needs_float32 and recipe.provider == "cuda":
+        raise UnsupportedError(
+            f"what {family.architectures[0]} computes is too large for float16, which a bundle for cuda has; export it"
+            " with --provider cpu"
+        )
     if recipe.split_packed and family.packed:
         source, family = SplitSource(source, sizes.parts_of(family.packed)), family.apart()
     plan = Plan(source, family, sizes, recipe, notes)
@@ -237,11 +254,14 @@ def make_plan(source: Source, recipe: Recipe) -> Plan:
     plan = plan_of(source, recipe)
     check_tokens(plan)
     if not source.chat_template:
-        raise SourceError(f"{source.path} has no chat template")
+        raise SourceError(
+            f"{source.path} has no chat template, as base models have none; write one to chat_template.jinja beside its"
+            " weights, or export the model that was trained to chat"
+        )
     _ = plan.sampling, plan.tokenizer  # they raise where they cannot be, before hours go into weights
     check_shapes(plan)
     check_all_read(plan.source, plan.shapes, plan.sizes, plan.tower)
-    return replace(plan, notes=(*plan.notes, *unread_files(source)))
+    return replace(plan, notes=(*plan.notes, *unread_files(source), *left_out(plan.source)))
 
 
 def unread_files(source: Source) -> list[str]:

@@ -21,7 +21,7 @@ import onnx.printer
 
 from export.families import FAMILIES
 from export.families.base import Family
-from export.fusing import decoder, vision
+from export.fusing import decoder, gemma, vision
 from export.fusing.nodes import OPSET
 from export.graphs import SKELETONS
 from export.vision import SKELETON as VISION
@@ -40,6 +40,8 @@ TINY = {
     "tie_word_embeddings": False,
     "attn_implementation": "eager",
 }
+FUSED = {"gemma3": gemma.fuse}
+"""By their skeletons, families whose layer is another than a Llama's."""
 
 
 def main() -> int:
@@ -72,7 +74,7 @@ def skeleton_text(family: Family) -> str:
     """The family's head, layer and tail in ONNX's text form."""
     with tempfile.TemporaryDirectory() as folder:
         graph = onnx.load(trace(tiny_model(family), Path(folder) / "model.onnx")).graph
-    return _text(decoder.fuse(graph, family))
+    return _text(FUSED.get(family.skeleton, decoder.fuse)(graph, family))
 
 
 def vision_text() -> str:

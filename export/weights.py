@@ -23,7 +23,7 @@ from export.vision import PREFIX, TowerSizes
 
 def write_weights(plan: Plan, tensors: TensorFile, report: Report) -> Calibration | None:
     """Write every tensor; say what text the quantisation looked at, if it looked at any."""
-    tensors.add(FIRST_NORM, plan.source.tensor(FIRST_NORM))
+    tensors.add(FIRST_NORM, plan.first_norm)
     for name, values in bundle_rotary_tables(plan.sizes, plan.recipe.context_length).items():
         tensors.add(name, values)
     if plan.tower:
@@ -102,7 +102,7 @@ def start_calibration(plan: Plan, table: Quantized) -> tuple[Calibrator | None, 
     looked = [*((Text(tokens), None) for tokens in texts), *_looked(plan)]
     used = np.unique(np.concatenate([text.tokens.ravel() for text, _ in looked]).clip(0))  # a table is a gigabyte
     looked = [(text.renumbered(used), features) for text, features in looked]
-    tables, norm = (plan.source.tensor(EMBEDDING)[used], table.part(used).dequantized()), plan.source.tensor(FIRST_NORM)
+    tables, norm = (plan.source.tensor(EMBEDDING)[used], table.part(used).dequantized()), plan.first_norm
     wanted, seen = ([layer.enter(text, each, norm, features) for text, features in looked] for each in tables)
     pictures = sum(text.picture is not None for text, _ in looked)
     return Calibrator(layer, wanted, seen), calibration.model_copy(update={"pictures": pictures})

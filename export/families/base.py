@@ -34,6 +34,15 @@ class Attention:
     rope: str = ""
 
 
+Own = Callable[[Config], tuple[Config, Mapping[str, Any]]]
+"""A config with its defaults in the words that every family has, and fields of `Dimensions` that tell the rest."""
+
+
+def as_it_is(config: Config) -> tuple[Config, Mapping[str, Any]]:
+    """A config that has nothing of a family's own."""
+    return config, {}
+
+
 @dataclass(frozen=True)
 class Family:
     """What is the same for every checkpoint of a family.
@@ -54,6 +63,8 @@ class Family:
     norms_heads: whether each head's queries and keys are normed before they are turned.
     attends: how each layer attends, by the config; nothing where all do as `Attention()` says. limit: how many tokens
         it is exact up to.
+    own: reads what a config has for this family alone. norm_offset: what is added to the weights of its norms.
+    needs_float32: whether what it computes is too large for float16.
     trace_class, trace_config: the Transformers classes that `make skeletons` traces.
     """
 
@@ -79,6 +90,9 @@ class Family:
     norms_heads: bool = False
     attends: Callable[[Config], tuple[Attention, ...]] = lambda _: ()
     limit: Callable[[Config], int] = positions
+    own: Own = as_it_is
+    norm_offset: float = 0.0
+    needs_float32: bool = False
 
     def of(self, config: Config) -> Family:
         """The family as a config has it: with the biases that it asks for. Raises SourceError for no true or false."""
@@ -103,6 +117,8 @@ class Dimensions:
 
     attentions: how each layer attends, from the first on; empty where all do as `Attention()` says.
     ropes: rotary positions beside `rope`, by the names that attentions call them by.
+    query_pre_attn_scalar: one over the root of it is what scores are multiplied with; 0 for the size of a head.
+    embedding_scale: what embeddings are multiplied with.
     """
 
     hidden_size: int
@@ -118,6 +134,8 @@ class Dimensions:
     rope: Rope
     attentions: tuple[Attention, ...] = ()
     ropes: Mapping[str, Rope] = field(default_factory=dict)
+    query_pre_attn_scalar: float = 0.0
+    embedding_scale: float = 1.0
 
     @classmethod
     def from_config(cls, config: Config, family: Family | None = None) -> Dimensions:
@@ -128,7 +146,7 @@ class Dimensions:
         """
         family = family or ANY_FAMILY
         check_known(config, {**COMMON, **dict.fromkeys(family.biases, Key("it is read")), **family.keys})
-        config = {**family.defaults, **config}
+        config, more = family.own({**family.defaults, **config})
         heads = whole(config, "num_attention_heads")
         head_size = _head_size(config, heads)
         sizes = cls(
@@ -146,7 +164,7 @@ class Dimensions:
             attentions=family.attends(config),
         )
         sizes._check()
-        return sizes
+        return replace(sizes, **more)
 
     def _check(self) -> None:
         if self.num_heads % self.num_kv_heads:

@@ -49,9 +49,10 @@ class Variant:
 def variant_of(family: Family, config: Mapping[str, Any]) -> Variant:
     """The kind of a checkpoint whose config was read and found right, in Transformers' 4 or 5 spelling."""
     config = {**family.defaults, **config}
+    words, _ = family.own(config)
     heads, positions = int(config["num_attention_heads"]), int(config["max_position_embeddings"])
     width = int(config["hidden_size"]) // heads
-    rope = config.get("rope_parameters") or config.get("rope_scaling") or {}
+    rope = words.get("rope_parameters") or words.get("rope_scaling") or {}
     kind = str(rope.get("rope_type") or rope.get("type") or "default")
     share = rope.get("partial_rotary_factor") or config.get("partial_rotary_factor") or 1.0
     slides = bool(config.get("use_sliding_window", True))
@@ -91,6 +92,9 @@ HELD: tuple[Variant, ...] = (
     *_rows("smollm3", "default yarn", window=EITHER),
     *_rows("smollm3", "default", biased=(True,), mlp_biased=EITHER),
     *_rows("phi3", "default longrope", partial=EITHER, window=EITHER, packed=EITHER),
+    *_rows("gemma3", "default linear", own_head_size=(True,), window=EITHER),
+    Variant("gemma3"),
+    Variant("gemma3", "linear", grouped=True, tied=True, window=True),
 )
 """Each held to both versions."""
 

@@ -35,30 +35,31 @@ def fuse(graph: onnx.GraphProto, family: Family) -> list[onnx.FunctionProto]:
     layers = [_layer(trace, family, index) for index in (0, 1)]
     if layers[0].SerializeToString() != layers[1].SerializeToString():
         raise FuseError("layers 0 and 1 of the trace fuse to different graphs; one skeleton cannot stand for both")
-    return [_head(trace), layers[0], _tail(trace)]
+    return [_head(trace), layers[0], tail(trace)]
 
 
 def _head(trace: Trace) -> onnx.FunctionProto:
-    if trace.norm_input("model/layers.0/input_layernorm") != _embedding(trace):
+    if trace.norm_input("model/layers.0/input_layernorm") != embedding(trace):
         raise FuseError("the first layer should read the embedding")
     nodes = [
         node("Gather", ["model.embed_tokens.weight", "input_ids"], ["residual"]),
         norm(["residual", "model.layers.0.input_layernorm.weight"], ["normed"]),
-        *_sequence_lengths(),
+        *sequence_lengths(),
     ]
     inputs = ["input_ids", "attention_mask", "model.embed_tokens.weight", "model.layers.0.input_layernorm.weight"]
     outputs = ["normed", "residual", "seqlens_k", "total_sequence_length"]
     return function("head", inputs, outputs, nodes, ["epsilon"])
 
 
-def _embedding(trace: Trace) -> str:
+def embedding(trace: Trace) -> str:
+    """What the one lookup of the embedding makes."""
     gathers = [n for n in trace.scope("model/embed_tokens") if n.op_type == "Gather"]
     if len(gathers) != 1:
         raise FuseError(f"/model/embed_tokens should be one Gather, but the trace has {len(gathers)}")
     return str(gathers[0].output[0])
 
 
-def _sequence_lengths() -> Iterator[onnx.NodeProto]:
+def sequence_lengths() -> Iterator[onnx.NodeProto]:
     """The mask as GroupQueryAttention takes it: the last valid position of each row, and the longest row.
 
     Source: onnxruntime's ContribOperators.md, com.microsoft.GroupQueryAttention, `seqlens_k`.
@@ -79,7 +80,7 @@ def _layer(trace: Trace, family: Family, index: int) -> onnx.FunctionProto:
     trace.attention(f"{prefix}/self_attn", [f"{prefix}/{name.replace('.', '/')}" for name in family.linear])
     _check_residuals(trace, linear, index)
     nodes = [
-        *_attention(family),
+        *attention(family),
         node("MatMul", ["attended", "self_attn.o_proj.weight"], ["attention_output"]),
         skip_norm("residual", "attention_output", "post_attention_layernorm.weight", "mlp_input", "middle"),
         *_mlp(trace, prefix, linear),
@@ -108,7 +109,8 @@ def _check_residuals(trace: Trace, linear: dict[str, onnx.NodeProto], index: int
             raise FuseError(f"the residual {value} of /{prefix} does not join {' and '.join(sorted(sources))}")
 
 
-def _attention(family: Family) -> Iterator[onnx.NodeProto]:
+def attention(family: Family) -> Iterator[onnx.NodeProto]:
+    """The projections before attention, and GroupQueryAttention."""
     names = [name.rpartition(".")[2].removesuffix("_proj") for name in family.attention]
     for name, module in zip(names, family.attention, strict=True):
         yield node("MatMul", ["normed", f"{module}.weight"], [name])
@@ -167,7 +169,8 @@ def _local(prefix: str, value: str) -> str:
     return short.replace("/MatMul", "").replace("/", ".")
 
 
-def _tail(trace: Trace) -> onnx.FunctionProto:
+def tail(trace: Trace) -> onnx.FunctionProto:
+    """The head's product."""
     trace.projection("lm_head")
     nodes = [node("MatMul", ["normed", "lm_head.weight"], ["logits"])]
     return function("tail", ["normed", "lm_head.weight"], ["logits"], nodes, [])

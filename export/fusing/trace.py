@@ -41,6 +41,11 @@ class Trace:
         self._expect(module, NORM, self.scope(module))
         return self._root(self._first(module, "Pow").input[0])
 
+    def norm_output(self, module: str) -> str:
+        """What an RMSNorm module makes, after its operators are checked."""
+        self._expect(module, NORM, self.scope(module))
+        return str(self.scope(module)[-1].output[0])
+
     def attention(self, module: str, linear: Iterable[str]) -> None:
         """Check that what lies between the projections is a rotary softmax attention."""
         skip = tuple(f"/{name}/" for name in linear)
@@ -59,7 +64,7 @@ class Trace:
 
     def check_scopes(self, layers: int) -> None:
         """Every node must lie in a module that is known; the mask's own nodes are dropped with the mask."""
-        known = ["/model/embed_tokens/", "/model/rotary_emb/", "/model/norm/", "/lm_head/"]
+        known = ["/model/embed_tokens/", "/model/rotary_emb/", "/model/rotary_emb_local/", "/model/norm/", "/lm_head/"]
         known += [f"/model/layers.{index}/" for index in range(layers)]
         for node in self.nodes:
             top_level = node.name.startswith("/model/") and node.name.count("/") == 2

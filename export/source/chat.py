@@ -29,10 +29,15 @@ def chat_template_of(folder: Path) -> str:
     return templates.get(DEFAULT, "")
 
 
+def written_beside(folder: Path) -> str:
+    """The Jinja text of the folder's chat_template.jinja; empty where there is none."""
+    return _text(folder / FILE) if (folder / FILE).is_file() else ""
+
+
 def _files(folder: Path) -> Iterator[tuple[str, str]]:
     """Templates in files of their own, by their names."""
     if (folder / FILE).is_file():
-        yield DEFAULT, _text(folder / FILE)
+        yield DEFAULT, written_beside(folder)
     for file in sorted((folder / FOLDER).glob("*.jinja")):
         yield file.stem, _text(file)
 

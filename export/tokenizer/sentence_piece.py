@@ -105,8 +105,12 @@ def _merges(vocabulary: Vocabulary, pieces: Mapping[str, int]) -> list[str]:
 
 
 def _parts(vocabulary: Vocabulary, pieces: Mapping[str, int]) -> dict[str, int]:
-    """The pieces that are joined, and made by joining."""
-    return {token: number for token, number in pieces.items() if vocabulary.types[number] in (NORMAL, USER_DEFINED)}
+    """The model's pieces that are joined, and made by joining; one with a blank is found as it stands (Gemma's)."""
+    return {
+        token: number
+        for token, number in _model_pieces(vocabulary, pieces).items()
+        if vocabulary.types[number] in (NORMAL, USER_DEFINED) and " " not in token
+    }
 
 
 def _pairs(token: str, parts: Mapping[str, int]) -> Iterator[tuple[str, str]]:

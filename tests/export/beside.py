@@ -83,6 +83,11 @@ def quiet() -> Iterator[None]:
         yield
 
 
+def is_five() -> bool:
+    """Whether Transformers is the fifth."""
+    return transformers_version() == "transformers 5"
+
+
 def transformers_version() -> str:
     """The one that is installed, as `held_to` spells it."""
     import transformers

@@ -111,12 +111,13 @@ def test_what_is_absent_is_what_transformers_takes(name):
     """Each default of a family is that of Transformers' class, whichever version is installed."""
     transformers = pytest.importorskip("transformers")
     config = {"architectures": [name.split()[0]]}
-    made, family = getattr(transformers, name.split("For")[0] + "Config"), family_of_config(config)
+    family = family_of_config(config)
+    made = getattr(transformers, family.trace_config)
     theirs, sliding = made(), made(use_sliding_window=True)  # Qwen's has no width where no window is used
     for key, value in family.defaults.items():
         assert getattr(sliding if key == "sliding_window" else theirs, key) == value
     rope = getattr(theirs, "rope_parameters", None) or {"rope_theta": theirs.rope_theta}
-    assert family.rope_theta == rope["rope_theta"]
+    assert family.rope_theta == rope.get("full_attention", rope)["rope_theta"]
 
 
 def test_a_bare_config_has_its_familys_defaults():

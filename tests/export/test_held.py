@@ -33,7 +33,9 @@ CLASSES = {
     "qwen2": "Qwen2",
     "qwen3": "Qwen3",
     "smollm3": "SmolLM3",
+    "gemma3": "Gemma3",
 }
+CONFIGS_OF = {"gemma3": "Gemma3TextConfig"}
 SLIDES = {
     "qwen2": {"use_sliding_window": True, "max_window_layers": 1},
     "qwen3": {"use_sliding_window": True, "max_window_layers": 1},
@@ -90,13 +92,28 @@ def config_of(variant: Variant) -> Any:
         name: True for name, is_so in (("attention_bias", variant.biased), ("mlp_bias", variant.mlp_biased)) if is_so
     }
     sizes |= OF_FAMILIES.get(variant.family, {})
-    return getattr(transformers, f"{CLASSES[variant.family]}Config")(**sizes, **spelled(rope, variant.partial))
+    kind = getattr(transformers, CONFIGS_OF.get(variant.family, f"{CLASSES[variant.family]}Config"))
+    if variant.family == "gemma3":
+        return kind(**sizes, **gemma3(variant, rope))
+    return kind(**sizes, **spelled(rope, variant.partial))
+
+
+def gemma3(variant: Variant, rope: dict[str, Any]) -> dict[str, Any]:
+    """A layer of each kind, their positions turned by thetas of their own, scores scaled by what is no head's size."""
+    window = {} if variant.window else {"sliding_window": CONTEXT}
+    own = {"layer_types": ["sliding_attention", "full_attention"], "query_pre_attn_scalar": 24, **window}
+    local = spelled(PLAIN, False) | ({} if beside.is_five() else {"rope_local_base_freq": 300.0})
+    if not beside.is_five():
+        return {**own, **local, **spelled(rope, False)}
+    local["rope_parameters"]["rope_theta"] = 300.0
+    nested = {"full_attention": spelled(rope, False)["rope_parameters"], "sliding_attention": local["rope_parameters"]}
+    return {**own, "rope_parameters": nested}
 
 
 def spelled(rope: dict[str, Any], partial: bool) -> dict[str, Any]:
     """Rotary positions of a theta of their own as the installed version spells them."""
     share = {"partial_rotary_factor": 0.75} if partial else {}
-    if beside.transformers_version() == "transformers 5":
+    if beside.is_five():
         return {"rope_parameters": {**rope, **share, "rope_theta": 5000.0}}
     if rope["rope_type"] == "longrope":
         rope = {"type": "longrope"} | {name: value for name, value in rope.items() if name != "rope_type"}

@@ -21,6 +21,8 @@ SIZES = {
 }
 THETA = 10000.0
 """llama.cpp's, where a header names none."""
+LARGEST_GEMMA = 62
+"""Layers of Gemma 3 27B."""
 YARN = {"beta_fast": "yarn_beta_fast", "beta_slow": "yarn_beta_slow", "attention_factor": "yarn_attn_factor"}
 
 
@@ -50,6 +52,7 @@ def config_of(header: Header, vocabulary: int) -> dict[str, Any]:
         **{key: True for key, tensor in BIASES.items() if tensor in header.tensors},
         **_window(keys, architecture),
         **_heads(header, keys, architecture, config),
+        **(_gemma3(header, keys, config) if architecture == "gemma3" else {}),
         **_rotary(header, keys, architecture, config["max_position_embeddings"]),
     }
 
@@ -91,6 +94,32 @@ def _heads(header: Header, keys: Keys, architecture: str, config: dict[str, Any]
             f" a multiple of {STEP} can be turned"
         )
     return {"head_dim": key, "partial_rotary_factor": turned / key}
+
+
+def _gemma3(header: Header, keys: Keys, config: dict[str, Any]) -> dict[str, Any]:
+    """Which layers look back on some tokens, what turns their positions, and what scores are scaled by.
+
+    Source: llama.cpp's src/llama-model.cpp, LLM_ARCH_GEMMA3: the largest model alone scales by another width.
+    """
+    layers, width = config["num_hidden_layers"], config["hidden_size"] // max(1, config["num_attention_heads"])
+    keys.needed("gemma3.attention.sliding_window")
+    local = keys.real("gemma3.rope.freq_base_swa")
+    return {
+        "rope_local_base_freq": THETA if local is None else local,
+        "query_pre_attn_scalar": width if layers == LARGEST_GEMMA else keys.needed("gemma3.attention.key_length"),
+        **_pattern(header, keys, layers),
+    }
+
+
+def _pattern(header: Header, keys: Keys, layers: int) -> dict[str, Any]:
+    """A flag for each layer, every so manieth layer, or nothing where a header does not say."""
+    name = "gemma3.attention.sliding_window_pattern"
+    flags = header.keys.get(name)
+    if not isinstance(flags, list):
+        return {} if flags is None else {"sliding_window_pattern": keys.needed(name)}
+    if len(flags) != layers or not set(flags) <= {0, 1}:
+        raise SourceError(f"{header.path} says {name}, which should be a flag for each of {layers} layers")
+    return {"layer_types": ["sliding_attention" if flag else "full_attention" for flag in flags]}
 
 
 def _rotary(header: Header, keys: Keys, architecture: str, context: int) -> dict[str, Any]:

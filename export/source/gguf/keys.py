@@ -15,7 +15,7 @@ import numpy as np
 from export.errors import SourceError, UnsupportedError
 from export.source.gguf.header import Header
 
-ARCHITECTURES = ("llama", "phi3", "qwen2", "qwen3", "smollm3")
+ARCHITECTURES = ("llama", "phi3", "qwen2", "qwen3", "smollm3", "gemma3")
 USED = {  # of the architecture
     "block_count",
     "context_length",
@@ -39,6 +39,8 @@ USED = {  # of the architecture
     "rope.scaling.yarn_beta_fast",
     "rope.scaling.yarn_beta_slow",
 }
+USED_BY = {"gemma3": {"attention.sliding_window_pattern", "rope.freq_base_swa"}}
+"""What one architecture has beside these."""
 HARMLESS = {  # of the architecture
     "rope.scaling.finetuned": "says how the model was made, not what it computes",
     "attention.layer_norm_epsilon": "of a LayerNorm, which no architecture here has",
@@ -145,7 +147,7 @@ def check_keys(header: Header) -> None:
         if space in REFUSED_SPACES:
             raise UnsupportedError(f"{header.path} is {REFUSED_SPACES[space]} ({key}), no model; give the model's file")
         if space == architecture and space in ARCHITECTURES:
-            _check(header, key, name, value, (USED, HARMLESS, RIGHT_AT))
+            _check(header, key, name, value, (USED | USED_BY.get(space, set()), HARMLESS, RIGHT_AT))
         elif space == "tokenizer" and not name.startswith(FURTHER_TEMPLATE):
             _check(header, key, name, value, (USED_BY_TOKENIZER, HARMLESS_TO_TOKENIZER, TOKENIZER_RIGHT_AT))
         elif space == "general":

@@ -24,13 +24,21 @@ LAYER: Mapping[str, Mapping[str, str]] = {
     "qwen2": APART,
     "qwen3": {**APART, "attn_q_norm": "self_attn.q_norm", "attn_k_norm": "self_attn.k_norm"},
     "smollm3": APART,
+    "gemma3": {
+        **APART,
+        "attn_q_norm": "self_attn.q_norm",
+        "attn_k_norm": "self_attn.k_norm",
+        "post_attention_norm": "post_attention_layernorm",
+        "ffn_norm": "pre_feedforward_layernorm",
+        "post_ffw_norm": "post_feedforward_layernorm",
+    },
     "phi3": {**IN_EVERY_LAYER, "attn_qkv": "self_attn.qkv_proj", "ffn_up": "mlp.gate_up_proj"},
 }
 FREQUENCIES, LONG, SHORT = "rope_freqs.weight", "rope_factors_long.weight", "rope_factors_short.weight"
-FACTORS = {"llama": {FREQUENCIES, LONG, SHORT}, "phi3": {LONG, SHORT}}
+FACTORS: Mapping[str, set[str]] = {"llama": {FREQUENCIES, LONG, SHORT}, "phi3": {LONG, SHORT}}
+"""What rotary frequencies are divided by: read with the config, no tensor of the graph."""
 BIASES = {"attention_bias": "blk.0.attn_output.bias", "mlp_bias": "blk.0.ffn_up.bias"}
 """By the key of a config, the tensor that tells of biases which a family need not have."""
-"""What rotary frequencies are divided by: read with the config, no tensor of the graph."""
 
 
 def in_transformers(name: str, architecture: str) -> str | None:

@@ -15,6 +15,7 @@ from edge.bundle import hash_file
 from export.errors import SourceError, UnsupportedError
 from export.quantize import Format, Quantized
 from export.source.base import Floats, finite
+from export.source.chat import written_beside
 from export.source.gguf.blocks import BLOCKS, dequantized
 from export.source.gguf.config import config_of
 from export.source.gguf.header import Stored
@@ -55,7 +56,7 @@ class GgufSource:
         found: dict[str, Stored] = {}
         for name, stored in self._header.tensors.items():
             ours = in_transformers(name, architecture)
-            if ours is None and name not in FACTORS[architecture]:
+            if ours is None and name not in FACTORS.get(architecture, ()):
                 raise UnsupportedError(
                     f"{self.path} has the tensor {name}, which no {architecture} model is read with;"
                     " export the model from its Hugging Face folder"
@@ -76,8 +77,8 @@ class GgufSource:
 
     @cached_property
     def chat_template(self) -> str:
-        """The Jinja text in the header, empty where there is none."""
-        return self._keys.text("tokenizer.chat_template") or ""
+        """The Jinja text in the header, else in chat_template.jinja beside the file; empty where there is none."""
+        return self._keys.text("tokenizer.chat_template") or written_beside(self.path.parent)
 
     @cached_property
     def stop_token_ids(self) -> list[int]:
@@ -117,7 +118,8 @@ class GgufSource:
     def tensor(self, name: str) -> Floats:
         """The dequantised tensor of a Transformers name."""
         stored = self._stored(name)
-        return finite(name, self._in_order(name, dequantized(name, stored.kind, stored.data)))
+        values = finite(name, self._in_order(name, dequantized(name, stored.kind, stored.data)))
+        return values - 1 if self._adds_one and name.endswith("norm.weight") else values
 
     def check_values(self, names: Iterable[str]) -> None:
         """Whether every value is a number, told from its bits, and from the scales of blocks."""
@@ -144,6 +146,11 @@ class GgufSource:
         if name not in self._tensors:
             raise SourceError(f"{self.path} has no tensor for {name}")
         return self._tensors[name]
+
+    @cached_property
+    def _adds_one(self) -> bool:
+        """Whether the file's norms are what Transformers' are multiplied as: one more than their weights."""
+        return list(self.config["architectures"]) == ["gemma3"]
 
     def _in_order(self, name: str, rows: NDArray[Any]) -> NDArray[Any]:
         """Rows as Transformers has them, where GGUF keeps another order."""
