@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -14,6 +14,10 @@ from export.families.values import flag, number, whole
 Config = Mapping[str, Any]
 EMBEDDING, HEAD = "model.embed_tokens.weight", "lm_head.weight"
 """The two tables, by their Transformers names."""
+EXPERTS, ROUTER = "block_sparse_moe.experts.", "block_sparse_moe.gate.weight"
+"""Where a layer's experts are, by their numbers, and what chooses among them."""
+EXPERTS_OP = "Experts"
+"""What stands for all experts in a skeleton's layer."""
 
 
 @dataclass(frozen=True)
@@ -27,6 +31,15 @@ class Attention:
     window: int = 0
     turns: bool = True
     rope: str = ""
+
+
+Own = Callable[[Config], tuple[Config, Mapping[str, Any]]]
+"""A config with its defaults in the words that every family has, and fields of `Dimensions` that tell the rest of it."""
+
+
+def as_it_is(config: Config) -> tuple[Config, Mapping[str, Any]]:
+    """A config that has nothing of a family's own."""
+    return config, {}
 
 
 @dataclass(frozen=True)
@@ -45,6 +58,10 @@ class Family:
         another model. keys: the config's that are known beside those that every family has.
     ropes: by the name in a config, the kind of rotary positions that the family has under it.
     turns_part: whether it may leave some channels of a head unturned.
+    own: reads what a config has for this family alone.
+    outside: norms and biases of the head and the tail beside the first norm's weight.
+    expert: the matrices of one expert of a layer, where it has experts in place of an MLP; `routed` puts them, for all
+        experts, behind those of `linear`. missing: by a key of the config, biases that are zero where it is false.
     trace_class, trace_config: the Transformers classes that `make skeletons` traces.
     """
 
@@ -64,6 +81,15 @@ class Family:
     keys: Table = field(default_factory=dict)
     ropes: Mapping[str, str] = field(default_factory=lambda: ANY)
     turns_part: bool = False
+    own: Own = as_it_is
+    outside: tuple[str, ...] = ()
+    expert: tuple[str, ...] = ()
+    missing: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+
+    def routed(self, experts: int) -> Family:
+        """The family with the matrices of so many experts among those of a layer."""
+        added = (f"{EXPERTS}{number}.{part}" for number in range(experts) for part in self.expert)
+        return replace(self, linear=(*self.linear, *added))
 
     def apart(self) -> Family:
         """The family with each packed projection as its parts: what is left then is a Llama's layer."""
@@ -80,6 +106,8 @@ class Dimensions:
 
     attentions: how each layer attends, from the first on; empty where all do as `Attention()` says.
     ropes: rotary positions beside `rope`, by the names that attentions call them by.
+    num_experts: of a layer, 0 where it has an MLP. router_threshold: how far from the best score another may be, as a
+        share of the larger one, and still count.
     """
 
     hidden_size: int
@@ -95,6 +123,8 @@ class Dimensions:
     rope: Rope
     attentions: tuple[Attention, ...] = ()
     ropes: Mapping[str, Rope] = field(default_factory=dict)
+    num_experts: int = 0
+    router_threshold: float = 0.0
 
     @classmethod
     def from_config(cls, config: Config, family: Family | None = None) -> Dimensions:
@@ -105,7 +135,7 @@ class Dimensions:
         """
         family = family or ANY_FAMILY
         check_known(config, {**COMMON, **family.keys})
-        config = {**family.defaults, **config}
+        config, more = family.own({**family.defaults, **config})
         heads = whole(config, "num_attention_heads")
         head_size = _head_size(config, heads)
         sizes = cls(
@@ -122,7 +152,7 @@ class Dimensions:
             rope=rope_of(config, family.ropes, head_size, family.turns_part),
         )
         sizes._check()
-        return sizes
+        return replace(sizes, **more)
 
     def _check(self) -> None:
         if self.num_heads % self.num_kv_heads:
@@ -142,7 +172,10 @@ class Dimensions:
             "mlp.up_proj": (inner, hidden),
             "mlp.gate_up_proj": (2 * inner, hidden),
             "mlp.down_proj": (hidden, inner),
-        }[module]
+            "w1": (inner, hidden),
+            "w3": (inner, hidden),
+            "w2": (hidden, inner),
+        }[module.rpartition(".")[2] if module.startswith(EXPERTS) else module]
 
     def vector_size(self, name: str) -> int:
         """How long a layer's norm or bias is, by its name in the layer."""
@@ -150,6 +183,14 @@ class Dimensions:
         if kind == "bias" and module.endswith("_proj"):
             return self.shape_of(module)[0]
         return self.head_size if module in HEAD_NORMS else self.hidden_size
+
+    def vector_shape(self, name: str) -> tuple[int, ...]:
+        """The shape of what a layer has beside its matrices: a norm's, a bias's, a router's `[experts, hidden]`."""
+        return (self.num_experts, self.hidden_size) if name == ROUTER else (self.vector_size(name),)
+
+    def outside_size(self, name: str) -> int:
+        """How long a norm or a bias of the head or the tail is."""
+        return self.vocab_size if name.startswith("lm_head.") else self.hidden_size
 
     def attention_of(self, index: int) -> Attention:
         """How a layer attends."""

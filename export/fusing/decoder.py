@@ -44,7 +44,7 @@ def _head(trace: Trace) -> onnx.FunctionProto:
     nodes = [
         node("Gather", ["model.embed_tokens.weight", "input_ids"], ["residual"]),
         norm(["residual", "model.layers.0.input_layernorm.weight"], ["normed"]),
-        *_sequence_lengths(),
+        *sequence_lengths(),
     ]
     inputs = ["input_ids", "attention_mask", "model.embed_tokens.weight", "model.layers.0.input_layernorm.weight"]
     outputs = ["normed", "residual", "seqlens_k", "total_sequence_length"]
@@ -58,7 +58,7 @@ def _embedding(trace: Trace) -> str:
     return str(gathers[0].output[0])
 
 
-def _sequence_lengths() -> Iterator[onnx.NodeProto]:
+def sequence_lengths() -> Iterator[onnx.NodeProto]:
     """The mask as GroupQueryAttention takes it: the last valid position of each row, and the longest row.
 
     Source: onnxruntime's ContribOperators.md, com.microsoft.GroupQueryAttention, `seqlens_k`.

@@ -37,9 +37,9 @@ def constant(name: str, values: list[int], shape: list[int] | None = None) -> on
     return node("Constant", [], [name], value=tensor)
 
 
-def reference(name: str, kind: str) -> onnx.AttributeProto:
-    """An attribute whose value the function is called with."""
-    reference = onnx.AttributeProto(name=name, ref_attr_name=name)
+def reference(name: str, kind: str, called: str = "") -> onnx.AttributeProto:
+    """An attribute whose value the function is called with. called: the function's name for it, where it is another."""
+    reference = onnx.AttributeProto(name=name, ref_attr_name=called or name)
     reference.type = onnx.AttributeProto.AttributeType.Value(kind)
     return reference
 
