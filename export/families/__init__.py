@@ -2,9 +2,9 @@
 
 Start reading in base.py: what a family says of itself, and the sizes of one checkpoint. They are read with keys.py
 (which keys of a config are known), values.py (what a value may be) and rope.py (rotary positions). The families:
-llama.py, mistral.py, phi3.py, phi3_v.py, phimoe.py. A new family is a new file here, its entry in `FAMILIES`, a skeleton
-(`make skeletons`; a Llama's layer has one), a recipe, and its rows in held.py, which has the kinds of checkpoint that
-were held to Transformers.
+llama.py, mistral.py, phi3.py, phi3_v.py, phimoe.py. A new family is a new file here, its entry in `FAMILIES`, a
+skeleton (`make skeletons`; a Llama's layer has one), a recipe, and its rows in held.py, which has the kinds of
+checkpoint that were held to Transformers.
 """
 
 from __future__ import annotations

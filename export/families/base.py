@@ -16,6 +16,8 @@ EMBEDDING, HEAD = "model.embed_tokens.weight", "lm_head.weight"
 """The two tables, by their Transformers names."""
 EXPERTS, ROUTER = "block_sparse_moe.experts.", "block_sparse_moe.gate.weight"
 """Where a layer's experts are, by their numbers, and what chooses among them."""
+CHOSEN = 2
+"""So many experts a token goes to."""
 EXPERTS_OP = "Experts"
 """What stands for all experts in a skeleton's layer."""
 
@@ -34,7 +36,7 @@ class Attention:
 
 
 Own = Callable[[Config], tuple[Config, Mapping[str, Any]]]
-"""A config with its defaults in the words that every family has, and fields of `Dimensions` that tell the rest of it."""
+"""A config with its defaults in words that every family has, and fields of `Dimensions` that tell the rest of it."""
 
 
 def as_it_is(config: Config) -> tuple[Config, Mapping[str, Any]]:

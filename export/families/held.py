@@ -90,7 +90,7 @@ HELD: tuple[Variant, ...] = (
 )
 """Each held to both versions, but for those of `FOUR_ALONE`."""
 FOUR_ALONE = ("longrope_scaled",)
-"""Kinds of rope that are read as Transformers 4.57 and the checkpoint's own code read them. Of a text that is longer than
+"""Kinds of rope that are read as Transformers 4.57 and the checkpoint's own code read them. Of a text longer than
 the original length 5 turns by the short factors all the same, with the scale of the long ones."""
 
 
