@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import ChainMap
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
@@ -13,7 +12,7 @@ from numpy.typing import NDArray
 from export.families.base import EMBEDDING, EXPERTS, HEAD
 from export.graphs import Skeleton, head_model, layer_model, load_skeleton, tail_model
 from export.look import Look, source_tower
-from export.mixture import Lazy
+from export.mixture import Lazy, as_one
 from export.operators import has_int8_cache
 from export.plan import FIRST_NORM, Plan
 from export.quantize import Floats
@@ -49,9 +48,7 @@ class SourceForward:
         names = {f"{module}.weight": f"model.layers.{index}.{module}.weight" for module in plan.family.linear}
         experts = {module: names.pop(module) for module in list(names) if module.startswith(EXPERTS)}
         read = {module: plan.source.tensor(name).T.copy() for module, name in names.items()}
-        weights = ChainMap(
-            plan.read_vectors(index) | read, Lazy(experts, lambda name: plan.source.tensor(name).T.copy())
-        )
+        weights = as_one(plan.read_vectors(index) | read, Lazy(experts, lambda name: plan.source.tensor(name).T.copy()))
         return lambda values: self._layer.through(index, values, weights)
 
     def logits(self) -> Callable[[Floats], Floats]:

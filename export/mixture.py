@@ -7,10 +7,13 @@ why it is not used: docs/decisions/0083.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections import ChainMap
+from collections.abc import Callable, Iterator, Mapping, MutableMapping
+from typing import Any, cast
 
 import numpy as np
 import onnx
+from numpy.typing import NDArray
 from onnx import TensorProto, helper
 
 from export.families.base import EXPERTS
@@ -36,6 +39,11 @@ class Lazy(Mapping[str, Floats]):
 
     def __len__(self) -> int:
         return len(self._names)
+
+
+def as_one(*maps: Mapping[str, NDArray[Any]]) -> Mapping[str, NDArray[Any]]:
+    """Several as one, the first that has a name counting; nothing of them is read yet."""
+    return ChainMap(*(cast("MutableMapping[str, NDArray[Any]]", each) for each in maps))
 
 
 def mixed(

@@ -7,11 +7,9 @@ before it, already quantised, will really give it.
 
 from __future__ import annotations
 
-from collections import ChainMap
-from collections.abc import Callable, Iterator, Mapping, MutableMapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, cast
 
 import numpy as np
 import onnx
@@ -20,7 +18,7 @@ from onnx import helper
 
 from export.families.base import EXPERTS_OP, Attention, Dimensions
 from export.graphs import Skeleton, function_model, layer_attributes
-from export.mixture import mixed
+from export.mixture import as_one, mixed
 from export.quantize import Floats
 from export.rotary import ROTARY, rotary_tables
 from export.runtime import Runner, open_graph
@@ -145,7 +143,7 @@ class Layer:
         """
         around = surroundings(self._sizes, next(iter(values.values())).shape[1], stage.attention)
         names = [*stage.makes, *(stage.caches if see else ())]
-        made = dict(zip(names, stage.run(names, _all(values, around, weights)), strict=True))
+        made = dict(zip(names, stage.run(names, as_one(values, around, weights)), strict=True))
         if see:
             for name in stage.caches:
                 see(name, made.pop(name))
@@ -157,11 +155,6 @@ class Layer:
         for stage in self.stages(index):
             values = self.advance(stage, values, weights)
         return values
-
-
-def _all(*maps: Mapping[str, NDArray[Any]]) -> Mapping[str, NDArray[Any]]:
-    """Several as one, nothing of them being read yet."""
-    return ChainMap(*(cast("MutableMapping[str, NDArray[Any]]", each) for each in maps))
 
 
 def with_picture(values: Values, text: Text, features: Floats | None, norm: Floats, epsilon: float) -> Values:
@@ -231,7 +224,7 @@ def _stages(layer: onnx.FunctionProto, sizes: Dimensions, attention: Attention, 
 def _behind(experts: onnx.NodeProto, run: Runner, mixed: Mixed) -> Runner:
     """What follows a layer's experts, behind these."""
     (values, routing), made = experts.input, experts.output[0]
-    return lambda names, feeds: run(names, _all({made: mixed(feeds[values], feeds[routing], feeds)}, feeds))
+    return lambda names, feeds: run(names, as_one({made: mixed(feeds[values], feeds[routing], feeds)}, feeds))
 
 
 NORMS = ("SkipSimplifiedLayerNormalization", "SkipLayerNormalization")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import ChainMap
 from collections.abc import Callable, Iterator
 
 import numpy as np
@@ -13,7 +12,7 @@ from export.calibration_text import calibration_tokens
 from export.families.base import EMBEDDING, EXPERTS, HEAD
 from export.graphs import load_skeleton
 from export.look import places, sample_cuts, source_tower
-from export.mixture import Lazy
+from export.mixture import Lazy, as_one
 from export.operators import cache_scale, read_together
 from export.plan import FIRST_NORM, Plan
 from export.progress import Report
@@ -186,7 +185,7 @@ def calibrate_experts(
     names_of = {name.removeprefix(prefix): name for name in rounded}
     vectors = plan.read_vectors(index)
     reads = (lambda name: plan.source.tensor(name).T.copy(), lambda name: rounded[name].dequantized().T.copy())
-    calibrator.advance(stage, *(ChainMap(vectors, Lazy(names_of, read)) for read in reads))
+    calibrator.advance(stage, *(as_one(vectors, Lazy(names_of, read)) for read in reads))
 
 
 def write_together(tensors: TensorFile, matrices: dict[str, Quantized]) -> None:
