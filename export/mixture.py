@@ -34,6 +34,9 @@ class Lazy(Mapping[str, Floats]):
     def __getitem__(self, name: str) -> Floats:
         return self._read(self._names[name])
 
+    def __contains__(self, name: object) -> bool:
+        return name in self._names
+
     def __iter__(self) -> Iterator[str]:
         return iter(self._names)
 
