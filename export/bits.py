@@ -11,7 +11,9 @@ import itertools
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from fnmatch import fnmatchcase
 
+from export.families.base import EXPERTS
 from export.fidelity import compare
 from export.forward import SourceForward
 from export.plan import Plan
@@ -74,10 +76,15 @@ def measured(plan: Plan, report: Report) -> Iterator[Group]:
 
 def _candidates(plan: Plan) -> Iterator[tuple[str, range]]:
     ends = [plan.sizes.num_layers * part // THIRDS for part in range(THIRDS + 1)]
-    for module in plan.family.linear:
+    for module in dict.fromkeys(map(_kind, plan.family.linear)):
         for start, stop in itertools.pairwise(ends):
             if start < stop:
                 yield module, range(start, stop)
+
+
+def _kind(module: str) -> str:
+    """A module's name, or the pattern of those that are its like: a matrix of all experts is decided on together."""
+    return f"{EXPERTS}*.{module.rpartition('.')[2]}" if module.startswith(EXPERTS) else module
 
 
 def _rounded(plan: Plan, format_of: FormatOf) -> Plan:
@@ -85,14 +92,20 @@ def _rounded(plan: Plan, format_of: FormatOf) -> Plan:
 
 
 def _raised(plan: Plan, module: str, layers: range) -> FormatOf:
-    names = {f"model.layers.{index}.{module}.weight" for index in layers}
-    return lambda name: replace(plan.format_of(name), bits=8) if name in names else plan.format_of(name)
+    patterns = [f"model.layers.{index}.{module}.weight" for index in layers]
+
+    def raised(name: str) -> Format:
+        is_raised = any(fnmatchcase(name, pattern) for pattern in patterns)
+        return replace(plan.format_of(name), bits=8) if is_raised else plan.format_of(name)
+
+    return raised
 
 
 def _cost(plan: Plan, module: str, layers: range) -> int:
     rows, columns = plan.sizes.shape_of(module)
     form: Format = plan.format_of(f"model.layers.0.{module}.weight")
-    return len(layers) * (replace(form, bits=8).bytes_of(rows, columns) - form.bytes_of(rows, columns))
+    like = sum(_kind(each) == module for each in plan.family.linear)
+    return len(layers) * like * (replace(form, bits=8).bytes_of(rows, columns) - form.bytes_of(rows, columns))
 
 
 def as_recipe(groups: list[Group], taken: list[Group]) -> str:

@@ -8,6 +8,8 @@ from export.quantize import Floats, Moments
 from export.stages import CACHES, Layer, Stage, Values, Weights
 
 INT8_MAX = 127
+FEW = 64
+"""Tokens that an expert has to be sent to be fitted to them; one that fewer reach is fitted to all of the texts."""
 
 
 def _lacking(stage: Stage, seen: Values, wanted: Values, weight: Floats) -> Floats:
@@ -41,6 +43,17 @@ class Calibrator:
         """Take every text through a stage, in place."""
         self._wanted = [self.layer.advance(stage, values, source) for values in self._wanted]
         self._seen = [self.layer.advance(stage, values, rounded, self._see) for values in self._seen]
+
+    def reaching(self, stage: Stage, number: int) -> Calibrator:
+        """One expert's calibrator: of the tokens that the rounded layers send to it, of all where those are few."""
+        rows = [np.flatnonzero(seen[stage.routing][0, :, number]) for seen in self._seen]
+        if sum(map(len, rows)) < FEW:
+            rows = [np.arange(seen[stage.reads].shape[1]) for seen in self._seen]
+        wanted, seen = (
+            [{"expert_input": each[stage.reads][:, its]} for each, its in zip(texts, rows, strict=True) if len(its)]
+            for texts in (self._wanted, self._seen)
+        )
+        return Calibrator(self.layer.expert, wanted, seen)
 
     def _see(self, name: str, cached: Floats) -> None:
         largest = np.abs(cached).max((0, 2))

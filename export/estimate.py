@@ -13,7 +13,7 @@ import numpy as np
 
 from edge.board.disk import free_bytes
 from edge.board.memory import available_bytes
-from export.families.base import EMBEDDING, Dimensions
+from export.families.base import CHOSEN, EMBEDDING, EXPERTS, Dimensions
 from export.pack import RUNTIME_BYTES, texts_bytes
 from export.plan import Plan
 
@@ -97,7 +97,27 @@ def _layer_bytes(plan: Plan) -> int:
     width = max(columns for _, columns in shapes)
     moments = width * width * (4 + 3 * 8 + 4)  # the sum, in float64 with its factor and NumPy's copy, U
     weights = max(rows * columns for rows, columns in shapes) * 4 * 7
-    return moments + weights + _text_bytes(plan, 2 * plan.recipe.calibration_tokens)
+    codes = _weights_of_experts(plan) * 5 // 4  # rounded, a byte each and their steps, until the texts have passed
+    return moments + weights + codes + _text_bytes(plan, 2 * plan.recipe.calibration_tokens)
+
+
+def _weights_of_experts(plan: Plan) -> int:
+    """Those of a layer; 0 where it has none."""
+    return sum(math.prod(plan.sizes.shape_of(module)) for module in plan.family.linear if module.startswith(EXPERTS))
+
+
+def _weights_at_once(plan: Plan) -> int:
+    """Those of a layer that are in memory in floats together: all but experts, of which there is one, and a copy."""
+    experts = _weights_of_experts(plan)
+    whole = sum(math.prod(plan.sizes.shape_of(module)) for module in plan.family.linear)
+    return whole - experts + 2 * experts // max(1, plan.sizes.num_experts)
+
+
+def _weights_used(plan: Plan) -> float:
+    """Those of a layer that a token is multiplied with."""
+    experts = _weights_of_experts(plan)
+    whole = sum(math.prod(plan.sizes.shape_of(module)) for module in plan.family.linear)
+    return whole - experts + experts * CHOSEN / max(1, plan.sizes.num_experts)
 
 
 def _text_bytes(plan: Plan, tokens: int) -> int:
@@ -109,7 +129,13 @@ def _verify_bytes(plan: Plan) -> int:
     """A layer in float32, as it is stored and as the operators pack it, the texts of three models, logits."""
     layer = sum(math.prod(plan.sizes.shape_of(module)) for module in plan.family.linear)
     logits = 256 * plan.sizes.vocab_size * 8 * 4
-    return layer * (4 + 2) + _text_bytes(plan, 3 * plan.recipe.evaluation_tokens) + logits + _oracle_bytes(plan)
+    return (
+        4 * _weights_at_once(plan)
+        + 2 * layer
+        + _text_bytes(plan, 3 * plan.recipe.evaluation_tokens)
+        + logits
+        + _oracle_bytes(plan)
+    )
 
 
 def _oracle_bytes(plan: Plan) -> int:
@@ -127,13 +153,14 @@ def _engine_bytes(plan: Plan) -> int:
 def _operations(plan: Plan) -> float:
     """Multiplications and additions of the whole export, in float32's measure."""
     sizes, recipe = plan.sizes, plan.recipe
-    layer = sum(math.prod(sizes.shape_of(module)) for module in plan.family.linear)
+    layer = _weights_used(plan)
     tokens = recipe.calibration_tokens if plan.is_calibrated else 0
     passes = 3 * recipe.evaluation_tokens + 2 * tokens
     each = 2.0 * layer * passes
     if plan.is_calibrated:
         each += sum(_fit_operations(plan, module) for module in plan.family.linear) + 4.0 * layer * tokens
         each += sum(2.0 * width**2 * tokens + 4 / 3 * width**3 for width in _stage_widths(sizes))
+        each += max(0, sizes.num_experts - 1) * 4 / 3 * (sizes.hidden_size**3 + sizes.intermediate_size**3)
     return sizes.num_layers * each + 2.0 * sizes.vocab_size * sizes.hidden_size * 3 * recipe.evaluation_tokens
 
 

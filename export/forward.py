@@ -9,9 +9,10 @@ import numpy as np
 import onnx
 from numpy.typing import NDArray
 
-from export.families.base import EMBEDDING, HEAD
+from export.families.base import EMBEDDING, EXPERTS, HEAD
 from export.graphs import Skeleton, head_model, layer_model, load_skeleton, tail_model
 from export.look import Look, source_tower
+from export.mixture import Lazy, as_one
 from export.operators import has_int8_cache
 from export.plan import Plan
 from export.quantize import Floats
@@ -38,21 +39,23 @@ class SourceForward:
         table, norm = plan.source.tensor(EMBEDDING), plan.first_norm
         look = source_tower(plan, plan.tower) if plan.tower else None
         features = (look(text.picture) if look and text.picture else None for text in texts)
-        return [self._layer.enter(text, table, norm, its) for text, its in zip(texts, features, strict=True)]
+        more = plan.read_outside()
+        return [self._layer.enter(text, table, norm, its, more) for text, its in zip(texts, features, strict=True)]
 
     def layer(self, index: int) -> Advance:
         """What takes a text through a layer, that layer's weights being read now."""
         plan = self._plan
-        weights = plan.read_vectors(index) | {
-            f"{module}.weight": plan.source.tensor(name).T.copy()
-            for module, name in zip(plan.family.linear, plan.matrices_of(index), strict=True)
-        }
+        names = {f"{module}.weight": f"model.layers.{index}.{module}.weight" for module in plan.family.linear}
+        experts = {module: names.pop(module) for module in list(names) if module.startswith(EXPERTS)}
+        read = {module: plan.source.tensor(name).T.copy() for module, name in names.items()}
+        weights = as_one(plan.read_vectors(index) | read, Lazy(experts, lambda name: plan.source.tensor(name).T.copy()))
         return lambda values: self._layer.through(index, values, weights)
 
     def logits(self) -> Callable[[Floats], Floats]:
         """What makes logits `[tokens, vocabulary]` of the last layer's `normed`."""
         table = self._plan.source.tensor(EMBEDDING if self._plan.sizes.tied_embeddings else HEAD)
-        return lambda normed: normed @ table.T
+        bias = self._plan.read_outside().get("lm_head.bias", np.float32(0))
+        return lambda normed: normed @ table.T + bias
 
 
 class BundleForward:

@@ -15,9 +15,10 @@ import onnx
 import onnx.parser
 from onnx import TensorProto, helper
 
-from export.families.base import EVERYWHERE, Attention, Dimensions, Family
+from export.families.base import EVERYWHERE, EXPERTS_OP, Attention, Dimensions, Family
 from export.fusing.nodes import CONTRIB, OPSET, node
 from export.fusing.options import with_options
+from export.mixture import spread
 from export.operators import has_int8_cache, quantized
 from export.prefill import IS_PREFILL, NEVER, either_way
 from export.rotary import ROTARY, table_name
@@ -62,6 +63,7 @@ def layer_attributes(sizes: Dimensions, attention: Attention = EVERYWHERE) -> di
         "scale": (sizes.query_pre_attn_scalar or sizes.head_size) ** -0.5,
         "epsilon": sizes.rms_norm_eps,
         "embedding_scale": sizes.embedding_scale,
+        "router_threshold": sizes.router_threshold,
     }
 
 
@@ -78,7 +80,7 @@ def stamp(
     layers = [
         each
         for index in range(sizes.num_layers)
-        for each in quantized(_layer(skeleton["layer"], sizes, index), tensors, accuracy_level)
+        for each in quantized(_layer(skeleton, sizes, index), tensors, accuracy_level)
     ]
     tail = quantized(_tail(skeleton["tail"], sizes, tensors), tensors, accuracy_level)
     inputs, outputs = _inputs(sizes, tensors, reads_embeddings), _outputs(sizes, tensors)
@@ -123,7 +125,7 @@ def layer_model(
     skeleton: Skeleton, sizes: Dimensions, tensors: TensorFile, accuracy_level: int, index: int
 ) -> onnx.ModelProto:
     """One layer of the bundle alone, its weights where the whole graph has them."""
-    nodes = [*_choose_rope(sizes, tensors), *_layer(skeleton["layer"], sizes, index)]
+    nodes = [*_choose_rope(sizes, tensors), *_layer(skeleton, sizes, index)]
     here, after = (tuple(f"layer.{number}.{value}" for value in VALUES) for number in (index, index + 1))
     cache = (f"past_key_values.{index}.key", f"past_key_values.{index}.value")
     inputs = (*here, *cache, "seqlens_k", "total_sequence_length")
@@ -222,7 +224,8 @@ def head_nodes(function: onnx.FunctionProto, tensors: TensorFile, ids: str, made
     )
 
 
-def _layer(function: onnx.FunctionProto, sizes: Dimensions, index: int) -> Iterator[onnx.NodeProto]:
+def _layer(skeleton: Skeleton, sizes: Dimensions, index: int) -> Iterator[onnx.NodeProto]:
+    function = skeleton["layer"]
     last = index + 1 == sizes.num_layers
     following = "model.norm.weight" if last else f"model.layers.{index + 1}.input_layernorm.weight"
     attention = sizes.attention_of(index)
@@ -236,6 +239,7 @@ def _layer(function: onnx.FunctionProto, sizes: Dimensions, index: int) -> Itera
             "next_normed": f"layer.{index + 1}.normed",
             "next_residual": f"layer.{index + 1}.residual",
             "next_layernorm.weight": following,
+            "next_layernorm.bias": f"{following.removesuffix('.weight')}.bias",
             "past_key": f"past_key_values.{index}.key",
             "past_value": f"past_key_values.{index}.value",
             "present_key": f"present.{index}.key",
@@ -245,7 +249,11 @@ def _layer(function: onnx.FunctionProto, sizes: Dimensions, index: int) -> Itera
     weights = [name for name in function.input if name.endswith((".weight", ".bias")) and name not in names]
     names |= {name: f"model.layers.{index}.{name}" for name in weights}
     for each in function.node:
-        yield bound(each, layer_attributes(sizes, attention), names, f"layer.{index}.")
+        made = bound(each, layer_attributes(sizes, attention), names, f"layer.{index}.")
+        if each.op_type == EXPERTS_OP:
+            yield from spread(made, skeleton["expert"], sizes.num_experts, f"model.layers.{index}.")
+        else:
+            yield made
 
 
 def _tail(function: onnx.FunctionProto, sizes: Dimensions, tensors: TensorFile) -> Iterator[onnx.NodeProto]:

@@ -58,7 +58,8 @@ def _product(together: list[onnx.NodeProto], tensors: TensorFile, accuracy_level
     matrices = [tensors.matrices[each.input[1]] for each in together]
     first, rows = matrices[0], [matrix.rows for matrix in matrices]
     kinds = ("codes", "scales", "zero_points")
-    parts = [part for kind in kinds if (part := f"{first.whole}.{kind}") in tensors.shapes]
+    there = tensors.shapes
+    parts = [part for kind in kinds if (part := f"{first.whole}.{kind}") in there]
     outputs = [each.output[0] for each in together]
     product = outputs[0] if len(outputs) == 1 else "+".join(outputs)
     yield node(

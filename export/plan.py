@@ -13,8 +13,9 @@ import numpy as np
 from edge.bundle import Sampling
 from export.errors import SourceError, UnsupportedError
 from export.families import family_of_config
-from export.families.base import EMBEDDING, HEAD, Dimensions, Family
+from export.families.base import EMBEDDING, HEAD, ROUTER, Dimensions, Family
 from export.families.held import held_to, variant_of
+from export.families.values import flag
 from export.graphs import Skeleton, skeleton_of
 from export.naming import name_of
 from export.quantize import METHODS, Floats, Format
@@ -24,6 +25,7 @@ from export.source import Source
 from export.source.shards import beside
 from export.source.split import SplitSource
 from export.source.text_part import left_out, text_part
+from export.source.zero_biases import ZeroBiases
 from export.tokenizer.serving import Served, served
 from export.unread import check_all_read
 from export.vision import TowerSizes
@@ -89,7 +91,9 @@ class Plan:
     def vectors_of(self, index: int) -> dict[str, str]:
         """Tensors of what a stamped layer has beside its matrices, by the skeleton's names; the norm behind it, too."""
         own = {name: f"model.layers.{index}.{name}" for name in self.family.vectors}
-        return {**own, "next_layernorm.weight": self.next_norm(index)}
+        following = self.next_norm(index).removesuffix(".weight")
+        kinds = [kind for kind in ("weight", "bias") if f"post_attention_layernorm.{kind}" in own]
+        return {**own, **{f"next_layernorm.{kind}": f"{following}.{kind}" for kind in kinds}}
 
     def read_vectors(self, index: int) -> dict[str, Floats]:
         """Their values."""
@@ -104,6 +108,10 @@ class Plan:
         """A norm or a bias as the graph has it: what the family adds to the weights of its norms is in them."""
         values = self.source.tensor(name)
         return values + np.float32(self.family.norm_offset) if name.endswith("norm.weight") else values
+
+    def read_outside(self) -> dict[str, Floats]:
+        """What head and tail have beside their tables and the first norm's weight, by the tensors' names."""
+        return {name: self.source.tensor(name) for name in self.family.outside}
 
     def next_norm(self, index: int) -> str:
         """The norm that closes a layer: the next one's first, or the model's last."""
@@ -155,9 +163,10 @@ class Plan:
         """Every tensor that the export reads, with the shape that the config promises."""
         sizes = self.sizes
         tables = [EMBEDDING] if sizes.tied_embeddings else [EMBEDDING, HEAD]
-        vectors = {FIRST_NORM: (sizes.hidden_size,)}
+        vectors: dict[str, tuple[int, ...]] = {FIRST_NORM: (sizes.hidden_size,)}
+        vectors |= {name: (sizes.outside_size(name),) for name in self.family.outside}
         for index in range(sizes.num_layers):
-            vectors |= {there: (sizes.vector_size(name),) for name, there in self.vectors_of(index).items()}
+            vectors |= {there: sizes.vector_shape(name) for name, there in self.vectors_of(index).items()}
         return {
             **dict.fromkeys(tables, (sizes.vocab_size, sizes.hidden_size)),
             **vectors,
@@ -179,7 +188,7 @@ class Plan:
 
     def _bytes_of(self, name: str, shape: tuple[int, ...], width: int) -> int:
         is_other = self.tower is not None and name in self.tower.others()
-        if is_other or len(shape) != 2:
+        if is_other or len(shape) != 2 or name.endswith(ROUTER):
             return width * math.prod(shape)
         return self.format_of(name).bytes_of(shape[0], shape[1], width)
 
@@ -221,9 +230,29 @@ def plan_of(source: Source, recipe: Recipe) -> Plan:
         )
     if recipe.split_packed and family.packed:
         source, family = SplitSource(source, sizes.parts_of(family.packed)), family.apart()
+    if family.expert:
+        check_provider(family, recipe)
+        source, family = ZeroBiases(source, missing_biases(source, family, sizes)), family.routed(sizes.num_experts)
     plan = Plan(source, family, sizes, recipe, notes)
     _ = plan.tower  # raises where it is another than what is exported
     return plan
+
+
+def check_provider(family: Family, recipe: Recipe) -> None:
+    """UnsupportedError for experts on a GPU: the rows of each are gathered, which is fast on the CPU alone."""
+    if recipe.provider != "cpu":
+        raise UnsupportedError(f"{family.architectures[0]} is exported for the CPU; export it with --provider cpu")
+
+
+def missing_biases(source: Source, family: Family, sizes: Dimensions) -> dict[str, int]:
+    """How long each bias is that the skeleton adds and the config says is not there, by its tensor's name."""
+    lacks = [key for key in family.missing if not flag({**family.defaults, **source.config}, key)]
+    names = [name for key in lacks for name in family.missing[key]]
+    layers = [name for name in names if name not in family.outside]
+    inside = {
+        f"model.layers.{index}.{name}": sizes.vector_size(name) for index in range(sizes.num_layers) for name in layers
+    }
+    return inside | {name: sizes.outside_size(name) for name in names if name in family.outside}
 
 
 def fitted(recipe: Recipe, sizes: Dimensions) -> tuple[Recipe, tuple[str, ...]]:

@@ -23,7 +23,8 @@ def rotary_tables(rope: Rope, length: int, text_length: int | None = None) -> tu
     """
     is_long = bool(rope.long_frequencies) and (text_length or length) > rope.original_length
     angles = np.outer(np.arange(length), rope.long_frequencies if is_long else rope.frequencies)
-    return (np.cos(angles) * rope.scale).astype(np.float32), (np.sin(angles) * rope.scale).astype(np.float32)
+    scale = (rope.long_scale if is_long else 0) or rope.scale
+    return (np.cos(angles) * scale).astype(np.float32), (np.sin(angles) * scale).astype(np.float32)
 
 
 def switches_rope(sizes: Dimensions, context_length: int) -> bool:

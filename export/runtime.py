@@ -29,7 +29,7 @@ def open_graph(model: onnx.ModelProto, folder: Path | None = None) -> Runner:
         options.add_session_config_entry("session.model_external_initializers_file_folder_path", str(folder))
     session = onnxruntime.InferenceSession(model.SerializeToString(), options, ["CPUExecutionProvider"])
     wanted = {value.name for value in session.get_inputs()}
-    return lambda outputs, feeds: session.run(outputs, {k: v for k, v in feeds.items() if k in wanted})
+    return lambda outputs, feeds: session.run(outputs, {name: feeds[name] for name in wanted if name in feeds})
 
 
 def open_file(path: Path) -> tuple[Runner, Shapes, Shapes]:

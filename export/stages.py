@@ -9,15 +9,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import onnx
 from numpy.typing import NDArray
 from onnx import helper
 
-from export.families.base import Attention, Dimensions
+from export.families.base import EXPERTS_OP, Attention, Dimensions
 from export.fusing.options import PRODUCT
 from export.graphs import Skeleton, function_model, layer_attributes
+from export.mixture import as_one, mixed
 from export.quantize import Floats
 from export.rotary import ROTARY, rotary_tables
 from export.runtime import Runner, open_graph
@@ -29,8 +31,8 @@ Values = dict[str, Floats]
 
 Watch = Callable[[str, Floats], None]
 
-LEAVING = {"next_normed": "normed", "next_residual": "residual"}
-"""A layer's outputs, and what the next layer calls them."""
+LEAVING = {"next_normed": "normed", "next_residual": "residual", "expert_output": "expert_output"}
+"""A layer's outputs, and what the next layer calls them; an expert's."""
 CACHES = ("present_key", "present_value")
 """Those that the engine remembers, float32 `[1, num_kv_heads, tokens, head_size]`."""
 
@@ -69,6 +71,7 @@ class Stage:
     adds_to: the residual that their product is added to, empty where it is not.
     makes: what it computes that later stages or the next layer need. needed_later: all that they need.
     caches: what of it the engine remembers, by the names of the layer's outputs. attention: how its layer attends.
+    routing: the value that says which experts a token goes to, where the stage is these; their matrices are no modules.
     """
 
     reads: str
@@ -79,6 +82,7 @@ class Stage:
     caches: tuple[str, ...]
     run: Runner
     attention: Attention
+    routing: str = ""
 
     def own(self, weights: Weights) -> dict[str, Floats]:
         """The stage's matrices, given in its order, under the names that its graph has for them."""
@@ -86,23 +90,52 @@ class Stage:
 
 
 class Layer:
-    """The family's layer for a checkpoint's sizes, runnable with any weights; one for all that attend alike."""
+    """The family's layer for a checkpoint's sizes, runnable with any weights; one for all that attend alike.
 
-    def __init__(self, skeleton: Skeleton, sizes: Dimensions) -> None:
-        self._sizes, self._layer = sizes, skeleton["layer"]
-        self._head = open_graph(function_model(skeleton["head"], layer_attributes(sizes)))
+    part: the skeleton's function that it is.
+    """
+
+    def __init__(self, skeleton: Skeleton, sizes: Dimensions, part: str = "layer") -> None:
+        self._skeleton, self._sizes, self._layer = skeleton, sizes, skeleton[part]
         self._stages: dict[Attention, list[Stage]] = {}
 
     def stages(self, index: int) -> list[Stage]:
         """Those of one layer, in their order."""
         attention = self._sizes.attention_of(index)
         if attention not in self._stages:
-            self._stages[attention] = list(_stages(self._layer, self._sizes, attention))
+            self._stages[attention] = list(_stages(self._layer, self._sizes, attention, self._mixed))
         return self._stages[attention]
 
-    def enter(self, text: Text, embedding: Floats, norm: Floats, features: Floats | None = None) -> Values:
-        """A text through the head to the first layer's door. features: of its picture, float32 `[places, width]`."""
-        weights = {"model.embed_tokens.weight": embedding, "model.layers.0.input_layernorm.weight": norm}
+    @cached_property
+    def _head(self) -> Runner:
+        return open_graph(function_model(self._skeleton["head"], layer_attributes(self._sizes)))
+
+    @cached_property
+    def expert(self) -> Layer:
+        """One of a layer's experts, likewise: `expert_input` to `expert_output`."""
+        return Layer(self._skeleton, self._sizes, "expert")
+
+    def _mixed(self, values: Floats, routing: Floats, weights: Weights) -> Floats:
+        """What the experts of a layer make."""
+        parts = tuple(module for stage in self.expert.stages(0) for module in stage.modules)
+
+        def through(rows: Floats, own: Weights) -> Floats:
+            return self.expert.through(0, {"expert_input": rows}, own)["expert_output"]
+
+        return mixed(values, routing, weights, parts, through)
+
+    def enter(
+        self, text: Text, embedding: Floats, norm: Floats, features: Floats | None = None, more: Weights | None = None
+    ) -> Values:
+        """A text through the head to the first layer's door.
+
+        features: of its picture, float32 `[places, width]`. more: what else the head has, by the tensors' names.
+        """
+        weights = {
+            "model.embed_tokens.weight": embedding,
+            "model.layers.0.input_layernorm.weight": norm,
+            **(more or {}),
+        }
         names = ["normed", "residual"]
         ids = np.maximum(text.tokens, 0)
         made = self._head(names, {"input_ids": ids, "attention_mask": np.ones_like(ids), **weights})
@@ -115,7 +148,7 @@ class Layer:
         """
         around = surroundings(self._sizes, next(iter(values.values())).shape[1], stage.attention)
         names = [*stage.makes, *(stage.caches if see else ())]
-        made = dict(zip(names, stage.run(names, {**values, **around, **weights}), strict=True))
+        made = dict(zip(names, stage.run(names, as_one(values, around, weights)), strict=True))
         if see:
             for name in stage.caches:
                 see(name, made.pop(name))
@@ -155,11 +188,11 @@ def surroundings(sizes: Dimensions, length: int, attention: Attention) -> dict[s
 
 
 def _cuts(layer: onnx.FunctionProto) -> Iterator[list[onnx.NodeProto]]:
-    """The layer's nodes in their order, a new list where a MatMul reads another value than the one before."""
+    """The layer's nodes in their order, a new list where a MatMul or experts read another value than those before."""
     part: list[onnx.NodeProto] = []
     reads = ""
     for node in layer.node:
-        if node.op_type == "MatMul" and node.input[0] != reads:
+        if node.op_type in ("MatMul", EXPERTS_OP) and node.input[0] != reads:
             if reads:
                 yield part
                 part = []
@@ -168,10 +201,15 @@ def _cuts(layer: onnx.FunctionProto) -> Iterator[list[onnx.NodeProto]]:
     yield part
 
 
-def _stages(layer: onnx.FunctionProto, sizes: Dimensions, attention: Attention) -> Iterator[Stage]:
-    """Each part of the layer as a graph of its own."""
+Mixed = Callable[[Floats, Floats, Weights], Floats]
+
+
+def _stages(layer: onnx.FunctionProto, sizes: Dimensions, attention: Attention, mixed: Mixed) -> Iterator[Stage]:
+    """Each part of the layer as a graph of its own. mixed: what makes the values of experts, which are in none."""
     parts = list(_cuts(layer))
-    for index, part in enumerate(parts):
+    for index, whole in enumerate(parts):
+        experts = whole[0] if whole[0].op_type == EXPERTS_OP else None
+        part = whole[1:] if experts else whole
         needed_later = frozenset(value for later in parts[index + 1 :] for node in later for value in node.input)
         made = [value for node in part for value in node.output if value]
         makes = [value for value in made if value in needed_later or value in LEAVING]
@@ -179,14 +217,26 @@ def _stages(layer: onnx.FunctionProto, sizes: Dimensions, attention: Attention) 
         caches = [value for value in made if value in CACHES]
         function = helper.make_function(layer.domain, layer.name, read, [*makes, *caches], part, layer.opset_import)
         run = open_graph(function_model(function, layer_attributes(sizes, attention)))
+        if experts:
+            run = _behind(experts, run, mixed)
         matrices = [node for node in part if node.op_type == "MatMul"]
         modules = tuple(node.input[1].removesuffix(".weight") for node in matrices)
-        adds_to = _residual(part, matrices)
-        yield Stage(matrices[0].input[0], modules, adds_to, tuple(makes), needed_later, tuple(caches), run, attention)
+        reads, routing = (experts or matrices[0]).input[0], experts.input[1] if experts else ""
+        adds_to = _residual(part, (experts or matrices[0]).output[0])
+        yield Stage(reads, modules, adds_to, tuple(makes), needed_later, tuple(caches), run, attention, routing)
 
 
-def _residual(part: list[onnx.NodeProto], matrices: list[onnx.NodeProto]) -> str:
+def _behind(experts: onnx.NodeProto, run: Runner, mixed: Mixed) -> Runner:
+    """What follows a layer's experts, behind these."""
+    (values, routing), made = experts.input, experts.output[0]
+    return lambda names, feeds: run(names, as_one({made: mixed(feeds[values], feeds[routing], feeds)}, feeds))
+
+
+NORMS = ("SkipSimplifiedLayerNormalization", "SkipLayerNormalization")
+
+
+def _residual(part: list[onnx.NodeProto], product: str) -> str:
     """What the norm at a part's end adds the part's product to, empty where the product goes elsewhere."""
-    norms = [node for node in part if node.op_type == "SkipSimplifiedLayerNormalization"]
-    product = matrices[0].output[0].removesuffix(PRODUCT)
+    norms = [node for node in part if node.op_type in NORMS]
+    product = product.removesuffix(PRODUCT)
     return str(norms[0].input[0]) if norms and norms[0].input[1] == product else ""

@@ -21,7 +21,7 @@ import onnx.printer
 
 from export.families import FAMILIES
 from export.families.base import Family
-from export.fusing import decoder, gemma, vision
+from export.fusing import decoder, gemma, mixture, vision
 from export.fusing.nodes import OPSET
 from export.graphs import SKELETONS
 from export.vision import SKELETON as VISION
@@ -42,6 +42,10 @@ TINY = {
 }
 FUSED = {"gemma3": gemma.fuse}
 """By their skeletons, families whose layer is another than a Llama's."""
+
+
+WRITTEN = {"phimoe": mixture.functions}
+"""By their skeletons, families whose layer no trace can show."""
 
 
 def main() -> int:
@@ -72,6 +76,8 @@ def _settle(name: str, text: str, check: bool) -> bool:
 
 def skeleton_text(family: Family) -> str:
     """The family's head, layer and tail in ONNX's text form."""
+    if family.skeleton in WRITTEN:
+        return _text(WRITTEN[family.skeleton](family))
     with tempfile.TemporaryDirectory() as folder:
         graph = onnx.load(trace(tiny_model(family), Path(folder) / "model.onnx")).graph
     return _text(FUSED.get(family.skeleton, decoder.fuse)(graph, family))

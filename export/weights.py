@@ -9,8 +9,9 @@ import numpy as np
 from edge.bundle import Calibration
 from export.calibrate import Calibrator
 from export.calibration_text import calibration_tokens
-from export.families.base import EMBEDDING, HEAD
+from export.families.base import EMBEDDING, EXPERTS, HEAD
 from export.look import places, sample_cuts, source_tower
+from export.mixture import Lazy, as_one
 from export.operators import cache_scale, read_together
 from export.plan import FIRST_NORM, Plan
 from export.progress import Report
@@ -25,6 +26,8 @@ def write_weights(plan: Plan, tensors: TensorFile, report: Report) -> Calibratio
     """Write every tensor; say what text the quantisation looked at, if it looked at any."""
     tensors.add(FIRST_NORM, plan.first_norm)
     for name, values in bundle_rotary_tables(plan.sizes, plan.recipe.context_length).items():
+        tensors.add(name, values)
+    for name, values in plan.read_outside().items():
         tensors.add(name, values)
     if plan.tower:
         write_tower(plan, plan.tower, tensors, report)
@@ -103,7 +106,9 @@ def start_calibration(plan: Plan, table: Quantized) -> tuple[Calibrator | None, 
     used = np.unique(np.concatenate([text.tokens.ravel() for text, _ in looked]).clip(0))  # a table is a gigabyte
     looked = [(text.renumbered(used), features) for text, features in looked]
     tables, norm = (plan.source.tensor(EMBEDDING)[used], table.part(used).dequantized()), plan.first_norm
-    wanted, seen = ([layer.enter(text, each, norm, features) for text, features in looked] for each in tables)
+    wanted, seen = (
+        [layer.enter(text, each, norm, features, plan.read_outside()) for text, features in looked] for each in tables
+    )
     pictures = sum(text.picture is not None for text, _ in looked)
     return Calibrator(layer, wanted, seen), calibration.model_copy(update={"pictures": pictures})
 
@@ -121,7 +126,7 @@ def write_layer(
 ) -> None:
     """One layer: its matrices as blocks, its norms as they are. tell: called with the name of what is rounded next."""
     if calibrator is None:
-        for modules in read_together(plan.skeleton["layer"]):
+        for modules in _together(plan):
             names = [f"model.layers.{index}.{module}.weight" for module in modules]
             tell(names[0])
             write_together(tensors, {name: stored_or_rounded(plan, name, plan.recipe.method) for name in names})
@@ -132,12 +137,24 @@ def write_layer(
     write_vectors(plan, tensors, index, plan.read_vectors(index))
 
 
+def _together(plan: Plan) -> Iterator[tuple[str, ...]]:
+    """A layer's matrices by their module names, those together that multiply the same values."""
+    skeleton = plan.skeleton
+    yield from read_together(skeleton["layer"])
+    for number in range(plan.sizes.num_experts):
+        for parts in read_together(skeleton["expert"]):
+            yield tuple(f"{EXPERTS}{number}.{part}" for part in parts)
+
+
 def calibrate_layer(
     plan: Plan, tensors: TensorFile, index: int, calibrator: Calibrator, tell: Callable[[str], None]
 ) -> None:
     """Stage by stage: round what the stage multiplies with, then take the texts through it."""
     vectors = plan.read_vectors(index)
     for stage in calibrator.layer.stages(index):
+        if stage.routing:
+            calibrate_experts(plan, tensors, index, calibrator, stage, tell)
+            continue
         names = [f"model.layers.{index}.{module}.weight" for module in stage.modules]
         tell(names[0])
         source = {name: plan.source.tensor(name).T.copy() for name in names}
@@ -146,6 +163,30 @@ def calibrate_layer(
         write_together(tensors, {name: blocks[name] for name in names})
         rounded = {name: blocks[name].dequantized().T.copy() for name in names}
         calibrator.advance(stage, *({**stage.own(weights), **vectors} for weights in (source, rounded)))
+
+
+def calibrate_experts(
+    plan: Plan, tensors: TensorFile, index: int, calibrator: Calibrator, stage: Stage, tell: Callable[[str], None]
+) -> None:
+    """The experts one after the other, each fitted to the tokens that reach it; then the texts through all of them."""
+    prefix = f"model.layers.{index}."
+    rounded: dict[str, Quantized] = {}
+    for number in range(plan.sizes.num_experts):
+        reached = calibrator.reaching(stage, number)
+        for inner in reached.layer.stages(0):
+            names = [f"{prefix}{EXPERTS}{number}.{module}.weight" for module in inner.modules]
+            tell(names[0])
+            source = {name: plan.source.tensor(name).T.copy() for name in names}
+            blocks = {name: kept for name in names if plan.is_kept(name) and (kept := plan.source.stored_blocks(name))}
+            blocks |= rounded_stage(plan, reached, inner, {n: w for n, w in source.items() if n not in blocks})
+            write_together(tensors, {name: blocks[name] for name in names})
+            back = {name: blocks[name].dequantized().T.copy() for name in names}
+            reached.advance(inner, inner.own(source), inner.own(back))
+            rounded |= blocks
+    names_of = {name.removeprefix(prefix): name for name in rounded}
+    vectors = plan.read_vectors(index)
+    reads = (lambda name: plan.source.tensor(name).T.copy(), lambda name: rounded[name].dequantized().T.copy())
+    calibrator.advance(stage, *(as_one(vectors, Lazy(names_of, read)) for read in reads))
 
 
 def write_together(tensors: TensorFile, matrices: dict[str, Quantized]) -> None:

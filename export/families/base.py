@@ -14,6 +14,12 @@ from export.families.values import flag, number, whole
 Config = Mapping[str, Any]
 EMBEDDING, HEAD = "model.embed_tokens.weight", "lm_head.weight"
 """The two tables, by their Transformers names."""
+EXPERTS, ROUTER = "block_sparse_moe.experts.", "block_sparse_moe.gate.weight"
+"""Where a layer's experts are, by their numbers, and what chooses among them."""
+CHOSEN = 2
+"""So many experts a token goes to."""
+EXPERTS_OP = "Experts"
+"""What stands for all experts in a skeleton's layer."""
 
 
 def positions(config: Config) -> int:
@@ -65,6 +71,9 @@ class Family:
         it is exact up to.
     own: reads what a config has for this family alone. norm_offset: what is added to the weights of its norms.
     needs_float32: whether what it computes is too large for float16.
+    outside: norms and biases of the head and the tail beside the first norm's weight.
+    expert: the matrices of one expert of a layer, where it has experts in place of an MLP; `routed` puts them, for all
+        experts, behind those of `linear`. missing: by a key of the config, biases that are zero where it is false.
     trace_class, trace_config: the Transformers classes that `make skeletons` traces.
     """
 
@@ -94,6 +103,10 @@ class Family:
     norm_offset: float = 0.0
     needs_float32: bool = False
 
+    outside: tuple[str, ...] = ()
+    expert: tuple[str, ...] = ()
+    missing: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+
     def of(self, config: Config) -> Family:
         """The family as a config has it: with the biases that it asks for. Raises SourceError for no true or false."""
         wanted = [modules for key, modules in self.biases.items() if config.get(key) is not None and flag(config, key)]
@@ -101,6 +114,11 @@ class Family:
         norms = HEAD_NORMS if self.norms_heads else ()
         more = (*(f"{module}.bias" for module in biased), *(f"{module}.weight" for module in norms))
         return replace(self, biased=biased, vectors=(*self.vectors, *more))
+
+    def routed(self, experts: int) -> Family:
+        """The family with the matrices of so many experts among those of a layer."""
+        added = (f"{EXPERTS}{number}.{part}" for number in range(experts) for part in self.expert)
+        return replace(self, linear=(*self.linear, *added))
 
     def apart(self) -> Family:
         """The family with each packed projection as its parts: what is left then is a Llama's layer."""
@@ -119,6 +137,8 @@ class Dimensions:
     ropes: rotary positions beside `rope`, by the names that attentions call them by.
     query_pre_attn_scalar: one over the root of it is what scores are multiplied with; 0 for the size of a head.
     embedding_scale: what embeddings are multiplied with.
+    num_experts: of a layer, 0 where it has an MLP. router_threshold: how far from the best score another may be, as a
+        share of the larger one, and still count.
     """
 
     hidden_size: int
@@ -136,6 +156,8 @@ class Dimensions:
     ropes: Mapping[str, Rope] = field(default_factory=dict)
     query_pre_attn_scalar: float = 0.0
     embedding_scale: float = 1.0
+    num_experts: int = 0
+    router_threshold: float = 0.0
 
     @classmethod
     def from_config(cls, config: Config, family: Family | None = None) -> Dimensions:
@@ -184,7 +206,10 @@ class Dimensions:
             "mlp.up_proj": (inner, hidden),
             "mlp.gate_up_proj": (2 * inner, hidden),
             "mlp.down_proj": (hidden, inner),
-        }[module]
+            "w1": (inner, hidden),
+            "w3": (inner, hidden),
+            "w2": (hidden, inner),
+        }[module.rpartition(".")[2] if module.startswith(EXPERTS) else module]
 
     def vector_size(self, name: str) -> int:
         """How long a layer's norm or bias is, by its name in the layer."""
@@ -192,6 +217,14 @@ class Dimensions:
         if kind == "bias" and module.endswith("_proj"):
             return self.shape_of(module)[0]
         return self.head_size if module in HEAD_NORMS else self.hidden_size
+
+    def vector_shape(self, name: str) -> tuple[int, ...]:
+        """The shape of what a layer has beside its matrices: a norm's, a bias's, a router's `[experts, hidden]`."""
+        return (self.num_experts, self.hidden_size) if name == ROUTER else (self.vector_size(name),)
+
+    def outside_size(self, name: str) -> int:
+        """How long a norm or a bias of the head or the tail is."""
+        return self.vocab_size if name.startswith("lm_head.") else self.hidden_size
 
     def attention_of(self, index: int) -> Attention:
         """How a layer attends."""

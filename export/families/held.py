@@ -26,7 +26,7 @@ class Variant:
     tied: head and embedding are one table. own_head_size: heads are not as wide as hidden size over heads.
     partial: a part of each head is turned. window: layers slide, by a window narrower than the positions.
     packed: query, key and value are one matrix, gate and up are one. biased: products have biases that the family's
-    need not have, those of attention or of the MLP.
+    need not have, those of attention or of the MLP. head_biased: the head has one.
     """
 
     family: str
@@ -39,6 +39,7 @@ class Variant:
     packed: bool = False
     biased: bool = False
     mlp_biased: bool = False
+    head_biased: bool = False
 
     def __str__(self) -> str:
         """Its name in a sentence and in a test."""
@@ -65,8 +66,9 @@ def variant_of(family: Family, config: Mapping[str, Any]) -> Variant:
         partial=float(share) != 1.0,
         window=slides and int(config.get("sliding_window") or positions) < positions,
         packed=bool(family.packed),
-        biased="attention_bias" in family.biases and bool(config.get("attention_bias")),
+        biased="attention_bias" in {**family.biases, **family.missing} and bool(config.get("attention_bias")),
         mlp_biased="mlp_bias" in family.biases and bool(config.get("mlp_bias")),
+        head_biased="lm_head_bias" in family.missing and bool(config.get("lm_head_bias")),
     )
 
 
@@ -91,14 +93,22 @@ HELD: tuple[Variant, ...] = (
     *_rows("qwen3", "default", biased=(True,)),
     *_rows("smollm3", "default yarn", window=EITHER),
     *_rows("smollm3", "default", biased=(True,), mlp_biased=EITHER),
+    *_rows("phimoe", "default longrope_scaled", biased=(True,), head_biased=(True,)),
+    Variant("phimoe"),
+    Variant("phimoe", biased=True),
+    Variant("phimoe", "longrope_scaled", window=True, head_biased=True),
     *_rows("phi3", "default longrope", partial=EITHER, window=EITHER, packed=EITHER),
     *_rows("gemma3", "default linear", own_head_size=(True,), window=EITHER),
     Variant("gemma3"),
     Variant("gemma3", "linear", grouped=True, tied=True, window=True),
 )
-"""Each held to both versions."""
+"""Each held to both versions, but for those of `FOUR_ALONE`."""
+FOUR_ALONE = ("longrope_scaled",)
+"""Kinds of rope that are read as Transformers 4.57 and the checkpoint's own code read them. Of a text longer than
+the original length 5 turns by the short factors all the same, with the scale of the long ones."""
 
 
 def held_to(variant: Variant) -> list[str]:
     """The versions of Transformers that a kind of checkpoint was held to; none where no test holds it."""
-    return list(VERSIONS) if variant in HELD else []
+    versions = VERSIONS[:1] if variant.rope in FOUR_ALONE else VERSIONS
+    return list(versions) if variant in HELD else []

@@ -31,13 +31,14 @@ class Rope:
     """frequencies: radians that a position adds, one for each pair of channels that turns.
 
     long_frequencies: those of a text longer than `original_length` tokens; empty where they are the same.
-    scale: of cos and sin.
+    scale: of cos and sin. long_scale: that of a text longer than `original_length`; 0 where it is the same.
     """
 
     frequencies: tuple[float, ...]
     long_frequencies: tuple[float, ...] = ()
     original_length: int = 0
     scale: float = 1.0
+    long_scale: float = 0.0
 
     @property
     def size(self) -> int:
@@ -241,6 +242,19 @@ def _longrope(given: Given) -> Rope:
     return Rope(rope.frequencies, tuple(long.tolist()), given.original, rope.scale)
 
 
+def _longrope_scaled(given: Given) -> Rope:
+    """The same with a scale for each side that the config names, as Phi-3.5-MoE has it."""
+    short, long = (
+        given.plain() / numbers(given.values, key, given.size // 2, given.where)
+        for key in ("short_factor", "long_factor")
+    )
+    short_scale, long_scale = (given.number(key) for key in ("short_mscale", "long_mscale"))
+    rope = _made(given, short, short_scale)
+    if (short == long).all() and short_scale == long_scale:
+        return rope
+    return Rope(rope.frequencies, tuple(long.tolist()), given.original, short_scale, long_scale)
+
+
 def _check_ratio(config: Mapping[str, Any], given: Given) -> None:
     """Transformers 4 takes the ratio of the two lengths, where the config has both, whatever the factor says."""
     if config.get(ORIGINAL) is None or "factor" not in given.values or "attention_factor" in given.values:
@@ -260,7 +274,8 @@ KINDS: dict[str, tuple[Make, str]] = {
     "llama3": (_llama3, f"factor low_freq_factor high_freq_factor {ORIGINAL}"),
     "yarn": (_yarn, f"factor {ORIGINAL} attention_factor beta_fast beta_slow mscale mscale_all_dim truncate"),
     "longrope": (_longrope, f"short_factor long_factor factor {ORIGINAL} attention_factor"),
+    "longrope_scaled": (_longrope_scaled, f"short_factor long_factor short_mscale long_mscale {ORIGINAL}"),
 }
 """By its kind, what makes a rope and which keys it reads."""
-ANY = {name: name for name in KINDS}
-"""Every kind under its own name."""
+ANY = {name: name for name in KINDS if name != "longrope_scaled"}
+"""Every kind under its own name, but for one that a family alone has under another."""

@@ -4,9 +4,9 @@ Every source speaks Transformers' names and layouts (`model.layers.0.self_attn.q
 reads one tensor at a time and checks it before anything is built on it. Start reading in base.py: what a source offers.
 folder.py and gguf.py are files, shards.py is which of a folder's files and what is in them, config_only.py is a model
 not downloaded yet, hub.py downloads it. A wrapper (wrapped.py) sees another source changed: adapter.py with a LoRA
-adapter (adapter_config.py knows its keys), split.py with its packed projections apart, rounded.py rounded, text_part.py
-without its pictures; quantised/ is a folder whose matrices are rounded already (AWQ, GPTQ, bitsandbytes, fp8,
-compressed-tensors).
+adapter (adapter_config.py knows its keys), split.py with its packed projections apart, zero_biases.py with biases of
+zeros, rounded.py rounded, text_part.py without its pictures; quantised/ is a folder whose matrices are rounded already
+(AWQ, GPTQ, bitsandbytes, fp8, compressed-tensors).
 """
 
 from __future__ import annotations

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from export.families.base import ROUTER
 from export.quantize import Format, round_to_nearest
 from export.source.base import Floats, Source
 from export.source.wrapped import WrappedSource
@@ -13,7 +14,7 @@ FormatOf = Callable[[str], Format]
 
 
 class RoundedSource(WrappedSource):
-    """Another source, its matrices rounded to nearest; vectors as they are."""
+    """Another source, its matrices rounded to nearest; vectors and routers as they are."""
 
     def __init__(self, inner: Source, format_of: FormatOf) -> None:
         super().__init__(inner)
@@ -22,4 +23,8 @@ class RoundedSource(WrappedSource):
     def tensor(self, name: str) -> Floats:
         """A vector, or what a matrix's codes stand for."""
         value = super().tensor(name)
-        return value if value.ndim == 1 else round_to_nearest(value, self._format_of(name)).dequantized()
+        return (
+            value
+            if value.ndim == 1 or name.endswith(ROUTER)
+            else round_to_nearest(value, self._format_of(name)).dequantized()
+        )
