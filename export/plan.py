@@ -11,6 +11,7 @@ from typing import Literal
 import numpy as np
 
 from edge.bundle import Sampling
+from edge.engine.providers import FloatType, row_of
 from export.errors import SourceError, UnsupportedError
 from export.families import family_of_config
 from export.families.base import EMBEDDING, HEAD, Dimensions, Family
@@ -27,7 +28,6 @@ from export.unread import check_all_read
 from export.vision import TowerSizes
 
 FIRST_NORM = "model.layers.0.input_layernorm.weight"
-FloatType = Literal["float32", "float16"]
 
 
 @dataclass(frozen=True)
@@ -101,7 +101,7 @@ class Plan:
     @property
     def float_type(self) -> FloatType:
         """What the bundle's activations are, and everything that meets them."""
-        return "float16" if self.recipe.provider == "cuda" else "float32"
+        return row_of(self.recipe.provider).float_type
 
     @property
     def cache_type(self) -> Literal[FloatType, "int8"]:
@@ -111,7 +111,7 @@ class Plan:
     @property
     def has_int8_cache(self) -> bool:
         """Whether keys and values are remembered in int8."""
-        is_free = self.recipe.provider == "cpu" and self._looks_at_texts
+        is_free = row_of(self.recipe.provider).int8_cache == "by default" and self._looks_at_texts
         return self.is_rounded and (self.recipe.kv_cache == "int8" or (self.recipe.kv_cache == "auto" and is_free))
 
     @property
@@ -177,6 +177,15 @@ def named(recipe: Recipe, model: Path) -> str:
     return recipe.name or name_of(Path(recipe.repository) if recipe.repository else model)
 
 
+def check_provider(recipe: Recipe) -> None:
+    """UnsupportedError where no bundle can be made for the recipe's provider, or not with such a cache."""
+    row = row_of(recipe.provider)
+    if not row.kinds:
+        raise UnsupportedError(f"no bundle is made for the provider {row.name}: {row.lacks}")
+    if recipe.kv_cache == "int8" and row.int8_cache == "never":
+        raise UnsupportedError(f"{row.name} keeps no keys and values in int8; export it without --kv-cache int8")
+
+
 def plan_of(source: Source, recipe: Recipe) -> Plan:
     """The plan for a source's config.
 
@@ -194,6 +203,7 @@ def plan_of(source: Source, recipe: Recipe) -> Plan:
         raise UnsupportedError(
             "a bundle in floats remembers floats, too; export it without --kv-cache int8, or with another --method"
         )
+    check_provider(recipe)
     if recipe.sample_pictures and not family.sees_pictures:
         raise UnsupportedError(f"{family.architectures[0]} reads text alone; export it without --pictures")
     if recipe.split_packed and family.packed:

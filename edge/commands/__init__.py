@@ -20,6 +20,7 @@ together. Beside the subcommands:
     findings.py      what `edge doctor` finds, and how well
     doctor_board.py  in a board's readings
     doctor_machine.py  on the machine that it runs on
+    doctor_providers.py  of what onnxruntime can compute on
     bundle_store.py  `edge bundle install`, `list`, `rollback`, `remove`
     doctor_unit.py   `edge doctor --unit`: what the unit may take of it
     kiosk_browser.py  `edge browser`: a page on the board's screen, watched

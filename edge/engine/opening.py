@@ -6,26 +6,33 @@ from pathlib import Path
 
 from edge.bundle import read_manifest
 from edge.engine import Kind, Options, TextEngine
+from edge.engine.providers import ROWS, Row, row_of
 from edge.engine.text.late_sentences import LateSentences
 from edge.errors import ConfigError
 
 
 def open_engine(bundle: Path, options: Options, sentences: LateSentences | None = None) -> TextEngine:
-    """The engine for a bundle that was verified: our own on the CPU, onnxruntime-genai for all else.
+    """The engine for a bundle that was verified: the best that answers on the provider (providers.py).
 
-    sentences: the bundle's embedding model, where others use it, too.
+    sentences: the bundle's embedding model, where others use it, too. ConfigError where none answers there, or not the
+    one that is asked for.
     """
-    kind = options.kind if options.kind != "auto" else _best(bundle, options.provider)
+    row = row_of(options.provider)
+    if not row.kinds:
+        raise ConfigError(f"no engine answers on the provider {row.name}: {row.lacks}")
+    kind = options.kind if options.kind != "auto" else _best(row, row_of(read_manifest(bundle).provider))
+    if kind not in row.kinds:
+        names = " and ".join(each.name for each in ROWS if kind in each.kinds)
+        raise ConfigError(f"the {kind} engine runs on the {names} provider, not on {row.name}")
     if kind == "genai":
         from edge.engine.genai.engine import GenaiEngine
 
         return GenaiEngine(bundle, options, sentences)
-    if options.provider != "cpu":
-        raise ConfigError(f"the batched engine runs on the cpu provider, not on {options.provider}")
     from edge.engine.batch.engine import BatchedEngine
 
     return BatchedEngine(bundle, options, sentences)
 
 
-def _best(bundle: Path, provider: str) -> Kind:
-    return "batched" if provider == read_manifest(bundle).provider == "cpu" else "genai"
+def _best(row: Row, made_for: Row) -> Kind:
+    """An engine of the provider that a bundle for this one is made for, too."""
+    return next((kind for kind in row.kinds if kind in made_for.kinds), row.kinds[-1])
