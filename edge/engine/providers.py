@@ -22,9 +22,10 @@ FloatType = Literal["float32", "float16"]
 class Row:
     """One execution provider.
 
-    name: as settings and manifests have it. runtime_name: as onnxruntime has it. package: what pip installs for it, with
-    bounds. module: of a plugin, which onnxruntime is told of when it runs; empty where the package is an onnxruntime
-    that has the provider built in. replaces: whether that takes the place of the CPU's onnxruntime.
+    name: as settings and manifests have it. runtime_name: as onnxruntime has it. package: the wheel that it comes in,
+    with bounds. module: of a plugin, which onnxruntime is told of when it runs; empty where the wheel is an onnxruntime
+    that has the provider built in. locator: the module's function that names its library. extra: of ours, which
+    brings such an onnxruntime in the place of the CPU's.
     genai_name: as onnxruntime-genai has it; empty for the CPU, which it takes where nothing is named. options: its own,
     pairs of name and value as both have them.
     kinds: the engines that answer on it, the best first; where there are none, lacks says why.
@@ -37,7 +38,8 @@ class Row:
     runtime_name: str
     package: str
     module: str = ""
-    replaces: bool = False
+    locator: str = "get_library_path"
+    extra: str = ""
     genai_name: str = ""
     options: tuple[tuple[str, str], ...] = ()
     kinds: tuple[Kind, ...] = ()
@@ -74,8 +76,9 @@ class Row:
     @property
     def how_to_install(self) -> str:
         """A line for a shell. A plugin needs no more than there is, and must not bring an onnxruntime of its own."""
-        plain = f"pip install {'' if self.replaces else '--no-deps '}'{self.package}'"
-        return f"`{plain}`{' in an environment of its own' if self.replaces else ''}"
+        if self.extra:
+            return f"`pip install 'edge-slm[{self.extra}]'` in an environment of its own"
+        return f"`pip install --no-deps '{self.package}'`"
 
     def library(self) -> str:
         """The path of a plugin's library. ConfigError where its package is not there or has none for this machine."""
@@ -85,7 +88,7 @@ class Row:
         except ImportError as error:
             raise ConfigError(f"{missing}, which is not installed: {self.how_to_install}") from error
         try:
-            return str(found.get_library_path())
+            return str(getattr(found, self.locator)())
         except (AttributeError, OSError, RuntimeError) as error:
             raise ConfigError(f"{missing}, which has no library for this machine: {error}") from error
 
@@ -102,7 +105,7 @@ ROWS = (
         "cuda",
         "CUDAExecutionProvider",
         "onnxruntime-gpu>=1.32,<1.33",
-        replaces=True,
+        extra="cuda",
         genai_name="cuda",
         kinds=("genai",),
         float_type="float16",
@@ -139,7 +142,7 @@ ROWS = (
     Row(
         "nv-tensorrt-rtx",
         "NvTensorRTRTXExecutionProvider",
-        "onnxruntime-ep-nv-tensorrt-rtx-cu12>=0.5,<0.6",
+        "onnxruntime-ep-nv-tensorrt-rtx-cu13>=0.5,<0.6",
         "onnxruntime_ep_nv_tensorrt_rtx",
         genai_name="NvTensorRtRtx",
         lacks="nobody has run a bundle on such a card",
@@ -151,6 +154,7 @@ ROWS = (
         "MLXExecutionProvider",
         "onnxruntime-ep-mlx>=0.31,<0.32",
         "onnxruntime_ep_mlx",
+        "library_path",
         lacks="nobody has run a bundle on a Mac",
         systems=("darwin",),
     ),
