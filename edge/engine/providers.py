@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import importlib
 import importlib.metadata
+import importlib.util
 import sys
 from dataclasses import dataclass
 from typing import Literal
@@ -61,7 +62,9 @@ class Row:
 
     @property
     def is_installed(self) -> bool:
-        """Whether its package is there; nothing is loaded."""
+        """Whether its package is there; nothing is loaded. Every onnxruntime, of whatever package, has the CPU."""
+        if not (self.module or self.extra):
+            return importlib.util.find_spec("onnxruntime") is not None
         try:
             importlib.metadata.version(self.distribution)
         except importlib.metadata.PackageNotFoundError:

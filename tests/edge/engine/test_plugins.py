@@ -19,7 +19,6 @@ from edge.bundle import open_bundle
 from edge.engine.graph.plugins import devices
 from edge.engine.providers import row_of
 from export.recipe import Recipe
-from tests.conftest import ROOT
 from tests.export import small_model
 from tests.export.test_pipeline import NO_LIMITS, export
 
@@ -66,7 +65,7 @@ def with_a_card(folder: Path, *command: str) -> list[str]:
 
 def answered(command: list[str]) -> str:
     """What it printed."""
-    environment = {**os.environ, "VK_ICD_FILENAMES": str(SWIFTSHADER), "PYTHONPATH": str(ROOT)}
+    environment = {**os.environ, "VK_ICD_FILENAMES": str(SWIFTSHADER)}
     return subprocess.run(command, env=environment, stdout=subprocess.PIPE, check=True, timeout=240, text=True).stdout
 
 

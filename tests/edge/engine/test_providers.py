@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import sys
 from dataclasses import fields
@@ -115,7 +116,7 @@ def test_a_plugin_that_does_not_load(tmp_path, monkeypatch, body, said):
     """What doctor tells of it; a crash is the child's alone."""
     installed(tmp_path, PLUGIN, body)
     monkeypatch.syspath_prepend(str(tmp_path))
-    monkeypatch.setenv("PYTHONPATH", f"{tmp_path}:{ROOT}")
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(filter(None, [str(tmp_path), os.environ.get("PYTHONPATH")])))
     assert PLUGIN.is_installed
     with pytest.raises(ConfigError) as refused:
         devices(PLUGIN)
