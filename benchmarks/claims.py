@@ -26,16 +26,6 @@ PEERS = {
 """Who else answers one request, by their part of a figure's name."""
 
 
-TRUE_SHAPES = {"phi3_medium": "Phi-3-medium"}
-OF_SHAPES = {
-    "gptq_peak_gib": "memory at its peak by GPTQ",
-    "rtn_peak_gib": "memory at its peak by rounding to nearest",
-    "rtn_minutes": "time by rounding to nearest",
-    "bundle_gb": "the bundle's size",
-    "answered_tokens": "tokens of an answer",
-}
-
-
 def over_peers(prefix: str) -> dict[str, str]:
     """Both speeds over each peer's."""
     kinds = {"decode": "making an answer", "prefill": "reading a prompt"}
@@ -526,13 +516,12 @@ GROUPS = (
     ),
     Group(
         "Models at their true shapes",
-        "Random weights that are drawn as they are read. By GPTQ four layers, since memory is that of one layer and of"
-        " the tables; by rounding to nearest all of them, with int8 keys, and four tokens of that bundle's answer.",
+        "Four layers of each at their true width and the tables, by GPTQ, with random weights that are drawn as they"
+        " are read: memory at the peak is that of one layer and of the tables.",
         "true-shapes",
         {
-            f"{name}_{key}": f"{called}: {words}"
-            for name, called in TRUE_SHAPES.items()
-            for key, words in OF_SHAPES.items()
+            "phi3_medium_peak_gib": "Phi-3-medium: memory at the export's peak",
+            "phi3_medium_answered_tokens": "Phi-3-medium: tokens of an answer from that bundle",
         },
     ),
     Group(

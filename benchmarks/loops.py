@@ -74,7 +74,7 @@ class Recorder(BatchedEngine):
         self.answers: list[tuple[Job, list[int], bool]] = []
         """With whether each ended by itself."""
 
-    def _end(self, row: Row, what: Finished | Fault) -> Event:
+    def _end(self, row: Row, what: Finished | Fault) -> Iterator[Event]:
         if isinstance(what, Finished):
             self.answers.append((row.job, row.tokens[row.prompt_tokens :], what.finish_reason == "stop"))
         return super()._end(row, what)

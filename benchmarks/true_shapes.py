@@ -1,8 +1,6 @@
 """Models at their true shapes with random weights that are drawn as they are read: what an export of each takes.
 
-An hour and more on two cores, and no disk but the bundle's: `python -m benchmarks --bundle DIR true-shapes`. Memory at
-the peak is that of one layer and of the tables, so that by the default method four layers tell it; by rounding to
-nearest the whole is made, and answers.
+No disk is taken but the bundle's. Memory at the peak is that of one layer and of the tables, so that four layers tell.
 """
 
 from __future__ import annotations
@@ -32,10 +30,7 @@ from export.source.base import Floats
 from export.source.config_only import ConfigSource
 
 KIB, GIB = 2**10, 2**30
-LAYERS_BY_GPTQ = 4
-QUICK = {"method": "rtn", "kv_cache": "int8", "calibration_tokens": 512, "evaluation_tokens": 512, "prompts": ()}
-SHAPES: dict[str, tuple[str, float]] = {"phi-3-medium-4k-instruct": ("phi3_medium", 10)}
-"""By its recipe, what the figures of a shape are called, and how many GiB an export of it may take."""
+LAYERS = 4
 
 
 class RandomSource(ConfigSource):
@@ -101,44 +96,32 @@ class RandomSource(ConfigSource):
 
 
 def measure(_bundle: Path) -> list[Figure]:
-    """Of each shape: memory by both methods, minutes and bytes of the whole, and that it answers."""
-    return [figure for recipe, (name, most) in SHAPES.items() for figure in _of(recipe, name, most)]
-
-
-def _of(recipe: str, name: str, most: float) -> list[Figure]:
+    """Of each shape: memory at the export's peak by the default method, and that the bundle answers."""
     folder = default_cache() / "true-shapes"
-    few, whole = (_exported(recipe, method, folder / f"{name}-{method}") for method in ("gptq", "rtn"))
+    medium = _exported("phi-3-medium-4k-instruct", folder / "phi3-medium")
     return [
-        Figure(f"{name}_gptq_peak_gib", round(few["peak_gib"], 2), "GiB", "<=", most),
-        Figure(f"{name}_rtn_peak_gib", round(whole["peak_gib"], 2), "GiB", "<=", most),
-        Figure(f"{name}_rtn_minutes", round(whole["seconds"] / 60, 1), "min", "<", 120),
-        Figure(f"{name}_bundle_gb", round(whole["bytes"] / 1e9, 3), "GB", "<=", 10),
-        Figure(f"{name}_answered_tokens", answered(folder / f"{name}-rtn"), "tokens", ">=", 1),
+        Figure("phi3_medium_peak_gib", round(medium["peak_gib"], 2), "GiB", "<=", 10),
+        Figure("phi3_medium_answered_tokens", answered(folder / "phi3-medium"), "tokens", ">=", 1),
     ]
 
 
-def _exported(recipe: str, method: str, target: Path) -> dict[str, float]:
+def _exported(recipe: str, target: Path) -> dict[str, float]:
     """An export in a process of its own, so that its peak is that of nothing else."""
-    command = [sys.executable, "-m", "benchmarks.true_shapes", recipe, method, str(target)]
+    command = [sys.executable, "-m", "benchmarks.true_shapes", recipe, str(target)]
     done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
     found: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
-    print(f"  {recipe} by {method}: {found}", file=sys.stderr, flush=True)
+    print(f"  {recipe}: {found}", file=sys.stderr, flush=True)
     return found
 
 
-def export(name: str, method: str, target: Path) -> dict[str, float]:
+def export(name: str, target: Path, layers: int = LAYERS) -> dict[str, float]:
     """Make a bundle; seconds, GiB at the peak, and bytes of its files."""
     recipe = recipes()[name]
-    changes: dict[str, Any] = {"limits": {"kl_mean": 1e9, "top1_agreement": 0}, "context_length": 512}
-    config = dict(recipe.config)
-    if method == "gptq":
-        config["num_hidden_layers"] = LAYERS_BY_GPTQ
-        changes |= {"evaluation_tokens": 512, "prompts": ()}
-    else:
-        changes |= QUICK
+    changes: dict[str, Any] = {"limits": {"kl_mean": 1e9, "top1_agreement": 0}, "evaluation_tokens": 512, "prompts": ()}
     recipe = Recipe(**{**recipe.model_dump(exclude_unset=True), **changes})
+    source = RandomSource(name, {**recipe.config, "num_hidden_layers": layers})
     began = time.monotonic()
-    made = export_bundle(RandomSource(name, config), recipe, target, True, lambda *_: None)
+    made = export_bundle(source, recipe, target, True, lambda *_: None)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * KIB
     size = sum(entry.size_bytes for entry in made.manifest.files.values())
     return {"seconds": round(time.monotonic() - began), "peak_gib": peak / GIB, "bytes": size}
@@ -152,4 +135,4 @@ def answered(bundle: Path) -> int:
 
 
 if __name__ == "__main__":
-    print(json.dumps(export(sys.argv[1], sys.argv[2], Path(sys.argv[3]))))
+    print(json.dumps(export(sys.argv[1], Path(sys.argv[2]))))

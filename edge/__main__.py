@@ -15,6 +15,7 @@ COMMANDS = {
     "demo": ("edge.commands.demo", "try it: a broker, the daemon and three answers in this terminal"),
     "kiosk": ("edge.commands.kiosk", "try the kiosk: a broker that hands out its page, the daemon, a browser"),
     "serve": ("edge.commands.serve", "run the daemon on this board"),
+    "run": ("edge.commands.run", "ask a model by its name: find or make its bundle, serve it, answer"),
     "ask": ("edge.commands.ask", "ask a board something and watch the answer come"),
     "status": ("edge.commands.status", "what a board says of itself, or every board at its broker"),
     "doctor": ("edge.commands.doctor", "check a board: power, sensors, clock, bundle, broker, and what to do"),
@@ -115,6 +116,8 @@ def _command(words: list[str]) -> int:
     from edge.commands import logs, streams
 
     options, unknown = _parser(words).parse_known_args(words)
+    if len(unknown) == 1 and not unknown[0].startswith("-") and getattr(options, "prompt", "") is None:
+        options.prompt = unknown.pop()  # a question behind options, which argparse does not find there
     if unknown:
         options.parser.error(f"unrecognized arguments: {' '.join(unknown)}")
     if options.command not in SERVICES:

@@ -54,7 +54,7 @@ def packed(
 
 def graphs(plan: Plan, tensors: TensorFile) -> dict[str, onnx.ModelProto]:
     """The bundle's graphs by their files' names: the decoder, and what makes it see where it does."""
-    skeleton, level, tower = load_skeleton(plan.family.skeleton), plan.recipe.accuracy_level, plan.tower
+    skeleton, level, tower = plan.skeleton, plan.recipe.accuracy_level, plan.tower
     decoder = stamp(skeleton, plan.sizes, tensors, level, reads_embeddings=tower is not None)
     if tower is None:
         return {pack.GRAPH: decoder}

@@ -14,7 +14,6 @@ from dataclasses import dataclass, replace
 
 from export.fidelity import compare
 from export.forward import SourceForward
-from export.graphs import load_skeleton
 from export.plan import Plan
 from export.progress import Report
 from export.quantize import Format
@@ -64,7 +63,7 @@ def measured(plan: Plan, report: Report) -> Iterator[Group]:
     """Each group with its gain, all of them in one pass over the source's layers."""
     base = usual(plan)
     candidates = list(_candidates(base))
-    layer = Layer(load_skeleton(plan.family.skeleton), plan.sizes)
+    layer = Layer(plan.skeleton, plan.sizes)
     formats = [base.format_of, *(_raised(base, module, layers) for module, layers in candidates)]
     forwards = [SourceForward(_rounded(base, form), layer) for form in formats]
     found = compare(SourceForward(base, layer), forwards, texts(plan), plan.sizes.num_layers, report)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import sys
 import time
@@ -14,9 +15,9 @@ from edge.bundle import MANIFEST, Bundle
 from edge.engine.providers import ROWS
 from export.arguments import check_files, kept_in, megabytes, model, name, path, tokens, version
 from export.bits import as_recipe, search
-from export.download import known_config, locate
+from export.download import is_here, known_config, locate
 from export.errors import ExportError, SourceError
-from export.estimate import needs, room
+from export.estimate import as_fields, needs, room
 from export.families import family_of_config
 from export.oracle import check_installed, is_gguf
 from export.pipeline import fill, tell
@@ -61,6 +62,8 @@ def run(words: list[str] | None = None) -> int:
 def made(options: argparse.Namespace) -> str:
     """What the command line asks of a model."""
     additions(options).check()
+    if options.json and not options.dry_run:
+        raise SourceError("--json is how --dry-run tells programs; pass both, or neither")
     if options.oracle:
         check_installed(is_gguf(Path(options.model)), bool(options.adapter))
     recipe = chosen_recipe(options)
@@ -186,6 +189,9 @@ def estimate(options: argparse.Namespace, recipe: Recipe) -> str:
     plan = plan_of(known_config(options.model, recipe, options.cache), recipe)
     tell(plan)
     wanted, have = needs(plan), room(options.output)
+    if options.json:
+        is_downloaded = is_here(options.model, recipe, options.cache)
+        return json.dumps({"model": options.model, "is_here": is_downloaded, **as_fields(plan, wanted, have)})
     return (
         f"{options.model} will need {wanted.text()}\n"
         f"there are {have.disk_bytes / 1e6:.0f} MB of disk and {have.memory_bytes / 2**30:.1f} GiB of memory free"
@@ -232,6 +238,7 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("--context", type=tokens, metavar="TOKENS", help="tokens of prompt and answer together")
     made.add_argument("--name", type=name, help="the bundle's name in its manifest")
     made.add_argument("--dry-run", action="store_true", help="say what disk, memory and time it will take, and stop")
+    made.add_argument("--json", action="store_true", help="with --dry-run: for programs, as one JSON object")
     made.add_argument(
         "--search-bits", type=megabytes, metavar="MB", help="measure which tensors a size should give 8 bits"
     )

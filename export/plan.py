@@ -16,6 +16,7 @@ from export.errors import SourceError, UnsupportedError
 from export.families import family_of_config
 from export.families.base import EMBEDDING, HEAD, Dimensions, Family
 from export.families.held import held_to, variant_of
+from export.graphs import Skeleton, skeleton_of
 from export.naming import name_of
 from export.quantize import METHODS, Floats, Format
 from export.recipe import Recipe
@@ -49,6 +50,11 @@ class Plan:
     def tower(self) -> TowerSizes | None:
         """The picture tower's sizes, None where the model has none."""
         return TowerSizes.from_config(self.source.config) if self.family.sees_pictures else None
+
+    @cached_property
+    def skeleton(self) -> Skeleton:
+        """Head, layer and tail of its graph."""
+        return skeleton_of(self.family, self.sizes)
 
     @property
     def name(self) -> str:

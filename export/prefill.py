@@ -100,21 +100,22 @@ class Prefill:
         Source: ContribOperators.md, com.microsoft.GroupQueryAttention and com.microsoft.RotaryEmbedding.
         """
         add, sizes = self.nodes.add, self._sizes
+        kept = ("num_heads", "kv_num_heads", "scale", "local_window_size", "do_rotary")
+        attributes = {each.name: helper.get_attribute_value(each) for each in attention.attribute if each.name in kept}
         query, key, value = self._parts(attention)
         turns = (self._past, *attention.input[7:9])
         heads = (sizes.num_heads, sizes.num_kv_heads)
-        query, key = (
-            add("RotaryEmbedding", each, *turns, domain=CONTRIB, **self._turned(count))
-            for each, count in zip((query, key), heads, strict=True)
-        )
+        if attributes.pop("do_rotary"):
+            query, key = (
+                add("RotaryEmbedding", each, *turns, domain=CONTRIB, **self._turned(count))
+                for each, count in zip((query, key), heads, strict=True)
+            )
         pasts, scales, presents = attention.input[3:5], attention.input[12:14], attention.output[1:3]
         known = [self._known(*each) for each in zip((key, value), scales, pasts, presents, strict=True)]
         key_steps, value_steps = (self._per_head(scale) for scale in scales)
         none = self.nodes.constant(TensorProto.FLOAT, [], [1, 0, sizes.num_kv_heads * sizes.head_size])
         total = add("Cast", add("Squeeze", "row_lengths"), to=TensorProto.INT32)
         reads = (add("Mul", query, key_steps), none, none, *known, "seqlens_k", total)
-        kept = ("num_heads", "kv_num_heads", "scale", "local_window_size")
-        attributes = {each.name: helper.get_attribute_value(each) for each in attention.attribute if each.name in kept}
         summed = add("GroupQueryAttention", *reads, domain=CONTRIB, do_rotary=0, **attributes)
         add("Mul", summed, value_steps, makes=attention.output[0])
 

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from onnx import helper
 
 from export.families.base import Attention, Dimensions
+from export.fusing.options import PRODUCT
 from export.graphs import Skeleton, function_model, layer_attributes
 from export.quantize import Floats
 from export.rotary import ROTARY, rotary_tables
@@ -54,6 +55,10 @@ class Text:
 
     tokens: Tokens
     picture: Cut | None = None
+
+    def renumbered(self, used: Tokens) -> Text:
+        """The same for a table that has the rows of some tokens only, in their order."""
+        return Text(np.where(self.tokens < 0, self.tokens, np.searchsorted(used, self.tokens)), self.picture)
 
 
 @dataclass(frozen=True)
@@ -183,4 +188,5 @@ def _stages(layer: onnx.FunctionProto, sizes: Dimensions, attention: Attention) 
 def _residual(part: list[onnx.NodeProto], matrices: list[onnx.NodeProto]) -> str:
     """What the norm at a part's end adds the part's product to, empty where the product goes elsewhere."""
     norms = [node for node in part if node.op_type == "SkipSimplifiedLayerNormalization"]
-    return str(norms[0].input[0]) if norms and norms[0].input[1] == matrices[0].output[0] else ""
+    product = matrices[0].output[0].removesuffix(PRODUCT)
+    return str(norms[0].input[0]) if norms and norms[0].input[1] == product else ""

@@ -19,7 +19,6 @@ from export.errors import FidelityError
 from export.fidelity import Comparison, Sample, compare
 from export.forward import BundleForward, SourceForward
 from export.golden import Golden
-from export.graphs import load_skeleton
 from export.look import places, sample_cuts
 from export.operators import has_int8_cache
 from export.oracle import Oracle, check_reading
@@ -51,7 +50,7 @@ def verify(plan: Plan, tensors: TensorFile, folder: Path, report: Report) -> dic
     samples = [*texts(plan), *_chats(plan, answers), *_pictures(plan)]
     if not samples:
         return {}
-    skeleton = load_skeleton(plan.family.skeleton)
+    skeleton = plan.skeleton
     source = SourceForward(plan, Layer(skeleton, plan.sizes))
     variants = _variants(plan, tensors)
     if plan.is_rehearsal:
@@ -80,7 +79,7 @@ def read_aright(plan: Plan, report: Report) -> None:
     sizes = plan.sizes
     length = min(PROBE, plan.recipe.context_length)
     tokens = np.random.default_rng(0).integers(0, sizes.vocab_size, (1, length))
-    source = SourceForward(plan, Layer(load_skeleton(plan.family.skeleton), sizes))
+    source = SourceForward(plan, Layer(plan.skeleton, sizes))
     (found,) = compare(source, [], [Sample(TEXT, tokens)], sizes.num_layers, report, oracle)
     check_reading(plan.source.path, found.oracle[TEXT].kl_mean)
 

@@ -10,7 +10,6 @@ from edge.bundle import Calibration
 from export.calibrate import Calibrator
 from export.calibration_text import calibration_tokens
 from export.families.base import EMBEDDING, HEAD
-from export.graphs import load_skeleton
 from export.look import places, sample_cuts, source_tower
 from export.operators import cache_scale, read_together
 from export.plan import FIRST_NORM, Plan
@@ -99,9 +98,11 @@ def start_calibration(plan: Plan, table: Quantized) -> tuple[Calibrator | None, 
     tokenizer = plan.tokenizer.files["tokenizer.json"]
     count, context = plan.recipe.calibration_tokens, plan.sizes.context_length
     texts, calibration = calibration_tokens(tokenizer, count, context, plan.recipe.calibration_text)
-    layer = Layer(load_skeleton(plan.family.skeleton), plan.sizes)
+    layer = Layer(plan.skeleton, plan.sizes)
     looked = [*((Text(tokens), None) for tokens in texts), *_looked(plan)]
-    tables, norm = (plan.source.tensor(EMBEDDING), table.dequantized()), plan.source.tensor(FIRST_NORM)
+    used = np.unique(np.concatenate([text.tokens.ravel() for text, _ in looked]).clip(0))  # a table is a gigabyte
+    looked = [(text.renumbered(used), features) for text, features in looked]
+    tables, norm = (plan.source.tensor(EMBEDDING)[used], table.part(used).dequantized()), plan.source.tensor(FIRST_NORM)
     wanted, seen = ([layer.enter(text, each, norm, features) for text, features in looked] for each in tables)
     pictures = sum(text.picture is not None for text, _ in looked)
     return Calibrator(layer, wanted, seen), calibration.model_copy(update={"pictures": pictures})
@@ -120,7 +121,7 @@ def write_layer(
 ) -> None:
     """One layer: its matrices as blocks, its norms as they are. tell: called with the name of what is rounded next."""
     if calibrator is None:
-        for modules in read_together(load_skeleton(plan.family.skeleton)["layer"]):
+        for modules in read_together(plan.skeleton["layer"]):
             names = [f"model.layers.{index}.{module}.weight" for module in modules]
             tell(names[0])
             write_together(tensors, {name: stored_or_rounded(plan, name, plan.recipe.method) for name in names})

@@ -28,7 +28,7 @@ from edge.config.tools import TOOL_KINDS, TelemetryValue
 from edge.documents import Piece
 from edge.engine import Job
 from edge.engine.text.documents import source_of
-from edge.errors import FAULTS
+from edge.errors import FAULTS, Fault
 from edge.governor import Decision
 from edge.service.announcements import Announcements
 from edge.service.happenings import Happenings
@@ -37,17 +37,18 @@ from edge.service.report import Report
 from edge.service.seat import Seat
 from edge.service.served import Served
 from edge.service.speed import Speed
+from edge.service.waiting import Waiting
 from edge.testing import MemoryTransport, ScriptedEngine, scripted_manifest, write_tree
 from edge.testing.vectors import SCRIPTED, scripted_vectors
 from edge.wire.board_tools import BoardCall
-from edge.wire.chat import ChatRequest
+from edge.wire.chat import ChatRequest, validated
 from edge.wire.desired import Desired
 from edge.wire.event import Event
 from edge.wire.load import Load
 from edge.wire.message import WIRE_VERSION, Message, dumps
 from edge.wire.reply import Outcome, Usage, delta, queued, refusal, terminal
 from edge.wire.reported import Report as Reported
-from edge.wire.request import Address, parse_request
+from edge.wire.request import Address, Request, parse_request
 from edge.wire.tools import called
 from edge.wire.topics import Topics
 from export.command import parser as export_parser
@@ -292,7 +293,7 @@ def real(kind: str, example: dict[str, Any], folder: Path) -> Any:
         return read_board(folder)
     made = {
         "queued": lambda: queued(ADDRESS, 2, 1.0),
-        "delta": lambda: delta(ADDRESS, 0, ""),
+        "delta": lambda: delta(ADDRESS, 0, "", example.get("choice")),
         "reply": lambda: terminal(ADDRESS, ended_like(example)),
         "status": lambda: announced(folder)[0],
         "info": lambda: announced(folder)[1],
@@ -315,7 +316,9 @@ def ended_like(example: dict[str, Any]) -> Outcome:
     asked = "embeddings" in example
     vectors = scripted_vectors(Job(1, [], 0, texts=["a", "b"])).embeddings if asked else None
     told = replace(outcome, usage=usage, tool_calls=calls or [], sources=sources, embeddings=vectors)
-    return replace(told, board_calls=made or None)
+    chat = validated({"prompt": "x", "n": max(1, len(example.get("choices", ())))})
+    several = Waiting(1, Request(ADDRESS, chat), 0.0).failure(Fault("")).choices
+    return replace(told, board_calls=made or None, choices=several)
 
 
 def announced(folder: Path) -> list[Message]:

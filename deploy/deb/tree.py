@@ -18,7 +18,15 @@ DROP_INS = {"edge.pi.conf": "60-pi.conf", "edge.restart.conf": "50-restart.conf"
 """In force at once: the first does nothing where its node is not; the second is for a systemd that knows it."""
 DELAYS_SINCE = 254
 EXAMPLES = ("edge.clock.conf", "edge.jetson.conf", "broker-credentials.conf.example")
-PAGES = ("README.md", "docs/debian.md", "docs/models.md", "docs/operator.md", "docs/phone.md", "docs/wire.md")
+PAGES = (
+    "README.md",
+    "docs/debian.md",
+    "docs/models.md",
+    "docs/operator.md",
+    "docs/phone.md",
+    "docs/scorers.md",
+    "docs/wire.md",
+)
 SCRIPT = """\
 #!/bin/sh
 exec /usr/lib/edge-slm/bin/python3 -I -m edge "$@"

@@ -35,6 +35,7 @@ reading in `source.py`.
     clock_helper.py  the cap, set by root
     calibration.py what fewer threads cost and save here
     instruments.py sensors, energy and clock together, as the daemon has them
+    at_work.py   which of others' functions a process is in
     heap.py      one heap for all threads, freed memory back to the system
     systemd.py   signs of life to the service manager
 """

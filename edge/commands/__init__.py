@@ -9,6 +9,7 @@ together. Beside the subcommands:
     signals.py       which signals end a command
     running.py       work that they end, tidily
     printing.py      an answer as it comes, repaired where pieces are missing
+    summaries.py     tokens and times of an answer, in a line
     vectors.py       `edge ask --embed`: vectors of texts
     boards.py        which boards a broker knows
     seen.py          what boards have said of themselves, bounded
@@ -22,6 +23,14 @@ together. Beside the subcommands:
     doctor_machine.py  on the machine that it runs on
     doctor_providers.py  of what onnxruntime can compute on
     bundle_store.py  `edge bundle install`, `list`, `rollback`, `remove`
+    bundle_installer.py  the installer, a process of its own
+    bundle_cache.py  `edge bundle pull`, and the bundles that are not the board's
+    bundle_places.py  where bundles lie on this machine
+    bundle_made.py   a bundle that edge-export makes, with what that takes told before
+    catalogue.py     models by name
+    run_service.py   who answers `edge run`: a daemon that is there, or one for the call
+    run_host.py      that daemon and its broker, a process of its own
+    run_talk.py      a question, or a conversation
     doctor_unit.py   `edge doctor --unit`: what the unit may take of it
     kiosk_browser.py  `edge browser`: a page on the board's screen, watched
     kiosk_chromium.py  Chromium as a kiosk wants it

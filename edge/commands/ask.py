@@ -10,7 +10,7 @@ import asyncio
 import json
 import sys
 import uuid
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,7 @@ from edge.commands.inputs import from_stdin, read_schema, said, uri_of
 from edge.commands.logs import visible
 from edge.commands.printing import Printing
 from edge.commands.running import Ending, run
+from edge.commands.summaries import summary
 from edge.commands.vectors import lines, requests_for
 from edge.config import Settings
 from edge.errors import BrokerError, ConfigError, OutputError
@@ -30,6 +31,8 @@ from edge.wire.pictures import CROPS
 EXIT_STATUS = {200: 0, 408: 4, 499: 130, 503: 75}
 """By the reply's code; any other is 1. 75 is sysexits' "try again later"."""
 AGAIN = EXIT_STATUS[503]
+Replied = Callable[[dict[str, Any]], None]
+"""Called with each terminal message."""
 WAIT_SECONDS = 2.0
 """Without a word, for a board's status."""
 REPLY_SECONDS = 10.0
@@ -48,6 +51,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         " one does not wait for its word."
     )
     parser.add_argument("prompt", nargs="?", type=said, help="the question; - or nothing reads standard input")
+    add_answering(parser)
+    parser.add_argument(
+        "--embed",
+        metavar="TEXT",
+        type=said,
+        nargs="*",
+        help="print a line of JSON for the vector of each text; of each line of standard input where there is none",
+    )
+    add_connection(parser, "ask")
+
+
+def add_answering(parser: argparse.ArgumentParser) -> None:
+    """How the question is to be answered, and how the answer is printed."""
     parser.add_argument(
         "--stream", action=argparse.BooleanOptionalAction, default=True, help="print as it comes (default)"
     )
@@ -61,6 +77,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--max-tokens", type=how_many, metavar="N", help="length of the answer")
     parser.add_argument("--temperature", type=finite, metavar="T", help="0 is greedy (default: the bundle's own)")
     parser.add_argument("--seed", type=int, metavar="N", help="makes sampling repeatable")
+    parser.add_argument("--n", type=how_many, metavar="N", help="answers to make, told one below the other")
+    parser.add_argument("--num-beams", type=how_many, metavar="N", help="search for the best text, so many at a time")
     parser.add_argument(
         "--loop-guard",
         action=argparse.BooleanOptionalAction,
@@ -75,21 +93,26 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="let the model have these tools of the board's used; * for all that it may (docs/tools.md)",
     )
     parser.add_argument(
-        "--embed",
-        metavar="TEXT",
-        type=said,
-        nargs="*",
-        help="print a line of JSON for the vector of each text; of each line of standard input where there is none",
+        "--scorers", metavar="NAME,…", help="have these functions of the board's weigh the answer (docs/scorers.md)"
     )
-    add_connection(parser, "ask")
 
 
 def main(options: argparse.Namespace) -> int:
     """Ask, print, and end with 0 for an answer, 4 out of time, 75 try later, 130 cancelled, 1 for the rest."""
     settings = connected_settings(options)
     requests = [build_request(options)] if options.embed is None else requests_for(options)
+    return asked(settings, options, requests)
+
+
+def asked(
+    settings: Settings,
+    options: argparse.Namespace,
+    requests: list[dict[str, Any]],
+    replied: Replied = lambda _reply: None,
+) -> int:
+    """Ask to the end; the exit status."""
     ending = Ending()
-    status = run(ask(settings, options, requests, ending), ending)
+    status = run(ask(settings, options, requests, ending, replied), ending)
     is_ours = ending.first is not None and status == EXIT_STATUS[499]
     return 128 + (ending.first or 0) if is_ours else status
 
@@ -100,14 +123,17 @@ def build_request(options: argparse.Namespace) -> dict[str, Any]:
     if not prompt.strip():
         raise ConfigError("nothing was asked: give the question as an argument or pipe it in")
     request: dict[str, Any] = {"id": uuid.uuid4().hex[:12], "stream": options.stream and not options.json}
+    request["stream"] &= options.n is None  # the pieces of several answers would be in each other's way
     request |= {"messages": [shown(options.image, options.detail, prompt)]} if options.image else {"prompt": prompt}
     if not options.loop_guard:
         request["loop_guard"] = False
-    for name in ("system", "max_tokens", "temperature", "seed"):
+    for name in ("system", "max_tokens", "temperature", "seed", "n", "num_beams"):
         if getattr(options, name) is not None:
             request[name] = getattr(options, name)
     if options.board_tools is not None:
         request["board_tools"] = [name.strip() for name in options.board_tools.split(",")]
+    if options.scorers is not None:
+        request["scorers"] = [name.strip() for name in options.scorers.split(",")]
     if options.json_schema is not None:
         request["response_format"] = {
             "type": "json_schema",
@@ -123,7 +149,9 @@ def shown(files: list[Path], detail: str | None, prompt: str) -> dict[str, Any]:
     return {"role": "user", "content": [*images, {"type": "text", "text": prompt}]}
 
 
-async def ask(settings: Settings, options: argparse.Namespace, requests: list[dict[str, Any]], ending: Ending) -> int:
+async def ask(
+    settings: Settings, options: argparse.Namespace, requests: list[dict[str, Any]], ending: Ending, replied: Replied
+) -> int:
     """Send one request after another and print what comes; the first that is not answered is the last.
 
     The first signal cancels what is asked on the board. Raises BrokerError where the board is not there, OutputError
@@ -132,7 +160,7 @@ async def ask(settings: Settings, options: argparse.Namespace, requests: list[di
     loop = asyncio.get_running_loop()
     until = loop.time() + options.timeout
     async with Client(settings.broker, settings.device) as client:
-        shown = Shown(client, options)
+        shown = Shown(client, options, replied)
         if not await is_there(client, settings, until):
             shown.note(f"the board {settings.device!r} is {client.state or 'not heard'}, and the time is over")
             return EXIT_STATUS[408]
@@ -200,8 +228,8 @@ async def board_listens(client: Client) -> None:
 class Shown:
     """What a person and a script see of a request: the answer on standard output, all else on standard error."""
 
-    def __init__(self, client: Client, options: argparse.Namespace) -> None:
-        self._client, self._options = client, options
+    def __init__(self, client: Client, options: argparse.Namespace, replied: Replied) -> None:
+        self._client, self._options, self._replied = client, options, replied
         self._printing = Printing()
         self._is_away = False
         self._vectors = 0
@@ -214,7 +242,7 @@ class Shown:
             return
         self._noted.add(text)
         is_within = self._printing.is_within_line and sys.stdout.isatty() and sys.stderr.isatty()
-        print(f"{chr(10) if is_within else ''}edge ask: {visible(text)}", file=sys.stderr)
+        print(f"{chr(10) if is_within else ''}edge {self._options.command}: {visible(text)}", file=sys.stderr)
 
     def state(self, state: str) -> None:
         """The board said how it is; an answer waits for one that is away."""
@@ -230,13 +258,18 @@ class Shown:
                 print(f"waiting, {body['place']} before us", file=sys.stderr)
             elif body["type"] == "delta":
                 self._printing.piece(body["index"], body["text"])
-            elif self._options.json:
-                return finish_json(body)
-            elif body["code"] == 200 and "input" in request:
-                return self.vectors(body, len(request["input"]))
             else:
-                return self.finish(body)
+                self._replied(body)
+                return self.terminal(request, body)
         return 1
+
+    def terminal(self, request: Mapping[str, Any], body: dict[str, Any]) -> int:
+        """Print what is left to print at the end of a request; the exit status."""
+        if self._options.json:
+            return finish_json(body)
+        if body["code"] == 200 and "input" in request:
+            return self.vectors(body, len(request["input"]))
+        return self.finish(body)
 
     def vectors(self, reply: dict[str, Any], count: int) -> int:
         """A line for the vector of each of so many texts, behind those of earlier requests."""
@@ -253,7 +286,7 @@ class Shown:
     def finish(self, reply: dict[str, Any]) -> int:
         """What the terminal message adds: the text where none was streamed, the error, the times."""
         is_answer = reply["code"] == 200
-        fault = self._printing.end(reply["text"], reply["index"], is_answer)
+        fault = self._printing.end(text_of(reply), reply["index"], is_answer)
         notes = [*used(reply), *reply["warnings"], *([fault] if fault else [])]
         if reply.get("finish_reason") == "loop":
             notes.append("the answer said the same over and over, so the board ended it")
@@ -265,6 +298,15 @@ class Shown:
             print(visible(summary(reply)), file=sys.stderr)
         is_whole = not fault or sys.stdout.isatty()
         return EXIT_STATUS.get(reply["code"], 1) if is_whole or not is_answer else AGAIN
+
+
+def text_of(reply: dict[str, Any]) -> str:
+    """The answer; of several each, with a line between them that says which the next is."""
+    try:
+        texts = [str(each["text"]) for each in reply.get("choices") or [reply]]
+    except UNREADABLE:
+        return str(reply["text"])
+    return "".join(f"\n--- {number}\n{text}" if number else text for number, text in enumerate(texts))
 
 
 AWAY, BACK = "the board went offline; it answers when it is back", "the board is back"
@@ -286,30 +328,3 @@ def used(reply: dict[str, Any]) -> list[str]:
         ]
     except UNREADABLE:
         return ["the tools that were used cannot be read"]
-
-
-def summary(reply: dict[str, Any]) -> str:
-    """Tokens and times of a terminal message in a line."""
-    try:
-        usage, times = reply["usage"], reply["timings"]
-        made, seconds = usage["completion_tokens"], times["decode_seconds"]
-        rate = f"{made / seconds:.1f} tokens/s" if seconds else "no tokens"
-        seen = f" ({sum(usage['picture_tokens'])} of pictures)" if "picture_tokens" in usage else ""
-        tokens = f"{usage['prompt_tokens']}{seen} + {made} tokens"
-        ended = f"{tokens}, first after {times['first_token_seconds'] or 0:.2f} s, {rate} ({reply['finish_reason']})"
-        return f"{ended}{taken(reply.get('energy') or {})}{held(reply.get('slowed') or {})}"
-    except UNREADABLE:
-        return "its tokens and times cannot be read"
-
-
-def taken(energy: Mapping[str, Any]) -> str:
-    """The joules of an answer, without an idle board's where those are known; nothing where nobody measured."""
-    if not energy:
-        return ""
-    net, gross = energy.get("net_joules"), energy["gross_joules"]
-    return f", {gross:.1f} J with an idle board's" if net is None else f", {net:.1f} J"
-
-
-def held(slowed: Mapping[str, Any]) -> str:
-    """Why the board's governor slowed an answer down; nothing where it did not."""
-    return f"; slowed down: {slowed['reason']}" if slowed else ""

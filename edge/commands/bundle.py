@@ -1,4 +1,4 @@
-"""`edge bundle`: look at a bundle, verify it, and keep those of the store (`bundle_store.py`)."""
+"""`edge bundle`: look at a bundle, verify it, keep those of the store, have one by name (`bundle_store.py`)."""
 
 from __future__ import annotations
 

@@ -1,10 +1,12 @@
-"""`edge bundle install`, `list`, `rollback`, `remove`: the bundles of this board's store."""
+"""`edge bundle install`, `list`, `rollback`, `remove`: the bundles of this board's store.
+
+`list` and `remove` also look at the cache and the catalogue, where `pull` puts what it has (`bundle_cache.py`).
+"""
 
 from __future__ import annotations
 
 import argparse
 import json
-import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -14,8 +16,10 @@ from pathlib import Path
 from typing import Any
 
 from edge.bundle import read_manifest
+from edge.commands import bundle_cache
+from edge.commands.bundle_installer import installed
+from edge.commands.catalogue import read_catalogue
 from edge.commands.logs import visible
-from edge.commands.streams import progress
 from edge.config import load_settings
 from edge.errors import BundleError, UsageError
 from edge.store.record import Record
@@ -44,10 +48,20 @@ def add_arguments(actions: Any) -> None:
     install.add_argument("bundle", metavar="NAME[@VERSION]", help="which one (default: the channel's newest)")
     install.add_argument("--channel", help="default: store.channel")
     install.add_argument("--repository", help="a folder or an address (default: store.repository)")
-    listed = _action(actions, "list", "the bundles in the store, and what became of each")
-    listed.add_argument("--json", action="store_true", help="for programs")
+    listed = _action(actions, "list", "the bundles in the store and what became of each, in the cache, and to be had")
+    listed.add_argument("--json", action="store_true", help="for programs; the store's alone")
+    listed.add_argument("--all", action="store_true", help="with --json: the cache's and the catalogue's, too")
     _action(actions, "rollback", "give up what is tried, or go back to what was in use before")
-    _action(actions, "remove", "delete a bundle that is not in use").add_argument("digest", help="its first digits")
+    pull = _action(actions, "pull", "have a model's bundle in the cache: from a channel, else made here")
+    pull.add_argument("model", metavar="NAME[@VERSION]", help="a name of the catalogue, or a channel's own")
+    pull.add_argument("--channel", help="default: store.channel")
+    pull.add_argument("--repository", help="a folder or an address (default: store.repository)")
+    removed = _action(actions, "remove", "delete a bundle that is not in use")
+    removed.add_argument("bundle", metavar="DIGEST|NAME", help="its first digits in the store, or its name")
+    for action in (pull, removed):
+        action.add_argument("--yes", action="store_true", help="without asking")
+    for action in (listed, pull, removed):
+        action.add_argument("--catalogue", type=Path, metavar="FILE", help="models of your own by name, before ours")
 
 
 def _action(actions: Any, name: str, text: str) -> argparse.ArgumentParser:
@@ -63,41 +77,14 @@ def main(options: argparse.Namespace) -> int:
 def install(options: argparse.Namespace) -> int:
     """Run the installer, a process of its own, and tell what it does; its exit status."""
     name, _, version = options.bundle.partition("@")
-    words = [sys.executable, "-m", "edge.store", "install", "--", name]
-    given = {"version": version, "channel": options.channel, "repository": _whole(options.repository)}
-    words[-2:-2] = [f"--{key}={value}" for key, value in given.items() if value]
-    with subprocess.Popen(words, stdout=subprocess.PIPE, text=True) as process:
-        assert process.stdout is not None
-        try:
-            last = _told(process.stdout)
-        finally:
-            progress("")
-            process.terminate()  # who ended us means it, too
+    given = {"version": version, "channel": options.channel, "repository": options.repository}
+    status, last = installed(name, given)
     if last.get("state") == "verified":
         print(_verified(last))
     else:
         why = visible(str(last.get("reason", "the installer has ended without a word")))
         print(f"edge bundle: {why}", file=sys.stderr)
-    return process.returncode
-
-
-def _whole(repository: str | None) -> str | None:
-    """A folder's whole path; an address as it is."""
-    is_folder = repository is not None and "://" not in repository
-    return str(Path(repository).absolute()) if repository and is_folder else repository
-
-
-def _told(lines: Iterator[str]) -> dict[str, Any]:
-    """Show how far the installer is; its last line."""
-    last: dict[str, Any] = {}
-    for line in lines:
-        last = json.loads(line)
-        if last["state"] == "downloading":
-            done, total = (last[key] / 1e6 for key in ("done_bytes", "total_bytes"))
-            progress(f"{done:.1f} of {total:.1f} MB in place ({done / total:.0%})")
-        elif last["state"] == "verifying":
-            progress("verifying")
-    return last
+    return status
 
 
 def _verified(last: dict[str, Any]) -> str:
@@ -114,7 +101,9 @@ def show_list(options: argparse.Namespace) -> int:
     store = _store()
     rows = list(rows_of(store))
     if options.json:
-        print(json.dumps([asdict(row) for row in rows], indent=1))
+        in_store, settings = [asdict(row) for row in rows], load_settings()
+        others = bundle_cache.here_and_known(settings, options.catalogue) if options.all else {}
+        print(json.dumps({"store": in_store, **others} if options.all else in_store, indent=1))
         return 0
     for row in rows:
         size = f"{row.bytes / 1e6:.1f} MB" if row.bytes is not None else ""
@@ -123,6 +112,8 @@ def show_list(options: argparse.Namespace) -> int:
         print(visible(f"{first}  {row.why or ''}".rstrip()))
     if not rows:
         print(f"{store.folder} holds no bundle; the daemon serves engine.bundle")
+    for line in bundle_cache.lines_of(load_settings(), options.catalogue):
+        print(line)
     return 0
 
 
@@ -193,15 +184,32 @@ def _gone_back(store: Store, record: Record) -> Record:
 def remove(options: argparse.Namespace) -> int:
     """Delete a bundle, and forget it."""
     store = _store()
-    found = [digest for digest in store.digests if digest.startswith(options.digest)]
-    if len(found) != 1 or not options.digest:
-        many = "several bundles begin" if found else "no bundle of the store begins"
-        raise UsageError(f"{many} with {options.digest}; `edge bundle list` shows them")
+    found = [digest for digest in store.digests if options.bundle and digest.startswith(options.bundle)]
+    by_name = [] if found else [digest for digest in store.digests if _called(store, digest)[0] == options.bundle]
+    cached = [] if found else bundle_cache.matching(options.bundle, read_catalogue(options.catalogue))
+    if len(found) + len(by_name) + len(cached) != 1:
+        raise UsageError(_why_none(options.bundle, len(found), [*by_name, *(here.path.name for here in cached)]))
+    if cached:
+        bundle_cache.remove(cached[0], load_settings(), options.yes)
+        return 0
+    if by_name:
+        _without(store.read(), by_name[0])  # refused before anybody is asked
+        bundle_cache.agree_to_remove(f"{options.bundle} of the store, {by_name[0][:SHOWN]}", options.yes)
+    found += by_name
     with store.changing():
         store.change(lambda record: _without(record, found[0]))
         store.remove(found[0])
     print(f"{found[0][:SHOWN]} is removed")
     return 0
+
+
+def _why_none(word: str, count: int, called: list[str]) -> str:
+    """What a word means instead of one bundle. called: the digests or folders of those that have it for their name."""
+    if called:
+        return f"several bundles are called {word}: say which, {' or '.join(called)}"
+    many = "several bundles begin" if count else "no bundle of the store begins"
+    other = "" if count else ", and none of the cache is called so"
+    return f"{many} with {word}{other}; `edge bundle list` shows them"
 
 
 def _without(record: Record, digest: str) -> Record:
@@ -221,4 +229,5 @@ ACTIONS: dict[str, Callable[[argparse.Namespace], int]] = {
     "list": show_list,
     "rollback": rollback,
     "remove": remove,
+    "pull": bundle_cache.pull,
 }

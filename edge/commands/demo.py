@@ -15,11 +15,12 @@ from collections.abc import AsyncIterator, Coroutine
 from pathlib import Path
 from typing import Any
 
-from edge.commands.ask import shown, summary
+from edge.commands.ask import shown
 from edge.commands.connection import port
 from edge.commands.printing import Printing
 from edge.commands.running import Ending, run
 from edge.commands.status_lines import describe_telemetry, readable
+from edge.commands.summaries import summary
 from edge.config import Broker
 from edge.errors import BrokerError, BundleError, EdgeError, Interrupted
 from edge.mqtt.client import Client, json_object
@@ -146,11 +147,13 @@ async def child(
             await process.wait()
 
 
-async def wait_until_online(client: Client, daemon: asyncio.subprocess.Process) -> None:
+async def wait_until_online(
+    client: Client, daemon: asyncio.subprocess.Process, within_seconds: float = READY_SECONDS
+) -> None:
     """Show that the model loads until it says it is online."""
     shown = asyncio.create_task(show_waiting("daemon    loading the model"))
     try:
-        async with asyncio.timeout(READY_SECONDS):
+        async with asyncio.timeout(within_seconds):
             dead = asyncio.create_task(daemon.wait())
             online = asyncio.create_task(status_is_online(client))
             done, _ = await asyncio.wait([dead, online, shown], return_when=asyncio.FIRST_COMPLETED)
@@ -161,7 +164,7 @@ async def wait_until_online(client: Client, daemon: asyncio.subprocess.Process) 
                 raise BundleError("the daemon ended; the line above says why")
             dead.cancel()
     except TimeoutError as error:
-        raise EdgeError(f"the daemon was not online after {READY_SECONDS} s") from error
+        raise EdgeError(f"the daemon was not online after {within_seconds:g} s") from error
     finally:
         shown.cancel()
     print("\ndaemon    online", flush=True)

@@ -16,6 +16,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from pydantic import BaseModel
+
 from edge.board import heap
 from edge.board.instruments import Instruments
 from edge.board.mailbox import Mailbox, by_ioctl
@@ -29,7 +31,7 @@ from edge.board.wattmeter import Wattmeter, fast_meters
 from edge.bundle import MANIFEST, Bundle, check_hashes, open_bundle
 from edge.commands import logs
 from edge.config import Engine as EngineSettings
-from edge.config import Model, Settings, describe, load_settings
+from edge.config import Model, Scorer, Settings, describe, load_settings
 from edge.config.tools import TOOL_KINDS, described
 from edge.doors import places
 from edge.errors import BundleError, ConfigError, EdgeError, StartError
@@ -103,7 +105,8 @@ def served_from(settings: Settings, path: Path, source: Origin) -> Served:
     """A bundle in a folder, and an engine for it."""
     bundle = open_bundle(path, settings.engine.provider, verify_hashes=False)
     engine = settings.engine.model_copy(update={"bundle": path})
-    worker = Worker(engine, check=partial(check_hashes_of, bundle, engine), documents=settings.documents)
+    check = partial(check_hashes_of, bundle, engine)
+    worker = Worker(engine, check=check, documents=settings.documents, scorers=settings.scorers)
     return Served(bundle.manifest, worker, bundle.digest, source, path)
 
 
@@ -262,20 +265,21 @@ def print_config(settings: Settings) -> str:
             section = path[0]
             lines += ["", f"[{section}]"]
         value = values[path[0]][path[1]] if len(path) == 2 else values[path[0]]
-        is_elsewhere = value is None or path in (("models",), ("tools",))
+        is_elsewhere = value is None or path in (("models",), ("scorers",), ("tools",))
         setting = f"# {path[-1]} =" if is_elsewhere else f"{path[-1]} = {_toml(value)}"
         lines.append(f"{setting}  # {meaning}")
-    return "\n".join([*lines, *print_models(values["models"]), *print_tools(values["tools"])]) + "\n"
+    tables = (*print_tables("models", Model, values["models"]), *print_tables("scorers", Scorer, values["scorers"]))
+    return "\n".join([*lines, *tables, *print_tools(values["tools"])]) + "\n"
 
 
-def print_models(models: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
-    """A table of each further bundle; where there is none, what such a table has."""
-    meanings = {name: field.description for name, field in Model.model_fields.items()}
-    if not models:
-        yield from ("", "# [models.NAME]", *(f"# {key} =  # {meaning}" for key, meaning in meanings.items()))
-    for name, model in models.items():
-        yield from ("", f"[models.{json.dumps(name)}]" if "." in name else f"[models.{name}]")
-        yield from (f"{key} = {_toml(model[key])}  # {meaning}" for key, meaning in meanings.items())
+def print_tables(kind: str, section: type[BaseModel], tables: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
+    """A table of each further bundle or scorer; where there is none, what such a table has."""
+    meanings = {name: field.description for name, field in section.model_fields.items()}
+    if not tables:
+        yield from ("", f"# [{kind}.NAME]", *(f"# {key} =  # {meaning}" for key, meaning in meanings.items()))
+    for name, table in tables.items():
+        yield from ("", f"[{kind}.{json.dumps(name)}]" if "." in name else f"[{kind}.{name}]")
+        yield from (f"{key} = {_toml(table[key])}  # {meaning}" for key, meaning in meanings.items())
 
 
 def print_tools(tools: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:

@@ -12,6 +12,7 @@ say the same. A credential is a file in `$CREDENTIALS_DIRECTORY` named `broker_p
     models.py    the bundles that requests may name, beside the engine's
     tools.py     what a model may have the board do
     doors.py     the same of the other ways in and out
+    scorers.py   whose functions weigh tokens
     upstream.py  the same of a server that answers in the board's place
     prompts.py   the same of how prompts are laid
     assist.py    of the one for Home Assistant's Assist
@@ -29,6 +30,7 @@ from edge.config.http import Http
 from edge.config.loading import describe, load_settings
 from edge.config.models import Model
 from edge.config.prompts import Prompts
+from edge.config.scorers import Scorer
 from edge.config.sections import (
     Broker,
     Documents,
@@ -59,6 +61,7 @@ __all__ = [
     "Model",
     "Prometheus",
     "Prompts",
+    "Scorer",
     "Settings",
     "Store",
     "Telemetry",

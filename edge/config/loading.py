@@ -50,7 +50,8 @@ def describe() -> list[tuple[tuple[str, ...], str]]:
 def _explain(path: tuple[str, ...], message: str, is_argument: bool) -> str:
     """Where a wrong key was set, and what is wrong with it."""
     variables = [
-        f"EDGE_{'__'.join(part)}".upper() for part in ([path, path[:1]] if path[0] in ("models", "tools") else [path])
+        f"EDGE_{'__'.join(part)}".upper()
+        for part in ([path, path[:1]] if path[0] in ("models", "scorers", "tools") else [path])
     ]
     variable = next((each for each in variables if each in os.environ), None)
     set_there = f"the variable {variable}" if variable else _line_of(path)

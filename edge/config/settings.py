@@ -23,6 +23,7 @@ from edge.config.files import config_file, read_credentials, read_toml
 from edge.config.http import Http
 from edge.config.models import Models
 from edge.config.prompts import Prompts
+from edge.config.scorers import Scorers
 from edge.config.sections import (
     Broker,
     Documents,
@@ -85,6 +86,10 @@ class Settings(BaseSettings):
     )
     models: Models = Field(
         default={}, description="further bundles that requests may name: those that have a table of their own below"
+    )
+    scorers: Scorers = Field(
+        default={},
+        description="functions that weigh an answer's next token: those that have a table of their own below",
     )
     broker: Broker = Broker()
     engine: Engine = Field(default_factory=Engine)

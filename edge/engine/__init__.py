@@ -37,6 +37,7 @@ class Options:
     """How to run a bundle; the fields are `[engine]`'s settings of the same names, with the same defaults.
 
     Those that begin with `documents_` are `[documents]`'s. documents_folder: empty for none but the bundle's own.
+    scorers: `[scorers.NAME]`'s, by their names.
     """
 
     provider: Provider = "cpu"
@@ -55,6 +56,7 @@ class Options:
     documents_pieces: int = 8
     documents_when_nothing: Literal["say", "answer"] = "say"
     documents_nothing_text: str = "I found nothing about that in the documents."
+    scorers: dict[str, dict[str, Any]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -65,6 +67,9 @@ class Job:
     presence_penalty, frequency_penalty: off the logits of tokens that the answer has, once and for each time.
     logit_bias: to logits, by token id. min_tokens: before which no token ends the answer, but where it is held to a
     schema. stop_token_ids: that end it beside the bundle's own.
+    n: answers to make of one prompt, which is read once; where there is a seed, the next ones are those of the others.
+    scorers: names of the board's that weigh the answer's tokens, beside those that weigh all (text/scorers.py).
+    num_beams: over 1, the best answers that are found by a search with so many texts at a time (batch/beams.py).
     guidance: a JSON schema that the answer must match; may_be_text: free text would do as well, so that only an
     answer that begins with `{` must. top_logprobs: None for no logprobs, else how many others to name a token.
     loop_guard: end an answer that says the same over and over (text/loops.py). ignore_eos: go on past the tokens that
@@ -87,6 +92,11 @@ class Job:
     logit_bias: dict[int, float] = field(default_factory=dict)
     min_tokens: int = 0
     stop_token_ids: list[int] = field(default_factory=list)
+    scorers: list[str] = field(default_factory=list)
+    n: int = 1
+    num_beams: int = 1
+    length_penalty: float = 1.0
+    early_stopping: bool | Literal["never"] = False
     seed: int | None = None
     stop: list[str] = field(default_factory=list)
     guidance: dict[str, Any] | None = None
@@ -116,13 +126,23 @@ class Job:
 
 
 @dataclass(frozen=True)
+class Choice:
+    """How one of several answers ended. logprobs: as with `Finished`."""
+
+    finish_reason: str
+    completion_tokens: int
+    logprobs: list[dict[str, Any]] | None = None
+
+
+@dataclass(frozen=True)
 class Finished:
     """How a job ended. finish_reason: `stop`, `length`, `loop` or `cancelled`; times in seconds.
 
     cached_tokens: of the prompt, found in the prefix cache. logprobs: a token each, with the OpenAI API's names.
     picture_tokens: of each picture, in their order. sources: the pieces of documents that were read, with the wire's
     names; None where there were to be none. warnings: what could not be done as asked. embeddings: of a job's texts,
-    with the wire's names, each vector as base64 of little-endian float32.
+    with the wire's names, each vector as base64 of little-endian float32. choices: of a job for several answers each,
+    of which the first is told above, too, and the tokens of all; None where one was asked for.
     """
 
     finish_reason: str
@@ -136,6 +156,15 @@ class Finished:
     sources: list[dict[str, Any]] | None = None
     warnings: list[str] = field(default_factory=list)
     embeddings: dict[str, Any] | None = None
+    choices: list[Choice] | None = None
+
+
+@dataclass(frozen=True)
+class Part:
+    """A piece of the text of one of several answers. choice: which, from 0."""
+
+    choice: int
+    text: str
 
 
 @dataclass(frozen=True)
@@ -143,7 +172,7 @@ class Event:
     """Something that became of a job: a piece of text (an empty one says that it goes on), or its end."""
 
     job_id: int
-    what: str | Finished | Fault
+    what: str | Part | Finished | Fault
 
 
 class TextEngine(Protocol):
@@ -191,6 +220,8 @@ def answer(
 ) -> Finished:
     """One job from its start to its end, its text handed out as it comes; raises Fault where it failed.
 
+    Of several answers the pieces come as they grow.
+
     tokens: its prompt, in place of its messages.
     """
     engine.submit(job, tokens)
@@ -200,5 +231,5 @@ def answer(
                 raise event.what
             if isinstance(event.what, Finished):
                 return event.what
-            emit(event.what)
+            emit(event.what.text if isinstance(event.what, Part) else event.what)
     raise RuntimeError("the engine forgot its job")

@@ -20,7 +20,7 @@ from typing import Any, Protocol
 
 from edge.board.heap import give_back
 from edge.bundle import Bundle, read_manifest
-from edge.engine import Event, Finished, Job, Options, TextEngine, answer
+from edge.engine import Event, Finished, Job, Options, Part, TextEngine, answer
 from edge.engine.embedding import Embedding
 from edge.engine.opening import open_engine
 from edge.engine.pace import Pace
@@ -94,10 +94,13 @@ class Commands:
 
 
 class Pieces:
-    """Text of one job on its way to the parent; small pieces wait for each other a little."""
+    """Text of one answer on its way to the parent; small pieces wait for each other a little.
 
-    def __init__(self, write: Write, job_id: int) -> None:
-        self._write, self._id = write, job_id
+    choice: which of the job's answers it is, None where it has one.
+    """
+
+    def __init__(self, write: Write, job_id: int, choice: int | None) -> None:
+        self._write, self._id, self._choice = write, job_id, choice
         self._text, self._tokens = "", 0
         self._sent = 0.0
 
@@ -110,7 +113,7 @@ class Pieces:
 
     def flush(self) -> None:
         """Pass on what has gathered; without text it still says that the engine lives."""
-        self._write("progress", id=self._id, text=self._text, tokens=self._tokens)
+        self._write("progress", id=self._id, text=self._text, tokens=self._tokens, choice=self._choice)
         self._text, self._tokens, self._sent = "", 0, time.monotonic()
 
 
@@ -119,15 +122,18 @@ class Events:
 
     def __init__(self, write: Write) -> None:
         self._write = write
-        self._pieces: dict[int, Pieces] = {}
+        self._pieces: dict[int, dict[int | None, Pieces]] = {}
+        """Of each job, by its answers."""
 
     def pass_on(self, event: Event) -> None:
         """A piece may wait for the next; an end comes after all of them."""
         what, number = event.what, event.job_id
-        if isinstance(what, str):
-            self._pieces.setdefault(number, Pieces(self._write, number)).emit(what, len(self._pieces))
+        if isinstance(what, str | Part):
+            choice, text = (what.choice, what.text) if isinstance(what, Part) else (None, what)
+            its = self._pieces.setdefault(number, {})
+            its.setdefault(choice, Pieces(self._write, number, choice)).emit(text, sum(map(len, self._pieces.values())))
             return
-        if pieces := self._pieces.pop(number, None):
+        for pieces in self._pieces.pop(number, {}).values():
             pieces.flush()
         if isinstance(what, Finished):
             self._write("finished", id=number, **asdict(what))

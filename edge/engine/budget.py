@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from pathlib import Path
 
 from edge.board.disk import is_on_sd_card
@@ -13,6 +14,8 @@ from edge.engine import Options
 KV_SHARE, PREFIX_SHARE = 0.5, 0.125
 PREFIX_BYTES_MAX = 512 << 20
 PREFIX_DISK_BYTES = 1 << 30
+EASE_SECONDS = 2.0
+"""Between two looks at how much memory the board has left."""
 UNKNOWN_BYTES = 1 << 30
 """What is reckoned with where the kernel does not say what is free."""
 RESERVE_BYTES = 128 << 20
@@ -53,9 +56,18 @@ def packed_folder(options: Options) -> Path | None:
     return folder if wanted else None
 
 
-def is_short_of_memory() -> bool:
-    """Whether the board has next to nothing left."""
-    return _free() < RESERVE_BYTES
+class Shortage:
+    """Looks now and then whether the board has next to nothing left."""
+
+    def __init__(self) -> None:
+        self._looked = time.monotonic()
+
+    def is_there(self) -> bool:
+        """Whether it was just found to be so."""
+        if time.monotonic() - self._looked < EASE_SECONDS:
+            return False
+        self._looked = time.monotonic()
+        return _free() < RESERVE_BYTES
 
 
 def _free() -> int:

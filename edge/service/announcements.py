@@ -138,6 +138,7 @@ class Announcements:
             "rows": self._seat.rows,
             "documents": self._documents,
             "board_tools": sorted(self._settings.tools),
+            "scorers": sorted(self._settings.scorers),
         }
         if others := self._seat.manifests[1:]:
             body["models"] = [{**_of_bundle(each), **_beside(each, limits)} for each in others]

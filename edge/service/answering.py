@@ -13,7 +13,7 @@ from typing import Any
 from edge.board.energy import Energy
 from edge.board.wattmeter import Wattmeter
 from edge.config import Limits
-from edge.engine import Finished
+from edge.engine import Finished, Part
 from edge.errors import DeadlineExceeded, EdgeError, EngineFailed, Fault, TooLarge, Unavailable
 from edge.service import journal_file
 from edge.service.board_tools import BoardTools
@@ -38,7 +38,7 @@ RESTART_SECONDS = (0, 1, 2, 5, 10, 30)
 UNLOADED_SECONDS = 1.0
 """Between two looks at an engine that is not there on purpose."""
 
-Pieces = AsyncGenerator[str | Finished, None]
+Pieces = AsyncGenerator[str | Part | Finished, None]
 
 ATTEMPTS_MAX = 2
 """A request that has taken the engine down with it so often is not begun again."""
@@ -278,13 +278,20 @@ class Answering:
             async for piece in pieces:
                 if isinstance(piece, Finished):
                     return piece
-                if piece and take(piece):
+                if isinstance(piece, Part):
+                    self._say_part(waiting, piece)
+                elif piece and take(piece):
                     self._say(waiting, piece)
         raise EngineFailed("the engine ended an answer without saying how")
 
-    def _say(self, waiting: Waiting, piece: str) -> None:
+    def _say(self, waiting: Waiting, piece: str, choice: int | None = None) -> None:
         waiting.first_token = waiting.first_token or now()
-        self._replies.piece(waiting, piece)
+        self._replies.piece(waiting, piece, choice)
+
+    def _say_part(self, waiting: Waiting, part: Part) -> None:
+        if part.text:
+            waiting.take_part(part)
+            self._say(waiting, part.text, part.choice)
 
     async def _recycle(self, why: str) -> None:
         """The engine ends, and begins anew: whatever it leaks goes back to the board."""

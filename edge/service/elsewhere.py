@@ -20,7 +20,7 @@ from edge.wire.chat import ChatRequest
 from edge.wire.passed import Passed, fields_of, ignored
 from edge.wire.request import Request
 
-BOARDS_OWN = ("documents", "board_tools")
+BOARDS_OWN = ("documents", "board_tools", "scorers")
 """What nobody else has."""
 
 Why = Literal["asked", "model", "length", "hot"]
@@ -71,6 +71,9 @@ class Elsewhere:
         for name in BOARDS_OWN:
             if getattr(chat, name):
                 raise Unsupported(f"{name} are this board's own: what asks for them is not passed on", name)
+        if chat.rows > 1:
+            name = "num_beams" if chat.num_beams > 1 else "n"
+            raise Unsupported(f"what asks for more than one text ({name}) is not passed on", name)
         if (model := self._model(chat)) not in self._settings.models:
             there = ", ".join(self._settings.models)
             raise NotFound(f"{self._settings.name} is asked for {there} alone, not {model[:100]!r}", "model")
@@ -81,7 +84,8 @@ class Elsewhere:
         if self._upstream is None or why not in settings.when or chat.upstream is False:
             return False
         is_known = not settings.clients or (request.address.client or "") in settings.clients
-        return is_known and (why == "asked" or (chat.keep and not any(getattr(chat, name) for name in BOARDS_OWN)))
+        is_own = chat.rows > 1 or any(getattr(chat, name) for name in BOARDS_OWN)
+        return is_known and (why == "asked" or (chat.keep and not is_own))
 
     def _model(self, chat: ChatRequest) -> str:
         named = (chat.model or "").removeprefix(f"{self._settings.name}/")

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, TypeAdapter
 
-from edge.engine import Finished
+from edge.engine import Finished, Part
 from edge.errors import FAULTS, MAY_PASS, Fault
 
 
@@ -39,12 +39,20 @@ class Counted:
 
 @dataclass(frozen=True)
 class Piece:
-    """Text of a job's answer; an empty one says that it goes on. tokens: about how many it is."""
+    """Text of a job's answer; an empty one says that it goes on. tokens: about how many it is.
+
+    choice: of which of its answers, where it has several.
+    """
 
     event: Literal["progress"]
     id: int
     text: str
     tokens: int = 0
+    choice: int | None = None
+
+    def what(self) -> str | Part:
+        """As the engine had it."""
+        return self.text if self.choice is None else Part(self.choice, self.text)
 
 
 @dataclass(frozen=True)

@@ -27,6 +27,8 @@ def job_of(
         chat = waiting.request.chat
         guidance = chat.guidance()
     chosen = {name: given if (given := getattr(chat, name)) is not None else own for name, own in sampling}
+    if chat.num_beams > 1:
+        chosen["temperature"] = 0.0
     schema, may_be_text = guidance or (None, False)
     return Job(
         id=waiting.number,
@@ -38,6 +40,11 @@ def job_of(
         logit_bias=chat.logit_bias,
         min_tokens=chat.min_tokens,
         stop_token_ids=chat.stop_token_ids,
+        scorers=chat.scorers,
+        n=chat.n,
+        num_beams=chat.num_beams,
+        length_penalty=chat.length_penalty,
+        early_stopping=chat.early_stopping,
         loop_guard=chat.loop_guard,
         seed=chat.dice,
         stop=chat.stop,

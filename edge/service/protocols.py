@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from typing import Any, Protocol
 
-from edge.engine import Finished, Job
+from edge.engine import Finished, Job, Part
 from edge.errors import BrokerError
 from edge.wire.asked import Inside
 from edge.wire.message import Delivery, Message
@@ -98,7 +98,7 @@ class Engine(Protocol):
     async def start(self) -> None:
         """Load the model; BundleError or ConfigError where it never can be, StartError where it could not now."""
 
-    def generate(self, job: Job) -> AsyncGenerator[str | Finished, None]:
+    def generate(self, job: Job) -> AsyncGenerator[str | Part | Finished, None]:
         """Pieces of the answer, then how it finished; raises Fault."""
         ...
 

@@ -89,7 +89,7 @@ class Queue:
     def _left_of_running(self) -> float:
         """Until the first row is free; 0 where another could begin at once."""
         running = self._run(False)
-        return 0.0 if len(running) < self.rows else min(map(self._left, running))
+        return 0.0 if self._taken(False) < self.rows else min(map(self._left, running))
 
     def _run(self, beside: bool) -> list[Waiting]:
         """Those of one line that run."""
@@ -97,6 +97,10 @@ class Queue:
 
     def _places(self, beside: bool) -> int:
         return BESIDE_MAX if beside else self.rows
+
+    def _taken(self, beside: bool) -> int:
+        """The places of a line that are not free; one of which several grow takes as many as it can."""
+        return sum(min(each.rows, self._places(beside)) for each in self._run(beside))
 
     def _before(self, waiting: Waiting | None, beside: bool) -> list[Waiting]:
         """Those of a line that have their turn before one, or all (None)."""
@@ -109,7 +113,7 @@ class Queue:
         """
         beside = beside if waiting is None else waiting.is_beside
         before, running, places = self._before(waiting, beside), self._run(beside), self._places(beside)
-        if len(running) + len(before) < places:
+        if self._taken(beside) + sum(each.rows for each in before) < places:
             return 0.0
         left = sum(map(self._left, running)) + sum(self._seconds(each.request) for each in before)
         return left / places
@@ -117,7 +121,9 @@ class Queue:
     def place(self, waiting: Waiting) -> int:
         """How many must be done before its turn comes."""
         beside = waiting.is_beside
-        return max(0, len(self._before(waiting, beside)) + len(self._run(beside)) - self._places(beside) + 1)
+        before, places = self._before(waiting, beside), self._places(beside)
+        has_none = self._taken(beside) + sum(each.rows for each in before) >= places
+        return max(int(has_none), len(before) + len(self._run(beside)) - places + 1)
 
     def namesake(self, request: Request) -> Waiting | None:
         """The open request that has a name of this one."""
@@ -156,7 +162,8 @@ class Queue:
         return next((self._lines[beside] for beside in may), None)
 
     def _may_begin(self, first: Waiting) -> bool:
-        if not first.is_written or len(self._run(first.is_beside)) >= self._places(first.is_beside):
+        places = self._places(first.is_beside)
+        if not first.is_written or self._taken(first.is_beside) + min(first.rows_to_begin, places) > places:
             return False
         return not self.running or not (first.attempts or any(each.attempts > 1 for each in self.running))
 

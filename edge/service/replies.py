@@ -77,11 +77,14 @@ class Replies:
         if request.chat.stream:
             self._tell(queued(request.address, place, seconds))
 
-    def piece(self, waiting: Waiting, text: str) -> None:
-        """The next piece of the running answer; one every few seconds asks whether anybody listens."""
+    def piece(self, waiting: Waiting, text: str, choice: int | None = None) -> None:
+        """The next piece of the running answer; one every few seconds asks whether anybody listens.
+
+        choice: of several answers, which it is of.
+        """
         if not waiting.request.chat.stream:
             return None
-        piece = delta(waiting.request.address, waiting.index, text)
+        piece = delta(waiting.request.address, waiting.index, text, choice)
         waiting.index += 1
         if self._callers.hear(piece):
             return None
@@ -102,7 +105,7 @@ class Replies:
     def end(self, waiting: Waiting, outcome: Outcome) -> None:
         """The terminal message, once: into the journal, then out."""
         self._inference.count(outcome)
-        if waiting.answered_by is None:
+        if waiting.answered_by is None and waiting.rows == 1:
             self._speed.learn(waiting.request, outcome)
         address = waiting.request.address
         self._inference.ratings.answered(address.client, address.id)

@@ -9,7 +9,7 @@ from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 
 from edge.bundle import Manifest
-from edge.engine import Finished, Job
+from edge.engine import Finished, Job, Part
 from edge.service.protocols import Engine
 from edge.service.served import Served
 from edge.service.shelf import Shelf
@@ -138,7 +138,7 @@ class Seat:
         """Load the model."""
         await self._engine.start()
 
-    def generate(self, job: Job) -> AsyncGenerator[str | Finished, None]:
+    def generate(self, job: Job) -> AsyncGenerator[str | Part | Finished, None]:
         """Pieces of the answer, then how it finished."""
         return self._engine.generate(job)
 

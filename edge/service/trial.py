@@ -143,7 +143,7 @@ async def _ask(
                 if isinstance(piece, Finished):
                     is_done = True
                     return text, piece
-                text += piece
+                text += piece if isinstance(piece, str) else piece.text
         raise EngineFailed("the engine ended an answer without saying how")
     except Fault as fault:
         raise TrialFailed(f"{prompt[:SHOWN]!r} was not answered: {fault.message}") from fault

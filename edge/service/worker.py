@@ -17,10 +17,11 @@ from collections.abc import AsyncGenerator, Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+from edge.board.at_work import at_work
 from edge.board.memory import process_memory
-from edge.config import Documents
+from edge.config import Documents, Scorer
 from edge.config import Engine as EngineSettings
-from edge.engine import Finished, Job, Options
+from edge.engine import Finished, Job, Options, Part
 from edge.engine.cache.whose import PREFIXES, forget_files
 from edge.engine.pace import REST_SECONDS_MAX
 from edge.errors import BundleError, ConfigError, EdgeError, EngineFailed, StartError
@@ -38,7 +39,7 @@ Tell = Callable[[str], None]
 """Says how far something is; raises InterruptedError where nobody wants it any more."""
 
 OF_DOCUMENTS = "documents_"
-OPTIONS = [field.name for field in dataclasses.fields(Options) if not field.name.startswith(OF_DOCUMENTS)]
+OPTIONS = [field.name for field in dataclasses.fields(Options) if not field.name.startswith((OF_DOCUMENTS, "scorers"))]
 """The settings that are the engine's own options, too; beside them all of `[documents]`, under longer names."""
 
 
@@ -51,9 +52,10 @@ class Worker:
         program: list[str] | None = None,
         check: Callable[[Tell], None] | None = None,
         documents: Documents | None = None,
+        scorers: Mapping[str, Scorer] | None = None,
     ) -> None:
         """check: what must be so before the first start; on a thread of its own, since it takes its time."""
-        self._settings, self._check, self._documents = settings, check, documents
+        self._settings, self._check, self._documents, self._scorers = settings, check, documents, dict(scorers or {})
         self._program = program or [sys.executable, "-m", "edge.engine"]
         self._process: Process | None = None
         self._heard = time.monotonic()
@@ -133,6 +135,7 @@ class Worker:
         self._heard, self._stopped = time.monotonic(), ""
         options = {name: getattr(self._settings, name) for name in OPTIONS} | {"threads": self.threads}
         options |= {f"{OF_DOCUMENTS}{name}": value for name, value in self._documents or ()}
+        options["scorers"] = {name: dict(each) for name, each in self._scorers.items()}
         arguments = [str(self._settings.bundle), f"--options={json.dumps(options, default=str)}"]
         try:
             return await asyncio.create_subprocess_exec(
@@ -152,7 +155,9 @@ class Worker:
         try:
             said = await asyncio.wait_for(self._read(process), limit)
         except TimeoutError as error:
-            text = f"the model was not ready after {limit:g} s: the board or its disk is slow or busy"
+            text = (
+                f"the model was not ready after {limit:g} s: {self._stuck() or 'the board or its disk is slow or busy'}"
+            )
             raise StartError(f"{text}; engine.load_seconds gives it more") from error
         if isinstance(said, Ready):
             return said
@@ -167,7 +172,7 @@ class Worker:
             return ": killed, most likely since memory was short; stop what else runs, or take a smaller bundle"
         return "; the lines above say why, if it could say it"
 
-    async def generate(self, job: Job) -> AsyncGenerator[str | Finished, None]:
+    async def generate(self, job: Job) -> AsyncGenerator[str | Part | Finished, None]:
         """Pieces of the answer, then how it finished. Raises Fault; EngineFailed where the child died or hung."""
         self._heard = time.monotonic()
         self._jobs[job.id] = asyncio.Queue()
@@ -176,7 +181,7 @@ class Worker:
             while True:
                 said = await self._next_of(job.id)
                 if isinstance(said, Piece):
-                    yield said.text
+                    yield said.what()
                 elif isinstance(said, Refused):
                     raise said.fault()
                 else:
@@ -193,8 +198,10 @@ class Worker:
             except TimeoutError as error:
                 if self.silent_seconds < stall:  # it works on others, and this one waits
                     continue
+                why = self._stuck()
                 await self.kill()
-                raise EngineFailed(f"the engine said nothing for {stall:g} s and was stopped") from error
+                text = f"the engine said nothing for {stall:g} s and was stopped"
+                raise EngineFailed(f"{text}: {why}" if why else text, "scorers" if why else None) from error
             if said is None:
                 raise EngineFailed(f"the engine process ended while it was answering ({self._death()})")
             return said
@@ -314,6 +321,13 @@ class Worker:
         if process.returncode is None:
             self._stopped = self._stopped or "stopped, since it said no more"
             await _kill(process)
+
+    def _stuck(self) -> str:
+        """Which scorer does not come back, in words; empty where it is none."""
+        number = at_work(self.pid)
+        names = list(self._scorers)
+        is_one = number is not None and number < len(names)
+        return f"the scorer {names[number or 0]!r} did not come back" if is_one else ""
 
     def _death(self) -> str:
         code = self._process.returncode if self._process else None

@@ -7,6 +7,7 @@ daemon over a real broker with a scripted engine; its settings are `edge serve`'
     __main__.py  the daemon with a scripted engine
     inside.py    the inside of a door that is tried without a daemon
     vectors.py   vectors that a scripted engine makes
+    choices.py   several answers of one
     bundles.py   bundles whose engine is scripted, for a store
 """
 
@@ -26,8 +27,9 @@ from pathlib import Path
 from typing import Any, TypeVar, TypeVarTuple
 
 from edge.bundle import Manifest
-from edge.engine import Finished, Job
+from edge.engine import Finished, Job, Part
 from edge.errors import BrokerError, EngineFailed, Fault, StartError
+from edge.testing.choices import ended, said
 from edge.testing.vectors import scripted_vectors
 from edge.wire.message import JSON, Delivery, Message
 
@@ -247,7 +249,7 @@ class ScriptedEngine:
         """Stop the job at its next piece."""
         self._cancelled.add(job_id)
 
-    async def generate(self, job: Job) -> AsyncGenerator[str | Finished, None]:
+    async def generate(self, job: Job) -> AsyncGenerator[str | Part | Finished, None]:
         """The scripted answer to any job."""
         if self._log:
             print(job.messages[-1]["content"] if job.texts is None else job.texts, file=self._log)
@@ -264,7 +266,7 @@ class ScriptedEngine:
         for count, piece in enumerate(pieces):
             await asyncio.sleep(self.pause_seconds)
             if job.id in self._cancelled:
-                yield Finished("cancelled", 1, count, 0.0, 0.0)
+                yield ended(job, "cancelled", count)
                 return
             if count == self.dies_after or job.messages[-1]["content"] == self.dies_of:
                 self._death.set()
@@ -272,8 +274,9 @@ class ScriptedEngine:
                 raise EngineFailed("the engine process ended while it was answering (signal 9)")
             self._heard = time.monotonic()
             self.gained(job.id, 1)
-            yield piece
-        yield Finished("stop", 1, len(pieces), *self.figures)
+            for part in said(job, piece):
+                yield part
+        yield ended(job, "stop", len(pieces), *self.figures)
 
 
 def scripted_manifest(**changes: Any) -> Manifest:

@@ -96,5 +96,6 @@ class Info(BaseModel):
     crops_max: Count | None = Field(default=None, description="crops of one picture")
     documents: list[str] = Field(description="names of documents that answers may come from")
     board_tools: list[str] = Field(description="names of tools that the board uses for who may use them")
+    scorers: list[str] = Field(default=[], description="names of functions that may weigh an answer's tokens")
     embeddings: Embeddings | None = Field(default=None, description="where the bundle brings a model for that")
     models: list[Model] = Field(default=[], description="others that requests may name; left out where there are none")

@@ -180,6 +180,8 @@ class ChatRequest(ForVectors, Choosing):
         is_begun = bool(self.messages) and self.messages[-1].role == "assistant"
         if self.board_tools and is_begun:
             raise wrong("should be left out where the answer is begun already", "board_tools")
+        if self.board_tools and self.n > 1:
+            raise wrong("should be 1 where the board's tools may be used: they are used once", "n")
         if isinstance(self.tool_choice, NamedTool) and not (self.offered_tools() or self.board_tools):
             name = self.tool_choice.function.name
             raise wrong(f"should be one of tools, and {name!r} is none", "tool_choice", "function", "name")
@@ -204,7 +206,7 @@ class ChatRequest(ForVectors, Choosing):
         unknown = self.model_extra or {}
         for name in [name for name, value in unknown.items() if asks_nothing(name, value)]:
             del unknown[name]
-        self._warnings = (*warnings_of(self), *self._idle)
+        self._warnings = (*warnings_of(self), *self._idle, *self.idle_beside_one())
         return self
 
     @property
@@ -216,6 +218,21 @@ class ChatRequest(ForVectors, Choosing):
     def dice(self) -> int | None:
         """The seed as the engines take it, the same one for any below `SEEDS`."""
         return None if self.seed is None else self.seed % SEEDS
+
+    @property
+    def answers(self) -> int:
+        """How many are made."""
+        return 1 if self.input is not None else self.n
+
+    @property
+    def rows(self) -> int:
+        """Texts that grow for it at once, as far as there are rows."""
+        return max(self.answers, self.rows_to_begin)
+
+    @property
+    def rows_to_begin(self) -> int:
+        """So many it must have before it is begun."""
+        return 1 if self.input is not None else self.num_beams
 
     def conversation(self) -> list[dict[str, str]]:
         """The turns, whichever way they were given, with what the model must know of its tools.

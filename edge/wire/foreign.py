@@ -2,7 +2,7 @@
 
 One is ignored with a warning where the answer is the same without it; where it would be another answer than was asked
 for, and nobody would see that, the request is refused. What asks for nothing beyond what a board does anyway, as
-`"n": 1`, is taken in silence. Source: `CompletionCreateParams` of OpenAI's Python library, 3.57.
+`"store": false`, is taken in silence. Source: `CompletionCreateParams` of OpenAI's Python library, 3.57.
 """
 
 from __future__ import annotations
@@ -26,7 +26,6 @@ FOREIGN = {
     "metadata": Foreign(({},)),
     "modalities": Foreign((["text"],), 'should be ["text"]: answers are text alone'),
     "moderation": Foreign((), "cannot be followed here: nothing on a board judges texts"),
-    "n": Foreign((1,), "should be 1: a request has one answer; ask again for another"),
     "parallel_tool_calls": Foreign((True, False)),
     "prediction": Foreign(),
     "prompt_cache_key": Foreign(),

@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, RootModel
 
 Count = Annotated[int, Field(ge=0)]
 Seconds = Annotated[float, Field(ge=0)]
+Reason = Literal["stop", "length", "loop", "tool_calls", "cancelled", "deadline", "error"]
 
 
 class _Part(BaseModel):
@@ -34,6 +35,7 @@ class Delta(_Message):
 
     type: Literal["delta"]
     index: Count = Field(description="counts from 0, so that a gap shows")
+    choice: Count | None = Field(default=None, description="where several answers were asked for: of which of them")
     text: str
 
 
@@ -155,12 +157,22 @@ class Embeddings(_Part):
     )
 
 
+class Choice(_Part):
+    """One of several answers."""
+
+    index: Count
+    finish_reason: Reason
+    text: str
+    tool_calls: list[Call] | None = None
+    logprobs: Logprobs | None = None
+
+
 class Reply(_Message):
     """How the request ended: its one terminal message."""
 
     type: Literal["reply"]
     code: int = Field(ge=200, lt=600, description="200, or as docs/wire.md has it")
-    finish_reason: Literal["stop", "length", "loop", "tool_calls", "cancelled", "deadline", "error"]
+    finish_reason: Reason
     text: str
     index: Count = Field(description="the deltas before it")
     usage: Usage
@@ -178,6 +190,9 @@ class Reply(_Message):
         default=None, description="where the board's tools were asked for: what was called of them, in its order"
     )
     embeddings: Embeddings | None = Field(default=None, description="where vectors were asked for")
+    choices: list[Choice] | None = Field(
+        default=None, description="where several answers were asked for: each of them, the first of which is `text`"
+    )
     tool_calls: list[Call] | None = None
     logprobs: Logprobs | None = None
     error: Why | None = None

@@ -55,6 +55,7 @@ class Outcome:
     answered_by: the server that it was passed to, and why; None where this board answered.
     board_calls: what was called of the board's tools; None where none was asked for.
     embeddings: vectors, with the wire's names; None where none were asked for.
+    choices: of several answers each, with the wire's names, the first among them; None where one was asked for.
     """
 
     code: int
@@ -73,6 +74,7 @@ class Outcome:
     answered_by: dict[str, Any] | None = None
     board_calls: list[dict[str, Any]] | None = None
     embeddings: dict[str, Any] | None = None
+    choices: list[dict[str, Any]] | None = None
 
 
 def queued(address: Address, place: int, seconds: float) -> Message:
@@ -80,12 +82,13 @@ def queued(address: Address, place: int, seconds: float) -> Message:
     return _message(address, "queued", {"place": place, "seconds": round(seconds, 1)}, qos=0)
 
 
-def delta(address: Address, index: int, text: str) -> Message:
-    """A piece of the answer. Index counts from 0, so that a reader sees a gap.
+def delta(address: Address, index: int, text: str, choice: int | None = None) -> Message:
+    """A piece of the answer. Index counts from 0, so that a reader sees a gap. choice: of several, which this is of.
 
     QoS 0: a lost piece costs nothing, since the terminal message has the whole text.
     """
-    return _message(address, "delta", {"index": index, "text": text}, qos=0)
+    of_which = {} if choice is None else {"choice": choice}
+    return _message(address, "delta", {"index": index, **of_which, "text": text}, qos=0)
 
 
 def terminal(address: Address, outcome: Outcome) -> Message:
@@ -100,6 +103,8 @@ def terminal(address: Address, outcome: Outcome) -> Message:
         "energy": outcome.energy,
         "warnings": list(outcome.warnings),
     }
+    if outcome.choices is not None:
+        body["choices"] = outcome.choices
     if outcome.slowed:
         body["slowed"] = outcome.slowed
     if outcome.answered_by:
@@ -131,7 +136,7 @@ def fitted(reply: Message, maximum_packet_size: int) -> Message:
     if body.pop("embeddings", None) is not None:
         return replace(reply, payload=dumps({**body, **_without_vectors(maximum_packet_size)}))
     left_out = f"the text was left out: the broker takes {maximum_packet_size} bytes a message; ask for a stream"
-    for name in ("logprobs", "sources"):
+    for name in ("logprobs", "sources", "choices"):
         body.pop(name, None)
     return replace(reply, payload=dumps({**body, "text": "", "warnings": [*body["warnings"][:4], left_out]}))
 

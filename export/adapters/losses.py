@@ -14,7 +14,6 @@ from export.adapters.branches import DOWN, UP, products, with_branches
 from export.adapters.stacking import Stack
 from export.fidelity import Comparison, compare
 from export.forward import BundleForward, Feeds, SourceForward
-from export.graphs import load_skeleton
 from export.oracle import Oracle, adapter_of
 from export.plan import Plan
 from export.progress import Report
@@ -37,7 +36,7 @@ def losses(
     samples = texts(plan)[:TEXTS]
     if not samples:
         return {}
-    skeleton, found = load_skeleton(plan.family.skeleton), {}
+    skeleton, found = plan.skeleton, {}
     decoder = onnx.load(folder / GRAPH, load_external_data=False).graph
     for name, its in merged.items():
         source, adapter = SourceForward(its, Layer(skeleton, plan.sizes)), adapter_of(its.source)

@@ -1,19 +1,27 @@
 """One file a model family; `family_of` finds the one that a checkpoint's config names.
 
 Start reading in base.py: what a family says of itself, and the sizes of one checkpoint. They are read with keys.py
-(which keys of a config are known), values.py (what a value may be) and rope.py (rotary positions). The families:
-llama.py, mistral.py, phi3.py, phi3_v.py. A new family is a new file here, its entry in `FAMILIES`, a skeleton
-(`make skeletons`; a Llama's layer has one), a recipe, and its rows in held.py, which has the kinds of checkpoint that
-were held to Transformers.
+(which keys of a config are known), values.py (what a value may be), rope.py (rotary positions) and attention.py
+(windows). The families: llama.py, mistral.py, phi3.py, phi3_v.py, qwen2.py, qwen3.py, smollm3.py. A new family is a new
+file here, its entry in `FAMILIES`, a skeleton (`make skeletons`; a Llama's layer has one, with options), a recipe, and
+its rows in held.py, which has the kinds of checkpoint that were held to Transformers.
 """
 
 from __future__ import annotations
 
 from export.errors import SourceError, UnsupportedError
-from export.families import llama, mistral, phi3, phi3_v
+from export.families import llama, mistral, phi3, phi3_v, qwen2, qwen3, smollm3
 from export.families.base import Config, Family
 
-FAMILIES: tuple[Family, ...] = (llama.FAMILY, mistral.FAMILY, phi3.FAMILY, phi3_v.FAMILY)
+FAMILIES: tuple[Family, ...] = (
+    llama.FAMILY,
+    mistral.FAMILY,
+    phi3.FAMILY,
+    phi3_v.FAMILY,
+    qwen2.FAMILY,
+    qwen3.FAMILY,
+    smollm3.FAMILY,
+)
 
 
 def family_of(architecture: str) -> Family:
@@ -33,7 +41,7 @@ def family_of_config(config: Config) -> Family:
     names, kind = config.get("architectures"), config.get("model_type")
     if not names:  # Transformers goes by the model type alone
         found = [family for family in FAMILIES if family.model_type == kind]
-        return found[0] if found else family_of("none")
+        return (found[0] if found else family_of("none")).of(config)
     if not isinstance(names, list) or len(names) != 1:
         raise UnsupportedError(f"config.json says architectures: {names!r}; one is exported at a time")
     family = family_of(names[0])
@@ -41,4 +49,4 @@ def family_of_config(config: Config) -> Family:
         raise SourceError(
             f"config.json says model_type: {kind!r}, but {names[0]} is {family.model_type!r}; which of the two is it?"
         )
-    return family
+    return family.of(config)

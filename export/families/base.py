@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from export.errors import SourceError, UnsupportedError
-from export.families.keys import COMMON, Table, check_known
+from export.errors import SourceError
+from export.families.keys import COMMON, Key, Table, check_known
 from export.families.rope import ANY, Rope, rope_of
 from export.families.values import flag, number, whole
 
 Config = Mapping[str, Any]
 EMBEDDING, HEAD = "model.embed_tokens.weight", "lm_head.weight"
 """The two tables, by their Transformers names."""
+
+
+def positions(config: Config) -> int:
+    """What it has positions for."""
+    return whole(config, "max_position_embeddings")
 
 
 @dataclass(frozen=True)
@@ -44,7 +49,11 @@ class Family:
     model_type: config.json's. defaults: what Transformers takes where a config lacks a key; another value there is of
         another model. keys: the config's that are known beside those that every family has.
     ropes: by the name in a config, the kind of rotary positions that the family has under it.
-    turns_part: whether it may leave some channels of a head unturned.
+    turns_part: whether it may leave some channels of a head unturned. rope_theta: the base where a config names none.
+    biased: what adds a bias to its product; biases: by the key of a config that says so, what else does.
+    norms_heads: whether each head's queries and keys are normed before they are turned.
+    attends: how each layer attends, by the config; nothing where all do as `Attention()` says. limit: how many tokens
+        it is exact up to.
     trace_class, trace_config: the Transformers classes that `make skeletons` traces.
     """
 
@@ -64,6 +73,20 @@ class Family:
     keys: Table = field(default_factory=dict)
     ropes: Mapping[str, str] = field(default_factory=lambda: ANY)
     turns_part: bool = False
+    rope_theta: float = 10000.0
+    biased: tuple[str, ...] = ()
+    biases: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    norms_heads: bool = False
+    attends: Callable[[Config], tuple[Attention, ...]] = lambda _: ()
+    limit: Callable[[Config], int] = positions
+
+    def of(self, config: Config) -> Family:
+        """The family as a config has it: with the biases that it asks for. Raises SourceError for no true or false."""
+        wanted = [modules for key, modules in self.biases.items() if config.get(key) is not None and flag(config, key)]
+        biased = (*self.biased, *(module for modules in wanted for module in modules))
+        norms = HEAD_NORMS if self.norms_heads else ()
+        more = (*(f"{module}.bias" for module in biased), *(f"{module}.weight" for module in norms))
+        return replace(self, biased=biased, vectors=(*self.vectors, *more))
 
     def apart(self) -> Family:
         """The family with each packed projection as its parts: what is left then is a Llama's layer."""
@@ -104,7 +127,7 @@ class Dimensions:
         Raises SourceError for a value that cannot be, and UnsupportedError for what is not exported.
         """
         family = family or ANY_FAMILY
-        check_known(config, {**COMMON, **family.keys})
+        check_known(config, {**COMMON, **dict.fromkeys(family.biases, Key("it is read")), **family.keys})
         config = {**family.defaults, **config}
         heads = whole(config, "num_attention_heads")
         head_size = _head_size(config, heads)
@@ -116,10 +139,11 @@ class Dimensions:
             num_kv_heads=heads if config.get("num_key_value_heads") is None else whole(config, "num_key_value_heads"),
             head_size=head_size,
             vocab_size=whole(config, "vocab_size"),
-            context_length=_context_length(config),
+            context_length=family.limit(config),
             rms_norm_eps=number(config, "rms_norm_eps", below=1),
             tied_embeddings=flag(config, "tie_word_embeddings"),
-            rope=rope_of(config, family.ropes, head_size, family.turns_part),
+            rope=rope_of(config, family.ropes, head_size, family.turns_part, family.rope_theta),
+            attentions=family.attends(config),
         )
         sizes._check()
         return sizes
@@ -183,32 +207,6 @@ def _head_size(config: Config, heads: int) -> int:
     if (width := whole(config, "hidden_size")) % heads:
         raise SourceError(f"{heads} heads cannot share a hidden_size of {width} evenly, and there is no head_dim")
     return width // heads
-
-
-def _context_length(config: Config) -> int:
-    """As far as the attention is whole: a sliding window's width, where that is less than the positions."""
-    limit = whole(config, "max_position_embeddings")
-    window = limit if config.get("sliding_window") is None else whole(config, "sliding_window")
-    _check_layer_types(config)
-    return min(limit, window)
-
-
-def _check_layer_types(config: Config) -> None:
-    """Layers differ in nothing but their window, and the context ends where that begins."""
-    kinds = config.get("layer_types") or []
-    known = {"full_attention", "sliding_attention"} - ({"sliding_attention"} if _has_no_window(config) else set())
-    if not isinstance(kinds, list) or len(kinds) not in (0, config["num_hidden_layers"]):
-        raise SourceError("config.json's layer_types should name a kind for each of its num_hidden_layers")
-    for kind in kinds:
-        if kind not in known:
-            raise UnsupportedError(
-                f"config.json says layer_types: [{kind!r}, …]; layers of full_attention are exported, and of"
-                " sliding_attention where sliding_window says how wide"
-            )
-
-
-def _has_no_window(config: Config) -> bool:
-    return config.get("sliding_window") is None
 
 
 EVERYWHERE = Attention()

@@ -24,8 +24,9 @@ class Variant:
 
     rope: the kind of rotary scaling, in Transformers' words. grouped: several query heads share one of keys.
     tied: head and embedding are one table. own_head_size: heads are not as wide as hidden size over heads.
-    partial: a part of each head is turned. window: a sliding window narrower than the positions.
-    packed: query, key and value are one matrix, gate and up are one.
+    partial: a part of each head is turned. window: layers slide, by a window narrower than the positions.
+    packed: query, key and value are one matrix, gate and up are one. biased: products have biases that the family's
+    need not have, those of attention or of the MLP.
     """
 
     family: str
@@ -36,6 +37,8 @@ class Variant:
     partial: bool = False
     window: bool = False
     packed: bool = False
+    biased: bool = False
+    mlp_biased: bool = False
 
     def __str__(self) -> str:
         """Its name in a sentence and in a test."""
@@ -51,6 +54,7 @@ def variant_of(family: Family, config: Mapping[str, Any]) -> Variant:
     rope = config.get("rope_parameters") or config.get("rope_scaling") or {}
     kind = str(rope.get("rope_type") or rope.get("type") or "default")
     share = rope.get("partial_rotary_factor") or config.get("partial_rotary_factor") or 1.0
+    slides = bool(config.get("use_sliding_window", True))
     return Variant(
         family=family.name,
         rope=family.ropes.get(kind, kind),
@@ -58,8 +62,10 @@ def variant_of(family: Family, config: Mapping[str, Any]) -> Variant:
         tied=bool(config.get("tie_word_embeddings", False)),
         own_head_size=int(config.get("head_dim") or width) != width,
         partial=float(share) != 1.0,
-        window=int(config.get("sliding_window") or positions) < positions,
+        window=slides and int(config.get("sliding_window") or positions) < positions,
         packed=bool(family.packed),
+        biased="attention_bias" in family.biases and bool(config.get("attention_bias")),
+        mlp_biased="mlp_bias" in family.biases and bool(config.get("mlp_bias")),
     )
 
 
@@ -76,7 +82,14 @@ def _rows(family: str, ropes: str, **more: tuple[bool, ...]) -> list[Variant]:
 EITHER = (False, True)
 HELD: tuple[Variant, ...] = (
     *_rows("llama", "default linear dynamic llama3 yarn longrope", own_head_size=EITHER),
+    *_rows("llama", "default llama3", biased=(True,), mlp_biased=EITHER),
+    *_rows("llama", "default", mlp_biased=(True,)),
     *_rows("mistral", "default yarn", own_head_size=EITHER, window=EITHER),
+    *_rows("qwen2", "default yarn", window=EITHER),
+    *_rows("qwen3", "default yarn", own_head_size=EITHER, window=EITHER),
+    *_rows("qwen3", "default", biased=(True,)),
+    *_rows("smollm3", "default yarn", window=EITHER),
+    *_rows("smollm3", "default", biased=(True,), mlp_biased=EITHER),
     *_rows("phi3", "default longrope", partial=EITHER, window=EITHER, packed=EITHER),
 )
 """Each held to both versions."""

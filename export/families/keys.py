@@ -71,8 +71,7 @@ ANSWERING = named(
     " sep_token_id decoder_start_token_id unk_token_id cls_token_id mask_token_id max_new_tokens min_new_tokens",
 )
 WINDOWS = named(
-    "the context ends where a sliding window would begin, so that it never matters which layers have one",
-    "use_sliding_window max_window_layers",
+    "families whose layers differ in it read it, the others' classes do not", "use_sliding_window max_window_layers"
 )
 LIMITED = {
     "hidden_act": Key("the MLP's gate is a SiLU", ("silu", "swish")),

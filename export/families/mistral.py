@@ -1,7 +1,9 @@
-"""Mistral: a Llama's layer whose attention slides; the context ends where its window would begin to."""
+"""Mistral: a Llama's layer whose attention slides where its config has a window."""
 
 from dataclasses import replace
 
+from export.families.attention import sliding
+from export.families.base import positions
 from export.families.llama import FAMILY as LLAMA
 
 FAMILY = replace(
@@ -19,4 +21,7 @@ FAMILY = replace(
         "sliding_window": 4096,
         "num_key_value_heads": 8,
     },
+    biases={},
+    attends=sliding,
+    limit=positions,
 )

@@ -1,5 +1,6 @@
 """Phi-3, Phi-3.5 mini and Phi-4-mini: query, key and value in one projection, gate and up in one, long rope."""
 
+from export.families.attention import sliding
 from export.families.base import Family
 from export.families.keys import named
 
@@ -26,4 +27,5 @@ FAMILY = Family(
     keys=named("Phi-4-mini has it at 1, where it changes nothing", "full_attn_mod interpolate_factor", 1),
     ropes={"default": "default", "longrope": "longrope", "su": "longrope", "yarn": "longrope"},
     turns_part=True,
+    attends=sliding,
 )

@@ -71,21 +71,27 @@ class Given:
         return default if is_default and default is not None else number(self.values, key, self.where)
 
 
-def rope_of(config: Mapping[str, Any], kinds: Mapping[str, str], head_size: int, turns_part: bool) -> Rope:
+def rope_of(
+    config: Mapping[str, Any], kinds: Mapping[str, str], head_size: int, turns_part: bool, theta: float = 10000.0
+) -> Rope:
     """The rope of a config whose defaults are filled in.
 
     kinds: by its name in the config, the kind that the family has under it. turns_part: whether the family may leave
-    some channels of a head as they are. Raises SourceError and UnsupportedError, naming the key.
+    some channels of a head as they are. theta: the base where the config names none. Raises SourceError and
+    UnsupportedError, naming the key.
     """
-    found = [_read(config, name, kinds, head_size, turns_part) for name in SPELLINGS if config.get(name)]
+    about = (kinds, head_size, turns_part, theta)
+    found = [_read(config, name, *about) for name in SPELLINGS if config.get(name)]
     if not found:
-        return _read(config, "", kinds, head_size, turns_part)
+        return _read(config, "", *about)
     if found[0] != found[-1]:
         raise UnsupportedError("config.json's rope_scaling and rope_parameters contradict each other; leave one")
     return found[0]
 
 
-def _read(config: Mapping[str, Any], spelling: str, kinds: Mapping[str, str], head_size: int, turns_part: bool) -> Rope:
+def _read(
+    config: Mapping[str, Any], spelling: str, kinds: Mapping[str, str], head_size: int, turns_part: bool, theta: float
+) -> Rope:
     """The rope of one spelling, plain where it is none."""
     values, where = config.get(spelling, {}), f"config.json's {spelling or 'rope_theta'}"
     if not isinstance(values, Mapping):
@@ -96,7 +102,7 @@ def _read(config: Mapping[str, Any], spelling: str, kinds: Mapping[str, str], he
     given = Given(
         {key: value for key, value in values.items() if value is not None},
         where,
-        number({"rope_theta": _agreed(config, values, spelling, "rope_theta", 10000.0)}, "rope_theta"),
+        number({"rope_theta": _agreed(config, values, spelling, "rope_theta", theta)}, "rope_theta"),
         _size(_agreed(config, values, spelling, "partial_rotary_factor", 1.0), head_size, turns_part),
         whole(config, LIMIT),
         _original(config, values, spelling, kind) if ORIGINAL in known else 0,

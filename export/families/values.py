@@ -14,11 +14,11 @@ LARGEST = 1e30
 """No number of a model comes near it, and what is made of larger ones is not finite."""
 
 
-def whole(config: Mapping[str, Any], key: str, where: str = "config.json", most: int = MOST) -> int:
-    """A whole number above 0. Raises SourceError where it is missing or another thing."""
+def whole(config: Mapping[str, Any], key: str, where: str = "config.json", most: int = MOST, least: int = 1) -> int:
+    """A whole number in a range. Raises SourceError where it is missing or another thing."""
     value = _there(config, key, where)
-    if isinstance(value, bool) or not isinstance(value, int) or not 0 < value <= most:
-        _refuse(key, value, where, f"a whole number from 1 to {most}")
+    if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= most:
+        _refuse(key, value, where, f"a whole number from {least} to {most}")
     return value
 
 

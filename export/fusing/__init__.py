@@ -1,5 +1,6 @@
 """A trace of two layers in, a skeleton out: the operators that are fast on ARM, x86 and CUDA.
 
 Start reading in decoder.py: a decoder whose layers are a Llama's. Beside it vision.py, a picture tower's. Both look at
-a traced graph through trace.py and make nodes with nodes.py. A family with another kind of layer has a file of its own.
+a traced graph through trace.py and make nodes with nodes.py. What a config adds to a layer is options.py's.
+A family with another kind of layer has a file of its own.
 """

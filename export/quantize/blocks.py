@@ -63,7 +63,7 @@ class Quantized:
         values *= self.scales[:, :, None]
         return values.reshape(self.rows, -1)[:, : self.columns]
 
-    def part(self, rows: slice) -> Quantized:
+    def part(self, rows: slice | NDArray[np.int64]) -> Quantized:
         """Some of the outputs."""
         return Quantized(self.format, self.columns, self.codes[rows], self.scales[rows], self.points[rows])
 

@@ -42,8 +42,8 @@ def download(repository: str, revision: str, cache: Path) -> Path:
 
     Raises SourceError where they cannot be had or are not what the commit says.
     """
-    folder = cache / "hub" / repository.replace("/", "--") / revision
-    if not (folder / CHECKED).is_file():
+    folder = folder_of(repository, revision, cache)
+    if not is_here(repository, revision, cache):
         sums = _fetch(repository, revision, folder, WANTED)
         wrong = {name: found for name, wanted in sums.items() if (found := hash_file(folder / name)) != wanted}
         for name in wrong:
@@ -52,6 +52,16 @@ def download(repository: str, revision: str, cache: Path) -> Path:
             raise SourceError(f"{name} of {repository} has sha256 {found}, but its commit says {sums[name]}")
         (folder / CHECKED).write_text(json.dumps(sums, indent=1), encoding="utf-8")
     return folder
+
+
+def folder_of(repository: str, revision: str, cache: Path) -> Path:
+    """Where a repository's files at a commit lie, or would."""
+    return cache / "hub" / repository.replace("/", "--") / revision
+
+
+def is_here(repository: str, revision: str, cache: Path) -> bool:
+    """Whether all of them were downloaded and checked."""
+    return (folder_of(repository, revision, cache) / CHECKED).is_file()
 
 
 def download_config(repository: str, revision: str, cache: Path) -> Path:

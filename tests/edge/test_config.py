@@ -7,7 +7,7 @@ from typing import get_args
 
 import pytest
 
-from edge.config import Documents, Engine, EngineKind, load_settings
+from edge.config import Documents, Engine, EngineKind, Settings, load_settings
 from edge.engine import Kind, Options
 from edge.errors import ConfigError
 
@@ -18,6 +18,7 @@ def test_the_engine_and_its_settings_have_the_same_defaults(tmp_path):
     assert own.pop("cache_folder") == ""  # only a daemon has a place for what makes the next start faster
     found = {f"documents_{name}": value for name, value in Documents(folder=tmp_path).model_dump().items()}
     assert own.pop("documents_folder") == ""  # and for indexes beside the bundle's own
+    assert own.pop("scorers") == Settings(device="pi").scorers == {}
     assert own == {name: (settings | found)[name] for name in own}
     assert found.keys() - own.keys() == {"documents_folder"}
     assert get_args(EngineKind) == get_args(Kind)

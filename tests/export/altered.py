@@ -518,6 +518,17 @@ GGUFS = (
            refused=True),
     headed("shards", "split model-00001-of", shard=8),
     headed("a-shard-missing", "model-0000", shard=8, lost=True, refused=True),
+    headed("qwen2", "qwen2", kind="qwen2"),
+    headed("qwen2-yarn", "rope.scaling", {"{}.rope.scaling.type": "yarn", **SCALED}, kind="qwen2",
+           reads={"rope": YARN}),
+    headed("qwen3", "qwen3", {"{}.attention.key_length": 16, "{}.attention.value_length": 16}, kind="qwen3",
+           make={"head_dim": 16}),
+    headed("qwen3-tied", "output token_embd", kind="qwen3", make={"head_dim": 16, "tie_word_embeddings": True}),
+    headed("qwen3-part", "dimension_count", {"{}.rope.dimension_count": 8}, kind="qwen3", make={"head_dim": 16},
+           refused=True),
+    headed("smollm3", "smollm3", kind="smollm3", make={"num_hidden_layers": 5},
+           header={"{}.block_count": 5}),
+    headed("smollm3-biases", ".bias", kind="smollm3", make={"attention_bias": True, "mlp_bias": True}),
     headed("control-vector", "direction", tensors={"direction.1": noise(64)}, refused=True),
 )  # fmt: skip
 

@@ -30,7 +30,14 @@ SIZES: dict[str, Any] = {
     "bos_token_id": 1,
     "eos_token_id": 2,
 }
-CLASSES = {"llama": "Llama", "phi3": "Phi3", "mistral": "Mistral", "qwen2": "Qwen2"}
+CLASSES = {
+    "llama": "Llama",
+    "phi3": "Phi3",
+    "mistral": "Mistral",
+    "qwen2": "Qwen2",
+    "qwen3": "Qwen3",
+    "smollm3": "SmolLM3",
+}
 Config = dict[str, Any]
 REMOVED = object()
 """Stands for a key that is taken out."""
@@ -163,8 +170,8 @@ def gguf_name(name: str) -> str:
 
 
 def in_pairs(kind: str, name: str, rows: np.ndarray) -> np.ndarray:
-    """A Llama's rows of Q and K in GGUF's order, the two halves of each head interleaved."""
-    if kind != "llama" or not ("q_proj" in name or "k_proj" in name):
+    """A Llama's or SmolLM3's rows of Q and K in GGUF's order, the two halves of each head interleaved."""
+    if kind not in ("llama", "smollm3") or not ("q_proj" in name or "k_proj" in name):
         return rows
     pairs = rows.reshape(-1, 2, HEAD // 2, *rows.shape[1:]).swapaxes(1, 2)
     return np.ascontiguousarray(pairs).reshape(rows.shape)

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from safetensors.numpy import save_file
+from safetensors.numpy import load_file, save_file
 
 from edge.bundle import ADAPTER_GRAPH, GRAPH, TOGETHER_GRAPH, Bundle, open_bundle, read_manifest
 from edge.engine import Finished, Job, Options, answer
@@ -23,7 +23,7 @@ from export.sentences.adding import Additions, enlarge
 from export.source import open_source
 from export.source.adapter import AdapterSource
 from export.workshop import staging
-from tests.export import beside, small_model
+from tests.export import beside, small_families, small_model
 from tests.export.test_adapter import HARMS, pairs, write_adapter
 
 MODULES = ("self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj", "self_attn.o_proj")
@@ -51,6 +51,13 @@ def adapter(folder: Path, weights: small_model.Weights, modules: tuple[str, ...]
 
 def checkpoint(folder: Path, kind: str) -> tuple[Path, list[Path]]:
     """A small model of a family and two adapters of it, of other ranks and other modules."""
+    if kind == "qwen2":
+        path = small_families.write(folder / "base", kind)
+        weights = {name: tensor for file in path.glob("*.safetensors") for name, tensor in load_file(file).items()}
+        return path, [
+            adapter(folder / "first", weights, MODULES, 1),
+            adapter(folder / "second", weights, MODULES[1:3], 2, 20),
+        ]
     weights = small_model.llama_weights()
     if kind == "phi3":
         weights = small_model.as_phi3(weights)
@@ -78,7 +85,7 @@ def opened(path: Path) -> Graph:
     return Graph(Bundle(path, read_manifest(path)), 1, 3)
 
 
-@pytest.mark.parametrize("kind", ["llama", "phi3"])
+@pytest.mark.parametrize("kind", ["llama", "phi3", "qwen2"])
 def test_an_adapter_apart_is_the_adapter_merged(tmp_path, kind):
     """A float bundle's logits with each adapter are those of the model it was merged into; without, the base's."""
     source, adapters = checkpoint(tmp_path, kind)

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from export.errors import ExportError
-from export.families import family_of_config
+from export.families import FAMILIES, family_of_config
 from export.families.base import Dimensions
 from export.plan import plan_of
 from export.recipe import Recipe, recipes
@@ -87,7 +87,15 @@ def test_no_published_phi3_is_refused(file):
     """The four configs as their makers published them, the picture tower's keys among them."""
     config = json.loads(file.read_text())
     plan = plan_of(ConfigSource(file.name, config), Recipe(licence="none"))
-    assert plan.sizes.context_length == min(config["max_position_embeddings"], config["sliding_window"])
+    assert plan.sizes.context_length == config["max_position_embeddings"]
+    slides = config["sliding_window"] < config["max_position_embeddings"]
+    assert plan.sizes.attention_of(31).window == (config["sliding_window"] if slides else 0)
+
+
+@pytest.mark.parametrize("family", FAMILIES, ids=lambda family: family.name)
+def test_a_family_has_a_recipe(family):
+    """For a file or folder of one's own."""
+    assert family.name in recipes()
 
 
 @pytest.mark.parametrize("name", recipes())
@@ -103,9 +111,12 @@ def test_what_is_absent_is_what_transformers_takes(name):
     """Each default of a family is that of Transformers' class, whichever version is installed."""
     transformers = pytest.importorskip("transformers")
     config = {"architectures": [name.split()[0]]}
-    theirs = getattr(transformers, name.split("For")[0] + "Config")()
-    for key, value in family_of_config(config).defaults.items():
-        assert getattr(theirs, key) == value
+    made, family = getattr(transformers, name.split("For")[0] + "Config"), family_of_config(config)
+    theirs, sliding = made(), made(use_sliding_window=True)  # Qwen's has no width where no window is used
+    for key, value in family.defaults.items():
+        assert getattr(sliding if key == "sliding_window" else theirs, key) == value
+    rope = getattr(theirs, "rope_parameters", None) or {"rope_theta": theirs.rope_theta}
+    assert family.rope_theta == rope["rope_theta"]
 
 
 def test_a_bare_config_has_its_familys_defaults():
@@ -116,7 +127,9 @@ def test_a_bare_config_has_its_familys_defaults():
     assert (llama.rms_norm_eps, llama.context_length, llama.num_kv_heads) == (1e-6, 2048, 4)
     assert (phi3.rms_norm_eps, phi3.context_length, phi3.tied_embeddings) == (1e-5, 4096, False)
     mistral = {**sizes, "architectures": ["MistralForCausalLM"], "num_key_value_heads": 2}
-    assert [sizes_of({**mistral, **more}).context_length for more in ({}, {"sliding_window": None})] == [4096, 131072]
+    found = [sizes_of({**mistral, **more}) for more in ({}, {"sliding_window": None})]
+    assert [each.attention_of(1).window for each in found] == [4096, 0]
+    assert {each.context_length for each in found} == {131072}
     with pytest.raises(ExportError, match="4 heads cannot share 8"):
         sizes_of({**sizes, "architectures": ["MistralForCausalLM"]})
 
@@ -128,8 +141,19 @@ def test_a_model_type_alone_names_the_family():
 
 
 MISREAD: dict[str, tuple[dict[str, Any], str]] = {
-    "biases of the attention": ({"attention_bias": True}, "attention_bias: True, but only False"),
-    "biases of the MLP": ({"mlp_bias": True}, "mlp_bias"),
+    "biases of the attention": (
+        {"architectures": ["MistralForCausalLM"], "attention_bias": True},
+        "attention_bias: True, but only False",
+    ),
+    "biases of the MLP": ({"architectures": ["Qwen3ForCausalLM"], "mlp_bias": True}, "mlp_bias"),
+    "a layer without positions that is no number": (
+        {"architectures": ["SmolLM3ForCausalLM"], "no_rope_layers": ["no", "yes"]},
+        "no_rope_layers should be a list of 0 or 1",
+    ),
+    "a layer of full attention in a Mistral": (
+        {"architectures": ["MistralForCausalLM"], "sliding_window": 16, "layer_types": ["full_attention"] * 2},
+        "layers are of sliding_attention here",
+    ),
     "a bias that is the number 1": ({"attention_bias": 1}, "attention_bias"),
     "GELU": ({"hidden_act": "gelu"}, "hidden_act: 'gelu', but only 'silu' or 'swish'"),
     "a part of a Llama's heads": ({"partial_rotary_factor": 0.5}, "partial_rotary_factor"),

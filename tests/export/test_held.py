@@ -24,9 +24,24 @@ PUBLISHED = {
     "Phi-3-mini-128k": "phi3-longrope-packed",
     "Phi-3.5-mini": "phi3-longrope-packed",
 }
-LENGTHS = (7, 33, SWITCH, SWITCH + 1, 100)
-"""Below and above where a window ends and where the factors of long rope change."""
-CLASSES = {"llama": "Llama", "mistral": "Mistral", "phi3": "Phi3"}
+LENGTHS = (7, WINDOW - 1, WINDOW, WINDOW + 1, SWITCH, SWITCH + 1, 100)
+"""Below and above where a window is full and where the factors of long rope change."""
+CLASSES = {
+    "llama": "Llama",
+    "mistral": "Mistral",
+    "phi3": "Phi3",
+    "qwen2": "Qwen2",
+    "qwen3": "Qwen3",
+    "smollm3": "SmolLM3",
+}
+SLIDES = {
+    "qwen2": {"use_sliding_window": True, "max_window_layers": 1},
+    "qwen3": {"use_sliding_window": True, "max_window_layers": 1},
+    "smollm3": {"use_sliding_window": True},
+}
+"""What beside a window's width has layers slide: the second of two, that the first is as it was."""
+OF_FAMILIES: dict[str, dict[str, Any]] = {"smollm3": {"no_rope_layer_interval": 2}}
+"""The second of two layers knows no positions."""
 PLAIN = {"rope_type": "default"}
 ROPES: dict[str, dict[str, Any]] = {
     "default": PLAIN,
@@ -70,7 +85,11 @@ def config_of(variant: Variant) -> Any:
         rope |= {"short_factor": [1.0 + i / 8 for i in range(turned // 2)]}
         rope |= {"long_factor": [4.0 + i for i in range(turned // 2)]}
     if variant.window:
-        sizes["sliding_window"] = WINDOW
+        sizes |= {"sliding_window": WINDOW, **SLIDES.get(variant.family, {})}
+    sizes |= {
+        name: True for name, is_so in (("attention_bias", variant.biased), ("mlp_bias", variant.mlp_biased)) if is_so
+    }
+    sizes |= OF_FAMILIES.get(variant.family, {})
     return getattr(transformers, f"{CLASSES[variant.family]}Config")(**sizes, **spelled(rope, variant.partial))
 
 
@@ -110,7 +129,7 @@ def test_a_kind_of_checkpoint_is_held_to_transformers(variant, tmp_path):
     recipe = beside.FLOAT.model_copy(update={"split_packed": variant.family == "phi3" and not variant.packed})
     bundle = beside.float_bundle(source, tmp_path / "bundle", recipe)
     found = beside.differences(bundle, model, *LENGTHS)
-    assert len(found) == (2 if variant.window else len(LENGTHS))
+    assert len(found) == len(LENGTHS)
     assert max(found) < beside.TOLERANCE
     assert read_manifest(bundle).held_to == list(VERSIONS)
     assert beside.transformers_version() in VERSIONS

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shutil
@@ -76,10 +77,14 @@ def test_a_tampered_file_is_refused(server, tmp_path):
 
 
 def test_an_estimate_fetches_no_weights(server, tmp_path):
-    """`--dry-run` asks for the texts alone."""
+    """`--dry-run` asks for the texts alone; with `--json`, which is for it alone, it tells programs."""
     done = run(server, tmp_path, MODEL, "--dry-run")
     assert done.returncode == 0, done.stderr
     assert "of memory" in done.stdout
+    said = json.loads(run(server, tmp_path, MODEL, "--dry-run", "--json").stdout)
+    assert (said["model"], said["is_here"], said["context_length"]) == (MODEL, False, 64)
+    assert 0 < said["bundle_bytes"] < said["floor_bytes"] < said["memory_bytes"] < said["memory_available_bytes"]
+    assert "--dry-run" in run(server, tmp_path, MODEL, "--json").stderr
     assert not [path for _, path, _ in server.asked if path.endswith(".safetensors")]
 
 

@@ -476,13 +476,14 @@ def test_the_command_line(checkpoint, tmp_path):
 
 @pytest.mark.slow
 def test_a_mistral_is_a_llama_until_its_window_slides(checkpoint, tmp_path):
-    """The same weights give the same logits under its name, and the context ends where the window would begin to."""
+    """The same weights give the same logits under its name, as long as the text fills no window."""
     config = {"architectures": ["MistralForCausalLM"], "model_type": "mistral", "sliding_window": 48}
     mistral = small_model.write_checkpoint(tmp_path / "mistral", small_model.llama_weights(), **config)
     recipe = Recipe(**{**EXACT.model_dump(exclude={"context_length"}), "prompts": ("Hi",)})
     ours, theirs = export(checkpoint, tmp_path / "a"), export(mistral, tmp_path / "b", recipe)
     manifest = open_bundle(theirs).manifest
-    assert (manifest.family, manifest.context_length) == ("mistral", 48)
+    assert (manifest.family, manifest.context_length) == ("mistral", 128)
+    assert len(TOKENS) < 48
     np.testing.assert_array_equal(logits(ours, TOKENS), logits(theirs, TOKENS))
     assert onnxruntime_genai.Model(str(theirs)).type == "mistral"
 

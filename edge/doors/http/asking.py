@@ -68,9 +68,10 @@ class Waits:
 
 @dataclass(frozen=True, slots=True)
 class Piece:
-    """More of the answer's text."""
+    """More of the answer's text. choice: of several answers, which it is of."""
 
     text: str
+    choice: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,11 +101,14 @@ async def fields_of(request: Request) -> dict[str, Any]:
     return {name: value for name, value in fields.items() if value is not None and name not in OURS}
 
 
-def asked_of(request: Request, fields: dict[str, Any], kind: str) -> Asked:
+def asked_of(request: Request, fields: dict[str, Any], kind: str, has_choices: bool = False) -> Asked:
     """Fields of the wire as what is asked. kind: what the answer's name begins with, `chatcmpl`.
 
-    A model's name that the operator has given it is left out, since it is this model that is meant.
+    A model's name that the operator has given it is left out, since it is this model that is meant. has_choices:
+    whether the protocol has a place for several answers; Refused where it has none and they are asked for.
     """
+    if not has_choices and fields.get("n") not in (None, 1):
+        raise Refused(400, "n should be 1: this API has one answer to a request", "n")
     if fields.get("model") in house_of(request).settings.aliases:
         fields = {name: value for name, value in fields.items() if name != "model"}
     key = request.headers.get("idempotency-key")
@@ -115,25 +119,32 @@ def asked_of(request: Request, fields: dict[str, Any], kind: str) -> Asked:
 
 
 class Grown:
-    """The text so far. An engine that died begins again: what has been told already is not told twice."""
+    """The texts so far. An engine that died begins again: what has been told already is not told twice."""
 
     def __init__(self) -> None:
-        self._told = self._new = ""
+        self._told: dict[int, str] = {}
+        self._new: dict[int, str] = {}
         self._index = -1
 
-    def by(self, index: int, text: str) -> str:
+    def by(self, index: int, text: str, choice: int = 0) -> str:
         """What is new with a piece; empty where it is not. Refused where the answer has become another one."""
-        self._new = text if index <= self._index else self._new + text
+        self._new = {} if index <= self._index else self._new
+        self._new[choice] = self._new.get(choice, "") + text
         self._index = index
-        return self.up_to(self._new, is_whole=False)
+        return self.up_to(self._new[choice], choice, is_whole=False)
 
-    def up_to(self, text: str, is_whole: bool = True) -> str:
+    def up_to(self, text: str, choice: int = 0, is_whole: bool = True) -> str:
         """The same of a text from its beginning. is_whole: there is no more of it."""
-        if not text.startswith(self._told) and (is_whole or not self._told.startswith(text)):
+        told = self._told.get(choice, "")
+        if not text.startswith(told) and (is_whole or not told.startswith(text)):
             raise Refused(500, "the engine broke in the middle of the answer, and what it says now is another one")
-        more = text[len(self._told) :]
-        self._told += more
+        self._told[choice] = told + (more := text[len(told) :])
         return more
+
+
+def choices_of(reply: dict[str, Any]) -> list[dict[str, Any]]:
+    """The answers of a reply, each with its text and what belongs to that; of one, the reply itself."""
+    return reply.get("choices") or [reply]
 
 
 async def told(inside: Inside, asked: Asked) -> AsyncGenerator[Told, None]:
@@ -147,13 +158,15 @@ async def told(inside: Inside, asked: Asked) -> AsyncGenerator[Told, None]:
             if body["type"] == "queued":
                 yield Waits(body["place"], body["seconds"])
             elif body["type"] == "delta":
-                if more := grown.by(body["index"], body["text"]):
-                    yield Piece(more)
+                choice = body.get("choice", 0)
+                if more := grown.by(body["index"], body["text"], choice):
+                    yield Piece(more, choice)
             else:
                 if body["code"] != 200:
                     raise Refused.by(body)
-                if more := grown.up_to(body["text"]):
-                    yield Piece(more)
+                for choice, each in enumerate(choices_of(body)):
+                    if more := grown.up_to(each["text"], choice):
+                        yield Piece(more, choice)
                 yield Ended(body)
 
 

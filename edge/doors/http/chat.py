@@ -9,15 +9,16 @@ from typing import Any
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from edge.doors.http.asking import asked_of, fields_of, house_of, reply_to, told
+from edge.doors.http.asking import asked_of, choices_of, fields_of, house_of, reply_to, told
 from edge.doors.http.calls import Kept, words_of
 from edge.doors.http.errors import Refused
 from edge.doors.http.events import ServerSent, data, streamed
+from edge.wire.choosing import ANSWERS_MAX
 
 FINISH = {"loop": "length"}
 """Ours that OpenAI's API does not know. An answer that was ended because it said the same over and over was cut off, so
 that programs which read it as JSON must not take it for whole."""
-TOLD = frozenset({"type", "code", "text", "index", "usage", "tool_calls", "logprobs", "error"})
+TOLD = frozenset({"type", "code", "text", "index", "usage", "tool_calls", "logprobs", "choices", "error"})
 """What of a reply an answer has in OpenAI's own form."""
 
 
@@ -68,10 +69,18 @@ async def answer(request: Request) -> Response:
         raise Refused(400, "messages is missing", "messages")
     fields["messages"] = with_names(fields["messages"])
     is_stream, has_usage = options_of(fields)
-    asked, model = asked_of(request, fields, "chatcmpl"), str(house.about(fields.get("model"))["model"])
+    asked = asked_of(request, fields, "chatcmpl", has_choices=True)
+    model = str(house.about(fields.get("model"))["model"])
     if not is_stream:
         return JSONResponse(completion(asked.id, model, await reply_to(house.inside, asked)))
-    return await streamed(told(house.inside, asked), Chunks(asked.id, model, has_usage, Kept(fields)))
+    return await streamed(told(house.inside, asked), Chunks(asked.id, model, has_usage, kept_of(fields)))
+
+
+def kept_of(fields: dict[str, Any]) -> list[Kept]:
+    """What is kept of each answer that is asked for; of one, where the wire will say that their number is none."""
+    count = fields.get("n", 1)
+    is_number = isinstance(count, int | float) and 1 <= count <= ANSWERS_MAX
+    return [Kept(fields) for _ in range(int(count) if is_number else 1)]
 
 
 def usage_of(reply: dict[str, Any]) -> dict[str, Any]:
@@ -115,28 +124,31 @@ def _with_bytes(token: dict[str, Any]) -> dict[str, Any]:
 
 def completion(name: str, model: str, reply: dict[str, Any]) -> dict[str, Any]:
     """The whole answer."""
-    calls = reply.get("tool_calls")
-    words = words_of(reply)
-    message: dict[str, Any] = {"role": "assistant", "content": words or None if calls else words, "refusal": None}
-    if calls:
-        message["tool_calls"] = calls
-    choice = {"index": 0, "message": message, "logprobs": likely(reply), "finish_reason": finish_of(reply)}
     return {
         "id": name,
         "object": "chat.completion",
         "created": int(time.time()),
         "model": model,
-        "choices": [choice],
+        "choices": [_choice(number, each) for number, each in enumerate(choices_of(reply))],
         "usage": usage_of(reply),
         "system_fingerprint": f"edge-{model}",
         "edge": beside(reply),
     }
 
 
-class Chunks(ServerSent):
-    """The same as a stream. kept: what of the text may be a call, until that is known."""
+def _choice(number: int, answer: dict[str, Any]) -> dict[str, Any]:
+    """One of the answers."""
+    calls, words = answer.get("tool_calls"), words_of(answer)
+    message: dict[str, Any] = {"role": "assistant", "content": words or None if calls else words, "refusal": None}
+    if calls:
+        message["tool_calls"] = calls
+    return {"index": number, "message": message, "logprobs": likely(answer), "finish_reason": finish_of(answer)}
 
-    def __init__(self, name: str, model: str, has_usage: bool, kept: Kept) -> None:
+
+class Chunks(ServerSent):
+    """The same as a stream. kept: what of each answer's text may be a call, until that is known."""
+
+    def __init__(self, name: str, model: str, has_usage: bool, kept: list[Kept]) -> None:
         self._same = {
             "id": name,
             "object": "chat.completion.chunk",
@@ -146,29 +158,38 @@ class Chunks(ServerSent):
         }
         self._has_usage, self._kept = has_usage, kept
 
-    def _chunk(self, delta: dict[str, Any], finish: str | None = None, **more: Any) -> bytes:
-        choice = {"index": 0, "delta": delta, "logprobs": more.pop("logprobs", None), "finish_reason": finish}
+    def _chunk(self, number: int, delta: dict[str, Any], finish: str | None = None, **more: Any) -> bytes:
+        choice = {"index": number, "delta": delta, "logprobs": more.pop("logprobs", None), "finish_reason": finish}
         usage = {"usage": None} if self._has_usage else {}
         return data({**self._same, "choices": [choice], **usage, **more})
 
     def begin(self) -> Iterable[bytes]:
         """Whose answer it is."""
-        return (self._chunk({"role": "assistant", "content": None if self._kept.may_call else "", "refusal": None}),)
+        for number, kept in enumerate(self._kept):
+            content = None if kept.may_call else ""
+            yield self._chunk(number, {"role": "assistant", "content": content, "refusal": None})
 
-    def piece(self, text: str) -> Iterable[bytes]:
+    def piece(self, text: str, choice: int = 0) -> Iterable[bytes]:
         """More of it, unless it may be a call."""
-        more = self._kept.by(text)
-        return (self._chunk({"content": more}),) if more else ()
+        more = self._kept[choice].by(text)
+        return (self._chunk(choice, {"content": more}),) if more else ()
 
     def end(self, reply: dict[str, Any]) -> Iterator[bytes]:
         """What was kept, why it ends, what it took."""
-        if calls := reply.get("tool_calls"):
-            yield self._chunk({"tool_calls": [{"index": number, **call} for number, call in enumerate(calls)]})
-        elif self._kept.text:
-            yield self._chunk({"content": self._kept.text})
-        if (tokens := likely(reply)) is not None:
-            yield self._chunk({"content": ""}, logprobs=tokens)
-        yield self._chunk({}, finish_of(reply), edge=beside(reply))
+        answers = choices_of(reply)
+        for number, (answer, kept) in enumerate(zip(answers, self._kept, strict=True)):
+            yield from self._last(number, answer, kept)
+            told = {"edge": beside(reply)} if number == len(answers) - 1 else {}
+            yield self._chunk(number, {}, finish_of(answer), **told)
         if self._has_usage:
             yield data({**self._same, "choices": [], "usage": usage_of(reply)})
         yield data("[DONE]")
+
+    def _last(self, number: int, answer: dict[str, Any], kept: Kept) -> Iterator[bytes]:
+        """What was kept of an answer, and its logprobs."""
+        if calls := answer.get("tool_calls"):
+            yield self._chunk(number, {"tool_calls": [{"index": place, **call} for place, call in enumerate(calls)]})
+        elif kept.text:
+            yield self._chunk(number, {"content": kept.text})
+        if (tokens := likely(answer)) is not None:
+            yield self._chunk(number, {"content": ""}, logprobs=tokens)

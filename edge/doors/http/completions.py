@@ -13,7 +13,7 @@ from typing import Any
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from edge.doors.http.asking import asked_of, fields_of, house_of, reply_to, told
+from edge.doors.http.asking import asked_of, choices_of, fields_of, house_of, reply_to, told
 from edge.doors.http.chat import beside, finish_of, options_of, usage_of
 from edge.doors.http.errors import Refused
 from edge.doors.http.events import ServerSent, data, streamed
@@ -27,7 +27,7 @@ async def answer(request: Request) -> Response:
     house, given = house_of(request), await fields_of(request)
     is_stream, has_usage = options_of(given)
     fields = as_asked(given)
-    asked = asked_of(request, fields, "cmpl")
+    asked = asked_of(request, fields, "cmpl", has_choices=True)
     model = str(house.about(fields.get("model"))["model"])
     writer = Texts(asked.id, model, has_usage, len(fields["prompt"]))
     if not is_stream:
@@ -72,22 +72,26 @@ class Texts(ServerSent):
         }
         self._has_usage, self._offset = has_usage, offset
 
-    def _choice(self, text: str, finish: str | None = None, logprobs: Any = None) -> list[dict[str, Any]]:
-        return [{"index": 0, "text": text, "logprobs": logprobs, "finish_reason": finish}]
+    def _ended(self, text: str, answer: dict[str, Any], number: int) -> dict[str, Any]:
+        logprobs = likely(answer, self._offset)
+        return {"index": number, "text": text, "logprobs": logprobs, "finish_reason": finish_of(answer)}
 
     def whole(self, reply: dict[str, Any]) -> dict[str, Any]:
         """The whole answer."""
-        choices = self._choice(reply["text"], finish_of(reply), likely(reply, self._offset))
+        choices = [self._ended(each["text"], each, number) for number, each in enumerate(choices_of(reply))]
         return {**self._same, "choices": choices, "usage": usage_of(reply), "edge": beside(reply)}
 
-    def piece(self, text: str) -> Iterable[bytes]:
+    def piece(self, text: str, choice: int = 0) -> Iterable[bytes]:
         """More of it."""
-        return (data({**self._same, "choices": self._choice(text)}),)
+        more = {"index": choice, "text": text, "logprobs": None, "finish_reason": None}
+        return (data({**self._same, "choices": [more]}),)
 
     def end(self, reply: dict[str, Any]) -> Iterator[bytes]:
         """Why it ends, and what it took."""
-        choices = self._choice("", finish_of(reply), likely(reply, self._offset))
-        yield data({**self._same, "choices": choices, "edge": beside(reply)})
+        *others, last = [self._ended("", each, number) for number, each in enumerate(choices_of(reply))]
+        for each in others:
+            yield data({**self._same, "choices": [each]})
+        yield data({**self._same, "choices": [last], "edge": beside(reply)})
         if self._has_usage:
             yield data({**self._same, "choices": [], "usage": usage_of(reply)})
         yield data("[DONE]")

@@ -31,8 +31,8 @@ class Form(Protocol):
         """A sign of life while nothing comes. waits: where the request is in the queue, as far as that is known."""
         ...
 
-    def piece(self, text: str) -> Iterable[bytes]:
-        """More text."""
+    def piece(self, text: str, choice: int = 0) -> Iterable[bytes]:
+        """More text. choice: of several answers, which it is of."""
         ...
 
     def end(self, reply: dict[str, Any]) -> Iterable[bytes]:
@@ -91,7 +91,7 @@ async def _written(
         try:
             while not isinstance(event, Ended):
                 waits = event if isinstance(event, Waits) else waits
-                for chunk in form.piece(event.text) if isinstance(event, Piece) else form.waits(waits):
+                for chunk in form.piece(event.text, event.choice) if isinstance(event, Piece) else form.waits(waits):
                     yield chunk
                 waits = None if isinstance(event, Piece) else waits
                 event = await anext(steady)

@@ -41,7 +41,7 @@ class Lines:
         """A piece without words, since Ollama has no other sign of life."""
         return (line(self._object("", done=False)),)
 
-    def piece(self, text: str) -> Iterable[bytes]:
+    def piece(self, text: str, choice: int = 0) -> Iterable[bytes]:  # noqa: ARG002 - there is one
         """More text, unless it may be a call."""
         more = self._kept.by(text)
         return (line(self._object(more, done=False)),) if more else ()

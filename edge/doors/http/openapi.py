@@ -68,7 +68,7 @@ COMMON: Schema = {
         }
     ),
     "stream": _or_null({"type": "boolean", "description": "answer with server-sent events"}),
-    "n": _or_null({"const": 1, "description": "a request has one answer"}),
+    "n": _or_null({"type": "integer", "minimum": 1, "maximum": 16, "description": "answers to make"}),
     "priority": _or_null({"enum": ["high", "normal", "low"]}),
     "keep": _or_null({"type": "boolean", "description": "false: nothing of it stays on the board"}),
 }
@@ -136,7 +136,7 @@ ANSWER: Schema = {
     "required": ["id", "object", "created", "model", "choices", "usage", "edge"],
     "properties": {
         "object": {"enum": ["chat.completion", "text_completion"]},
-        "choices": {"type": "array", "minItems": 1, "maxItems": 1},
+        "choices": {"type": "array", "minItems": 1, "maxItems": 16},
         "usage": {"type": "object", "required": ["prompt_tokens", "completion_tokens", "total_tokens"]},
     },
 }

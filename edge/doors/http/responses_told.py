@@ -51,7 +51,7 @@ class Response:
         else:
             yield from self._begun("queued" if waits else "in_progress")
 
-    def piece(self, text: str) -> Iterator[bytes]:
+    def piece(self, text: str, choice: int = 0) -> Iterator[bytes]:  # noqa: ARG002 - there is one
         """More of the answer's text, unless it may be a call."""
         if more := self._kept.by(text):
             yield from self._delta(more)

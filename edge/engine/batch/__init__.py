@@ -4,6 +4,10 @@ engine.py    jobs in, events out; one step is a slice of a prompt and a token of
 intake.py    what is done for a job before it is read, on a thread of its own
 making.py    a row made of a job
 row.py       one answer: its tokens, its options, how far it is
+choices.py   several answers to one prompt
+beams.py     the best answers, by a search
+beam_rows.py the rows that the search goes on in
+halts.py     what is to end, in the middle of a run
 groups.py    which answers grow by one run
 slots.py     where in the cache each answer lies
 tempo.py     how much of a prompt is read at a time

@@ -6,20 +6,20 @@ that is alone and can be guessed). Which row lies where is `slots.py`'s, what a 
 
 from __future__ import annotations
 
-import threading
-import time
 from collections import Counter, deque
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
 from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from edge.bundle import Bundle, read_manifest
-from edge.engine import Event, Finished, Job, Options, budget
+from edge.engine import Event, Finished, Job, Options, Part, budget
+from edge.engine.batch.beam_rows import Beams
+from edge.engine.batch.choices import Choices
 from edge.engine.batch.groups import adapter_of, groups
+from edge.engine.batch.halts import Halts
 from edge.engine.batch.intake import Intake
 from edge.engine.batch.making import Making
 from edge.engine.batch.pairs import run_as_pair
@@ -36,8 +36,6 @@ from edge.errors import Fault, as_fault
 if TYPE_CHECKING:
     from edge.engine.pictures.vision import Seen, Vision
 
-EASE_SECONDS = 2.0
-"""Between two looks at how much memory the board has left."""
 DECODING_SECONDS = (0.25, 0.01)
 """A step waits so long for a picture to be decoded: where it is alone, and where others are to be answered."""
 
@@ -59,15 +57,13 @@ class BatchedEngine:
         self._vision = self._opened_vision()
         self._slots = Slots(self._graph.caches, options.rows)
         self._tempo = Tempo(options.prefill_slice_tokens)
-        limit = min(self._manifest.context_length, self._budget_tokens)
-        self._making = Making(self._bundle, options, tokenizer, limit, self._graph.vocabulary, sentences)
+        beside = (self._budget_tokens, self._graph.vocabulary, sentences)
+        self._making = Making(self._bundle, options, tokenizer, *beside)
         self._intake = Intake(self._making.made)
         self._waiting: deque[Row] = deque()
-        self._lock = threading.Lock()
-        self._cancelled: set[int] = set()
-        self._in_run: tuple[int, Any] | None = None
+        self._halts = Halts(self._graph.halt)
         self._is_turn_of_oldest = False
-        self._eased = time.monotonic()
+        self._shortage = budget.Shortage()
         self._counters: Counter[str] = Counter()
 
     def _opened_vision(self) -> Vision | None:
@@ -86,10 +82,7 @@ class BatchedEngine:
 
     def cancel(self, job_id: int) -> None:
         """Have a job end; the reading of its prompt stops in its middle. From any thread."""
-        with self._lock:
-            self._cancelled.add(job_id)
-            if self._in_run is not None and self._in_run[0] == job_id:
-                self._in_run[1].terminate = True
+        self._halts.cancel(job_id)
 
     @property
     def is_idle(self) -> bool:
@@ -127,7 +120,7 @@ class BatchedEngine:
     def step(self) -> Iterator[Event]:
         """One slice of one prompt, one token of each answer."""
         yield from self._take_in()
-        self._begin()
+        yield from self._begin()
         yield from self._read()
         yield from self._write()
         self._ease()
@@ -140,28 +133,34 @@ class BatchedEngine:
 
     def _take_in(self) -> Iterator[Event]:
         """New rows; those that were cancelled out. Where nobody else is answered, what comes in is waited for."""
-        with self._lock:  # taken before the rows, so that none of these belongs to a job that is not seen yet
-            cancelled, self._cancelled = self._cancelled, set()
+        cancelled = self._halts.taken()  # before the rows, so that none of these belongs to a job that is not seen yet
         for made in self._intake.made(waits=not (self._waiting or len(self._slots))):
             if isinstance(made, list):
                 yield from made
             else:
                 self._waiting.append(made)
         for row in [*self._waiting, *self._slots]:
-            if row.job.id in cancelled:
-                yield self._end(row, row.finished("cancelled"))
-        with self._lock:
-            self._cancelled |= {job_id for job_id in cancelled if job_id in self._intake}
+            if row.job.id in cancelled and not row.is_out:
+                yield from self._end(row, row.finished("cancelled"))
+        self._halts.put_back({job_id for job_id in cancelled if job_id in self._intake})
 
-    def _begin(self) -> None:
+    def _begin(self) -> Iterator[Event]:
         """Rows that wait, in their order, as far as the slots and the budget of the cache go."""
-        while self._waiting and len(self._slots) < self.rows:
-            used = sum(row.tokens_at_most for row in self._slots)
-            if used + self._waiting[0].tokens_at_most > self._budget_tokens:
-                return
+        while self._waiting and self._has_room(self._waiting[0]):
             row = self._waiting.popleft()
             row.begin()
-            self._enter(row)
+            group, is_long = row.group, self._graph.is_long(row.prompt_tokens)
+            brother = group.brother(row, self._slots, is_long) if isinstance(group, Choices) else None
+            if isinstance(group, Choices) and brother is not None:
+                yield from self._take(row, group.branch(row, brother, self._slots, self._graph.caches))
+            else:
+                self._enter(row)
+
+    def _has_room(self, row: Row) -> bool:
+        """Whether there is a slot, and as many more as it will want, and room in the budget of the cache."""
+        taken = sum(each.places for each in (row, *self._slots))
+        tokens = sum(each.places * each.tokens_at_most for each in (row, *self._slots))
+        return bool(taken <= self.rows and tokens <= self._budget_tokens)
 
     def _enter(self, row: Row) -> None:
         """Into a slot, with what is known of its tokens already."""
@@ -180,15 +179,23 @@ class BatchedEngine:
             row.cached_tokens = row.seen
             self._counters.update(prompt_tokens=len(row.tokens), cached_tokens=row.seen)
 
-    def _end(self, row: Row, what: Finished | Fault) -> Event:
+    def _end(self, row: Row, what: Finished | Fault) -> Iterator[Event]:
+        """A row out, with those that end with it; the end of its job, where that has one now."""
+        leaving, end = row.ended(what)
+        for each in leaving:
+            self._let_go(each, is_worth=isinstance(what, Finished))  # what led to a fault is not worth keeping
+        if end is not None:
+            yield Event(row.job.id, end)
+
+    def _let_go(self, row: Row, is_worth: bool) -> None:
         """A row out, its cache kept for texts that begin alike."""
+        row.is_out = True
         if row in self._waiting:
             self._waiting.remove(row)
-        else:
-            if isinstance(what, Finished):  # what led to a fault is not worth keeping
+        elif row in (*self._slots,):
+            if is_worth:
                 self._keep(row)
             self._slots.leave(row)
-        return Event(row.job.id, what)
 
     def _keep(self, row: Row) -> None:
         if row.is_forgotten:
@@ -219,6 +226,8 @@ class BatchedEngine:
             yield Event(row.job.id, "")
         else:
             self._slots.promote(row)
+            if isinstance(row.group, Choices):
+                self._waiting.extendleft(reversed(row.group.split(logits[0])))
             yield from self._take(row, logits[0])
 
     def _look(self, row: Row, picture: Seen) -> Iterator[Event]:
@@ -226,19 +235,19 @@ class BatchedEngine:
         assert self._vision
         try:
             if self._vision.is_decoded(picture, DECODING_SECONDS[len(self._slots) > 1]):
-                with self._halting(row) as halt:
+                with self._halts.halting(row.job.id) as halt:
                     self._vision.look(picture, halt)
         except Stopped:
             return
         except Exception as error:  # one row's matter alone, whatever it is
-            yield self._end(row, as_fault(error))
+            yield from self._end(row, as_fault(error))
             return
         yield Event(row.job.id, "")
 
     def _run_alone(self, row: Row, tokens: list[int], positions: int = 1, is_prefill: bool = False) -> Logits:
         """Logits `[positions, vocabulary]` after these tokens of a row, which are in its cache then."""
         ids, seen = np.array([tokens], np.int64), np.array([row.seen], np.int64)
-        with self._halting(row) as halt:
+        with self._halts.halting(row.job.id) as halt:
             features = row.features(len(tokens))
             beside = (row.is_long, halt, features, is_prefill, row.job.adapter)
             logits: Logits = self._graph.run(row.slot, ids, seen, positions, *beside)[0]
@@ -246,20 +255,6 @@ class BatchedEngine:
             row.read = row.seen + len(tokens)
         row.seen += len(tokens)
         return logits
-
-    @contextmanager
-    def _halting(self, row: Row) -> Iterator[Any]:
-        """A handle for a run that a cancel of this row stops; raises Stopped where it is cancelled already."""
-        with self._lock:
-            if row.job.id in self._cancelled:
-                raise Stopped
-            halt = self._graph.halt()
-            self._in_run = (row.job.id, halt)
-        try:
-            yield halt
-        finally:
-            with self._lock:
-                self._in_run = None
 
     # --- answers ---
 
@@ -273,7 +268,8 @@ class BatchedEngine:
         made = self._run_apart(apart) if len(apart) > 1 else [self._run_together(each) for each in apart]
         # only now, when nothing runs over slots any more: who ends or begins anew moves others to other slots
         for row, its in zip(rows, chain.from_iterable(made), strict=True):
-            yield from self._take(row, its)
+            if not row.is_out:  # with one of its group
+                yield from self._take(row, its)
 
     def _run_apart(self, groups: list[list[Row]]) -> list[Logits]:
         """The logits of each group, kept: the next run writes over those of the one before."""
@@ -296,17 +292,22 @@ class BatchedEngine:
     def _take(self, row: Row, logits: Logits) -> Iterator[Event]:
         """The next token of an answer, and its end where it is the last."""
         try:
-            text = row.take(logits)
+            said = self._said(row, logits)
         except Exception as error:  # one row's matter alone, whatever it is
             row.finish_reason = "error"
-            yield self._end(row, as_fault(error))
+            yield from self._end(row, as_fault(error))
             return
-        yield Event(row.job.id, text)
+        yield from (Event(row.job.id, each) for each in said)
         if row.finish_reason:
-            yield self._end(row, row.finished(row.finish_reason))
+            yield from self._end(row, row.finished(row.finish_reason))
         elif row.is_long != self._graph.is_long(len(row.tokens)):
             self._slots.leave(row)  # its keys were turned by the short factors: read once more, with the long ones
             self._enter(row)
+
+    def _said(self, row: Row, logits: Logits) -> list[str | Part]:
+        if isinstance(row.group, Beams):
+            return row.group.take(row, logits, self._slots, self._graph.caches)
+        return [row.told(row.take(logits))]
 
     # --- guesses ---
 
@@ -336,9 +337,7 @@ class BatchedEngine:
 
     def _ease(self) -> None:
         """Let half of the kept beginnings go where the board has next to no memory left."""
-        if time.monotonic() - self._eased >= EASE_SECONDS:
-            self._eased = time.monotonic()
-            if budget.is_short_of_memory():
-                self._prefixes.shrink(self._prefixes.bytes // 2)
-                if self._vision:
-                    self._vision.forget()
+        if self._shortage.is_there():
+            self._prefixes.shrink(self._prefixes.bytes // 2)
+            if self._vision:
+                self._vision.forget()

@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from edge.engine import Finished, Job
+from edge.engine import Finished, Job, Part
 from edge.engine.batch.drafting import Draft
 from edge.engine.text.loops import LoopGuard
 from edge.engine.text.sampling import Sampler, described
+from edge.engine.text.scorers import Scorer, weighed
 from edge.engine.text.stop_text import StopText
-from edge.errors import EngineFailed
+from edge.errors import EngineFailed, Fault
 
 if TYPE_CHECKING:
     from edge.engine.pictures.vision import Seen
@@ -44,12 +45,21 @@ class Guide(Protocol):
         ...
 
 
+class Group(Protocol):
+    """Rows that belong together: several answers to one job."""
+
+    def ended(self, row: Row, what: Finished | Fault) -> tuple[list[Row], Finished | Fault | None]:
+        """Who leaves where a row ends, and how their job has ended, if it has."""
+        ...
+
+
 class Row:
     """A job and how far it is.
 
     tokens: of the prompt and the answer so far; seen: how many of them are in the cache; read: how many of these, from
     the first on, are there as reading leaves them. is_long: whether these have the long rotary factors. is_forgotten:
-    nothing of it is to be remembered.
+    nothing of it is to be remembered. group: of rows that it belongs to, as the answer of the number `choice`. is_out:
+    it has left. places: rows that are kept for it.
     """
 
     def __init__(
@@ -72,7 +82,10 @@ class Row:
         self.pictures: list[Seen] = []
         self.sources: list[dict[str, Any]] | None = None
         self.warnings: list[str] = []
-        self.is_forgotten = False
+        self.scorers: list[Scorer] = []
+        self.is_forgotten = self.is_out = False
+        self.group: Group | None = None
+        self.choice, self.places = 0, 1
         self._texts, self._stops, self._guide = texts, stops, guide
         self._sampler = Sampler(job, prompt, vocabulary, stops)
         self._stream, self._stop_text = texts.stream(), StopText(job.stop)
@@ -124,18 +137,36 @@ class Row:
         """Its time starts now."""
         self._begun = self._first_token = time.monotonic()
 
+    def begin_answer(self) -> None:
+        """Its first token is there."""
+        self._first_token = time.monotonic()
+
+    def told(self, text: str) -> str | Part:
+        """A piece of the answer as an event has it."""
+        return text if self.group is None else Part(self.choice, text)
+
+    def ended(self, what: Finished | Fault) -> tuple[list[Row], Finished | Fault | None]:
+        """Who leaves where this one ends, and how the job has ended, if it has."""
+        return ([self], what) if self.group is None else self.group.ended(self, what)
+
+    @property
+    def seconds_since_first(self) -> float:
+        """Since its first token."""
+        return time.monotonic() - self._first_token if self.completion_tokens else 0.0
+
     def take(self, logits: NDArray[np.float32]) -> str:
         """Choose the next token; the text that is certain by it. Sets `finish_reason` where it is the last.
 
-        Raises EngineFailed where the logits are not numbers, or where the grammar gives up.
+        Raises EngineFailed where the logits are not numbers, where a scorer fails, or the grammar gives up.
         """
         told = logits.copy() if self._logprobs is not None else logits
+        logits = weighed(self.scorers, self.tokens, logits)
         try:
             token = self._sampler.choose(logits, self._guide.allowed() if self._guide else None)
         except ValueError as error:
             raise EngineFailed(str(error)) from error
         if not self.completion_tokens:
-            self._first_token = time.monotonic()
+            self.begin_answer()
         self.tokens.append(token)
         self._describe(told, token)
         return self._text_of(token)

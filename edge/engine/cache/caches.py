@@ -27,9 +27,9 @@ class Caches:
         self.array = np.frombuffer(self._memory, dtype).reshape(shape)
         self.slots, self.length = slots, length
 
-    def copy(self, source: int, target: int, tokens: int) -> None:
-        """A slot's first tokens into another slot."""
-        self.array[:, :, target, :, :tokens] = self.array[:, :, source, :, :tokens]
+    def copy(self, source: int, target: int, tokens: int, start: int = 0) -> None:
+        """A slot's first tokens into another slot, but for as many as are there already."""
+        self.array[:, :, target, :, start:tokens] = self.array[:, :, source, :, start:tokens]
 
     def read(self, slot: int, start: int, stop: int) -> NDArray[Any]:
         """A copy of some tokens of a slot, `[layers, 2, kv_heads, tokens, head_size]`."""

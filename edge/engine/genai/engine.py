@@ -28,14 +28,22 @@ from edge.engine.text.late_sentences import LateSentences
 from edge.engine.text.loops import LoopGuard
 from edge.engine.text.prompt import prompt_of
 from edge.engine.text.stop_text import StopText
-from edge.errors import BundleError, EngineFailed, Fault, TooLarge, Unsupported, as_fault
+from edge.errors import BundleError, ConfigError, EngineFailed, Fault, TooLarge, Unsupported, as_fault
 
 if TYPE_CHECKING:
     from edge.engine.pictures.vision import Seen
 
 PENALTIES = ("presence_penalty", "frequency_penalty")
-BATCHED = ("logit_bias", "stop_token_ids", "min_tokens")
-"""What onnxruntime-genai has not: ignored with a warning, and refused, since that would be another answer."""
+BATCHED: dict[str, Any] = {
+    "logit_bias": {},
+    "stop_token_ids": [],
+    "min_tokens": 0,
+    "n": 1,
+    "num_beams": 1,
+    "scorers": [],
+}
+"""What onnxruntime-genai has not: ignored with a warning, and refused unless it is this, since that would be another
+answer."""
 PACED_SLICE_TOKENS = 32
 """Of a prompt at a time, where a step may not take long; genai does not tell what one will take."""
 
@@ -51,6 +59,8 @@ class GenaiEngine:
 
     def __init__(self, bundle: Path, options: Options, sentences: LateSentences | None = None) -> None:
         """sentences: the bundle's embedding model, where others use it, too."""
+        if always := [name for name, each in options.scorers.items() if each["always"]]:
+            raise ConfigError(f"scorers.{always[0]}.always needs the batched engine, and this is onnxruntime-genai's")
         self._manifest = read_manifest(bundle)
         self._slice = options.prefill_slice_tokens
         self.step_seconds: float | None = None
@@ -188,8 +198,8 @@ class GenaiEngine:
     def _generator(self, job: Job, length: int) -> Any:
         if job.min_p not in (0, self._manifest.sampling.min_p) or job.top_logprobs is not None:
             raise Unsupported("min_p and logprobs need the batched engine, which this bundle does not run on")
-        for name in BATCHED:
-            if getattr(job, name):
+        for name, harmless in BATCHED.items():
+            if getattr(job, name) != harmless:
                 raise Unsupported(f"{name} needs the batched engine, which this bundle does not run on", name)
         params = og.GeneratorParams(self._model)
         params.set_search_options(**_search_options(job), max_length=length)

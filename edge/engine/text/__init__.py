@@ -11,6 +11,7 @@ late.py           documents, loaded for the first who asks
 places.py         where these lie
 composing.py      pieces of them as a model reads them
 sampling.py       logits to the next token
+scorers.py        functions of others that weigh it
 guidance.py       answers held to a grammar; the only file that imports llguidance
 schemas.py        what a schema may ask of it
 stop_text.py      stop strings in a stream

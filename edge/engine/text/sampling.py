@@ -9,6 +9,7 @@ A row throws one die a token and nothing else throws it, so that a seed gives th
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Collection, Sequence
 from typing import Any
 
@@ -19,6 +20,7 @@ from edge.engine import Job
 from edge.errors import BadRequest
 
 Row = NDArray[np.float32]
+NO_NUMBERS = "the model's logits are not numbers"
 
 
 class Sampler:
@@ -45,10 +47,31 @@ class Sampler:
             logits[self._stops] = -np.inf
         best = int(logits.argmax())
         if not np.isfinite(logits[best]):
-            raise ValueError("the model's logits are not numbers")
+            raise ValueError(NO_NUMBERS)
         token = best if self._job.temperature == 0 else self._drawn(logits)
-        self._take(token)
+        self.take(token)
         return token
+
+    def weights(self, logits: Row) -> Row:
+        """The logarithmic weights `[vocabulary]` of what comes next, by the options, as beam search adds them up.
+
+        Biases and penalties are about these there, as with Transformers. ValueError where they are not numbers.
+        """
+        weights: Row = logits - logits.max()
+        weights -= np.log(np.exp(weights).sum())
+        if not np.isfinite(weights.max()):
+            raise ValueError(NO_NUMBERS)
+        self._weigh(weights)
+        if self._taken < self._job.min_tokens:
+            weights[self._stops] = -np.inf
+        return weights
+
+    def copy(self) -> Sampler:
+        """Another that goes on from here, for a search in which nothing is drawn."""
+        made = copy.copy(self)
+        made._counts = None if self._counts is None else self._counts.copy()
+        made._said = None if self._said is None else self._said.copy()
+        return made
 
     def _weigh(self, logits: Row) -> None:
         tokens, biases = self._biased
@@ -59,7 +82,8 @@ class Sampler:
             said = np.flatnonzero(self._counts)
             logits[said] -= self._job.presence_penalty + self._job.frequency_penalty * self._counts[said]
 
-    def _take(self, token: int) -> None:
+    def take(self, token: int) -> None:
+        """It was chosen."""
         self._taken += 1
         if self._said is not None:
             self._said[token] = True

@@ -10,7 +10,7 @@ from export.source.base import finite
 from export.source.gguf.blocks import dequantized
 from export.source.gguf.header import Header
 from export.source.gguf.keys import ARCHITECTURES, Keys, shortest
-from export.source.gguf.names import FREQUENCIES, LONG, SHORT
+from export.source.gguf.names import BIASES, FREQUENCIES, LONG, SHORT
 
 SIZES = {
     "num_hidden_layers": "block_count",
@@ -47,6 +47,7 @@ def config_of(header: Header, vocabulary: int) -> dict[str, Any]:
         "rope_theta": THETA if theta is None else theta,
         "vocab_size": _vocabulary(header, keys, architecture, vocabulary),
         "tie_word_embeddings": "output.weight" not in header.tensors,
+        **{key: True for key, tensor in BIASES.items() if tensor in header.tensors},
         **_window(keys, architecture),
         **_heads(header, keys, architecture, config),
         **_rotary(header, keys, architecture, config["max_position_embeddings"]),
@@ -79,9 +80,10 @@ def _heads(header: Header, keys: Keys, architecture: str, config: dict[str, Any]
     turned = keys.whole(f"{architecture}.rope.dimension_count")
     if turned in (None, key):
         return {"head_dim": key}
-    if architecture == "llama":
+    if architecture != "phi3":
+        name = {"llama": "a Llama"}.get(architecture, architecture)
         raise SourceError(
-            f"{header.path} says {architecture}.rope.dimension_count = {turned} of {key} dimensions; a Llama turns all"
+            f"{header.path} says {architecture}.rope.dimension_count = {turned} of {key} dimensions; {name} turns all"
         )
     if turned % STEP or not 0 < turned < key:
         raise UnsupportedError(

@@ -15,7 +15,7 @@ import numpy as np
 from export.errors import SourceError, UnsupportedError
 from export.source.gguf.header import Header
 
-ARCHITECTURES = ("llama", "phi3")
+ARCHITECTURES = ("llama", "phi3", "qwen2", "qwen3", "smollm3")
 USED = {  # of the architecture
     "block_count",
     "context_length",
@@ -41,7 +41,7 @@ USED = {  # of the architecture
 }
 HARMLESS = {  # of the architecture
     "rope.scaling.finetuned": "says how the model was made, not what it computes",
-    "attention.layer_norm_epsilon": "of a LayerNorm, which neither architecture has",
+    "attention.layer_norm_epsilon": "of a LayerNorm, which no architecture here has",
 }
 USED_BY_TOKENIZER = {
     "ggml.model",

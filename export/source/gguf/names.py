@@ -11,38 +11,46 @@ IN_EVERY_LAYER = {
     "attn_output": "self_attn.o_proj",
     "ffn_down": "mlp.down_proj",
 }
+APART = {
+    **IN_EVERY_LAYER,
+    "attn_q": "self_attn.q_proj",
+    "attn_k": "self_attn.k_proj",
+    "attn_v": "self_attn.v_proj",
+    "ffn_gate": "mlp.gate_proj",
+    "ffn_up": "mlp.up_proj",
+}
 LAYER: Mapping[str, Mapping[str, str]] = {
-    "llama": {
-        **IN_EVERY_LAYER,
-        "attn_q": "self_attn.q_proj",
-        "attn_k": "self_attn.k_proj",
-        "attn_v": "self_attn.v_proj",
-        "ffn_gate": "mlp.gate_proj",
-        "ffn_up": "mlp.up_proj",
-    },
+    "llama": APART,
+    "qwen2": APART,
+    "qwen3": {**APART, "attn_q_norm": "self_attn.q_norm", "attn_k_norm": "self_attn.k_norm"},
+    "smollm3": APART,
     "phi3": {**IN_EVERY_LAYER, "attn_qkv": "self_attn.qkv_proj", "ffn_up": "mlp.gate_up_proj"},
 }
 FREQUENCIES, LONG, SHORT = "rope_freqs.weight", "rope_factors_long.weight", "rope_factors_short.weight"
 FACTORS = {"llama": {FREQUENCIES, LONG, SHORT}, "phi3": {LONG, SHORT}}
+BIASES = {"attention_bias": "blk.0.attn_output.bias", "mlp_bias": "blk.0.ffn_up.bias"}
+"""By the key of a config, the tensor that tells of biases which a family need not have."""
 """What rotary frequencies are divided by: read with the config, no tensor of the graph."""
 
 
 def in_transformers(name: str, architecture: str) -> str | None:
     """`blk.3.attn_q.weight` as `model.layers.3.self_attn.q_proj.weight`; None for what Transformers has no name for."""
     stem, _, kind = name.rpartition(".")
-    if kind != "weight":
+    if kind not in ("weight", "bias"):
         return None
-    if stem in OUTSIDE:
+    if stem in OUTSIDE and kind == "weight":
         return f"{OUTSIDE[stem]}.weight"
     block, _, rest = stem.partition(".")
     number, _, part = rest.partition(".")
     module = LAYER.get(architecture, {}).get(part)
     if block != "blk" or not number.isascii() or not number.isdigit() or module is None:
         return None
-    return f"model.layers.{int(number)}.{module}.weight"
+    if kind == "bias" and not module.endswith("_proj"):
+        return None
+    return f"model.layers.{int(number)}.{module}.{kind}"
 
 
 def module_of(name: str) -> str:
     """`model.layers.3.self_attn.q_proj.weight` as `self_attn.q_proj`; what lies in no layer without its kind."""
-    stem = name.removesuffix(".weight")
+    stem = name.removesuffix(".weight").removesuffix(".bias")
     return stem.split(".", 3)[3] if stem.startswith("model.layers.") else stem

@@ -31,6 +31,8 @@ GGUF_SAMPLING = {
     "min_p": "min_p",
     "repetition_penalty": "penalty_repeat",
 }
+IN_PAIRS = ("llama", "smollm3")
+"""Architectures whose rotary pairs lie side by side; llama.cpp turns those of the others in halves, as Transformers."""
 INTERLEAVED = {"self_attn.q_proj": "num_attention_heads", "self_attn.k_proj": "num_key_value_heads"}
 """GGUF keeps a Llama's query and key rows in the order of the original code's rotary pairs."""
 
@@ -146,8 +148,9 @@ class GgufSource:
     def _in_order(self, name: str, rows: NDArray[Any]) -> NDArray[Any]:
         """Rows as Transformers has them, where GGUF keeps another order."""
         heads = INTERLEAVED.get(module_of(name))
-        is_llama = self.config["architectures"] == ["llama"]
-        return _rows_in_halves(rows, self.config[heads]) if heads and is_llama else rows
+        return (
+            _rows_in_halves(rows, self.config[heads]) if heads and self.config["architectures"][0] in IN_PAIRS else rows
+        )
 
     def checksum(self) -> str:
         """sha256 of the file; of several, over their own in their order."""

@@ -62,6 +62,11 @@ FULL: dict[str, Any] = {
     "logit_bias": {"7": 5},
     "min_tokens": 3,
     "stop_token_ids": [9],
+    "scorers": ["polite"],
+    "n": 1,
+    "num_beams": 1,
+    "length_penalty": 1,
+    "early_stopping": False,
     "loop_guard": False,
     "logprobs": True,
     "top_logprobs": 3,
@@ -219,6 +224,7 @@ def test_a_number_is_one_however_it_is_written(path):
         "repetition_penalty",
         "presence_penalty",
         "frequency_penalty",
+        "length_penalty",
         "7",
     ):
         assert written(f"{value}.5") == (dotted(path), f"{dotted(path)} should be an integer")

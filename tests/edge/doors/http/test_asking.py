@@ -107,7 +107,7 @@ class Held(MemoryInside):
 class Plain(ServerSent):
     """Pieces as they are."""
 
-    def piece(self, text: str) -> list[bytes]:
+    def piece(self, text: str, choice: int) -> list[bytes]:
         """One."""
         return [data(text)]
 

@@ -54,13 +54,44 @@ def test_without_a_broker(tmp_path: Path):
         with asker.chat.completions.create(**ASK, stream=True) as stream:
             assert "".join(each.choices[0].delta.content or "" for each in stream) == "word word word "
         with pytest.raises(openai.BadRequestError) as raised:
-            asker.chat.completions.create(**ASK, n=2)
+            asker.chat.completions.create(**ASK, n=17)
         assert raised.value.param == "n"
         with pytest.raises(openai.NotFoundError, match="serves scripted"):
             asker.chat.completions.create(**ASK | {"model": "gpt-7"})
         assert "edge_governor_state" in httpx.get(f"{made.address}/metrics").text
         assert httpx.get(f"{made.address}/health/ready").json()["load"]["accepts"]
         assert "Traceback" not in made.log.read_text()
+
+
+def test_several_answers(tmp_path: Path):
+    """`n` of them, whole and streamed, each by its index; the tokens of all are counted, the prompt once."""
+    with board(tmp_path) as made, client(made) as asker:
+        whole = asker.chat.completions.create(**ASK, n=3)
+        assert [(each.index, each.message.content) for each in whole.choices] == [
+            (number, "word word word ") for number in range(3)
+        ]
+        assert {each.finish_reason for each in whole.choices} == {"stop"}
+        assert whole.usage is not None
+        assert (whole.usage.prompt_tokens, whole.usage.completion_tokens) == (1, 9)
+        said, ends, roles = {0: "", 1: ""}, [], []
+        with asker.chat.completions.create(**ASK, n=2, stream=True, stream_options={"include_usage": True}) as stream:
+            for chunk in stream:
+                for each in chunk.choices:
+                    said[each.index] += each.delta.content or ""
+                    roles += [each.index] if each.delta.role else []
+                    ends += [each.index] if each.finish_reason else []
+                usage = chunk.usage
+        assert said == {0: "word word word ", 1: "word word word "}
+        assert (ends, roles) == ([0, 1], [0, 1])
+        assert usage is not None
+        assert usage.completion_tokens == 6
+        older = asker.completions.create(model="scripted", prompt="x", n=2)
+        assert [each.text for each in older.choices] == ["word word word "] * 2
+        with asker.completions.create(model="scripted", prompt="x", n=2, stream=True) as stream:
+            ended = [each.choices[0].index for each in stream if each.choices[0].finish_reason]
+        assert ended == [0, 1]
+        refused = httpx.post(f"{made.address}/api/generate", json={"model": "scripted", "prompt": "x", "n": 2})
+        assert (refused.status_code, "n should be 1" in refused.text) == (400, True)
 
 
 def test_beside_a_broker(tmp_path: Path):
