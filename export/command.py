@@ -218,9 +218,7 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("--calibration", type=path, metavar="FILE", help="text like what the model will read")
     made.add_argument("--evaluation", type=path, metavar="FILE", help="text to measure the loss on")
     made.add_argument("--pictures", type=path, metavar="DIR", help="pictures like those that the model will see")
-    made.add_argument(
-        "--provider", choices=[row.name for row in ROWS], help="the execution provider that the bundle is for"
-    )
+    made.add_argument("--provider", choices=[row.name for row in ROWS], help="the execution provider that it is for")
     made.add_argument(
         "--kv-cache", choices=["auto", "float", "int8"], help="what keys and values are kept in; int8 takes a quarter"
     )
