@@ -34,6 +34,7 @@ class Row:
     kinds: the engines that answer on it, the best first; where there are none, lacks says why.
     float_type: what a bundle's activations are in. int8_cache: whether its keys and values may be in int8.
     shapes: `any` where a graph may have texts of any length, `fixed` where each length is a graph of its own.
+    emulator: the kind of device of its that is only emulated, not hardware; empty where none is.
     systems: where its wheels exist, as `sys.platform` has them; empty for everywhere.
     """
 
@@ -50,6 +51,7 @@ class Row:
     float_type: FloatType = "float32"
     int8_cache: Literal["by default", "when asked", "never"] = "never"
     shapes: Literal["any", "fixed"] = "any"
+    emulator: str = ""
     systems: tuple[str, ...] = ()
 
     @property
@@ -133,6 +135,7 @@ ROWS = (
         genai_name="QNN",
         lacks="it takes graphs of fixed shapes in plain operators, which the export does not make yet",
         shapes="fixed",
+        emulator="CPU",
         systems=("linux", "win32"),
     ),
     Row(

@@ -43,7 +43,8 @@ def _offered(row: Row) -> list[str]:
     ort.set_default_logger_severity(4)
     ort.register_execution_provider_library(row.runtime_name, row.library())
     found = [each for each in ort.get_ep_devices() if each.ep_name == row.runtime_name]
-    return [f"{each.device.type.name} ({each.device.vendor or each.ep_vendor})" for each in found]
+    told = [(each.device.type.name, each.device.vendor or each.ep_vendor) for each in found]
+    return [f"{kind} ({maker}{'; emulator, not hardware' if kind == row.emulator else ''})" for kind, maker in told]
 
 
 if __name__ == "__main__":
