@@ -48,7 +48,7 @@ lint: test-env ## ruff, mypy --strict
 	@$(BIN)/mypy
 
 clean: ## Remove what was made here; the cache with models and bundles stays
-	rm -rf .venv .venv-trace .venv-ha .venv-ansible .venv-kiosk .venv-doors .venv-examples deploy/kiosk/node_modules .mypy_cache .ruff_cache .pytest_cache build dist figures.json
+	rm -rf .venv .venv-trace .venv-ha .venv-ansible .venv-kiosk .venv-doors .venv-providers .venv-examples deploy/kiosk/node_modules .mypy_cache .ruff_cache .pytest_cache build dist figures.json
 
 ##@ To give it away
 
@@ -95,6 +95,10 @@ trace-test: ## Skeletons traced anew and fused graphs held to Transformers 4 and
 doors-test: test-env bundle ## The HTTP door asked by schemathesis whatever its document lets in, in .venv-doors (2 minutes)
 	@$(BIN)/python deploy/inner_venv.py .venv-doors 'schemathesis>=4.32,<5'
 	@TEST_BUNDLE=$(BUNDLE) .venv-doors/bin/python -m pytest -m slow tests/edge/doors/http -k schemathesis $(ARGS)
+
+providers-test: test-env bundle ## Plugins for WebGPU, QNN and OpenVINO with our graph, in .venv-providers (root, unshare, chromium for its Vulkan)
+	@$(BIN)/python deploy/inner_venv.py .venv-providers --no-deps 'onnxruntime-ep-webgpu>=0.4,<0.5' 'onnxruntime-qnn>=2.7,<3' 'onnxruntime-ep-openvino>=1.8,<2'
+	@RUN_PROVIDERS=1 TEST_BUNDLE=$(BUNDLE) .venv-providers/bin/python -m pytest -m providers tests/edge/engine/test_plugins.py $(ARGS)
 
 ha-test: test-env ## A board in releases of Home Assistant itself, in .venv-ha (Python 3.13; HA_PYTHON=PATH HA_RELEASES=2026.2.3)
 	@$(BIN)/python deploy/home_assistants.py $(HA_PYTHON) $(HA_RELEASES)

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from edge.bundle import MANIFEST, Bundle
+from edge.engine.providers import ROWS
 from export.adopted import measure
 from export.arguments import check_files, kept_in, megabytes, model, name, path, tokens, version
 from export.bits import as_recipe, search
@@ -236,7 +237,7 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("--calibration", type=path, metavar="FILE", help="text like what the model will read")
     made.add_argument("--evaluation", type=path, metavar="FILE", help="text to measure the loss on")
     made.add_argument("--pictures", type=path, metavar="DIR", help="pictures like those that the model will see")
-    made.add_argument("--provider", choices=["cpu", "cuda"], help="the execution provider that the bundle is for")
+    made.add_argument("--provider", choices=[row.name for row in ROWS], help="the execution provider that it is for")
     made.add_argument(
         "--kv-cache", choices=["auto", "float", "int8"], help="what keys and values are kept in; int8 takes a quarter"
     )
@@ -255,11 +256,7 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("--measure", type=path, metavar="BUNDLE", help=bundle)
     made.add_argument("--context", type=tokens, metavar="TOKENS", help="tokens of prompt and answer together")
     made.add_argument("--name", type=name, help="the bundle's name in its manifest")
-    made.add_argument("--dry-run", action="store_true", help="say what disk, memory and time it will take, and stop")
-    made.add_argument("--json", action="store_true", help="with --dry-run: for programs, as one JSON object")
-    made.add_argument(
-        "--search-bits", type=megabytes, metavar="MB", help="measure which tensors a size should give 8 bits"
-    )
+    add_what_is_only_told(made)
     there = made.add_mutually_exclusive_group()
     there.add_argument("--force", action="store_true", help="replace the bundle DIR; whatever is no bundle stays")
     there.add_argument(
@@ -267,6 +264,15 @@ def parser() -> argparse.ArgumentParser:
     )
     made.add_argument("--cache", type=path, default=None, metavar="DIR", help="where downloads are kept")
     return made
+
+
+def add_what_is_only_told(made: argparse.ArgumentParser) -> None:
+    """What makes no bundle."""
+    made.add_argument("--dry-run", action="store_true", help="say what disk, memory and time it will take, and stop")
+    made.add_argument("--json", action="store_true", help="with --dry-run: for programs, as one JSON object")
+    made.add_argument(
+        "--search-bits", type=megabytes, metavar="MB", help="measure which tensors a size should give 8 bits"
+    )
 
 
 def add_what_is_beside(made: argparse.ArgumentParser) -> None:

@@ -11,6 +11,7 @@ from typing import Literal
 import numpy as np
 
 from edge.bundle import Sampling
+from edge.engine.providers import FloatType, row_of
 from export.errors import SourceError, UnsupportedError
 from export.families import family_of_config
 from export.families.base import EMBEDDING, HEAD, ROUTER, Dimensions, Family
@@ -31,7 +32,6 @@ from export.unread import check_all_read
 from export.vision import TowerSizes
 
 FIRST_NORM = "model.layers.0.input_layernorm.weight"
-FloatType = Literal["float32", "float16"]
 
 
 @dataclass(frozen=True)
@@ -126,7 +126,7 @@ class Plan:
     @property
     def float_type(self) -> FloatType:
         """What the bundle's activations are, and everything that meets them."""
-        return "float16" if self.recipe.provider == "cuda" else "float32"
+        return row_of(self.recipe.provider).float_type
 
     @property
     def cache_type(self) -> Literal[FloatType, "int8"]:
@@ -136,7 +136,7 @@ class Plan:
     @property
     def has_int8_cache(self) -> bool:
         """Whether keys and values are remembered in int8."""
-        is_free = self.recipe.provider == "cpu" and self._looks_at_texts
+        is_free = row_of(self.recipe.provider).int8_cache == "by default" and self._looks_at_texts
         return self.is_rounded and (self.recipe.kv_cache == "int8" or (self.recipe.kv_cache == "auto" and is_free))
 
     @property
@@ -203,6 +203,25 @@ def named(recipe: Recipe, model: Path) -> str:
     return recipe.name or name_of(Path(recipe.repository) if recipe.repository else model)
 
 
+def check_provider(family: Family, recipe: Recipe) -> None:
+    """UnsupportedError where no such bundle can be made for the recipe's provider.
+
+    The rows of experts are gathered, which is fast on the CPU alone.
+    """
+    row, called = row_of(recipe.provider), family.architectures[0]
+    if not row.kinds:
+        raise UnsupportedError(f"no bundle is made for the provider {row.name}: {row.lacks}")
+    if recipe.kv_cache == "int8" and row.int8_cache == "never":
+        raise UnsupportedError(f"{row.name} keeps no keys and values in int8; export it without --kv-cache int8")
+    if family.needs_float32 and row.float_type == "float16":
+        raise UnsupportedError(
+            f"what {called} computes is too large for float16, which a bundle for {row.name} has; export it with"
+            f" --provider {USUAL}"
+        )
+    if family.expert and not row.is_batched:
+        raise UnsupportedError(f"{called} is exported for the CPU; export it with --provider {USUAL}")
+
+
 def plan_of(source: Source, recipe: Recipe) -> Plan:
     """The plan for a source's config.
 
@@ -221,27 +240,16 @@ def plan_of(source: Source, recipe: Recipe) -> Plan:
         raise UnsupportedError(
             "a bundle in floats remembers floats, too; export it without --kv-cache int8, or with another --method"
         )
+    check_provider(family, recipe)
     if recipe.sample_pictures and not family.sees_pictures:
         raise UnsupportedError(f"{family.architectures[0]} reads text alone; export it without --pictures")
-    if family.needs_float32 and recipe.provider == "cuda":
-        raise UnsupportedError(
-            f"what {family.architectures[0]} computes is too large for float16, which a bundle for cuda has; export it"
-            " with --provider cpu"
-        )
     if recipe.split_packed and family.packed:
         source, family = SplitSource(source, sizes.parts_of(family.packed)), family.apart()
     if family.expert:
-        check_provider(family, recipe)
         source, family = ZeroBiases(source, missing_biases(source, family, sizes)), family.routed(sizes.num_experts)
     plan = Plan(source, family, sizes, recipe, notes)
     _ = plan.tower  # raises where it is another than what is exported
     return plan
-
-
-def check_provider(family: Family, recipe: Recipe) -> None:
-    """UnsupportedError for experts on a GPU: the rows of each are gathered, which is fast on the CPU alone."""
-    if recipe.provider != "cpu":
-        raise UnsupportedError(f"{family.architectures[0]} is exported for the CPU; export it with --provider cpu")
 
 
 def missing_biases(source: Source, family: Family, sizes: Dimensions) -> dict[str, int]:

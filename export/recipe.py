@@ -10,6 +10,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from edge.bundle import Provider
 from export.quantize import Format
 
 RECIPES = Path(__file__).with_name("recipes.toml")
@@ -71,10 +72,10 @@ class Recipe(BaseModel):
     method: how all other matrices are rounded (export/quantize/rounding.py lists them); `none` leaves every
         matrix in float32, for comparing.
     overrides: what single tensors are stored in, by patterns of their names; a later one wins.
-    provider: the execution provider that the bundle is for. On cuda activations are float16, so that scales, norms
-        and tables are, too.
+    provider: the execution provider that the bundle is for (edge/engine/providers.py). Where its activations are
+        float16, scales, norms and tables are, too.
     kv_cache: what the engine remembers a text's keys and values in. `float` is what activations are in; int8 takes
-        a quarter of float32, each channel's step taken from the calibration text. `auto` is int8 on the CPU, where
+        a quarter of float32, each channel's step taken from the calibration text. `auto` is int8 on the CPU, if
         the method looks at that text anyway and the limits allow what it loses.
     accuracy_level: 4 computes in int8 activations, 0 in float32 (com.microsoft.MatMulNBits).
     calibration_tokens: how much text the method looks at, where it looks at any.
@@ -109,7 +110,7 @@ class Recipe(BaseModel):
     block_size: BlockSize = 32
     is_symmetric: bool = False
     accuracy_level: Literal[0, 4] = 4
-    provider: Literal["cpu", "cuda"] = "cpu"
+    provider: Provider = "cpu"
     kv_cache: Literal["auto", "float", "int8"] = "auto"
     overrides: dict[str, Override] = {}
     calibration_text: Path | None = None

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
+from edge.engine.providers import row_of
 from edge.engine.text.chat_template import render
 from edge.errors import BadRequest
 from export import golden
@@ -42,7 +43,7 @@ def verify(plan: Plan, tensors: TensorFile, folder: Path, report: Report) -> dic
     Raises FidelityError where it cannot be loaded at all.
     """
     recipe = plan.recipe
-    answers = golden.ask(folder, recipe.prompts, recipe.context_length, tells=recipe.provider == "cpu")
+    answers = golden.ask(folder, recipe.prompts, recipe.context_length, tells=row_of(recipe.provider).is_batched)
     if recipe.golden and not plan.is_rehearsal:
         answers = [*(replace(each, sure="") for each in answers), *golden.ask_own(folder, recipe.golden)]
     (folder / GOLDEN).write_text(json.dumps([asdict(each) for each in answers], indent=2) + "\n", encoding="utf-8")

@@ -23,8 +23,8 @@ TOGETHER_GRAPH = "adapters-together.onnx"
 DOCUMENTS = "documents"
 """The folder of indexes of documents that travel in a bundle, each `NAME.index`."""
 
-Provider = Literal["cpu", "cuda"]
-"""An execution provider that a bundle is made for."""
+Provider = Literal["cpu", "cuda", "webgpu", "qnn", "openvino", "nv-tensorrt-rtx", "mlx", "coreml"]
+"""An execution provider that a bundle is made for; `edge/engine/providers.py` says what each is."""
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 Count = Annotated[int, Field(ge=0)]
 Positive = Annotated[int, Field(gt=0)]

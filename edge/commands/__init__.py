@@ -21,6 +21,7 @@ together. Beside the subcommands:
     findings.py      what `edge doctor` finds, and how well
     doctor_board.py  in a board's readings
     doctor_machine.py  on the machine that it runs on
+    doctor_providers.py  of what onnxruntime can compute on
     bundle_store.py  `edge bundle install`, `list`, `rollback`, `remove`
     bundle_adopt.py  `edge bundle adopt`: a folder of onnxruntime-genai's builder or Olive
     bundle_installer.py  the installer, a process of its own

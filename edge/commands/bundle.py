@@ -9,6 +9,7 @@ from edge.board.memory import available_bytes, total_bytes
 from edge.bundle import Manifest, open_bundle, read_manifest
 from edge.commands import bundle_adopt, bundle_store
 from edge.commands.streams import progress
+from edge.engine.providers import ROWS
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -17,7 +18,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     for name, text in (("verify", "check every file, the provider and the memory"), ("show", "print what it is")):
         action = actions.add_parser(name, help=text, description=text, allow_abbrev=False)
         action.add_argument("path", type=Path)
-        action.add_argument("--provider", default="cpu", help="execution provider it should be for (default: cpu)")
+        action.add_argument(
+            "--provider",
+            default="cpu",
+            choices=[row.name for row in ROWS],
+            help="execution provider it should be for (default: cpu)",
+        )
     bundle_store.add_arguments(actions)
     bundle_adopt.add_arguments(actions)
 

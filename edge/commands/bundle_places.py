@@ -16,6 +16,7 @@ from typing import Literal
 from edge.bundle import MANIFEST, Manifest, read_manifest
 from edge.commands.catalogue import Entry
 from edge.config import Settings
+from edge.engine.providers import USUAL
 from edge.errors import BundleError, ConfigError, EdgeError
 from edge.store.store import Store
 
@@ -46,7 +47,7 @@ def cache_folder() -> Path:
 
 def made_folder(entry: Entry, provider: str) -> Path:
     """Where a model's bundle lies, or would, that is made here for an execution provider."""
-    return cache_folder() / "bundles" / (entry.place if provider == "cpu" else f"{entry.place}-{provider}")
+    return cache_folder() / "bundles" / (entry.place if provider == USUAL else f"{entry.place}-{provider}")
 
 
 def pulled_store(name: str) -> Store:

@@ -12,7 +12,7 @@ from functools import partial
 from typing import Any
 
 from edge.board.sensors import read_all
-from edge.commands import doctor_board, doctor_machine, doctor_unit
+from edge.commands import doctor_board, doctor_machine, doctor_providers, doctor_unit
 from edge.commands.boards import READY
 from edge.commands.connection import add_connection, connected_settings
 from edge.commands.findings import Check, Finding, Reading, bad, found_by, look, report
@@ -62,6 +62,7 @@ def of_machine(settings: Settings) -> dict[str, Check]:
     """The checks of the machine that this runs on."""
     body = read_all(board_sources(settings), settings.telemetry.root).body()
     own: dict[str, Check] = {name: partial(check, settings) for name, check in doctor_machine.CHECKS.items()}
+    own["provider"] = partial(doctor_providers.providers, settings)
     own["governor"] = partial(doctor_machine.governor, settings, body)
     return merged(told(body, doctor_board.SENSORS), own)
 

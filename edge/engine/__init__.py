@@ -7,6 +7,7 @@ the daemon with it. Start reading in this file, then `batch/engine.py`.
 
     __main__.py  the process: jobs in, events out
     opening.py   which engine runs a bundle
+    providers.py  what it can run on, a row each
     embedding.py texts to vectors, beside the engine
     budget.py    how much memory it may take
     pace.py      a duty cycle, where the board is too hot

@@ -6,22 +6,28 @@ from pathlib import Path
 
 from edge.bundle import Manifest, read_manifest
 from edge.engine import Kind, Options, TextEngine
+from edge.engine.providers import ROWS, row_of
 from edge.engine.text.late_sentences import LateSentences
 from edge.errors import ConfigError
 
 
 def open_engine(bundle: Path, options: Options, sentences: LateSentences | None = None) -> TextEngine:
-    """The engine for a bundle that was verified: our own on the CPU, onnxruntime-genai for all else.
+    """The engine for a bundle that was verified: the best that answers on the provider (providers.py).
 
-    sentences: the bundle's embedding model, where others use it, too.
+    sentences: the bundle's embedding model, where others use it, too. ConfigError where none answers there, or not the
+    one that is asked for.
     """
+    row = row_of(options.provider)
+    if not row.kinds:
+        raise ConfigError(f"no engine answers on the provider {row.name}: {row.lacks}")
     kind = options.kind if options.kind != "auto" else best_of(read_manifest(bundle), options.provider)
+    if kind not in row.kinds:
+        names = " and ".join(each.name for each in ROWS if kind in each.kinds)
+        raise ConfigError(f"the {kind} engine runs on the {names} provider, not on {row.name}")
     if kind == "genai":
         from edge.engine.genai.engine import GenaiEngine
 
         return GenaiEngine(bundle, options, sentences)
-    if options.provider != "cpu":
-        raise ConfigError(f"the batched engine runs on the cpu provider, not on {options.provider}")
     if read_manifest(bundle).engine != "batched":
         raise ConfigError(f"the batched engine cannot run the graph of {bundle}: leave engine.kind at auto")
     from edge.engine.batch.engine import BatchedEngine
@@ -30,5 +36,9 @@ def open_engine(bundle: Path, options: Options, sentences: LateSentences | None 
 
 
 def best_of(manifest: Manifest, provider: str) -> Kind:
-    """The engine for a bundle where nobody chooses."""
-    return manifest.engine if provider == manifest.provider == "cpu" else "genai"
+    """The engine for a bundle where nobody chooses: of the provider's one that its own provider has, too.
+
+    A bundle may say that its graph is not for the batched one.
+    """
+    kinds = [kind for kind in row_of(provider).kinds if kind in ("genai", manifest.engine)]
+    return next((kind for kind in kinds if kind in row_of(manifest.provider).kinds), kinds[-1])

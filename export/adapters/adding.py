@@ -12,6 +12,7 @@ from typing import Any
 import onnx
 
 from edge.bundle import ADAPTER_GRAPH, ADAPTERS, ADOPTED, GRAPH, TOGETHER_GRAPH, Adapter, Manifest, hash_file
+from edge.engine.providers import row_of
 from export.adapters.branches import DOWN, PART_RANKS, PARTS_MAX, UP, Product, products, with_branches
 from export.adapters.stacking import Stack
 from export.errors import SourceError, UnsupportedError
@@ -32,7 +33,7 @@ def write_adapters(folder: Path, manifest: Manifest, adapters: Mapping[str, Path
     adapters: PEFT's folders by the names that requests choose them by. One of a name that is there is replaced.
     Raises SourceError and UnsupportedError for an adapter that does not fit, or that a sum does not carry.
     """
-    if manifest.provider != "cpu":
+    if not row_of(manifest.provider).is_batched:
         raise UnsupportedError(f"a bundle for {manifest.provider} takes no adapters that stay apart: merge them")
     if manifest.origin.revision == ADOPTED:
         raise UnsupportedError("a bundle that another program made takes no adapters: export the model from its source")

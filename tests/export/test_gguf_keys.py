@@ -241,7 +241,7 @@ STRANGE = {
     "norms of queries": "blk.0.attn_q_norm.weight",
     "a packed projection": "blk.0.attn_qkv.weight",
     "a scale": "blk.0.attn_q.scale",
-    "a bias": "blk.0.attn_q.bias",
+    "a bias": "blk.0.attn_norm.bias",
     "a norm's bias": "output_norm.bias",
     "a steering vector": "direction.1",
     "one of tomorrow": "blk.0.of_tomorrow.weight",

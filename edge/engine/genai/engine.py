@@ -8,6 +8,7 @@ import time
 from collections import deque
 from collections.abc import Generator, Iterator, Mapping
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +21,7 @@ import onnxruntime_genai as og
 from edge.bundle import Bundle, read_manifest
 from edge.engine import Event, Finished, Job, Options, budget
 from edge.engine.genai.tokenizer import Tokenizer
+from edge.engine.providers import Row, row_of
 from edge.engine.text.guidance import Guide, Vocabulary, grammar
 from edge.engine.text.late import LateDocuments
 from edge.engine.text.late_sentences import LateSentences
@@ -30,12 +32,6 @@ from edge.errors import BundleError, ConfigError, EngineFailed, Fault, TooLarge,
 
 if TYPE_CHECKING:
     from edge.engine.pictures.vision import Seen
-
-SESSION_OPTIONS: dict[str, dict[str, Any]] = {
-    "cpu": {},
-    "cuda": {"provider_options": [{"cuda": {}}]},
-}
-"""What genai_config.json is overlaid with, an execution provider a row."""
 
 PENALTIES = ("presence_penalty", "frequency_penalty")
 BATCHED: dict[str, Any] = {
@@ -76,13 +72,13 @@ class GenaiEngine:
         self._jobs: deque[tuple[Job, list[int] | None]] = deque()
         self._current: tuple[Job, Answer] | None = None
         self._cancelled: set[int] = set()
+        row = row_of(options.provider)
+        if row.module:
+            _register(row)
         try:
-            config = og.Config(str(bundle))
-            session_options = _options(options.provider, options.threads)
-            config.overlay(json.dumps({"model": {"decoder": {"session_options": session_options}}}))
-            self._model = og.Model(config)
+            self._model = _loaded(bundle, row, options.threads)
         except Exception as error:  # genai raises plain RuntimeError for everything
-            raise BundleError(f"onnxruntime-genai cannot load {bundle}: {error}") from error
+            raise BundleError(f"onnxruntime-genai cannot load {bundle} on {row.name}: {error}") from error
 
     def submit(self, job: Job, tokens: list[int] | None = None) -> None:
         """Take a job, to be begun after those before it. tokens: its prompt, in place of its messages."""
@@ -172,7 +168,7 @@ class GenaiEngine:
         assert self._manifest.pictures
         crops = [each.crops() for each in pictures]
         most, size = max(map(len, crops)), self._manifest.pictures.crop_size
-        kind = np.float16 if self._manifest.provider == "cuda" else np.float32
+        kind = np.dtype(row_of(self._manifest.provider).float_type)
         pixels = np.zeros((len(crops), most, 3, size, size), kind)
         for place, its in zip(pixels, crops, strict=True):
             place[: len(its)] = its
@@ -267,9 +263,34 @@ def _next_token(generator: Any) -> int:
     return int(generator.get_next_tokens()[0])
 
 
-def _options(provider: str, threads: int) -> dict[str, Any]:
-    """What a session is opened with; left to itself, genai takes one thread of two cores."""
-    return {**SESSION_OPTIONS[provider], "intra_op_num_threads": budget.threads(threads)}
+@cache
+def _register(row: Row) -> None:
+    """Tell the runtime of a plugin, once a process; ConfigError where it is not there, BundleError if it cannot be."""
+    library = row.library()
+    try:
+        og.register_execution_provider_library(row.runtime_name, library)
+    except Exception as error:
+        raise BundleError(f"onnxruntime-genai cannot load {row.distribution}: {error}") from error
+
+
+def _loaded(bundle: Path, row: Row, threads: int) -> Any:
+    """The model on a provider. Left to itself, genai takes one thread of two cores.
+
+    A provider is taken only where it is appended: options that an overlay has for it alone leave the model on the CPU,
+    and nobody is told.
+    """
+    config = og.Config(str(bundle))
+    session_options = {"intra_op_num_threads": budget.threads(threads)}
+    config.overlay(json.dumps({"model": {"decoder": {"session_options": session_options}}}))
+    if row.genai_name:
+        config.clear_providers()
+        config.append_provider(row.genai_name)
+        for name, value in row.options:
+            config.set_provider_option(row.genai_name, name, value)
+    model = og.Model(config)
+    if row.genai_name and model.device_type == "CPU":
+        raise BundleError("it went to the CPU instead")
+    return model
 
 
 def _search_options(job: Job) -> dict[str, Any]:

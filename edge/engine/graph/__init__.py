@@ -4,5 +4,6 @@ session.py     the decoder, the picture tower, the embedding model; the only fil
 io_binding.py  memory of ours bound to the graph's inputs and outputs
 adapters.py    an adapter's matrices, mapped from its file
 together.py    several adapters' matrices as one, for rows that differ in them
+plugins.py     what devices a provider's plugin offers, told by a process of its own
 packed.py      weights as this processor wants them, kept on the disk
 """

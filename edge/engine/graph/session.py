@@ -48,7 +48,8 @@ class Stopped(Exception):
     """A run was stopped in its middle."""
 
 
-def _runtime() -> ModuleType:
+def runtime() -> ModuleType:
+    """onnxruntime, which sends nothing to its makers; imported where it is first needed."""
     os.environ["ORT_DISABLE_TELEMETRY"] = "1"  # before the import: the wheels phone home otherwise
     import onnxruntime
 
@@ -62,7 +63,7 @@ class Graph:
     """
 
     def __init__(self, bundle: Bundle, threads: int, slots: int, packed: Path | None = None) -> None:
-        self._ort, self._threads = _runtime(), budget.threads(threads)
+        self._ort, self._threads = runtime(), budget.threads(threads)
         manifest = bundle.manifest
         self._own = manifest.decoder
         os.environ["ORT_GQA_DISABLE_FLASH_ATTENTION"] = str(int(manifest.context_length <= WHOLE_SCORES_TOKENS))
@@ -255,7 +256,7 @@ class Encoder:
     """A bundle's embedding model. threads: for one run, 0 for every core; they sleep where there is nothing to do."""
 
     def __init__(self, path: Path, threads: int) -> None:
-        ort = _runtime()
+        ort = runtime()
         options = ort.SessionOptions()
         options.log_severity_level = 3
         options.intra_op_num_threads = budget.threads(threads)

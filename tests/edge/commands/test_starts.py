@@ -225,6 +225,12 @@ FAULTS: dict[str, Callable[[Start], object]] = {
     "the weights do not load": lambda it: it.resized("model.onnx.data", b"cut off"),
     "the wheel that reads its tokens is missing": no_wheel,
     "the tokenizer does not load": lambda it: it.resized("tokenizer.json", b"{"),
+    "a provider that no engine answers on": lambda it: (
+        it.copy(provider="qnn") and it.settings.update(EDGE_ENGINE__PROVIDER="qnn")
+    ),
+    "a provider's plugin that is not installed": lambda it: (
+        it.copy(provider="webgpu") and it.settings.update(EDGE_ENGINE__PROVIDER="webgpu")
+    ),
     "an engine that does not run on the provider": lambda it: (
         it.copy(provider="cuda") and it.settings.update(EDGE_ENGINE__PROVIDER="cuda", EDGE_ENGINE__KIND="batched")
     ),

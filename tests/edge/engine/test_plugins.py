@@ -1,0 +1,113 @@
+"""Providers that come as plugins, with the plugins themselves: `make providers-test` installs them.
+
+No device of theirs is here. WebGPU runs on SwiftShader, Chromium's Vulkan on the processor: emulated, not hardware. So
+that onnxruntime looks for a GPU at all, a private mount namespace shows it a card in sysfs. QNN offers its emulator.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from edge.bundle import open_bundle
+from edge.engine.graph.plugins import devices
+from edge.engine.providers import row_of
+from export.recipe import Recipe
+from tests.export import small_model
+from tests.export.test_pipeline import NO_LIMITS, export
+
+SWIFTSHADER = Path("/usr/lib/chromium/vk_swiftshader_icd.json")
+pytestmark = [
+    pytest.mark.providers,
+    pytest.mark.skipif("RUN_PROVIDERS" not in os.environ, reason="wants the providers' wheels: make providers-test"),
+]
+TOLD = """
+import sys
+from pathlib import Path
+from edge import engine
+from edge.engine import Job, Options
+from edge.engine.opening import open_engine
+opened = open_engine(Path(sys.argv[1]), Options(provider=sys.argv[2], threads=2))
+engine.answer(opened, Job(1, [{"role": "user", "content": "hello there"}], 40), lambda text: print(text, end=""))
+"""
+CARD = {"vendor": "0x1af4\n", "device": "0x1050\n", "class": "0x030000\n", "uevent": "DRIVER=virtio\n"}
+
+
+@pytest.fixture(scope="module")
+def small(tmp_path_factory) -> Path:
+    """A bundle of two layers for WebGPU."""
+    folder = tmp_path_factory.mktemp("small")
+    source = small_model.write_checkpoint(folder / "llama", small_model.llama_weights())
+    recipe = Recipe(licence="none", context_length=64, limits=NO_LIMITS, method="rtn", accuracy_level=0)
+    return export(source, folder / "webgpu", recipe.model_copy(update={"provider": "webgpu"}))
+
+
+def with_a_card(folder: Path, *command: str) -> list[str]:
+    """A command that finds a graphics card in sysfs, and SwiftShader behind it."""
+    classes = folder / "class"
+    classes.mkdir()
+    for each in Path("/sys/class").iterdir():
+        if each.name != "drm":
+            (classes / each.name).mkdir()
+    card = classes / "drm/card0/device"
+    card.mkdir(parents=True)
+    for name, text in CARD.items():
+        (card / name).write_text(text)
+    mounted = f'mount --make-rprivate / && mount --bind {classes} /sys/class && exec "$@"'
+    return ["unshare", "--mount", "sh", "-c", mounted, "sh", *command]
+
+
+def answered(command: list[str]) -> str:
+    """What it printed."""
+    environment = {**os.environ, "VK_ICD_FILENAMES": str(SWIFTSHADER)}
+    return subprocess.run(command, env=environment, stdout=subprocess.PIPE, check=True, timeout=240, text=True).stdout
+
+
+def test_webgpu_says_what_the_cpu_says(small, tmp_path):
+    """The bundle that the export makes for it, through the engine that serves it, 40 greedy tokens."""
+    assert open_bundle(small, provider="webgpu").manifest.kv_cache == "float32"
+    run = [sys.executable, "-c", TOLD, str(small)]
+    told = answered(with_a_card(tmp_path, *run, "webgpu"))
+    assert told.strip()
+    assert told == answered([*run, "cpu"])
+
+
+def test_webgpu_without_a_card():
+    """It offers nothing where onnxruntime finds no card; on hardware there may be one."""
+    if Path("/sys/class/drm").exists():
+        pytest.skip("there may be a card here")
+    assert devices(row_of("webgpu")) == []
+
+
+def test_openvino_offers_intels_devices_alone():
+    """None on another maker's processor."""
+    if "GenuineIntel" in Path("/proc/cpuinfo").read_text():
+        pytest.skip("the processor is Intel's")
+    assert devices(row_of("openvino")) == []
+
+
+@pytest.mark.skipif(platform.machine() != "x86_64", reason="the emulator is in the wheel for x86_64")
+def test_qnn_leaves_our_graph_to_the_cpu(small):
+    """Emulator, not hardware: of a graph whose lengths are open it takes what reshapes the mask, and no product."""
+    row = row_of("qnn")
+    assert [each for each in devices(row) if each.endswith("; emulator, not hardware)")]
+    script = (
+        "import json, sys, onnxruntime_qnn as qnn; from edge.engine.graph.session import runtime; ort = runtime();"
+        f"ort.register_execution_provider_library({row.runtime_name!r}, qnn.get_library_path());"
+        "options = ort.SessionOptions(); options.log_severity_level = 3;"
+        "options.add_session_config_entry('session.record_ep_graph_assignment_info', '1');"
+        f"found = [each for each in ort.get_ep_devices() if each.ep_name == {row.runtime_name!r}];"
+        "options.add_provider_for_devices(found, {'backend_path': qnn.get_qnn_htp_path(), 'soc_model': '60'});"
+        "parts = ort.InferenceSession(sys.argv[1], options).get_provider_graph_assignment_info();"
+        "print('TAKEN', json.dumps({p.ep_name: [n.op_type for n in p.get_nodes()] for p in parts}))"
+    )
+    told = answered([sys.executable, "-c", script, str(small / "model.onnx")])
+    taken = json.loads(told.rpartition("TAKEN ")[2])
+    assert set(taken) <= {row.runtime_name, "CPUExecutionProvider"}
+    assert not set(taken.get(row.runtime_name, [])) & {"MatMulNBits", "GroupQueryAttention", "MatMul"}
