@@ -52,6 +52,14 @@ def test_an_entry_says_what_its_recipe_says(name: str):
         assert entry.memory_bytes == pytest.approx(reckoned["floor_bytes"], rel=0.02)
 
 
+def test_the_table_of_what_is_supported_has_the_catalogues_figures():
+    """Each model that has a name, with its context, its size and its memory."""
+    table = (ROOT / "docs/support.md").read_text()
+    for name, entry in ENTRIES.items():
+        sizes = " | ".join(f"{size / 1e9:.2f} GB" for size in (entry.bundle_bytes, entry.memory_bytes))
+        assert f"| `{name}` | {entry.context_length:,} | {sizes} |" in table
+
+
 def test_the_default_models_entry_is_true_to_its_bundle(bundle: Path):
     """To the byte of the memory, and to a per cent of the size; the Makefile has it where `edge run` looks."""
     entry, manifest = ENTRIES["smollm2-135m"], read_manifest(bundle)
