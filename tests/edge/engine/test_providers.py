@@ -21,6 +21,7 @@ from edge.engine.opening import open_engine
 from edge.engine.providers import ROWS, Row, row_of
 from edge.errors import BundleError, ConfigError
 from export.errors import UnsupportedError
+from export.families import family_of
 from export.plan import check_provider
 from export.recipe import Recipe
 from tests.conftest import ROOT
@@ -60,14 +61,14 @@ def test_where_no_engine_answers(tmp_path):
         with pytest.raises(ConfigError, match=f"no engine answers on the provider {row.name}: {row.lacks}"):
             open_engine(tmp_path, Options(provider=row.name))
         with pytest.raises(UnsupportedError, match=f"no bundle is made for the provider {row.name}: {row.lacks}"):
-            check_provider(Recipe(licence="none", provider=row.name))
+            check_provider(family_of("llama"), Recipe(licence="none", provider=row.name))
 
 
 def test_an_int8_cache_where_the_provider_has_none():
     """It is refused when the bundle is planned; left to the export, the cache is in floats."""
-    check_provider(Recipe(licence="none", provider=PLUGIN.name))
+    check_provider(family_of("llama"), Recipe(licence="none", provider=PLUGIN.name))
     with pytest.raises(UnsupportedError, match="webgpu keeps no keys and values in int8"):
-        check_provider(Recipe(licence="none", provider=PLUGIN.name, kv_cache="int8"))
+        check_provider(family_of("llama"), Recipe(licence="none", provider=PLUGIN.name, kv_cache="int8"))
 
 
 def test_nobody_is_answered_on_the_cpu_instead(bundle):
