@@ -21,6 +21,7 @@ from export.adapters.adding import GRAPH_BYTES
 from export.sentences.adding import Additions, enlarge
 from tests.edge.engine.test_seed import said, together
 
+pytestmark = pytest.mark.slow  # every day tests/export/test_apart.py, with a small model
 KINDS = {"usual": (USUAL, 8), "whole": (ALL, 16), "wide": (("q_proj", "k_proj", "v_proj", "down_proj"), 40)}
 """Of the last, sums come in three parts for one module, and in five for two that are stored as one."""
 CUTS = ([150], [7, 143], [2, 148], [140, 10], [33, 117], [64, 64, 22], [17] * 8 + [14])
@@ -122,7 +123,6 @@ def test_rows_of_several_adapters_in_one_run_are_what_they_are_apart(packed, row
             np.testing.assert_array_equal(packed.caches.array[:, :, slot, :, :41], caches[name])
 
 
-@pytest.mark.slow
 def test_too_many_adapters_for_one_run_have_several(bundle, tmp_path):
     """Where sums would be longer than those that are exact, or more than may be copied; each answer is its own."""
     adapters = tuple(written(bundle, tmp_path / name, KINDS["wide"][0], 40) for name in ("one", "two", "three", "four"))
@@ -142,10 +142,10 @@ def test_too_many_adapters_for_one_run_have_several(bundle, tmp_path):
 @pytest.mark.parametrize(
     ("adapter", "packs"),
     [
-        pytest.param("usual", True, marks=pytest.mark.slow),
+        ("usual", True),
         ("whole", False),
         ("whole", True),
-        pytest.param("wide", True, marks=pytest.mark.slow),
+        ("wide", True),
     ],
 )
 def test_a_seed_repeats(adapted, tmp_path, adapter, packs):

@@ -26,13 +26,18 @@ RECIPE = Recipe(
     prompts=(),
     limits=Limits(kl_mean=1, top1_agreement=0),
 )
+EVERY_DAY = ("qwen2-window", "qwen3", "smollm3")
+"""Between them biases, windows, normed heads and layers without positions."""
 TOLERANCE = 0.02
 """Nats, for sums in another order and keys in int8; a window that is off by one is more."""
 LENGTHS = (5, 40, 47, 60, 90)
 """Of prompts: below and beyond a window, and one that an answer fills."""
 
 
-@pytest.fixture(scope="module", params=small_families.KINDS)
+@pytest.fixture(
+    scope="module",
+    params=[each if each in EVERY_DAY else pytest.param(each, marks=pytest.mark.slow) for each in small_families.KINDS],
+)
 def bundle(request, tmp_path_factory) -> Path:
     """By the default method, with keys in int8."""
     folder = tmp_path_factory.mktemp("family")
