@@ -516,8 +516,8 @@ GROUPS = (
     ),
     Group(
         "Models at their true shapes",
-        "Four layers of each at their true width and the tables, by GPTQ, with random weights that are drawn as they"
-        " are read: memory at the peak is that of one layer and of the tables.",
+        "One layer of each at its true width and the tables, by GPTQ, with random weights that are drawn as they are"
+        " read: memory at the peak is that of one layer and of the tables, however many layers there are.",
         "true-shapes",
         {
             "phi3_medium_peak_gib": "Phi-3-medium: memory at the export's peak",

@@ -210,7 +210,7 @@ def rounded_stage(plan: Plan, calibrator: Calibrator, stage: Stage, weights: dic
         return {name: quantize(weight, plan.format_of(name), method) for name, weight in weights.items()}
     together = np.concatenate(list(weights.values()), axis=1) if method.feeds_back else None
     moments = calibrator.moments(stage, together)
-    feedback = moments.feedback()
+    feedback = moments.feedback(keeps=False)
     if together is not None:
         together = moments.corrected(together, feedback)
         ends = np.cumsum([weight.shape[1] for weight in weights.values()])[:-1]
