@@ -16,6 +16,7 @@ from edge.board.memory import available_bytes
 from export.families.base import CHOSEN, EMBEDDING, EXPERTS, Dimensions
 from export.pack import RUNTIME_BYTES, texts_bytes
 from export.plan import Plan
+from export.quantize.feedback import FACTORED_WHOLE
 
 BASE_BYTES = 600 << 20
 """Interpreter, libraries, sessions and their arenas (measured)."""
@@ -95,7 +96,8 @@ def _layer_bytes(plan: Plan) -> int:
     if not plan.is_calibrated:
         return max(rows * columns for rows, columns in shapes) * (2 + 4 + 4 + 2)
     width = max(columns for _, columns in shapes)
-    moments = width * width * (4 + 3 * 8 + 4)  # the sum, in float64 with its factor and NumPy's copy, U
+    copies = 1 if width > FACTORED_WHOLE else 3  # a wide one is factored where it lies, else with NumPy's copies
+    moments = width * width * (4 + copies * 8 + 4)
     weights = max(rows * columns for rows, columns in shapes) * 4 * 7
     codes = _weights_of_experts(plan) * 5 // 4  # rounded, a byte each and their steps, until the texts have passed
     return moments + weights + codes + _text_bytes(plan, 2 * plan.recipe.calibration_tokens)
