@@ -157,12 +157,21 @@ def calibrate_layer(
             continue
         names = [f"model.layers.{index}.{module}.weight" for module in stage.modules]
         tell(names[0])
-        source = {name: plan.source.tensor(name).T.copy() for name in names}
-        blocks = {name: kept for name in names if plan.is_kept(name) and (kept := plan.source.stored_blocks(name))}
-        blocks |= rounded_stage(plan, calibrator, stage, {n: w for n, w in source.items() if n not in blocks})
-        write_together(tensors, {name: blocks[name] for name in names})
-        rounded = {name: blocks[name].dequantized().T.copy() for name in names}
+        source, blocks = fitted(plan, tensors, calibrator, stage, names)
+        rounded = {name: each.dequantized().T.copy() for name, each in blocks.items()}
         calibrator.advance(stage, *({**stage.own(weights), **vectors} for weights in (source, rounded)))
+
+
+def fitted(
+    plan: Plan, tensors: TensorFile, calibrator: Calibrator, stage: Stage, names: list[str]
+) -> tuple[dict[str, Floats], dict[str, Quantized]]:
+    """A stage's matrices `[in, out]` as the source has them, and as they are written: kept, or fitted to the texts."""
+    source = {name: plan.source.tensor(name).T.copy() for name in names}
+    kept = {name: its for name in names if plan.is_kept(name) and (its := plan.source.stored_blocks(name))}
+    rounded = rounded_stage(plan, calibrator, stage, {n: w for n, w in source.items() if n not in kept})
+    blocks = {name: {**kept, **rounded}[name] for name in names}
+    write_together(tensors, blocks)
+    return source, blocks
 
 
 def calibrate_experts(
@@ -176,11 +185,8 @@ def calibrate_experts(
         for inner in reached.layer.stages(0):
             names = [f"{prefix}{EXPERTS}{number}.{module}.weight" for module in inner.modules]
             tell(names[0])
-            source = {name: plan.source.tensor(name).T.copy() for name in names}
-            blocks = {name: kept for name in names if plan.is_kept(name) and (kept := plan.source.stored_blocks(name))}
-            blocks |= rounded_stage(plan, reached, inner, {n: w for n, w in source.items() if n not in blocks})
-            write_together(tensors, {name: blocks[name] for name in names})
-            back = {name: blocks[name].dequantized().T.copy() for name in names}
+            source, blocks = fitted(plan, tensors, reached, inner, names)
+            back = {name: each.dequantized().T.copy() for name, each in blocks.items()}
             reached.advance(inner, inner.own(source), inner.own(back))
             rounded |= blocks
     names_of = {name.removeprefix(prefix): name for name in rounded}

@@ -8,20 +8,14 @@ from typing import Any
 from export.families.attention import sliding
 from export.families.base import Config, Family
 from export.families.keys import Key, named
-from export.families.rope import SPELLINGS
 from export.families.values import number, whole
 
 EXPERTS_MOST = 1024
 """More than any layer has."""
-THETA = 1e6
-"""What Transformers takes where a config names none."""
 
 
 def own(config: Config) -> tuple[Config, Mapping[str, Any]]:
     """Its experts, and how near to the best score another has to be to count; 0 lets none but ties."""
-    said = (config, *(config.get(name) or {} for name in SPELLINGS))
-    if all(each.get("rope_theta") is None for each in said):
-        config = {**config, "rope_theta": THETA}
     jitter = config["router_jitter_noise"]
     experts = whole(config, "num_local_experts", most=EXPERTS_MOST)
     threshold = 0.0 if jitter == 0 else 2 * number(config, "router_jitter_noise", below=1)
@@ -72,5 +66,6 @@ FAMILY = Family(
     },
     ropes={"default": "default", "longrope": "longrope_scaled"},
     own=own,
+    rope_theta=1e6,
     attends=sliding,
 )

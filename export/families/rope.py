@@ -228,12 +228,18 @@ def _yarn_scale(given: Given) -> float:
     return first / second
 
 
+def _divided(given: Given) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """The frequencies of short texts, and of long ones."""
+    plain = given.plain()
+    short, long = (
+        plain / numbers(given.values, key, given.size // 2, given.where) for key in ("short_factor", "long_factor")
+    )
+    return short, long
+
+
 def _longrope(given: Given) -> Rope:
     """Each frequency divided by a factor of its own; other factors for a text beyond the original length."""
-    short, long = (
-        given.plain() / numbers(given.values, key, given.size // 2, given.where)
-        for key in ("short_factor", "long_factor")
-    )
+    short, long = _divided(given)
     ratio = given.number("factor", given.limit / given.original)
     usual = math.sqrt(1 + math.log(ratio) / math.log(given.original)) if ratio > 1 and given.original > 1 else 1.0
     rope = _made(given, short, given.number("attention_factor", usual))
@@ -244,10 +250,7 @@ def _longrope(given: Given) -> Rope:
 
 def _longrope_scaled(given: Given) -> Rope:
     """The same with a scale for each side that the config names, as Phi-3.5-MoE has it."""
-    short, long = (
-        given.plain() / numbers(given.values, key, given.size // 2, given.where)
-        for key in ("short_factor", "long_factor")
-    )
+    short, long = _divided(given)
     short_scale, long_scale = (given.number(key) for key in ("short_mscale", "long_mscale"))
     rope = _made(given, short, short_scale)
     if (short == long).all() and short_scale == long_scale:
