@@ -96,7 +96,7 @@ doors-test: test-env bundle ## The HTTP door asked by schemathesis whatever its 
 	@$(BIN)/python deploy/inner_venv.py .venv-doors 'schemathesis>=4.32,<5'
 	@TEST_BUNDLE=$(BUNDLE) .venv-doors/bin/python -m pytest -m slow tests/edge/doors/http -k schemathesis $(ARGS)
 
-providers-test: test-env bundle ## Plugins for WebGPU, QNN and OpenVINO with our graph, in .venv-providers (root, unshare, chromium for its Vulkan)
+providers-test: test-env bundle ## Plugins for WebGPU, QNN and OpenVINO with our graph, in .venv-providers (root, unshare, libvulkan1, chromium for its Vulkan)
 	@$(BIN)/python deploy/inner_venv.py .venv-providers --no-deps 'onnxruntime-ep-webgpu>=0.4,<0.5' 'onnxruntime-qnn>=2.7,<3' 'onnxruntime-ep-openvino>=1.8,<2'
 	@RUN_PROVIDERS=1 TEST_BUNDLE=$(BUNDLE) .venv-providers/bin/python -m pytest -m providers tests/edge/engine/test_plugins.py $(ARGS)
 
