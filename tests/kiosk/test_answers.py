@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 
 from tests.clients import User
+from tests.conftest import wait_until
 from tests.kiosk.boxes import box
 from tests.kiosk.conftest import KIOSK
 
@@ -110,7 +111,7 @@ def test_an_answer_is_copied(pages, tmp_path):
         read = "navigator.clipboard.readText()"
         assert visitor.page.evaluate(read) == "word " * 8
         visitor.part("attract-start").wait_for()
-        assert visitor.page.evaluate(read).strip() == ""
+        wait_until(lambda: visitor.page.evaluate(read).strip() == "", 10)
 
 
 def test_without_a_voice_there_is_nothing_to_read_aloud(pages, tmp_path):

@@ -53,8 +53,8 @@ def test_an_answer_names_its_sources_and_they_open(bundle, pages, tmp_path, muse
         frame.get_by_text("The tower is open").wait_for()
         assert visitor.page.title() != "broken in"
         visitor.page.keyboard.press("Escape")
-        assert not visitor.part("source-dialog").is_visible()
-        assert visitor.page.locator("iframe").count() == 0
+        visitor.wait_gone("[data-part=source-dialog]")
+        visitor.page.locator("iframe").wait_for(state="detached")
 
 
 def test_where_nothing_fits_there_is_no_source(bundle, pages, tmp_path, museum):

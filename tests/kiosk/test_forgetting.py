@@ -34,8 +34,8 @@ def test_an_idle_page_warns_and_forgets(bundle, pages, tmp_path):
         visitor.part("idle-warning").wait_for()
         assert "Everything is forgotten in" in visitor.part("idle-warning").inner_text()
         visitor.part("attract-start").wait_for()
-        assert SECRET not in visitor.page.content()
-        assert visitor.page.evaluate(EMPTY) == before
+        wait_until(lambda: SECRET not in visitor.page.content(), 10)
+        wait_until(lambda: visitor.page.evaluate(EMPTY) == before, 10)
         assert [each for each in heap.strings(visitor.page) if SECRET in each] == []
         wait_until(lambda: here.kept(SECRET) + here.kept(ANSWER) == [], 10)
         assert here.files() == files
@@ -58,7 +58,7 @@ def test_who_is_still_there_goes_on(pages, tmp_path):
         visitor.answered()
         visitor.part("idle-stay").wait_for()
         visitor.part("idle-stay").click()
-        assert not visitor.part("idle-warning").is_visible()
+        visitor.wait_gone("[data-part=idle-warning]")
         assert "Is it raining?" in visitor.says()
 
 
@@ -86,6 +86,6 @@ def test_starting_over_forgets(pages, tmp_path, way):
         else:
             visitor.page.reload()
         visitor.enter().wait_ready()
-        assert SECRET not in visitor.page.content()
+        wait_until(lambda: SECRET not in visitor.page.content(), 10)
         assert [each for each in heap.strings(visitor.page) if SECRET in each] == []
         wait_until(lambda: here.kept(SECRET) == [], 10)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from tests.conftest import wait_until
 from tests.kiosk.boxes import box
 from tests.kiosk.conftest import KIOSK
 
@@ -53,11 +54,11 @@ def test_from_the_attract_screen_to_the_end_by_keys_alone(pages, tmp_path):
         visitor.part("rate-good").and_(visitor.page.locator("[aria-pressed=true]")).wait_for()
         tab_to(visitor, "new", key="Shift+Tab")
         keys.press("Enter")
-        assert visitor.part("turn-answer").count() == 0
+        visitor.wait_gone("[data-part=turn-answer]")
         tab_to(visitor, "theme")
         keys.press("Enter")
         visitor.page.keyboard.press("Escape")
-        assert visitor.page.evaluate(FOCUS) == "theme"
+        wait_until(lambda: visitor.page.evaluate(FOCUS) == "theme", 10)
 
 
 def test_by_touch_alone(pages, tmp_path):

@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from tests.conftest import ROOT
+from tests.conftest import ROOT, wait_until
 from tests.kiosk.boxes import box
 from tests.kiosk.conftest import KIOSK
 
@@ -74,4 +74,4 @@ def test_a_visitor_chooses_their_language(pages, tmp_path):
         visitor.wait_says(words("de")["state_online"])
         assert "What is it?" in visitor.says()
         visitor.part("attract-start").wait_for()
-        assert visitor.page.evaluate("document.documentElement.lang") == "en"
+        wait_until(lambda: visitor.page.evaluate("document.documentElement.lang") == "en", 10)

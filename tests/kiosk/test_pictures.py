@@ -9,6 +9,7 @@ import json
 from PIL import Image
 
 from tests.clients import User
+from tests.conftest import wait_until
 from tests.kiosk.boxes import box
 from tests.kiosk.conftest import KIOSK
 
@@ -44,7 +45,7 @@ def test_a_picture_is_asked_about(vision_bundle, pages, tmp_path):
         visitor.part("picture-file").set_input_files(path)
         visitor.part("picture-cost").filter(has_text="This picture will take about").wait_for()
         visitor.part("picture-remove").click()
-        assert not visitor.part("picture-preview").is_visible()
+        visitor.wait_gone("[data-part=picture-preview]")
 
 
 def test_a_picture_is_taken(vision_bundle, pages, tmp_path):
@@ -56,7 +57,7 @@ def test_a_picture_is_taken(vision_bundle, pages, tmp_path):
         visitor.part("picture-camera").click()
         visitor.part("picture-take").click()
         visitor.part("picture-preview").wait_for()
-        assert visitor.page.evaluate("document.querySelector('video').srcObject") is None
+        wait_until(lambda: visitor.page.evaluate("document.querySelector('video').srcObject") is None, 10)
         visitor.ask("What time is it?").answered()
         sent = json.loads(beside.next().payload)["messages"][-1]["content"]
         assert picture_in(sent).format == "JPEG"
@@ -77,7 +78,7 @@ def test_a_file_that_is_no_picture_is_told_so(vision_bundle, pages, tmp_path):
         visitor = pages().open(here.url).wait_ready()
         visitor.part("picture-file").set_input_files(path)
         visitor.wait_says("This file is not a picture that can be read here.")
-        assert not visitor.part("picture-preview").is_visible()
+        visitor.wait_gone("[data-part=picture-preview]")
 
 
 def test_a_board_without_eyes_is_offered_no_picture(pages, tmp_path):

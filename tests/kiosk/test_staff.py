@@ -31,7 +31,7 @@ def test_staff_see_the_boards_health(bundle, pages, tmp_path):
         assert visitor.screen == "ask"
         enter(visitor, PIN)
         visitor.part("staff-panel").wait_for()
-        assert visitor.screen == "staff"
+        visitor.wait_screen("staff")
         visitor.page.wait_for_timeout(2500)
         assert visitor.part("chart").count() == 4
         shown = dict(
@@ -42,7 +42,7 @@ def test_staff_see_the_boards_health(bundle, pages, tmp_path):
         assert "GB" in shown["memory"]
         assert "smollm2" in visitor.part("staff-panel").inner_text().lower()
         visitor.part("staff-close").click()
-        assert visitor.screen == "ask"
+        visitor.wait_screen("ask")
 
 
 def test_guessing_is_slow(pages, tmp_path):

@@ -87,6 +87,15 @@ class Visitor:
         """All text that is on the screen."""
         return str(self.page.locator("body").inner_text())
 
+    def wait_gone(self, selector: str, seconds: float = 20) -> Visitor:
+        """Until nothing of it is seen: what a dialog held goes by an event that comes after the dialog is closed."""
+        seen = "selector => ![...document.querySelectorAll(selector)].some(each => each.checkVisibility())"
+        return self._wait(seen, selector, seconds)
+
+    def wait_screen(self, name: str, seconds: float = 20) -> Visitor:
+        """Until this one of the page's screens is seen."""
+        return self._wait("name => document.documentElement.dataset.screen === name", name, seconds)
+
     def wait_says(self, text: str, seconds: float = 60) -> Visitor:
         """Until a text is somewhere on the screen."""
         return self._wait("text => document.body.innerText.includes(text)", text, seconds)
