@@ -13,7 +13,7 @@ from onnx import TensorProto, helper
 
 from export.families.base import Blocks, Dimensions
 from export.fusing.options import BIAS
-from export.prefill import Nodes
+from export.prefill import IS_PREFILL, Nodes
 from export.quantize import Floats
 
 UNSEEN = float(np.finfo(np.float32).min)
@@ -41,10 +41,12 @@ def _shifts(blocks: Blocks, heads: int) -> np.ndarray[tuple[int, int], np.dtype[
     return np.arange(heads, dtype=np.int64)[:, None] * blocks.shift + 1
 
 
-def bias_nodes(blocks: Blocks, sizes: Dimensions, normed: str) -> list[onnx.NodeProto]:
+def bias_nodes(blocks: Blocks, sizes: Dimensions, normed: str, two_ways: bool) -> list[onnx.NodeProto]:
     """The same in a graph, `[rows, heads, tokens, keys]`: the tokens of each row are the last of it.
 
-    normed: a value whose second axis are the tokens. `row_lengths` and `longest` are the head's.
+    normed: a value whose second axis are the tokens. two_ways: whether a slice of a prompt is read another way than
+    answers are made; that looks at as many keys as the row has, and not as the mask is long. `row_lengths` and
+    `longest` are the head's.
     """
     nodes = Nodes("blocks")
     add, whole = nodes.add, lambda value: nodes.constant(TensorProto.INT64, [value], [1])
@@ -52,7 +54,10 @@ def bias_nodes(blocks: Blocks, sizes: Dimensions, normed: str) -> list[onnx.Node
     tokens = add("Shape", normed, start=1, end=2)
     first = add("Unsqueeze", add("Sub", "row_lengths", tokens), one)
     places = add("Div", add("Add", first, _counted(nodes, tokens)), size)
-    keys = add("Div", _counted(nodes, "longest"), size)
+    most = "longest"
+    if two_ways:
+        most = add("Where", IS_PREFILL, add("ReduceMax", "row_lengths", keepdims=0), most)
+    keys = add("Div", _counted(nodes, most), size)
     gap = add("Sub", add("Unsqueeze", places, nodes.constant(TensorProto.INT64, [1, 3], [2])), keys)
     near = add("Less", gap, whole(blocks.local))
     shifts = nodes.constant(TensorProto.INT64, _shifts(blocks, sizes.num_heads).ravel(), [sizes.num_heads, 1])

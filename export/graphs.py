@@ -80,7 +80,8 @@ def stamp(
     """
     attributes = layer_attributes(sizes)
     head = [*_head(skeleton["head"], attributes, tensors, reads_embeddings), *_choose_rope(sizes, tensors)]
-    head += bias_nodes(sizes.blocks, sizes, "layer.0.normed") if sizes.blocks else []
+    two_ways = has_int8_cache(tensors) and tensors.activations == TensorProto.FLOAT
+    head += bias_nodes(sizes.blocks, sizes, "layer.0.normed", two_ways) if sizes.blocks else []
     layers = [
         each
         for index in range(sizes.num_layers)
@@ -89,7 +90,7 @@ def stamp(
     tail = quantized(_tail(skeleton["tail"], sizes, tensors), tensors, accuracy_level)
     inputs, outputs = _inputs(sizes, tensors, reads_embeddings), _outputs(sizes, tensors)
     defaults = [helper.make_tensor(LOGITS_FROM, TensorProto.INT64, [1], [-1])]
-    if has_int8_cache(tensors) and tensors.activations == TensorProto.FLOAT:
+    if two_ways:
         layers = list(either_way(layers, sizes))
         inputs.append(helper.make_tensor_value_info(IS_PREFILL, TensorProto.BOOL, []))
         defaults.append(NEVER)

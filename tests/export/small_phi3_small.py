@@ -49,8 +49,8 @@ def config_of(kind: str) -> dict[str, Any]:
     return {**json.loads(PUBLISHED.read_text()), **SIZES, **KINDS[kind]}
 
 
-def random_weights(config: dict[str, Any]) -> dict[str, np.ndarray]:
-    """Seeded, float32, by the checkpoint's own names; large enough for a gate to reach its limit."""
+def random_weights(config: dict[str, Any], gain: float = 2.0) -> dict[str, np.ndarray]:
+    """Seeded, float32, by the checkpoint's own names. gain: 1 leaves a value as large as it was; a gate needs more."""
     chance = np.random.default_rng(0)
     hidden, inner, vocabulary = config["hidden_size"], config["ff_intermediate_size"], config["vocab_size"]
     heads, shared = config["num_attention_heads"], config["num_key_value_heads"]
@@ -64,7 +64,7 @@ def random_weights(config: dict[str, Any]) -> dict[str, np.ndarray]:
     norms = ["model.final_layernorm"]
     for layer in (f"model.layers.{index}" for index in range(config["num_hidden_layers"])):
         for name, (rows, columns) in matrices.items():
-            drawn[f"{layer}.{name}.weight"] = chance.standard_normal((rows, columns)) * (2 / np.sqrt(columns))
+            drawn[f"{layer}.{name}.weight"] = chance.standard_normal((rows, columns)) * (gain / np.sqrt(columns))
             drawn[f"{layer}.{name}.bias"] = chance.standard_normal(rows) / 4
         norms += [f"{layer}.input_layernorm", f"{layer}.post_attention_layernorm"]
     for name in norms:
@@ -79,10 +79,10 @@ def text_of(config: dict[str, Any], length: int) -> list[int]:
     return [int(token) for token in chance.integers(0, min(config["vocab_size"], 100256), length)]
 
 
-def make(folder: Path, kind: str = "as published") -> Path:
+def make(folder: Path, kind: str = "as published", gain: float = 2.0) -> Path:
     """The checkpoint with a tokenizer of one letter a token, which knows the first 96 tokens alone."""
     config = config_of(kind)
     folder.mkdir()
     (folder / "config.json").write_text(json.dumps(config))
-    write_tensors(folder / "model.safetensors", random_weights(config))
+    write_tensors(folder / "model.safetensors", random_weights(config, gain))
     return small_model.write_tokenizer(folder)
