@@ -17,6 +17,7 @@ from export.families.base import Dimensions
 from export.quantize import Format, Quantized
 from export.source.base import Floats, Source
 from export.source.wrapped import WrappedSource
+from export.tokenizer.ranks import CONTROL, IDLE
 
 GROUPED, TURNS = "self_attn.query_key_value", "mlp.up_proj"
 NAMES = {
@@ -31,11 +32,8 @@ UNUSED = "lm_head.bias"
 """A bias that no checkpoint has: it keeps tokens from being chosen that stand for nothing."""
 NEVER = -1e9
 """What is added to the logit of such a token. The checkpoint's code has the lowest float in its place."""
-VOCABULARY = 100352
-END = 100266
-"""`<|end|>`, with which its chat template ends every message."""
-TOKENS_UNUSED = (100256, 100258, 100259, 100260, 100264, 100265, *range(END + 1, VOCABULARY))
-"""Tokens of that vocabulary that stand for nothing. Source: the hub's tokenization_phi3_small.py."""
+END = "<|end|>"
+"""With which its chat template ends every message."""
 
 
 class RegroupedSource(WrappedSource):
@@ -51,7 +49,7 @@ class RegroupedSource(WrappedSource):
     @property
     def stop_token_ids(self) -> list[int]:
         """With the token that ends a message, where the vocabulary is the published one."""
-        ends = {END} if self._sizes.vocab_size == VOCABULARY else set()
+        ends = {CONTROL[END]} if self._sizes.vocab_size > max(CONTROL.values()) else set()
         return sorted({*super().stop_token_ids, *ends})
 
     def _place(self, name: str) -> tuple[str, NDArray[np.int64] | None]:
@@ -101,7 +99,7 @@ class RegroupedSource(WrappedSource):
 def unused(vocabulary: int) -> Floats:
     """What is added to each token's logit, float32 `[vocabulary]`."""
     made = np.zeros(vocabulary, np.float32)
-    made[[token for token in TOKENS_UNUSED if token < vocabulary]] = NEVER
+    made[[token for token in IDLE if token < vocabulary]] = NEVER
     return made
 
 
