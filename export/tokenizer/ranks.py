@@ -45,6 +45,8 @@ CONTROL = {
     **{f"<|dummy_id_{number - 100265}|>": number for number in range(100277, 100352)},
 }
 """Phi-3-small's control tokens, which its code has and no file says. Source: the hub's tokenization_phi3_small.py."""
+COUNT = min(CONTROL.values())
+"""So many tokens are before them; `tokenizers` would number them anew behind fewer."""
 IDLE = frozenset(number for text, number in CONTROL.items() if text.startswith(("<|dummy", "<|fim", "<|endofp")))
 """Those that stand for nothing: its code lets none of them be chosen (`dummy_token_indices`)."""
 FLAGS = {"single_word": False, "lstrip": False, "rstrip": False, "normalized": False, "special": True}
@@ -93,17 +95,18 @@ def _merges(ranks: dict[bytes, int]) -> Iterator[tuple[bytes, bytes]]:
 
 
 def _read(file: Path) -> dict[bytes, int]:
-    """By its bytes, each token's number: from 0 on, none left out, every byte among them."""
+    """By its bytes, each token's number."""
     if file.stat().st_size > FILE_BYTES_MAX:
         raise SourceError(f"{file} is larger than {FILE_BYTES_MAX >> 20} MiB, which no list of ranks is; copy it again")
     lines = file.read_bytes().splitlines()
     if len(lines) > TOKENS_MAX:
         raise SourceError(f"{file} has {len(lines)} lines, more than a vocabulary has tokens; copy it again")
     ranks = dict(_token(file, number, line) for number, line in enumerate(lines, 1) if line.strip())
-    if sorted(ranks.values()) != list(range(len(ranks))) or not all(bytes([byte]) in ranks for byte in range(256)):
-        raise SourceError(f"{file} should give each token a number, from 0 on, and have one for every byte")
-    if len(ranks) > min(CONTROL.values()):
-        raise SourceError(f"{file} has {len(ranks)} tokens, but Phi-3-small's control tokens begin at 100256")
+    if sorted(ranks.values()) != list(range(COUNT)) or not all(bytes([byte]) in ranks for byte in range(256)):
+        raise SourceError(
+            f"{file} should have {COUNT} tokens, numbered from 0 on, and one for every byte among them, but has"
+            f" {len(ranks)}; copy it again"
+        )
     return ranks
 
 

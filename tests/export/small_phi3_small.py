@@ -80,9 +80,14 @@ def text_of(config: dict[str, Any], length: int) -> list[int]:
 
 
 def make(folder: Path, kind: str = "as published", gain: float = 2.0) -> Path:
-    """The checkpoint with a tokenizer of one letter a token, which knows the first 96 tokens alone."""
+    """The checkpoint of a kind."""
     config = config_of(kind)
+    return write(folder, config, random_weights(config, gain))
+
+
+def write(folder: Path, config: dict[str, Any], weights: dict[str, np.ndarray]) -> Path:
+    """A checkpoint with a tokenizer of one letter a token, which knows the first 96 tokens alone."""
     folder.mkdir()
     (folder / "config.json").write_text(json.dumps(config))
-    write_tensors(folder / "model.safetensors", random_weights(config, gain))
+    write_tensors(folder / "model.safetensors", weights)
     return small_model.write_tokenizer(folder)
