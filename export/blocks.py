@@ -7,6 +7,8 @@ Source: the hub's triton_flash_blocksparse_attn.py of Phi-3-small, `_get_sparse_
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import onnx
 from onnx import TensorProto, helper
@@ -60,11 +62,14 @@ def bias_nodes(blocks: Blocks, sizes: Dimensions, normed: str, two_ways: bool) -
     keys = add("Div", _counted(nodes, most), size)
     gap = add("Sub", add("Unsqueeze", places, nodes.constant(TensorProto.INT64, [1, 3], [2])), keys)
     near = add("Less", gap, whole(blocks.local))
-    shifts = nodes.constant(TensorProto.INT64, _shifts(blocks, sizes.num_heads).ravel(), [sizes.num_heads, 1])
+    kinds = min(sizes.num_heads, blocks.stride // math.gcd(blocks.stride, blocks.shift))  # after them heads are alike
+    shifts = nodes.constant(TensorProto.INT64, _shifts(blocks, kinds).ravel(), [kinds, 1])
     run = add("Mod", add("Add", keys, shifts), whole(blocks.stride))
     kept = add("Unsqueeze", add("Equal", run, zero), nodes.constant(TensorProto.INT64, [0, 2], [2]))
-    seen = add("Or", near, kept)
-    add("Where", seen, *(nodes.constant(TensorProto.FLOAT, [value], []) for value in (0.0, UNSEEN)), makes=BIAS)
+    values = (nodes.constant(TensorProto.FLOAT, [value], []) for value in (0.0, UNSEEN))
+    apart = add("Where", add("Or", near, kept), *values)
+    which = nodes.constant(TensorProto.INT64, [head % kinds for head in range(sizes.num_heads)], [sizes.num_heads])
+    add("Gather", apart, which, makes=BIAS, axis=1)
     return nodes
 
 
