@@ -11,7 +11,7 @@ import math
 
 import numpy as np
 import onnx
-from onnx import TensorProto, helper
+from onnx import TensorProto
 
 from export.families.base import Blocks, Dimensions
 from export.fusing.options import BIAS
@@ -51,8 +51,10 @@ def bias_nodes(blocks: Blocks, sizes: Dimensions, normed: str, two_ways: bool) -
     `longest` are the head's.
     """
     nodes = Nodes("blocks")
-    add, whole = nodes.add, lambda value: nodes.constant(TensorProto.INT64, [value], [1])
-    zero, one, size = whole(0), whole(1), whole(blocks.size)
+    add = nodes.add
+    zero, one, size, local, stride = (
+        nodes.constant(TensorProto.INT64, [value], [1]) for value in (0, 1, blocks.size, blocks.local, blocks.stride)
+    )
     tokens = add("Shape", normed, start=1, end=2)
     first = add("Unsqueeze", add("Sub", "row_lengths", tokens), one)
     places = add("Div", add("Add", first, _counted(nodes, tokens)), size)
@@ -61,10 +63,10 @@ def bias_nodes(blocks: Blocks, sizes: Dimensions, normed: str, two_ways: bool) -
         most = add("Where", IS_PREFILL, add("ReduceMax", "row_lengths", keepdims=0), most)
     keys = add("Div", _counted(nodes, most), size)
     gap = add("Sub", add("Unsqueeze", places, nodes.constant(TensorProto.INT64, [1, 3], [2])), keys)
-    near = add("Less", gap, whole(blocks.local))
+    near = add("Less", gap, local)
     kinds = min(sizes.num_heads, blocks.stride // math.gcd(blocks.stride, blocks.shift))  # after them heads are alike
-    shifts = nodes.constant(TensorProto.INT64, _shifts(blocks, kinds).ravel(), [kinds, 1])
-    run = add("Mod", add("Add", keys, shifts), whole(blocks.stride))
+    shifts = nodes.constant(TensorProto.INT64, _shifts(blocks, kinds).ravel().tolist(), [kinds, 1])
+    run = add("Mod", add("Add", keys, shifts), stride)
     kept = add("Unsqueeze", add("Equal", run, zero), nodes.constant(TensorProto.INT64, [0, 2], [2]))
     values = (nodes.constant(TensorProto.FLOAT, [value], []) for value in (0.0, UNSEEN))
     apart = add("Where", add("Or", near, kept), *values)

@@ -133,7 +133,13 @@ def layer_model(
     nodes = [*_choose_rope(sizes, tensors), *_layer(skeleton, sizes, index)]
     here, after = (tuple(f"layer.{number}.{value}" for value in VALUES) for number in (index, index + 1))
     cache = (f"past_key_values.{index}.key", f"past_key_values.{index}.value")
-    inputs = (*here, *cache, "seqlens_k", "total_sequence_length", *([BIAS] if sizes.attention_of(index).blocks else []))
+    inputs = (
+        *here,
+        *cache,
+        "seqlens_k",
+        "total_sequence_length",
+        *([BIAS] if sizes.attention_of(index).blocks else []),
+    )
     return _part(quantized(nodes, tensors, accuracy_level), inputs, after, tensors)
 
 

@@ -106,7 +106,7 @@ HELD: tuple[Variant, ...] = (
 ELSEWHERE: Mapping[Variant, tuple[str, ...]] = {
     Variant("phi3small", grouped=grouped, tied=True): ("mlx-lm 0.32",) for grouped in EITHER
 }
-"""Kinds that Transformers has no class of, and whose forward pass they were held to (tests/export/test_phi3_small.py)."""
+"""Kinds that Transformers has no class of, and whose logits they were held to (tests/export/test_phi3_small.py)."""
 FOUR_ALONE = ("longrope_scaled",)
 """Kinds of rope that are read as Transformers 4.57 and the checkpoint's own code read them. Of a text longer than
 the original length 5 turns by the short factors all the same, with the scale of the long ones."""

@@ -1,4 +1,4 @@
-"""Phi-3-small: layers that see every block of a text and layers that see some, in turns; a GELU for a gate, muP's scales.
+"""Phi-3-small: layers that see a whole text and layers that see some blocks of it, in turns; a GELU gate, muP's scales.
 
 Transformers has no class of it: the checkpoint brings code of its own, which is never run here. What is read is what
 that code reads (`configuration_phi3_small.py`, `modeling_phi3_small.py`, `positional_embedding.py` of the hub's
@@ -69,7 +69,7 @@ def _attentions(config: Config) -> tuple[Attention, ...]:
 
 
 def _scaling(config: Config) -> Any:
-    """rope_scaling with both scales, as the checkpoint's code finds them: 1 for short texts, by the lengths for long."""
+    """rope_scaling with both scales, as the checkpoint's code finds them: 1 for short texts, for long by the lengths."""
     given = config.get("rope_scaling")
     if not isinstance(given, Mapping):
         return given

@@ -53,9 +53,7 @@ def _layer(family: Family) -> onnx.FunctionProto:
     nodes = [
         *attention(family),
         node("MatMul", ["attended", f"{output}.weight"], ["attention_output"]),
-        skip_layer_norm(
-            "residual", "attention_output", "post_attention_layernorm", "mlp_input", "middle", bias=output
-        ),
+        skip_layer_norm("residual", "attention_output", "post_attention_layernorm", "mlp_input", "middle", bias=output),
         *_mlp(),
         node("MatMul", ["opened", f"{down}.weight"], ["mlp_output"]),
         skip_layer_norm("middle", "mlp_output", "next_layernorm", "next_normed", "next_residual", bias=down),

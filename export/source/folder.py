@@ -67,7 +67,7 @@ class FolderSource:
 
     @cached_property
     def tokenizer_files(self) -> Mapping[str, str]:
-        """The tokenizer's files as they lie in the folder; tokenizer.json of a list of ranks where Phi-3-small has that."""
+        """The tokenizer's files as they lie in the folder; Phi-3-small's tokenizer.json is made of a list of ranks."""
         names = ("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json")
         found = {name: (self.path / name).read_text("utf-8") for name in names if (self.path / name).is_file()}
         if "tokenizer.json" not in found:

@@ -115,7 +115,9 @@ def _token(file: Path, number: int, line: bytes) -> tuple[bytes, int]:
         text, rank = line.split()
         token, found = base64.b64decode(text, validate=True), int(rank)
     except (ValueError, binascii.Error) as error:
-        raise SourceError(f"{file}, line {number}, should be a token in base64 and its number; copy it again") from error
+        raise SourceError(
+            f"{file}, line {number}, should be a token in base64 and its number; copy it again"
+        ) from error
     if not 0 < len(token) <= LONGEST:
         raise SourceError(f"{file}, line {number}, has a token of {len(token)} bytes")
     return token, found

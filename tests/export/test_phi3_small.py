@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -23,10 +22,12 @@ from export.plan import make_plan, plan_of
 from export.recipe import Recipe
 from export.rotary import rotary_tables
 from export.source import open_source
+from export.source.adapter import AdapterSource
 from export.source.config_only import ConfigSource
 from export.source.regrouped import unused
 from export.tokenizer import ranks
 from tests.export import beside, phi3_small_data, small_phi3_small
+from tests.export.test_adapter import write_adapter
 
 KINDS = [
     each if small_phi3_small.config_of(each)["vocab_size"] == 96 else pytest.param(each, marks=pytest.mark.slow)
@@ -195,6 +196,22 @@ def test_a_tensor_of_another_shape_is_refused(name, there, tmp_path):
         make_plan(open_source(small_phi3_small.write(tmp_path / "checkpoint", config, weights)), RECIPE)
 
 
+def test_an_adapter_is_merged_before_its_matrices_are_taken_apart(tmp_path):
+    """Of the packed matrix, whose rows are others' in our words."""
+    folder = small_phi3_small.make(tmp_path / "checkpoint")
+    chance, name = np.random.default_rng(1), "model.layers.0.self_attn.query_key_value"
+    down, up = (chance.standard_normal(shape).astype(np.float32) for shape in ((2, 128), (256, 2)))
+    pair = {f"base_model.model.{name}.lora_A.weight": down, f"base_model.model.{name}.lora_B.weight": up}
+    adapter = write_adapter(tmp_path / "adapter", pair, r=2, lora_alpha=2, target_modules=["query_key_value"])
+    plain = plan_of(open_source(folder), RECIPE).source
+    merged = plan_of(AdapterSource(open_source(folder), adapter), RECIPE).source
+    parts = [f"model.layers.0.self_attn.{part}_proj.weight" for part in "qkv"]
+    added = np.concatenate([merged.tensor(part) - plain.tensor(part) for part in parts])
+    groups = (up @ down).reshape(4, 4, 16, 128)  # of two heads' queries, a key and a value
+    wanted = [groups[:, :2].reshape(-1, 128), groups[:, 2].reshape(-1, 128), groups[:, 3].reshape(-1, 128)]
+    np.testing.assert_allclose(added, np.concatenate(wanted), atol=1e-5)
+
+
 def test_its_tokenizer_is_tiktokens(tmp_path):
     """The first 2,000 ranks of its vocabulary, over texts that were made to differ; recorded from tiktoken itself."""
     reader = ExactReader(ranks.tokenizer_json(phi3_small_data.padded(tmp_path / ranks.FILE)))
@@ -239,5 +256,5 @@ def test_a_folder_without_tokenizer_json_has_that_of_its_ranks(tmp_path):
     assert ranks.CONTROL["<|end|>"] in plan.source.stop_token_ids
     config = json.loads((folder / "config.json").read_text())
     (folder / "config.json").write_text(json.dumps({**config, "model_type": "llama"}))
-    with pytest.raises(SourceError, match="no tokenizer.json"):
+    with pytest.raises(SourceError, match=r"no tokenizer\.json"):
         _ = open_source(folder).tokenizer_files
