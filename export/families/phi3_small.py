@@ -69,7 +69,7 @@ def _attentions(config: Config) -> tuple[Attention, ...]:
 
 
 def _scaling(config: Config) -> Any:
-    """rope_scaling with both scales, as the checkpoint's code finds them: 1 for short texts, for long by the lengths."""
+    """rope_scaling with both scales, as the checkpoint's code finds them: 1 for short ones, by the lengths for long."""
     given = config.get("rope_scaling")
     if not isinstance(given, Mapping):
         return given
