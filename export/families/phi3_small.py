@@ -11,7 +11,7 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-from export.families.base import LAYERS_MOST, Attention, Blocks, Config, Family
+from export.families.base import LAYERS_MOST, Attention, Blocks, Config, Family, positions
 from export.families.keys import Key, named
 from export.families.llama import ATTENTION, MLP
 from export.families.rope import ORIGINAL
@@ -38,6 +38,17 @@ def own(config: Config) -> tuple[Config, Mapping[str, Any]]:
         "gate_limit": 0.0 if config.get("gegelu_limit") is None else number(config, "gegelu_limit"),
     }
     return words, fields
+
+
+def before_long_factors(config: Config) -> int:
+    """Its positions, or those that short factors turn: a prompt beyond them is read at once.
+
+    What says which blocks each of its tokens sees would take 4 GiB of 6,000 tokens then.
+    """
+    given = config.get("rope_scaling")
+    if not isinstance(given, Mapping):
+        return positions(config)
+    return min(positions(config), whole(given, ORIGINAL, "config.json's rope_scaling"))
 
 
 def multiplier(config: Config, key: str) -> float:
@@ -144,6 +155,7 @@ FAMILY = Family(
         "tie_word_embeddings": Key("head and embedding are one table", (True,)),
     },
     ropes={"default": "default", "longrope": "longrope_scaled", "su": "longrope_scaled"},
+    limit=before_long_factors,
     own=own,
     for_cpu=True,
     regroups=True,

@@ -149,6 +149,14 @@ def test_scales_that_a_config_leaves_out_are_those_of_its_code():
     assert rope.long_scale == pytest.approx(np.sqrt(1 + np.log(4) / np.log(128)))
 
 
+def test_a_context_ends_where_long_factors_begin():
+    """A prompt beyond would be read at once."""
+    config = {**small_phi3_small.config_of("as published"), **LONGROPE}
+    assert Dimensions.from_config(config, FAMILY).context_length == 128
+    with pytest.raises(UnsupportedError, match="--context 128"):
+        plan_of(ConfigSource("phi", config), RECIPE)
+
+
 def test_the_published_config_is_of_a_kind_that_is_held():
     """And its sizes are those of 7.4 billion weights; a token sees 1,024 whole."""
     config = json.loads(small_phi3_small.PUBLISHED.read_text())
