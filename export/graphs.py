@@ -18,7 +18,7 @@ from onnx import TensorProto, helper
 from export.blocks import bias_nodes
 from export.families.base import EVERYWHERE, EXPERTS_OP, Attention, Dimensions, Family
 from export.fusing.nodes import CONTRIB, OPSET, node
-from export.fusing.options import BIAS, layer_nodes, with_options
+from export.fusing.options import BIAS, layer_nodes, with_cap, with_options
 from export.mixture import spread
 from export.operators import has_int8_cache, quantized
 from export.prefill import IS_PREFILL, NEVER, either_way
@@ -50,9 +50,10 @@ def load_skeleton(name: str) -> Skeleton:
 
 
 def skeleton_of(family: Family, sizes: Dimensions) -> Skeleton:
-    """A family's skeleton with the layer as a checkpoint has it."""
+    """A family's skeleton with layer and tail as a checkpoint has them."""
     traced = load_skeleton(family.skeleton)
-    return {**traced, "layer": with_options(traced["layer"], family, sizes)}
+    layer, tail = with_options(traced["layer"], family, sizes), with_cap(traced["tail"], sizes)
+    return {**traced, "layer": layer, "tail": tail}
 
 
 def layer_attributes(sizes: Dimensions, attention: Attention = EVERYWHERE) -> dict[str, int | float]:

@@ -101,7 +101,7 @@ class Prefill:
         Source: ContribOperators.md, com.microsoft.GroupQueryAttention and com.microsoft.RotaryEmbedding.
         """
         add, sizes = self.nodes.add, self._sizes
-        kept = ("num_heads", "kv_num_heads", "scale", "local_window_size", "do_rotary")
+        kept = ("num_heads", "kv_num_heads", "scale", "local_window_size", "do_rotary", "softcap")
         attributes = {each.name: helper.get_attribute_value(each) for each in attention.attribute if each.name in kept}
         query, key, value = self._parts(attention)
         turns = (self._past, *attention.input[7:9])

@@ -166,6 +166,7 @@ class Dimensions:
     num_experts: of a layer, 0 where it has an MLP. router_threshold: how far from the best score another may be, as a
         share of the larger one, and still count.
     gate_limit: how large a gate and what it opens may become; 0 for any size.
+    attention_cap, logit_cap: what scores and logits are bent towards by a tanh and never reach; 0 for none.
     """
 
     hidden_size: int
@@ -186,6 +187,8 @@ class Dimensions:
     num_experts: int = 0
     router_threshold: float = 0.0
     gate_limit: float = 0.0
+    attention_cap: float = 0.0
+    logit_cap: float = 0.0
 
     @classmethod
     def from_config(cls, config: Config, family: Family | None = None) -> Dimensions:

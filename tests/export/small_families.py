@@ -21,6 +21,16 @@ KINDS: dict[str, dict[str, Any]] = {
     "qwen2-window": {"architectures": ["Qwen2ForCausalLM"], "max_window_layers": 1, **SLIDES},
     "qwen3": {"architectures": ["Qwen3ForCausalLM"], "head_dim": 32, "tie_word_embeddings": True},
     "smollm3": {"architectures": ["SmolLM3ForCausalLM"], "no_rope_layer_interval": 2, "tie_word_embeddings": False},
+    "gemma2": {
+        "architectures": ["Gemma2ForCausalLM"],
+        "hidden_act": "gelu_pytorch_tanh",
+        "head_dim": 32,
+        "query_pre_attn_scalar": 24,
+        "attn_logit_softcapping": 2.0,
+        "final_logit_softcapping": 5.0,
+        "sliding_window": WINDOW,
+        "tie_word_embeddings": True,
+    },
     "phi3small": {},
 }
 """What differs from a small Llama's config (small_model.py); Phi-3-small has its own (small_phi3_small.py)."""
