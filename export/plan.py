@@ -234,7 +234,7 @@ def plan_of(source: Source, recipe: Recipe) -> Plan:
     sizes = Dimensions.from_config(source.config, family)
     recipe, notes = fitted(recipe, sizes)
     sizes = sizes.up_to(recipe.context_length)
-    if recipe.oracle and family.sees_pictures:
+    if recipe.oracle and (family.sees_pictures or family.regroups):
         raise UnsupportedError(
             f"{family.architectures[0]} wants code of the checkpoint's own in Transformers, which is not run here;"
             " export it without --oracle"
