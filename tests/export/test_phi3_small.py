@@ -255,13 +255,14 @@ def test_a_file_that_is_no_list_of_ranks_is_refused_by_its_name(lines, tmp_path)
 
 def test_a_folder_without_tokenizer_json_has_that_of_its_ranks(tmp_path):
     """As the hub's repository is; another model's ranks are not guessed at."""
-    folder = small_phi3_small.make(tmp_path / "checkpoint", "its vocabulary")
+    config = {**small_phi3_small.config_of("its vocabulary"), "hidden_size": 16, "num_attention_heads": 1}
+    config |= {"num_key_value_heads": 1, "num_hidden_layers": 1}
+    folder = small_phi3_small.write(tmp_path / "checkpoint", config, small_phi3_small.random_weights(config))
     (folder / "tokenizer.json").unlink()
     phi3_small_data.padded(folder / ranks.FILE)
-    plan = make_plan(open_source(folder), RECIPE)
-    assert plan.tokenizer.reader == "tokenizers"
-    assert ranks.CONTROL["<|end|>"] in plan.source.stop_token_ids
-    config = json.loads((folder / "config.json").read_text())
+    source = plan_of(open_source(folder), RECIPE).source
+    assert '"<|assistant|>"' in source.tokenizer_files["tokenizer.json"]
+    assert source.stop_token_ids == [2, ranks.CONTROL["<|end|>"]]
     (folder / "config.json").write_text(json.dumps({**config, "model_type": "llama"}))
     with pytest.raises(SourceError, match=r"no tokenizer\.json"):
         _ = open_source(folder).tokenizer_files
