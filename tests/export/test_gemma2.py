@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from export.recipe import Recipe
 from export.source import open_source
 from export.source.config_only import ConfigSource
 from export.source.gguf.names import LAYER, OUTSIDE
-from tests.export import gguf_files, small_families, small_model
+from tests.export import beside, gguf_files, small_families, small_model
 
 TWO_B: dict[str, Any] = {
     "architectures": ["Gemma2ForCausalLM"],
@@ -102,8 +103,8 @@ def gguf_file(folder: Path, weights: dict[str, np.ndarray], **more: Any) -> Path
         attn_logit_softcapping=2.0,
         final_logit_softcapping=5.0,
     )
-    keys |= gguf_files.LETTERS | more
-    keys["tokenizer.ggml.tokens"], keys["tokenizer.ggml.token_type"] = small_model.LETTERS, [gguf_files.NORMAL] * 96
+    letters = {"tokens": small_model.LETTERS, "token_type": [gguf_files.NORMAL] * 96}
+    keys |= gguf_files.LETTERS | {f"tokenizer.ggml.{name}": value for name, value in letters.items()} | more
     names = {ours: theirs for theirs, ours in (OUTSIDE | LAYER["gemma2"]).items() if theirs != "output"}
     tensors = {}
     for name, values in weights.items():
@@ -134,3 +135,30 @@ def test_what_a_gguf_file_leaves_out_is_as_llama_cpp_has_it(tmp_path):
     config = open_source(gguf_file(tmp_path, weights, **{f"gemma2.{name}": None for name in left})).config
     found = [config[name] for name in ("sliding_window", "attn_logit_softcapping", "final_logit_softcapping")]
     assert found == [4096, 50.0, 30.0]
+
+
+@pytest.mark.trace
+@pytest.mark.skipif(importlib.util.find_spec("transformers") is None, reason="the trace extra is not installed")
+def test_a_gguf_file_has_the_logits_of_transformers(tmp_path):
+    """Which reads no caps and no scale of it, and takes those that are published: heads 256 wide, caps of 50 and 30."""
+    import transformers
+
+    pytest.importorskip("accelerate")
+    left = ("attn_logit_softcapping", "final_logit_softcapping")
+    wide = {"attention.key_length": 256, "attention.value_length": 256}
+    tokens = {name: gguf_files.LETTERS[name] for name in ("tokenizer.ggml.tokens", "tokenizer.ggml.token_type")}
+    count = len(tokens["tokenizer.ggml.tokens"])
+    config = {**small_model.CONFIG, **small_families.KINDS["gemma2"], "head_dim": 256, "vocab_size": count}
+    plan = plan_of(ConfigSource("model", config), Recipe(licence="none", context_length=128))
+    chance, weights = np.random.default_rng(0), {}
+    for name, shape in plan.shapes.items():
+        spread = 0.1 if "norm" in name else 4 / np.sqrt(shape[-1])
+        weights[name] = (chance.standard_normal(shape) * spread).astype(np.float32)
+    more = {f"gemma2.{name}": value for name, value in {**dict.fromkeys(left), **wide}.items()}
+    path = gguf_file(tmp_path, weights, **more, **tokens)
+    with beside.quiet():
+        model = transformers.AutoModelForCausalLM.from_pretrained(
+            tmp_path, gguf_file=path.name, attn_implementation="eager", dtype="float32"
+        ).eval()
+    bundle = beside.float_bundle(open_source(path), tmp_path / "bundle")
+    assert max(beside.differences(bundle, model, 9, 48, 49, 100)) < beside.TOLERANCE
