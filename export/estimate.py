@@ -100,7 +100,13 @@ def _layer_bytes(plan: Plan) -> int:
     moments = width * width * (4 + copies * 8 + 4)
     weights = max(rows * columns for rows, columns in shapes) * 4 * 7
     codes = _weights_of_experts(plan) * 5 // 4  # rounded, a byte each and their steps, until the texts have passed
-    return moments + weights + codes + _text_bytes(plan, 2 * plan.recipe.calibration_tokens)
+    return moments + weights + codes + _whole_bytes(plan) + _text_bytes(plan, 2 * plan.recipe.calibration_tokens)
+
+
+def _whole_bytes(plan: Plan) -> int:
+    """The largest tensor that parts are taken from by their rows, where a source is seen so."""
+    rows, columns = plan.sizes.shape_of("mlp.up_proj")
+    return 2 * rows * columns * 4 if plan.family.regroups else 0
 
 
 def _weights_of_experts(plan: Plan) -> int:
