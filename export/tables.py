@@ -33,7 +33,7 @@ def stored_or_rounded(plan: Plan, name: str, method: str) -> Quantized:
 def write_embedding(plan: Plan, tensors: TensorFile, texts: list[Text], report: Report) -> Quantized:
     """The embedding, which comes back. texts: what it is fitted to where it is the head, too."""
     if plan.sizes.tied_embeddings and texts and _is_fitted(plan, EMBEDDING) and plan.format_of(EMBEDDING).bits == 4:
-        table = _fitted(plan, EMBEDDING, _moments(plan, texts, report).feedback(keeps=False), None)
+        table = fitted(plan, EMBEDDING, _moments(plan, texts, report).feedback(keeps=False), None)
     else:
         table = stored_or_rounded(plan, EMBEDDING, "rtn")
     tensors.add_matrix(EMBEDDING, table)
@@ -50,7 +50,7 @@ def write_head(plan: Plan, tensors: TensorFile, calibrator: Calibrator | None) -
     moments = calibrator.behind()
     feedback = moments.feedback()
     turned = moments.corrected(np.eye(plan.sizes.hidden_size, dtype=np.float32), feedback)
-    tensors.add_matrix(HEAD, _fitted(plan, HEAD, feedback, turned))
+    tensors.add_matrix(HEAD, fitted(plan, HEAD, feedback, turned))
 
 
 def _is_fitted(plan: Plan, name: str) -> bool:
@@ -72,14 +72,16 @@ def _moments(plan: Plan, texts: list[Text], report: Report) -> Moments:
     return moments
 
 
-def _fitted(plan: Plan, name: str, feedback: Feedback, turned: Floats | None) -> Quantized:
+def fitted(
+    plan: Plan, name: str, feedback: Feedback, turned: Floats | None, rows_at_once: int = ROWS_AT_ONCE
+) -> Quantized:
     """A table `[vocabulary, hidden]`, some rows at a time. turned: `[hidden, hidden]`, what each row is turned by."""
     form, method = plan.format_of(name), METHODS[plan.recipe.method]
 
     def parts() -> Iterator[Quantized]:
         rows = plan.source.tensor(name)
-        for start in range(0, len(rows), ROWS_AT_ONCE):
-            weight = rows[start : start + ROWS_AT_ONCE].T
+        for start in range(0, len(rows), rows_at_once):
+            weight = rows[start : start + rows_at_once].T
             yield quantize(weight if turned is None else turned @ weight, form, method, feedback)
 
     made = list(parts())
