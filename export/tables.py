@@ -32,7 +32,7 @@ def stored_or_rounded(plan: Plan, name: str, method: str) -> Quantized:
 
 def write_embedding(plan: Plan, tensors: TensorFile, texts: list[Text], report: Report) -> Quantized:
     """The embedding, which comes back. texts: what it is fitted to where it is the head, too."""
-    if plan.sizes.tied_embeddings and texts and _is_fitted(plan, EMBEDDING) and plan.format_of(EMBEDDING).bits == 4:
+    if texts and is_head_fitted_first(plan):
         table = fitted(plan, EMBEDDING, _moments(plan, texts, report).feedback(keeps=False), None)
     else:
         table = stored_or_rounded(plan, EMBEDDING, "rtn")
@@ -51,6 +51,11 @@ def write_head(plan: Plan, tensors: TensorFile, calibrator: Calibrator | None) -
     feedback = moments.feedback()
     turned = moments.corrected(np.eye(plan.sizes.hidden_size, dtype=np.float32), feedback)
     tensors.add_matrix(HEAD, fitted(plan, HEAD, feedback, turned))
+
+
+def is_head_fitted_first(plan: Plan) -> bool:
+    """Whether the source's layers are gone through once more for a table that is embedding and head."""
+    return plan.sizes.tied_embeddings and _is_fitted(plan, EMBEDDING) and plan.format_of(EMBEDDING).bits == 4
 
 
 def _is_fitted(plan: Plan, name: str) -> bool:
