@@ -59,7 +59,7 @@ def is_head_fitted_first(plan: Plan) -> bool:
 
 
 def _is_fitted(plan: Plan, name: str) -> bool:
-    return METHODS[plan.recipe.method].feeds_back and not plan.is_kept(name)
+    return plan.is_rounded and METHODS[plan.recipe.method].feeds_back and not plan.is_kept(name)
 
 
 def _moments(plan: Plan, texts: list[Text], report: Report) -> Moments:
