@@ -1,7 +1,8 @@
-"""`edge bundle adopt`: folders as onnxruntime-genai 0.18's model builder writes them, from small random checkpoints.
+"""`edge bundle adopt`: folders as onnxruntime-genai's model builder writes them, from small random checkpoints.
 
-`tests/data/genai-builder` holds two (`-p int4 -e cpu`): a Llama, and a Phi-3 whose rotary factors change behind 48
-tokens. Both are served unchanged.
+`tests/data/genai-builder` holds four (`-p int4 -e cpu`), all served unchanged. Of version 0.18: a Llama, one with keys and
+values in int8 a channel, and a Phi-3 whose rotary factors change behind 48 tokens. `published` is of version 0.3, whose
+files, names and operators Microsoft's `cpu-int4-rtn-block-32-acc-level-4` of Phi-3-mini-128k has.
 """
 
 from __future__ import annotations
@@ -53,7 +54,10 @@ def copied(kind: str, folder: Path) -> Path:
     return Path(shutil.copytree(BUILT / kind, folder / kind))
 
 
-@pytest.fixture(scope="module", params=["llama", "phi"])
+SWITCHES = {"llama": 0, "int8-cache": 0, "phi": 48, "published": 48}
+
+
+@pytest.fixture(scope="module", params=SWITCHES)
 def pair(request, tmp_path_factory) -> tuple[Path, Path]:
     """A builder's folder, and the bundle that it was adopted as."""
     target = tmp_path_factory.mktemp("adopted") / request.param
@@ -94,10 +98,13 @@ def test_the_folder_is_a_bundle_and_nothing_of_it_changed(pair):
     for file in folder.iterdir():
         assert (bundle / file.name).read_bytes() == file.read_bytes()
     manifest = open_bundle(bundle).manifest
-    assert (manifest.vocab_size, manifest.context_length, manifest.stop_token_ids) == (96, 128, [2])
-    assert (manifest.kv_bytes_per_token, manifest.engine, manifest.fidelity) == (2 * 2 * 2 * 16 * 4, "batched", {})
+    stops = [1, 2] if folder.name == "published" else [2]
+    assert (manifest.vocab_size, manifest.context_length, manifest.stop_token_ids) == (96, 128, stops)
+    size = {"int8": 1, "float32": 4}[manifest.kv_cache]
+    assert (manifest.kv_bytes_per_token, manifest.engine, manifest.fidelity) == (2 * 2 * 2 * 16 * size, "batched", {})
+    assert (manifest.kv_cache == "int8") == (folder.name == "int8-cache")
     assert (manifest.quantization.bits, manifest.quantization.block_size) == (4, 32)
-    assert manifest.rope_switch_length == {"llama": 0, "phi": 48}[folder.name]
+    assert manifest.rope_switch_length == SWITCHES[folder.name]
     for action in ("verify", "show"):
         assert main(["bundle", action, str(bundle)]) == 0
 
@@ -105,14 +112,15 @@ def test_the_folder_is_a_bundle_and_nothing_of_it_changed(pair):
 def test_greedy_answers_are_those_of_the_generator(pair):
     """Token for token: the batched engine, and onnxruntime-genai's as it is served; also across the rotary switch."""
     folder, bundle = pair
+    stops = read_manifest(bundle).stop_token_ids
     for engine in (BatchedEngine(bundle, PLAIN), GenaiEngine(bundle, Options())):
         tokenizer = engine._tokenizer if isinstance(engine, GenaiEngine) else engine._making._tokenizer
         for text in TEXTS:
             tokens = tokenizer.encode([{"role": "user", "content": text}])
-            if folder.name == "phi" and len(tokens) <= 48 < len(tokens) + ANSWER:
+            if len(tokens) <= SWITCHES[folder.name] < len(tokens) + ANSWER:
                 continue  # there genai goes on with keys of the short factors, and the batched engine reads anew
             wanted = generated(folder, tokens)
-            assert said(engine, text) == tokenizer.text([token for token in wanted if token != 2])
+            assert said(engine, text) == tokenizer.text([token for token in wanted if token not in stops])
 
 
 def test_a_served_folder_answers_as_the_generator(llama, tmp_path):
@@ -152,6 +160,12 @@ def test_rows_beside_each_other_and_known_beginnings(llama):
     assert found == wanted
     again = [answer(engine, Job(9, [{"role": "user", "content": TEXTS[2]}], 2)) for _ in range(2)]
     assert again[1].cached_tokens > 0
+
+
+def test_rows_over_keys_and_values_in_int8(tmp_path):
+    """As above: side by side, behind what is known, and with guesses."""
+    assert adopt(BUILT / "int8-cache", "-o", str(tmp_path / "bundle")) == 0
+    test_rows_beside_each_other_and_known_beginnings(tmp_path / "bundle")
 
 
 @pytest.mark.slow
