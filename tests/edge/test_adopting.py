@@ -1,8 +1,8 @@
 """`edge bundle adopt`: folders as onnxruntime-genai's model builder writes them, from small random checkpoints.
 
-`tests/data/genai-builder` holds four (`-p int4 -e cpu`), all served unchanged. Of version 0.18: a Llama, one with keys and
-values in int8 a channel, and a Phi-3 whose rotary factors change behind 48 tokens. `published` is of version 0.3, whose
-files, names and operators Microsoft's `cpu-int4-rtn-block-32-acc-level-4` of Phi-3-mini-128k has.
+`tests/data/genai-builder` holds four (`-p int4 -e cpu`), all served unchanged. Of version 0.18: a Llama, one with keys
+and values in int8 a channel, and a Phi-3 whose rotary factors change behind 48 tokens. `published` is of version 0.3,
+whose files, names and operators Microsoft's `cpu-int4-rtn-block-32-acc-level-4` of Phi-3-mini-128k has.
 """
 
 from __future__ import annotations
