@@ -713,7 +713,8 @@ GROUPS = (
     Group(
         "GGUF files",
         "llama.cpp's own: vocabularies with the tokens that texts must give, and files that its converter made of small"
-        " Phi-3-, TinyLlama- and Mistral-like folders with their own tokenizers. It wants `make trace-test` first.",
+        " Phi-3-, Phi-3.5-MoE-, TinyLlama- and Mistral-like folders with their own tokenizers. It wants"
+        " `make trace-test` first.",
         "gguf-files",
         {
             "gguf_vectors_alike": "vocabularies that give every token of llama.cpp's vectors",

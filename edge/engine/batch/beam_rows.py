@@ -116,9 +116,7 @@ class Beams:
             return self._said()
         if is_first:
             self._begin(places)
-            going = [
-                each._replace(parent=0) for each in going
-            ]  # from the prompt, those that fill places, too
+            going = [each._replace(parent=0) for each in going]  # from the prompt, those that fill places, too
         self._go_on(going, memory)
         return [""]
 
