@@ -1,8 +1,9 @@
 """`edge bundle adopt`: folders as onnxruntime-genai's model builder writes them, from small random checkpoints.
 
-`tests/data/genai-builder` holds four (`-p int4 -e cpu`), all served unchanged. Of version 0.18: a Llama, one with keys
-and values in int8 a channel, and a Phi-3 whose rotary factors change behind 48 tokens. `published` is of version 0.3,
-whose files, names and operators Microsoft's `cpu-int4-rtn-block-32-acc-level-4` of Phi-3-mini-128k has.
+`tests/data/genai-builder` holds five (`-p int4`), all served unchanged. Of version 0.18 for the CPU: a Llama, one with
+keys and values in int8 a channel, and a Phi-3 whose rotary factors change behind 48 tokens; for CUDA the Llama, in
+float16. `published` is of version 0.3, whose files, names and operators Microsoft's `cpu-int4-rtn-block-32-acc-level-4`
+of Phi-3-mini-128k has.
 """
 
 from __future__ import annotations
@@ -19,11 +20,12 @@ from pathlib import Path
 
 import numpy as np
 import onnx
+import onnxruntime
 import onnxruntime_genai as og
 import pytest
 
 from edge.__main__ import main
-from edge.bundle import Bundle, open_bundle, read_manifest
+from edge.bundle import Bundle, Wishes, adopted, open_bundle, read_manifest
 from edge.bundle.graph_header import read_header
 from edge.commands.bundle_adopt import reader_of
 from edge.commands.serve import served_from
@@ -168,6 +170,43 @@ def test_rows_over_keys_and_values_in_int8(tmp_path):
     test_rows_beside_each_other_and_known_beginnings(tmp_path / "bundle")
 
 
+def test_a_folder_for_cuda_in_float16(tmp_path):
+    """The CPU has its operators: the tokens are those of the graph itself, run on, also side by side with others.
+
+    Where the batched engine cannot run such a graph, nobody can.
+    """
+    folder, bundle = BUILT / "cuda", tmp_path / "bundle"
+    assert adopt(folder, "-o", str(bundle)) == 0
+    manifest = read_manifest(bundle)
+    assert (manifest.kv_cache, manifest.kv_bytes_per_token, manifest.engine) == ("float16", 256, "batched")
+    engine = BatchedEngine(bundle, PLAIN)
+    for text in TEXTS:
+        tokens = engine._making._tokenizer.encode([{"role": "user", "content": text}])
+        assert said(engine, text) == engine._making._tokenizer.text(run_on(folder, tokens))
+    test_rows_beside_each_other_and_known_beginnings(bundle)
+    in_graph(copied("cuda", tmp_path), more_output)
+    with pytest.raises(BundleError, match="computes in float16, and is not one that the batched engine runs"):
+        adopted(tmp_path / "cuda", Wishes("x", "x"), reader_of)
+
+
+def run_on(folder: Path, tokens: list[int]) -> list[int]:
+    """What a graph says after a prompt, greedily: run by onnxruntime a token at a time, keys and values handed on."""
+    run = onnxruntime.InferenceSession(folder / "model.onnx", providers=["CPUExecutionProvider"])
+    names = [each.name for each in run.get_outputs()]
+    past = {name.replace("present", "past_key_values"): np.zeros((1, 2, 0, 16), np.float16) for name in names[1:]}
+    found: list[int] = []
+    while len(found) < ANSWER:
+        ids = [*tokens, *found]
+        feed = {"input_ids": np.array([ids[-1:] if found else ids]), "attention_mask": np.ones((1, len(ids)), np.int64)}
+        made = dict(zip(names, run.run(None, feed | past), strict=True))
+        past = {name.replace("present", "past_key_values"): each for name, each in made.items() if name != "logits"}
+        token = int(made["logits"][0, -1].argmax())
+        if token == 2:
+            break
+        found.append(token)
+    return found
+
+
 @pytest.mark.slow
 def test_a_graph_of_another_name(llama, tmp_path):
     """As Microsoft calls its own; its weights are packed, too, and a token that opens a thought is known."""
@@ -281,7 +320,7 @@ REFUSED = {
         "custom_ops_library: it would load a library",
     ),
     "a provider": (
-        lambda path: change(path, lambda told: session(told).update(provider_options=[{"cuda": {}}])),
+        lambda path: change(path, lambda told: session(told).update(provider_options=[{"cuda": {}}, {"OpenVINO": {}}])),
         "folders made for the CPU are served",
     ),
     "a tower": (lambda path: change(path, lambda told: told["model"].update(vision={})), r"model\.vision"),
@@ -310,7 +349,7 @@ REFUSED = {
     "weights outside": (lambda path: in_graph(path, elsewhere), r"weights in '../model.onnx.data'"),
     "half precision": (
         lambda path: in_graph(path, halve),
-        "in float16, which onnxruntime-genai builds for the CPU and cannot run there",
+        "keeps keys and values as float16, float32; float32, float16, int8 are served",
     ),
     "a foreign operator": (
         lambda path: in_graph(path, lambda model: setattr(model.graph.node[-1], "domain", "my.own")),
