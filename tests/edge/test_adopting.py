@@ -1,9 +1,9 @@
 """`edge bundle adopt`: folders as onnxruntime-genai's model builder writes them, from small random checkpoints.
 
-`tests/data/genai-builder` holds five (`-p int4`), all served unchanged. Of version 0.18 for the CPU: a Llama, one with
-keys and values in int8 a channel, and a Phi-3 whose rotary factors change behind 48 tokens; for CUDA the Llama, in
-float16. `published` is of version 0.3, whose files, names and operators Microsoft's `cpu-int4-rtn-block-32-acc-level-4`
-of Phi-3-mini-128k has.
+`tests/data/genai-builder` holds six (`-p int4`), all served unchanged. Of version 0.18 for the CPU: a Llama, one with
+keys and values in int8 a channel, a Phi-3 whose rotary factors change behind 48 tokens, and a Qwen 2 one of whose
+layers looks back on 33, for which onnxruntime-genai keeps no more; for CUDA the Llama, in float16. `published` is of
+version 0.3, whose files, names and operators Microsoft's `cpu-int4-rtn-block-32-acc-level-4` of Phi-3-mini-128k has.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ def copied(kind: str, folder: Path) -> Path:
     return Path(shutil.copytree(BUILT / kind, folder / kind))
 
 
-SWITCHES = {"llama": 0, "int8-cache": 0, "phi": 48, "published": 48}
+SWITCHES = {"llama": 0, "int8-cache": 0, "windowed": 0, "phi": 48, "published": 48}
 
 
 @pytest.fixture(scope="module", params=SWITCHES)
