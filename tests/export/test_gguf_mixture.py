@@ -113,6 +113,7 @@ def test_a_scale_of_the_files_own_is_taken(folder, tmp_path):
     ("keys", "named"),
     [
         ({"phimoe.context_length": 65536, "phimoe.rope.scaling.attn_factor": 1.1547005}, "short_mscale"),
+        ({"phimoe.context_length": 0, "phimoe.rope.scaling.original_context_length": 0}, "max_position_embeddings"),
         ({"phimoe.expert_used_count": 3}, "num_experts_per_tok"),
         ({"phimoe.expert_count": 7}, r"gate\.weight is \[8, 64\]"),
         ({"phimoe.expert_shared_count": 1}, "expert_shared_count"),

@@ -41,7 +41,7 @@ def scales(header: Header, context: int, original: int, said: float) -> dict[str
     The converter reckons that from the two lengths, whatever the config has. Raises UnsupportedError where it did, and
     the lengths are of no published model.
     """
-    ratio = context / original
+    ratio = context / original if original > 0 else 0.0
     reckoned = math.sqrt(1 + math.log(ratio) / math.log(original)) if min(ratio, original) > 1 else 1.0
     scale = PUBLISHED.get((context, original)) if math.isclose(said, reckoned, rel_tol=SAME) else said
     if scale is None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,7 +14,8 @@ from edge.engine import Finished, Job, Options, Part, answer
 from edge.engine.batch.engine import BatchedEngine
 from edge.engine.text.sampling import log_probabilities
 from edge.wire.chat import validated
-from tests.conftest import ROOT
+from tests.clients import User
+from tests.conftest import ROOT, embedded_broker, serving
 
 BUILT, END = ROOT / "tests/data/genai-builder/llama", 2
 WORDS = ("lamp", "lap", "tower", "tow", "radio", "radar", "a b")
@@ -22,11 +24,17 @@ ENUM = {"enum": list(WORDS)}
 
 
 @pytest.fixture(scope="module")
-def engine(tmp_path_factory) -> BatchedEngine:
-    """The model, whose tokens are letters, with a row more than there are words."""
-    bundle = tmp_path_factory.mktemp("held") / "bundle"
+def small(tmp_path_factory) -> Path:
+    """The model as a bundle; its tokens are letters."""
+    bundle: Path = tmp_path_factory.mktemp("held") / "bundle"
     assert main(["bundle", "adopt", str(BUILT), "-o", str(bundle)]) == 0
-    return BatchedEngine(bundle, Options(rows=len(WORDS) + 1, drafts=False))
+    return bundle
+
+
+@pytest.fixture(scope="module")
+def engine(small) -> BatchedEngine:
+    """It, with a row more than there are words."""
+    return BatchedEngine(small, Options(rows=len(WORDS) + 1, drafts=False))
 
 
 @pytest.fixture(scope="module")
@@ -124,3 +132,21 @@ def test_a_request_may_ask_for_both():
     held = {"type": "json_schema", "json_schema": {"schema": ENUM}}
     asked = validated({"prompt": "Which?", "num_beams": 3, "response_format": held})
     assert (asked.rows, asked.guidance()) == (3, (ENUM, False))
+
+
+def test_a_board_tells_as_many_as_there_are(small, tmp_path):
+    """Over MQTT: three answers are asked for, and the schema has two."""
+    held = {"type": "json_object", "schema": {"enum": ["lamp", "tower"]}}
+    asked = {"prompt": "Which?", "num_beams": 3, "n": 3, "response_format": held, "id": "q1"}
+    with (
+        embedded_broker(tmp_path) as port,
+        serving(small, port, tmp_path),
+        User(port, "edge/test/reply/me") as user,
+    ):
+        user.wait_online()
+        user.publish("edge/test/request/me", asked)
+        pieces, reply = user.answer(name="q1")
+    assert sorted(each["text"] for each in reply["choices"]) == ['"lamp"', '"tower"']
+    assert [each["finish_reason"] for each in reply["choices"]] == ["stop", "stop"]
+    assert reply["text"] == reply["choices"][0]["text"]
+    assert sorted({each["choice"] for each in pieces if each["text"]}) == [0, 1]
