@@ -134,6 +134,7 @@ def test_a_request_may_ask_for_both():
     assert (asked.rows, asked.guidance()) == (3, (ENUM, False))
 
 
+@pytest.mark.slow
 def test_a_board_tells_as_many_as_there_are(small, tmp_path):
     """Over MQTT: three answers are asked for, and the schema has two."""
     held = {"type": "json_object", "schema": {"enum": ["lamp", "tower"]}}
