@@ -85,6 +85,7 @@ NAMES: dict[str, dict[str, str]] = {
 }
 """What a decoder reads and gives, and how the builder calls it."""
 SEARCH = {
+    "chunk_size",
     "diversity_penalty",
     "do_sample",
     "early_stopping",
@@ -95,6 +96,7 @@ SEARCH = {
     "num_beams",
     "num_return_sequences",
     "past_present_share_buffer",
+    "random_seed",
     "repetition_penalty",
     "temperature",
     "top_k",

@@ -209,12 +209,16 @@ def run_on(folder: Path, tokens: list[int]) -> list[int]:
 
 @pytest.mark.slow
 def test_a_graph_of_another_name(llama, tmp_path):
-    """As Microsoft calls its own; its weights are packed, too, and a token that opens a thought is known."""
+    """As Microsoft calls its own; its weights are packed, too, and a token that opens a thought is known.
+
+    Olive adds what its users want of the search.
+    """
     folder = copied("llama", tmp_path)
     (folder / "model.onnx").rename(folder / "small-cpu-int4-rtn-block-32-acc-level-4.onnx")
     name = "small-cpu-int4-rtn-block-32-acc-level-4.onnx"
     change(folder, lambda told: told["model"]["decoder"].update(filename=name))
     change(folder, lambda told: told["model"].update(eos_token_id=[2, 1], bot_token_id=3, eot_token_id=4))
+    change(folder, lambda told: told["search"].update(chunk_size=16, random_seed=3))
     assert adopt(folder, "--in-place", "--name", "small") == 0
     manifest = read_manifest(folder)
     assert (manifest.decoder, manifest.stop_token_ids) == (name, [1, 2])
