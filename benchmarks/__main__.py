@@ -20,6 +20,7 @@ from benchmarks import (
     assist_prompt,
     bare_root,
     beams,
+    beside_llama,
     builder,
     cancel,
     clone,
@@ -138,6 +139,7 @@ MEASURES: dict[str, Callable[[Path], list[Figure]]] = {
     "alone-full-size": alone.measure_full_size,
     "full-size": full_size.measure,
     "true-shapes": true_shapes.measure,
+    "true-shapes-speed": beside_llama.measure,
     "vision-full-size": vision_full_size.measure,
 }
 """Quick ones first. The last ones build llama.cpp and export a model of full size: an hour and more."""
