@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from benchmarks.figure import Figure
 from benchmarks.misread import TRACE_FIVE
 from benchmarks.proofs import ROOT, TRACE
-from benchmarks.true_shapes import RandomSource
+from benchmarks.random_source import RandomSource
 from export.families.base import EMBEDDING, HEAD
 from export.forward import SourceForward
 from export.graphs import load_skeleton
