@@ -509,6 +509,48 @@ GROUPS = (
         },
     ),
     Group(
+        "Folders of others are served as they are",
+        "What onnxruntime-genai's model builder makes of SmolLM2 (`-p int4 -e cpu`), with keys and values in floats and"
+        " in int8, after `edge bundle adopt`: eight questions to each, 48 tokens, greedily. It wants `make trace-test`"
+        " first.",
+        "adopted",
+        {
+            "adopted_answers_equal": "answers of the batched engine that are those of onnxruntime-genai's Generator on"
+            " the builder's folder, to the letter",
+        },
+    ),
+    Group(
+        "Beam search is Transformers'",
+        "Two to eight beams, with length penalties from -1 to 2, all kinds of early stopping, eight tokens that end a"
+        " text, least lengths, penalties and biases. They want `make trace-test` first.",
+        "beams",
+        {
+            "beams_equal_transformers": "searches whose beams are all those of Transformers 5, to the token",
+            "beams_equal_transformers_4_57": "the same of Transformers 4.57",
+        },
+    ),
+    Group(
+        "Phi-3.5-MoE at its true width",
+        "Two layers of sixteen experts, 4,096 wide, in floats, with random weights, over 96 tokens: as the export"
+        " computes them, and Transformers 4.57 and 5, a layer at a time. It wants `make trace-test` first.",
+        "moe-width",
+        {
+            "moe_width_logits_off": "the largest difference of two logits, as a share of the largest one",
+            "moe_width_routing_equal": "tokens that go to the same two experts of a layer, over both versions",
+        },
+    ),
+    Group(
+        "A model by its name",
+        "`edge run smollm2` and a question, with an empty HOME, no board and no broker: the checkpoint is downloaded,"
+        " exported by its recipe, served on loopback and asked.",
+        "run",
+        {
+            "run_by_name_exit_status": "its exit status",
+            "run_by_name_answered_words": "words of the answer on standard output",
+            "run_by_name_seconds": "all of it",
+        },
+    ),
+    Group(
         "The export of Phi-3.5-mini",
         "At its true size on a machine without torch; weights are random, shape, tokenizer and recipe are real.",
         "full-size",
@@ -696,7 +738,8 @@ GROUPS = (
     Group(
         "GGUF files",
         "llama.cpp's own: vocabularies with the tokens that texts must give, and files that its converter made of small"
-        " Phi-3-, TinyLlama- and Mistral-like folders with their own tokenizers. It wants `make trace-test` first.",
+        " Phi-3-, Phi-3.5-MoE-, TinyLlama- and Mistral-like folders with their own tokenizers. It wants"
+        " `make trace-test` first.",
         "gguf-files",
         {
             "gguf_vectors_alike": "vocabularies that give every token of llama.cpp's vectors",

@@ -36,6 +36,12 @@ WHOLE_SCORES_TOKENS = 8192
 eight answers are a tenth faster. Scores of a slice take memory for the whole context then, 130 MB at 32 heads."""
 MASK_TOKENS = 64
 """The attention mask is as wide as a multiple of this."""
+CACHES: dict[str, type[np.generic]] = {
+    "tensor(int8)": np.int8,
+    "tensor(float)": np.float32,
+    "tensor(float16)": np.float16,
+}
+"""What keys and values are in, by the types of a graph's inputs."""
 MIXED_KEPT = 4
 """Of what rows of several adapters are bound to: it changes with who is answered."""
 POSITIONS_MAX = 16
@@ -76,7 +82,7 @@ class Graph:
         self._ports = Ports.of(first)
         self._embedding = self._session_over(bundle.path / EMBEDDING, {}, None) if EMBEDS in inputs else None
         keys = inputs["past_key_values.0.key"]
-        dtype = np.dtype({"tensor(int8)": np.int8, "tensor(float)": np.float32}[keys.type])
+        dtype = np.dtype(CACHES[keys.type])
         layers = sum(name.endswith(".key") for name in inputs)
         size = keys.shape[3]
         if not isinstance(size, int):  # graphs of others do not say

@@ -7,6 +7,7 @@ from typing import Any
 from export.errors import SourceError, UnsupportedError
 from export.families.rope import STEP
 from export.source.base import finite
+from export.source.gguf import mixture
 from export.source.gguf.blocks import dequantized
 from export.source.gguf.header import Header
 from export.source.gguf.keys import ARCHITECTURES, Keys, shortest
@@ -56,6 +57,7 @@ def config_of(header: Header, vocabulary: int) -> dict[str, Any]:
         **_heads(header, keys, architecture, config),
         **(_gemma2(keys, config) if architecture == "gemma2" else {}),
         **(_gemma3(header, keys, config) if architecture == "gemma3" else {}),
+        **(mixture.config(header, keys) if architecture == mixture.ARCHITECTURE else {}),
         **_rotary(header, keys, architecture, config["max_position_embeddings"]),
     }
 
@@ -146,7 +148,10 @@ def _rotary(header: Header, keys: Keys, architecture: str, context: int) -> dict
     original = keys.whole(f"{space}.original_context_length") or context
     attention = keys.real(f"{space}.attn_factor")
     if kind == "longrope":
-        return {"original_max_position_embeddings": original, "rope_scaling": _long(header, attention)}
+        scaling = _long(header, attention)
+        if architecture == mixture.ARCHITECTURE:
+            scaling |= mixture.scales(header, context, original, scaling.pop("attention_factor"))
+        return {"original_max_position_embeddings": original, "rope_scaling": scaling}
     if attention not in (None, 1.0):
         raise UnsupportedError(f"{header.path} says {space}.attn_factor = {attention} of {kind} positions")
     if FREQUENCIES in header.tensors:
@@ -174,7 +179,7 @@ def _kind(header: Header, keys: Keys, space: str, architecture: str) -> str:
         raise UnsupportedError(f"{header.path} says {space}.type = {word!r}; none, linear, yarn and longrope are read")
     is_scaled = _scale(keys, architecture) != 1 and word != "none"
     found = {FREQUENCIES, LONG, SHORT} & set(header.tensors)
-    is_long = word == "longrope" or (word is None and architecture == "phi3" and bool(found))
+    is_long = word == "longrope" or (word is None and architecture in ("phi3", "phimoe") and bool(found))
     kind = "longrope" if is_long else (word or "linear") if is_scaled else "none"
     if found != {"longrope": {LONG, SHORT}, "none": found & {FREQUENCIES}}.get(kind, set()) or (is_long and is_scaled):
         named = " and ".join(sorted(found)) or "no factors"
