@@ -11,6 +11,8 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from edge.bundle import Provider
+from edge.engine.providers import row_of
+from export.families.base import EMBEDDING
 from export.quantize import Format
 
 RECIPES = Path(__file__).with_name("recipes.toml")
@@ -137,12 +139,17 @@ class Recipe(BaseModel):
         return [path for path in named if path is not None]
 
     def format_of(self, tensor: str) -> Format:
-        """How a matrix is stored, by its Transformers name (`model.layers.0.self_attn.v_proj.weight`)."""
+        """How a matrix is stored, by its Transformers name (`model.layers.0.self_attn.v_proj.weight`).
+
+        For a provider of fixed shapes each row of a matrix is one block without a zero point.
+        """
         usual = Format(self.bits, self.block_size, self.is_symmetric)
         form = usual if tensor.startswith("model.layers.") else TABLE
         for pattern, change in self.overrides.items():
             if fnmatchcase(tensor.removesuffix(".weight"), pattern):
                 form = change.over(form)
+        if row_of(self.provider).shapes == "fixed" and tensor != EMBEDDING:
+            return Format(form.bits, 0, True)
         return form
 
 

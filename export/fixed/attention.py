@@ -3,7 +3,9 @@
 Keys lie in the cache with their channels before their places, `[1, kv_heads, head_size, places]`, so that no product
 turns them around; values are `[1, kv_heads, places, head_size]`. Heads that share keys are rows of one product. Each
 channel of keys and values has a step of its own, as an int8 cache of ours has (decision 16); what is in the cache are
-whole steps, and those of keys multiply the queries, those of values the sum, as in `export/prefill.py`.
+whole steps, and those of keys multiply the queries, those of values the sum, as in `export/prefill.py`. Heads change
+places in three dimensions, before there is a fourth: onnxruntime moves a Transpose through whatever follows it, but a
+Reshape, and where it ends QNN takes it no more.
 """
 
 from __future__ import annotations
@@ -49,28 +51,28 @@ class _Attention:
         self._attend(attention, query, key, value, said["scale"])
 
     def _attend(self, attention: onnx.NodeProto, query: str, key: str, value: str, scale: float) -> None:
-        add, sizes = self.nodes.add, self._sizes
+        add, sizes, heads = self.nodes.add, self._sizes, self._sizes.num_kv_heads
         key_steps, value_steps = (self._steps(past) for past in attention.input[3:5])
         query = self._times(query, self._per_query(key_steps) * np.float32(scale), "query_steps")
         key, value = (
-            self._times(each, 1 / steps[None, None], f"{name}_steps")
+            self._times(each, 1 / steps[None], f"{name}_steps")
             for each, steps, name in ((key, key_steps, "key"), (value, value_steps, "value"))
         )
-        new_key = add("Transpose", key, makes=attention.output[1], perm=[0, 2, 3, 1])
-        new_value = add("Transpose", value, makes=attention.output[2], perm=[0, 2, 1, 3])
-        keys = add("Concat", attention.input[3], new_key, axis=3)
-        values = add("Concat", attention.input[4], new_value, axis=2)
-        rows = self._shaped(add("Transpose", query, perm=[0, 2, 1, 3]), sizes.num_kv_heads, sizes.head_size)
-        scores = self._shaped(add("MatMul", rows, keys), sizes.num_heads, -1)
+        new_key, new_value = attention.output[1:3]
+        key, value = add("Transpose", key, perm=[1, 2, 0]), add("Transpose", value, perm=[1, 0, 2])
+        keys = add("Concat", attention.input[3], self._shaped(key, heads, sizes.head_size, -1, makes=new_key), axis=3)
+        values = add("Concat", attention.input[4], self._shaped(value, heads, -1, sizes.head_size, makes=new_value), axis=2)
+        rows = self._shaped(add("Transpose", query, perm=[1, 0, 2]), heads, -1, sizes.head_size)
+        scores = self._shaped(add("MatMul", rows, keys), sizes.num_heads, self._tokens, -1)
         shares = add("Softmax", add("Add", scores, MASK), axis=-1)
-        summed = add("MatMul", self._shaped(shares, sizes.num_kv_heads, -1), values)
-        summed = self._shaped(summed, sizes.num_heads, sizes.head_size)
-        summed = self._times(add("Transpose", summed, perm=[0, 2, 1, 3]), self._per_query(value_steps), "sum_steps")
-        flat = self.nodes.constant(TensorProto.INT64, [1, self._tokens, sizes.num_heads * sizes.head_size], [3])
-        add("Reshape", summed, flat, makes=attention.output[0])
+        summed = add("MatMul", self._shaped(shares, heads, self._group * self._tokens, -1), values)
+        flat = self.nodes.constant(TensorProto.INT64, [sizes.num_heads, self._tokens, sizes.head_size], [3])
+        summed = add("Transpose", add("Reshape", summed, flat), perm=[1, 0, 2])
+        summed = self._times(summed, self._per_query(value_steps), "sum_steps")
+        self._shaped(summed, self._tokens, sizes.num_heads * sizes.head_size, makes=attention.output[0])
 
     def _parts(self, attention: onnx.NodeProto) -> list[str]:
-        """Queries, keys and values, which may come as one, `[1, tokens, heads, head_size]`."""
+        """Queries, keys and values, which may come as one, `[tokens, heads, head_size]`."""
         sizes = self._sizes
         heads = [sizes.num_heads, sizes.num_kv_heads, sizes.num_kv_heads]
         parts = list(attention.input[:3])
@@ -78,8 +80,8 @@ class _Attention:
             widths = self.nodes.constant(TensorProto.INT64, [each * sizes.head_size for each in heads], [3])
             first = self.nodes.add("Split", parts[0], widths, more=2, axis=-1)
             parts = [first, f"{first}.0", f"{first}.1"]
-        shapes = ([1, self._tokens, each, sizes.head_size] for each in heads)
-        constants = [self.nodes.constant(TensorProto.INT64, shape, [4]) for shape in shapes]
+        shapes = ([self._tokens, each, sizes.head_size] for each in heads)
+        constants = [self.nodes.constant(TensorProto.INT64, shape, [3]) for shape in shapes]
         return [self.nodes.add("Reshape", part, shape) for part, shape in zip(parts, constants, strict=True)]
 
     def _turned(self, value: str, cosine: str, sine: str) -> str:
@@ -102,8 +104,8 @@ class _Attention:
         return np.ones(shape, np.float32) if steps is None else steps.reshape(shape)
 
     def _per_query(self, steps: Floats) -> Floats:
-        """Those of keys or values for every query head, `[1, 1, heads, head_size]`."""
-        return np.repeat(steps, self._group, axis=0)[None, None]
+        """Those of keys or values for every query head, `[1, heads, head_size]`."""
+        return np.repeat(steps, self._group, axis=0)[None]
 
     def _times(self, value: str, factors: Floats, name: str) -> str:
         """Times a constant; as it is where that is all ones."""
@@ -113,10 +115,6 @@ class _Attention:
         self._vectors[place] = factors.astype(np.float32)
         return self.nodes.add("Mul", value, place)
 
-    def _shaped(self, value: str, heads: int, width: int) -> str:
-        """Rows `[1, heads, ..., width]`: those of heads that share keys apart, or one below the other."""
-        if self._group == 1:
-            return value
-        rows = self._tokens * self._sizes.num_heads // heads
-        shape = self.nodes.constant(TensorProto.INT64, [1, heads, rows, width], [4])
-        return self.nodes.add("Reshape", value, shape)
+    def _shaped(self, value: str, *shape: int, makes: str = "") -> str:
+        """The same in another shape, behind a dimension of 1."""
+        return self.nodes.add("Reshape", value, self.nodes.constant(TensorProto.INT64, [1, *shape], [1 + len(shape)]), makes=makes)

@@ -16,6 +16,7 @@ import onnx
 from numpy.typing import NDArray
 from onnx import TensorProto, helper
 
+from export.fixed.tensors import PARTS
 from export.fusing.nodes import node
 from export.quantize import Floats
 
@@ -106,12 +107,13 @@ def encoded(
     for name in given:
         yield _turned("DequantizeLinear", name, f"{name}.real")
     for name in matrices:
-        yield node("DequantizeLinear", [name, f"{name}.scales"], [f"{name}.real"], axis=1)
+        yield node("DequantizeLinear", [name + part for part in PARTS], [f"{name}.real"], axis=1)
     for each in nodes:
         copy = onnx.NodeProto()
         copy.CopyFrom(each)
         copy.input[:] = [f"{name}.real" if name in real else name for name in each.input]
         copy.output[:] = [f"{name}.raw" if name in known else name for name in each.output]
+        copy.name = copy.output[0]
         yield copy
         for name in each.output:
             if name in known:

@@ -13,7 +13,7 @@ from export.families.base import HEAD, Dimensions
 from export.fixed.attention import MASK
 from export.fixed.encodings import CACHED, Encodings, encoded, groups, steps
 from export.fixed.plain import EMBEDS, LAST, POSITIONS, Plain, initializer, needed
-from export.fixed.tensors import ChannelFile
+from export.fixed.tensors import PARTS, ChannelFile
 from export.fusing.nodes import OPSET, node
 from export.graphs import Skeleton, bound, layer_attributes, layer_nodes
 from export.rotary import ROTARY, table_name
@@ -149,7 +149,7 @@ class FixedGraphs:
         given = [name for name in (*part.inputs, *vectors) if name in known]
         nodes = list(encoded(part.nodes, known, given, matrices))
         made = [name for each in part.nodes for name in each.output if name in known]
-        files = {file for name in matrices for file in (name, f"{name}.scales")}
+        files = {name + part for name in matrices for part in PARTS}
         external = [each for each in self._tensors.initializers if each.name in files]
         constants = [*(_constant(name, plain, known) for name in vectors), *steps(known, [*given, *made])]
         inputs, outputs = ([_port(*each, known) for each in ports.items()] for ports in (part.inputs, part.outputs))

@@ -49,11 +49,11 @@ class Plain:
                 raise UnsupportedError(f"{each.op_type} has no form of fixed shapes; export it with --provider cpu")
 
     def tables(self, names: Iterable[str]) -> Iterator[onnx.NodeProto]:
-        """The rows of rotary tables at this run's positions, `[1, tokens, 1, pairs]`, under the tables' names."""
+        """The rows of rotary tables at this run's positions, `[tokens, 1, pairs]`, under the tables' names."""
         for name in names:
             made = Nodes(f"{name}.rows")
             rows = made.add("Gather", f"{name}.table", POSITIONS, axis=0)
-            shape = made.constant(TensorProto.INT64, [1, self.tokens, 1, self.vectors[f"{name}.table"].shape[1]], [4])
+            shape = made.constant(TensorProto.INT64, [self.tokens, 1, self.vectors[f"{name}.table"].shape[1]], [3])
             made.add("Reshape", rows, shape, makes=name)
             yield from made
 

@@ -17,6 +17,9 @@ from export.quantize import Codes, Floats, Quantized
 from export.tensor_file import Stored, TensorFile
 
 KINDS = {4: TensorProto.INT4, 8: TensorProto.INT8}
+PARTS = ("", ".scales", ".zeros")
+"""What a matrix is stored as, behind its name. Zero points are all zero and might be left out, but then QNN's provider
+(2.7.0) reads int4 wrongly."""
 
 
 class ChannelFile(TensorFile):
@@ -50,6 +53,7 @@ class ChannelFile(TensorFile):
         kind, dims = KINDS[matrix.format.bits], (matrix.columns, matrix.rows)
         self.place(name, kind, dims, pairs(codes.ravel()) if matrix.format.bits == 4 else codes.view(np.int8))
         super().add(f"{name}.scales", matrix.scales[:, 0])
+        self.place(f"{name}.zeros", kind, (matrix.rows,), np.zeros(-(-matrix.rows * matrix.format.bits // 8), np.uint8))
 
 
 def pairs(codes: Codes) -> Codes:
