@@ -20,6 +20,7 @@ from edge.bundle import (
     WEIGHTS,
     Calibration,
     File,
+    Fixed,
     Manifest,
     Origin,
     Quantization,
@@ -102,8 +103,9 @@ def write_manifest(
     tensors: TensorFile,
     calibration: Calibration | None,
     fidelity: Mapping[str, float] | None = None,
+    fixed: Fixed | None = None,
 ) -> None:
-    """manifest.json, last, over everything else in the folder."""
+    """manifest.json, last, over everything else in the folder. fixed: of a bundle of fixed shapes."""
     source, sizes, recipe = plan.source, plan.sizes, plan.recipe
     files = {
         path.relative_to(folder).as_posix(): File(sha256=hash_file(path), size_bytes=path.stat().st_size)
@@ -141,6 +143,8 @@ def write_manifest(
         fidelity=dict(fidelity or {}),
         held_to=plan.held_to,
         golden=golden.kept(folder),
+        engine="static" if fixed else "batched",
+        fixed=fixed,
         files=files,
     )
     (folder / MANIFEST).write_text(manifest.text(), encoding="utf-8")
@@ -165,7 +169,7 @@ def quantization(plan: Plan, tensors: TensorFile) -> Quantization:
         method="kept" if all(map(plan.is_kept, formats)) else plan.recipe.method,
         matrices_kept=sum(map(plan.is_kept, tensors.matrices)),
         bits=usual.bits,
-        block_size=usual.block_size,
+        block_size=usual.block_size or plan.sizes.hidden_size,
         is_symmetric=usual.is_symmetric,
         accuracy_level=plan.recipe.accuracy_level,
         overrides={module_of(name): form.bits for name, form in formats.items() if form.bits != usual.bits},

@@ -218,8 +218,25 @@ def check_provider(family: Family, recipe: Recipe) -> None:
             f"what {called} computes is too large for float16, which a bundle for {row.name} has; export it with"
             f" --provider {USUAL}"
         )
+    if row.shapes == "fixed":
+        check_fixed(family, recipe)
     if family.expert and not row.is_batched:
         raise UnsupportedError(f"{called} is exported for the CPU; export it with --provider {USUAL}")
+
+
+def check_fixed(family: Family, recipe: Recipe) -> None:
+    """UnsupportedError for what has no form of fixed shapes."""
+    called, reason = family.architectures[0], ""
+    if family.sees_pictures or family.expert:
+        reason = f"{called} has no form of fixed shapes yet"
+    elif recipe.method == "none":
+        reason = f"a bundle for {recipe.provider} is of whole numbers: export it without --method none"
+    elif recipe.kv_cache == "float":
+        reason = f"{recipe.provider} keeps keys and values in int8; export it without --kv-cache float"
+    elif recipe.warm:
+        reason = f"a bundle for {recipe.provider} knows no prompts from its first start; export it without --warm"
+    if reason:
+        raise UnsupportedError(reason)
 
 
 def plan_of(source: Source, recipe: Recipe) -> Plan:
@@ -241,6 +258,8 @@ def plan_of(source: Source, recipe: Recipe) -> Plan:
             "a bundle in floats remembers floats, too; export it without --kv-cache int8, or with another --method"
         )
     check_provider(family, recipe)
+    if row_of(recipe.provider).shapes == "fixed":
+        recipe = recipe.model_copy(update={"kv_cache": "int8", "keep_blocks": False})
     if recipe.sample_pictures and not family.sees_pictures:
         raise UnsupportedError(f"{family.architectures[0]} reads text alone; export it without --pictures")
     if recipe.split_packed and family.packed:

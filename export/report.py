@@ -75,7 +75,7 @@ def page(plan: Plan, tensors: TensorFile, found: dict[str, Comparison]) -> str:
     ]
     formats = Counter(each.format for each in tensors.matrices.values())
     stored = [
-        f"- {count} matrices in {form.bits} bits, blocks of {form.block_size},"
+        f"- {count} matrices in {form.bits} bits, {f'blocks of {form.block_size}' if form.block_size else 'a step a channel'},"
         f" {'without' if form.is_symmetric else 'with'} zero points"
         for form, count in formats.most_common()
     ]

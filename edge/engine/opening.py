@@ -24,6 +24,12 @@ def open_engine(bundle: Path, options: Options, sentences: LateSentences | None 
     if kind not in row.kinds:
         names = " and ".join(each.name for each in ROWS if kind in each.kinds)
         raise ConfigError(f"the {kind} engine runs on the {names} provider, not on {row.name}")
+    if (read_manifest(bundle).fixed is None) != (kind != "static"):
+        raise ConfigError(f"the {kind} engine cannot run the graphs of {bundle}: leave engine.kind at auto")
+    if kind == "static":
+        from edge.engine.static.engine import StaticEngine
+
+        return StaticEngine(bundle, options, sentences)
     if kind == "genai":
         from edge.engine.genai.engine import GenaiEngine
 
@@ -41,4 +47,5 @@ def best_of(manifest: Manifest, provider: str) -> Kind:
     A bundle may say that its graph is not for the batched one.
     """
     kinds = [kind for kind in row_of(provider).kinds if kind in ("genai", manifest.engine)]
+    kinds = kinds or list(row_of(provider).kinds)  # none of which can, as it will say
     return next((kind for kind in kinds if kind in row_of(manifest.provider).kinds), kinds[-1])
