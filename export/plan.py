@@ -17,6 +17,7 @@ from export.families import family_of_config
 from export.families.base import EMBEDDING, HEAD, ROUTER, Dimensions, Family
 from export.families.held import held_to, variant_of
 from export.families.values import flag
+from export.fixed.socs import check_soc
 from export.graphs import Skeleton, skeleton_of
 from export.naming import name_of
 from export.quantize import METHODS, Floats, Format
@@ -218,6 +219,7 @@ def check_provider(family: Family, recipe: Recipe) -> None:
             f"what {called} computes is too large for float16, which a bundle for {row.name} has; export it with"
             f" --provider {USUAL}"
         )
+    check_soc(row, recipe.soc)
     if row.shapes == "fixed":
         check_fixed(family, recipe)
     if family.expert and not row.is_batched:

@@ -6,7 +6,7 @@ import dataclasses
 import tomllib
 from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -76,6 +76,8 @@ class Recipe(BaseModel):
     overrides: what single tensors are stored in, by patterns of their names; a later one wins.
     provider: the execution provider that the bundle is for (edge/engine/providers.py). Where its activations are
         float16, scales, norms and tables are, too.
+    soc: the system on a chip that a bundle for qnn is compiled for ahead (export/fixed/context.py); empty for whichever
+        board loads it.
     kv_cache: what the engine remembers a text's keys and values in. `float` is what activations are in; int8 takes
         a quarter of float32, each channel's step taken from the calibration text. `auto` is int8 on the CPU, if
         the method looks at that text anyway and the limits allow what it loses.
@@ -113,6 +115,7 @@ class Recipe(BaseModel):
     is_symmetric: bool = False
     accuracy_level: Literal[0, 4] = 4
     provider: Provider = "cpu"
+    soc: Annotated[str, Field(max_length=64)] = ""
     kv_cache: Literal["auto", "float", "int8"] = "auto"
     overrides: dict[str, Override] = {}
     calibration_text: Path | None = None

@@ -16,6 +16,7 @@ from edge.bundle import SLICE_GRAPH, TOKEN_GRAPH, Fixed
 from export import pack
 from export.calibration_text import calibration_tokens
 from export.families.base import EMBEDDING, HEAD
+from export.fixed.context import compile_pair
 from export.fixed.encodings import Encodings, Range, steps
 from export.fixed.forward import FixedForward, observed
 from export.fixed.graphs import LOGITS, FixedGraphs, Shape
@@ -33,13 +34,15 @@ from export.weights import write_weights
 
 SLICE_TOKENS = 128
 """Of a prompt, read by one run: as many rows as an HTP multiplies at once. Less where the context is short."""
+TABLE = "embedding.onnx.data"
+"""What is looked up for a token, beside its graph."""
 AT_ONCE = 4096
 """Words whose embeddings are looked at together."""
 
 
 def make(folder: Path, plan: Plan, report: Report) -> None:
     """The bundle's files into an empty folder. Raises ExportError, also where it lost more than its recipe allows."""
-    with ChannelFile(folder / pack.WEIGHTS) as tensors:
+    with ChannelFile(folder / pack.WEIGHTS, folder / TABLE) as tensors:
         calibration = write_weights(plan, tensors, report)
         if plan.sizes.tied_embeddings:
             table = plan.source.tensor(EMBEDDING)
@@ -53,8 +56,11 @@ def make(folder: Path, plan: Plan, report: Report) -> None:
     encoded = FixedForward(FixedGraphs(plan.skeleton, plan.sizes, tensors, known), folder, embed)
     forwards = {"whole numbers": encoded, "float activations": floats}
     fidelity = verify(plan, tensors, folder, report, forwards)
-    pack.write_manifest(folder, plan, tensors, calibration, fidelity, fixed)
     check_limits(plan, fidelity)
+    if plan.recipe.soc and not plan.is_rehearsal:
+        compile_pair(folder, plan, report)
+        fixed = fixed.model_copy(update={"soc": plan.recipe.soc})
+    pack.write_manifest(folder, plan, tensors, calibration, fidelity, fixed)
 
 
 def texts(plan: Plan) -> list[Text]:

@@ -6,8 +6,9 @@ int4 or int8; the embedding, which is looked up on the processor, in blocks as i
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import TracebackType
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,12 +26,23 @@ PARTS = ("", ".scales", ".zeros")
 class ChannelFile(TensorFile):
     """The tensors of a bundle of fixed shapes.
 
+    table: the file of what is looked up for tokens, which stays where the graphs are compiled.
     vectors: what is constant beside matrices, float32 by name, which the graphs hold themselves.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, table: Path) -> None:
         super().__init__(path)
         self.vectors: dict[str, Floats] = {}
+        self._table = TensorFile(table)
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self._table.__exit__(kind, error, at)
+        super().__exit__(kind, error, at)
+
+    def place(self, name: str, kind: int, dims: Sequence[int], values: NDArray[np.generic]) -> None:
+        """Append a tensor; the size is that of both files."""
+        super().place(name, kind, dims, values)
+        self.size += self._table.size
 
     def add(self, name: str, values: NDArray[np.generic]) -> None:
         """Floats are only remembered."""
@@ -43,7 +55,9 @@ class ChannelFile(TensorFile):
         """Each apart: values of one product have steps of their own."""
         for name, each in matrices.items():
             if each.format.block_size:
-                super().add_joined({name: each})
+                self._table.add_joined({name: each})
+                self.matrices[name] = self._table.matrices[name]
+                self.initializers += [entry for entry in self._table.initializers if entry not in self.initializers]
             else:
                 self._add_channels(name, each)
 

@@ -4,4 +4,5 @@
     graph.py     the pair of graphs: a slice of a prompt, a token
     caches.py    keys and values as these graphs read them
     sessions.py  onnxruntime's sessions over them, on the processor or by a plugin
+    compiled.py  what a plugin has made of them, kept
 """

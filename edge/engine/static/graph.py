@@ -7,6 +7,7 @@ it is put there here. Numbers go in and come out as the graphs compute with them
 from __future__ import annotations
 
 from collections.abc import Collection
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -17,7 +18,9 @@ from edge.engine import Options
 from edge.engine.graph.io_binding import EMBEDS, PLACES, Logits
 from edge.engine.graph.session import Ids, Tower, stopped_by
 from edge.engine.providers import row_of
+from edge.engine.graph.packed import name_of
 from edge.engine.static.caches import ChannelCaches
+from edge.engine.static.compiled import open_compiled
 from edge.engine.static.sessions import Sessions
 from edge.errors import BundleError, Unsupported
 
@@ -38,10 +41,13 @@ class FixedGraph:
             raise BundleError(f"{bundle.path} has no graphs of fixed shapes")
         self._fixed, self.vocabulary, self._length = manifest.fixed, manifest.vocab_size, manifest.context_length
         row = row_of(options.provider)
-        self._sessions = Sessions(row, options.threads, self._fixed.soc)
+        self._sessions = Sessions(row, options.threads)
+        if self._fixed.soc and not self._sessions.compiles:
+            raise BundleError(f"{bundle.path} is compiled for {self._fixed.soc}, and {row.name} cannot run what is")
+        graphs = [bundle.path / name for name in (SLICE_GRAPH, TOKEN_GRAPH)]
         try:
             self._embedding = self._sessions.on_processor(bundle.path / EMBEDDING)
-            self._slice, self._token = (self._sessions.opened(bundle.path / name) for name in (SLICE_GRAPH, TOKEN_GRAPH))
+            self._slice, self._token = open_compiled(self._sessions, graphs, self._kept(bundle, options))
         except Exception as error:  # a tree of its own that has no common root
             raise BundleError(f"onnxruntime cannot load {bundle.path} on {row.name}: {error}") from error
         shapes = {each.name: each.shape for each in self._token.get_inputs()}
@@ -49,6 +55,12 @@ class FixedGraph:
         _, heads, size, _ = shapes["past_key_values.0.key"]
         self.caches = ChannelCaches(layers, slots, heads, self._length, size, np.dtype(np.int8))
         self._outputs = [each.name for each in self._token.get_outputs() if each.name != "logits"]
+
+    def _kept(self, bundle: Bundle, options: Options) -> Path | None:
+        """Where what the provider makes of the graphs is kept; None where the bundle brings it, or nothing is kept."""
+        if self._fixed.soc or not options.cache_folder:
+            return None
+        return Path(options.cache_folder) / "compiled" / name_of(bundle.digest, self.version)
 
     @property
     def version(self) -> str:

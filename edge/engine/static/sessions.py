@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
 from types import ModuleType
@@ -12,15 +13,12 @@ from edge.engine.graph.session import runtime
 from edge.engine.providers import Row
 from edge.errors import BundleError
 
-CONTEXT = ".compiled.onnx"
-"""Behind a graph's name, what a provider has made of it (onnxruntime's EP context)."""
-
-
 class Sessions:
-    """Opens them for one provider. threads: of what runs on the processor. soc: what to compile for, empty for this."""
+    """Opens them for one provider. threads: of what runs on the processor. more: options of the provider's own."""
 
-    def __init__(self, row: Row, threads: int, soc: str = "") -> None:
-        self._ort, self._row, self._threads, self._soc = runtime(), row, budget.threads(threads), soc
+    def __init__(self, row: Row, threads: int, more: Mapping[str, str] | None = None) -> None:
+        self._ort, self._row, self._threads = runtime(), row, budget.threads(threads)
+        self._more = dict(more or {})
 
     @property
     def version(self) -> str:
@@ -38,22 +36,26 @@ class Sessions:
         options.add_session_config_entry("session.disable_quant_qdq", "1")
         return self._ort.InferenceSession(str(graph), options, ["CPUExecutionProvider"])
 
-    def opened(self, graph: Path, kept: Path | None = None) -> Any:
-        """On the provider. kept: where what it has compiled is, or is to be. BundleError where it does not take it all."""
+    @property
+    def compiles(self) -> bool:
+        """Whether what the provider makes of a graph can be kept."""
+        return bool(self._row.module)
+
+    def opened(self, graph: Path, into: Path | None = None) -> Any:
+        """On the provider, which takes all of it or fails. into: where to write what it makes of the graph.
+
+        What it has made of one (onnxruntime's EP context) is opened as a graph is; the folder has a file beside it then.
+        """
         if not self._row.module:
             return self.on_processor(graph)
         options = self._options()
         options.add_session_config_entry("session.disable_cpu_ep_fallback", "1")
-        if kept is not None and not kept.is_file():
+        if into is not None:
             options.add_session_config_entry("ep.context_enable", "1")
-            options.add_session_config_entry("ep.context_file_path", str(kept))
-            options.add_session_config_entry("ep.context_embed_mode", "1")
-        options.add_provider_for_devices(_devices(self._ort, self._row), self._told())
-        is_compiled = kept is not None and kept.is_file()
-        return self._ort.InferenceSession(str(kept if is_compiled else graph), options)
-
-    def _told(self) -> dict[str, str]:
-        return {**self._row.told(), **({"soc_model": self._soc} if self._soc else {})}
+            options.add_session_config_entry("ep.context_file_path", str(into))
+            options.add_session_config_entry("ep.context_embed_mode", "0")
+        options.add_provider_for_devices(_devices(self._ort, self._row), {**self._row.told(), **self._more})
+        return self._ort.InferenceSession(str(graph), options)
 
     def _options(self) -> Any:
         options = self._ort.SessionOptions()

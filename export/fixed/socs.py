@@ -1,0 +1,39 @@
+"""The systems on a chip that graphs can be compiled for ahead."""
+
+from __future__ import annotations
+
+from edge.engine.providers import Row
+from export.errors import UnsupportedError
+
+SOCS = {
+    "SA8295": 39,
+    "SM8450": 36,
+    "SM8475": 42,
+    "SM8550": 43,
+    "SM8650": 57,
+    "SC8380XP": 60,
+    "QCS8550": 66,
+    "SM8635": 68,
+    "SM8750": 69,
+    "QCS9100": 77,
+    "QCS8300": 82,
+    "SM8735": 85,
+    "SM8850": 87,
+    "SC8480XP": 88,
+}
+"""Systems on a chip by their names, as QNN numbers them (QnnTypes.h, Qnn_SocModel_t); others by that number."""
+
+
+def check_soc(row: Row, soc: str) -> None:
+    """UnsupportedError where nothing here compiles for it, or nobody knows it."""
+    if not soc:
+        return
+    if row.shapes != "fixed":
+        raise UnsupportedError(f"--soc is for providers that compile graphs ahead, and {row.name} does not")
+    if soc not in SOCS and not soc.isdecimal():
+        raise UnsupportedError(f"{soc} is no system on a chip that is known here: {', '.join(SOCS)}, or QNN's number")
+    if not row.is_installed:
+        raise UnsupportedError(
+            f"to compile for {soc} {row.distribution} must be installed where the export runs: {row.how_to_install};"
+            " without --soc the board compiles the graphs when it first loads them"
+        )
