@@ -148,9 +148,9 @@ class Adapter(_Part):
 class Fixed(_Part):
     """Graphs of fixed shapes, where a provider compiles them whole.
 
-    slice_tokens: of a prompt, which one run reads. logits_scale, logits_zero_point: what the numbers that come out stand
-    for. soc: the system on a chip that the graphs are compiled for, empty where the board compiles them when it first
-    loads them.
+    slice_tokens: of a prompt, which one run reads. logits_scale, logits_zero_point: what the numbers that come out
+    stand for. soc: the system on a chip that the graphs are compiled for, empty where the board compiles them when it
+    first loads them.
     """
 
     slice_tokens: Positive

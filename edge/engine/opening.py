@@ -46,6 +46,8 @@ def best_of(manifest: Manifest, provider: str) -> Kind:
 
     A bundle may say that its graph is not for the batched one.
     """
-    kinds = [kind for kind in row_of(provider).kinds if kind in ("genai", manifest.engine)]
-    kinds = kinds or list(row_of(provider).kinds)  # none of which can, as it will say
+    row = row_of(provider)
+    kinds: list[Kind] = [kind for kind in row.kinds if kind in ("genai", manifest.engine)] or [
+        *row.kinds
+    ]  # which say why not
     return next((kind for kind in kinds if kind in row_of(manifest.provider).kinds), kinds[-1])

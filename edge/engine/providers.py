@@ -30,7 +30,8 @@ class Row:
     that has the provider built in. locator: the module's function that names its library. extra: of ours, which
     brings such an onnxruntime in the place of the CPU's.
     genai_name: as onnxruntime-genai has it; empty for the CPU, which it takes where nothing is named. options: its own,
-    pairs of name and value as both have them. paths: more of them, the values of which are what functions of the module say.
+    pairs of name and value as both have them. paths: more of them, whose values functions of the
+    module tell.
     kinds: the engines that answer on it, the best first; where there are none, lacks says why.
     float_type: what a bundle's activations are in. int8_cache: whether its keys and values may be in int8.
     shapes: `any` where a graph may have texts of any length, `fixed` where each length is a graph of its own.

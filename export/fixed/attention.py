@@ -1,4 +1,4 @@
-"""GroupQueryAttention in plain operators of fixed shapes, over a cache that comes in and of which the new part goes out.
+"""GroupQueryAttention in plain operators of fixed shapes, over a cache that comes in; what is new of it goes out.
 
 Keys lie in the cache with their channels before their places, `[1, kv_heads, head_size, places]`, so that no product
 turns them around; values are `[1, kv_heads, places, head_size]`. Heads that share keys are rows of one product. Each
@@ -55,13 +55,15 @@ class _Attention:
         key_steps, value_steps = (self._steps(past) for past in attention.input[3:5])
         query = self._times(query, self._per_query(key_steps) * np.float32(scale), "query_steps")
         key, value = (
-            self._times(each, 1 / steps[None], f"{name}_steps")
+            self._times(each, np.float32(1) / steps[None], f"{name}_steps")
             for each, steps, name in ((key, key_steps, "key"), (value, value_steps, "value"))
         )
         new_key, new_value = attention.output[1:3]
         key, value = add("Transpose", key, perm=[1, 2, 0]), add("Transpose", value, perm=[1, 0, 2])
         keys = add("Concat", attention.input[3], self._shaped(key, heads, sizes.head_size, -1, makes=new_key), axis=3)
-        values = add("Concat", attention.input[4], self._shaped(value, heads, -1, sizes.head_size, makes=new_value), axis=2)
+        values = add(
+            "Concat", attention.input[4], self._shaped(value, heads, -1, sizes.head_size, makes=new_value), axis=2
+        )
         rows = self._shaped(add("Transpose", query, perm=[1, 0, 2]), heads, -1, sizes.head_size)
         scores = self._shaped(add("MatMul", rows, keys), sizes.num_heads, self._tokens, -1)
         shares = add("Softmax", add("Add", scores, MASK), axis=-1)
@@ -117,4 +119,6 @@ class _Attention:
 
     def _shaped(self, value: str, *shape: int, makes: str = "") -> str:
         """The same in another shape, behind a dimension of 1."""
-        return self.nodes.add("Reshape", value, self.nodes.constant(TensorProto.INT64, [1, *shape], [1 + len(shape)]), makes=makes)
+        return self.nodes.add(
+            "Reshape", value, self.nodes.constant(TensorProto.INT64, [1, *shape], [1 + len(shape)]), makes=makes
+        )

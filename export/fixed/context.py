@@ -17,6 +17,7 @@ from export.fixed.socs import SOCS
 from export.plan import Plan
 from export.progress import Report
 
+
 def compile_pair(folder: Path, plan: Plan, report: Report) -> None:
     """Put what is made of a bundle's graphs in their place, and take away the weights that are in it now.
 

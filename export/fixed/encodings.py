@@ -1,9 +1,9 @@
 """Values as whole numbers: what a graph for an NPU computes with in place of floats (QDQ).
 
-Each value of a run gets a step and a zero point for all of it, from the range that it had on calibration texts: 16 bits,
-but for keys and values, which are 8 as in any cache of ours. Where a value is only moved (cut, turned, laid side by
-side), the numbers stay what they are. In the graph, a value's own name is that of its numbers; `.real` behind it is what
-they stand for.
+Each value of a run gets a step and a zero point for all of it, from the range that it had on calibration texts: 16
+bits, but for keys and values, which are 8 as in any cache of ours. Where a value is only moved (cut, turned, laid side
+by side), the numbers stay what they are. In the graph, a value's own name is that of its numbers; `.real` behind it is
+what they stand for.
 """
 
 from __future__ import annotations
@@ -48,7 +48,8 @@ class Encoding:
         """Values as codes, those beyond the range at its end."""
         info = np.iinfo(helper.tensor_dtype_to_np_dtype(self.kind))
         rounded = np.rint(values / np.float32(self.scale)) + self.zero_point
-        return rounded.clip(info.min, info.max).astype(info.dtype)
+        codes: Codes = rounded.clip(info.min, info.max).astype(info.dtype)
+        return codes
 
     def values(self, codes: Codes) -> Floats:
         """What codes stand for."""
@@ -75,9 +76,9 @@ def groups(nodes: Iterable[onnx.NodeProto]) -> dict[str, str]:
 
     for each in nodes:
         if each.op_type in MOVES:
-            one, *others = [*each.output, *(each.input if each.op_type == "Concat" else each.input[:1])]
-            for other in others:
-                first[root(other)] = root(one)
+            reads = list(each.input) if each.op_type == "Concat" else list(each.input)[:1]
+            for other in (*list(each.output)[1:], *reads):
+                first[root(other)] = root(each.output[0])
     return {name: root(name) for name in {*first, *first.values()}}
 
 

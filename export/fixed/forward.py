@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from export.fixed.attention import MASK
 from export.fixed.encodings import CACHED, HIDDEN_NATS, TOP, Codes, Encoding, Encodings, Range, encodings
 from export.fixed.graphs import LOGITS, FixedGraphs, Part, Shape
-from export.fixed.plain import EMBEDS, Plain
+from export.fixed.plain import EMBEDS, POSITIONS, Plain
 from export.progress import Report
 from export.quantize import Floats
 from export.runtime import Runner, open_graph
@@ -31,7 +31,7 @@ class FixedForward:
 
     def __init__(self, graphs: FixedGraphs, folder: Path, embed: Callable[[Tokens], Floats]) -> None:
         self.graphs, self._folder, self._embed = graphs, folder, embed
-        self._last: tuple[tuple[str | int, ...], Runner] | None = None
+        self._last: tuple[tuple[object, ...], Runner] | None = None
 
     def enter(self, texts: list[Text]) -> list[Values]:
         """Texts at the first layer's door."""
@@ -64,19 +64,23 @@ class FixedForward:
 
         def made(normed: Floats) -> Floats:
             part, plain = self.graphs.tail(Shape(len(normed), 0), last)
-            return self.run(part, plain, {last: normed[None]}, [LOGITS])[LOGITS][0]
+            logits: Floats = self.run(part, plain, {last: normed[None]}, [LOGITS])[LOGITS][0]
+            return logits
 
         return made
 
     def run(self, part: Part, plain: Plain, values: Mapping[str, Floats], wanted: list[str]) -> dict[str, Floats]:
         """A part once, floats in and floats out, whatever is in between."""
         run, known = self._opened(part, plain), self.graphs.known
-        beside = plain.feeds()
-        feeds: dict[str, NDArray[np.generic]] = {**beside, MASK: mask(beside[MASK].astype(bool), known)}
+        tokens = plain.tokens
+        feeds: dict[str, NDArray[np.generic]] = {POSITIONS: np.arange(tokens, dtype=np.int32)}
+        feeds[MASK] = mask(np.tri(tokens, dtype=np.bool_)[None, None], known)
         feeds |= {name: known[name].codes(each) if name in known else each for name, each in values.items()}
         feeds |= {name: np.zeros(shape, np.float32) for name, shape in part.inputs.items() if name.startswith("past_")}
         made = run(wanted, {name: self._typed(name, each) for name, each in feeds.items()})
-        return {name: known[name].values(each) if name in known else each for name, each in zip(wanted, made, strict=True)}
+        return {
+            name: known[name].values(each) if name in known else each for name, each in zip(wanted, made, strict=True)
+        }
 
     def _typed(self, name: str, values: NDArray[np.generic]) -> NDArray[np.generic]:
         return values.astype(np.int8) if name.startswith("past_") and self.graphs.has_steps else values
@@ -86,7 +90,8 @@ class FixedForward:
         key = (*part.inputs, *part.outputs, plain.tokens)
         if self._last is None or self._last[0] != key:
             self._last = None  # before the next is opened: two may not fit
-            self._last = key, open_graph(self.graphs.model(part, plain), self._folder)
+            run = open_graph(self.graphs.model(part, plain), self._folder)
+            self._last = key, run
         return self._last[1]
 
 
@@ -147,6 +152,6 @@ def _known(graphs: FixedGraphs, found: Found, scores: Found) -> dict[str, Encodi
     read = {name for each in part.nodes for name in each.input}
     vectors = {name: (float(each.min()), float(each.max())) for name, each in plain.vectors.items() if name in read}
     reach = max(high - low for low, high in scores.values()) + HIDDEN_NATS
-    given = {MASK: Encoding.of(-reach, 0.0), **{name: CACHED for name in graphs.cached(part)}}
+    given = {MASK: Encoding.of(-reach, 0.0), **dict.fromkeys(graphs.cached(part), CACHED)}
     masked = {name: (low - HIDDEN_NATS, high) for name, (low, high) in scores.items()}
     return encodings(part.nodes, {**found, **vectors, **masked}, given)

@@ -45,7 +45,7 @@ class Part:
 
 
 class FixedGraphs:
-    """Those of one checkpoint. tensors: its weights, written. known: how values are encoded; none of them where empty."""
+    """Those of one checkpoint. tensors: its weights, written. known: how values are encoded; empty for floats."""
 
     def __init__(self, skeleton: Skeleton, sizes: Dimensions, tensors: ChannelFile, known: Encodings) -> None:
         self._skeleton, self.sizes, self._tensors, self.known = skeleton, sizes, tensors, known
@@ -98,7 +98,12 @@ class FixedGraphs:
     def _around(self, index: int, shape: Shape) -> dict[str, list[int]]:
         width = [1, shape.tokens, self.sizes.hidden_size]
         residual = self.first_residual if index == 0 else f"layer.{index}.residual"
-        return {f"layer.{index}.normed": width, residual: width, **self._beside(shape), **self._cache(index, shape.past)}
+        return {
+            f"layer.{index}.normed": width,
+            residual: width,
+            **self._beside(shape),
+            **self._cache(index, shape.past),
+        }
 
     def _beside(self, shape: Shape) -> dict[str, list[int]]:
         return {POSITIONS: [shape.tokens], MASK: [1, 1, shape.tokens, shape.past + shape.tokens]}
@@ -136,7 +141,9 @@ class FixedGraphs:
         nodes += self.tail(Shape(1, 0), f"{LOGITS}.normed")[0].nodes
         return self._part(nodes, inputs, outputs), plain
 
-    def _part(self, nodes: Iterable[onnx.NodeProto], inputs: dict[str, list[int]], outputs: dict[str, list[int]]) -> Part:
+    def _part(
+        self, nodes: Iterable[onnx.NodeProto], inputs: dict[str, list[int]], outputs: dict[str, list[int]]
+    ) -> Part:
         nodes = needed(nodes, outputs)
         read = {name for each in nodes for name in each.input}
         return Part(nodes, {name: shape for name, shape in inputs.items() if name in read}, outputs)

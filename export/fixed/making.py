@@ -1,6 +1,7 @@
 """A bundle of fixed shapes: weights, ranges, the pair of graphs, what all that lost.
 
-What is looked up for a token comes from a graph of its own, which runs on the processor; the pair takes what that makes.
+What is looked up for a token comes from a graph of its own, which runs on the processor; the pair takes what that
+makes.
 """
 
 from __future__ import annotations

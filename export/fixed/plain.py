@@ -6,11 +6,10 @@ slice it may look at (MASK). What the cache is to keep of a slice goes out as `p
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 
 import numpy as np
 import onnx
-from numpy.typing import NDArray
 from onnx import TensorProto, helper
 
 from export.errors import UnsupportedError
@@ -23,7 +22,17 @@ from export.quantize import Floats
 POSITIONS, MASK, EMBEDS, LAST = "position_ids", "attention_mask", "inputs_embeds", "last_token"
 """Inputs: int32 `[tokens]`; what is added to scores, `[1, 1, tokens, past + tokens]`; `[1, tokens, width]`; and which
 token's logits are wanted, int32 `[1]`."""
-AS_THEY_ARE = {"MatMul", "Add", "Mul", "Sigmoid", "Split", "Reshape", "Constant", "SimplifiedLayerNormalization", "Gelu"}
+AS_THEY_ARE = {
+    "MatMul",
+    "Add",
+    "Mul",
+    "Sigmoid",
+    "Split",
+    "Reshape",
+    "Constant",
+    "SimplifiedLayerNormalization",
+    "Gelu",
+}
 """Operators of skeletons that every provider has; the norm is RMSNorm, which onnxruntime has under this name."""
 
 
@@ -56,16 +65,6 @@ class Plain:
             shape = made.constant(TensorProto.INT64, [self.tokens, 1, self.vectors[f"{name}.table"].shape[1]], [3])
             made.add("Reshape", rows, shape, makes=name)
             yield from made
-
-    def feeds(self, seen: int = 0, count: int | None = None, window: int = 0) -> Mapping[str, NDArray[np.generic]]:
-        """POSITIONS and a MASK of zeros and ones, 1 for a place that may be looked at.
-
-        seen: places of the cache that are filled. count: tokens of the run that are some, the others behind them.
-        """
-        places = np.arange(self.tokens, dtype=np.int32)
-        count = self.tokens if count is None else count
-        before = np.broadcast_to(np.arange(self.past) < seen, (self.tokens, self.past))
-        return {POSITIONS: places + seen, MASK: np.concatenate([before, np.tri(self.tokens, dtype=bool)], 1)[None, None]}
 
 
 def _sum_and_norm(each: onnx.NodeProto) -> Iterator[onnx.NodeProto]:

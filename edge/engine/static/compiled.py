@@ -1,7 +1,7 @@
 """What a provider has made of a pair of graphs, kept from the first start on: to compile one may take minutes.
 
-As with packed weights (graph/packed.py), a folder fits one bundle and one runtime on one kind of processor, and is whole
-before it has its name.
+As with packed weights (graph/packed.py), a folder fits one bundle and one runtime on one kind of processor, and is
+whole before it has its name.
 """
 
 from __future__ import annotations

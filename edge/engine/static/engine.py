@@ -1,6 +1,7 @@
 """Our own engine over a pair of graphs of fixed shapes: all that it does is the same, but guess.
 
-Each answer is a run of its own, since the graphs have room for one text; prompts are read in the slices that theirs has.
+Each answer is a run of its own, since the graphs have room for one text; prompts are read in the slices that theirs
+has.
 """
 
 from __future__ import annotations

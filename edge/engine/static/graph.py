@@ -1,7 +1,8 @@
 """A bundle's pair of graphs of fixed shapes: one for a slice of a prompt, one for a token, over one cache.
 
 What does not fill a slice is filled up with what nobody looks at. The graphs give back what they add to the cache, and
-it is put there here. Numbers go in and come out as the graphs compute with them, 16 bits for embeddings, mask and logits.
+it is put there here. Numbers go in and come out as the graphs compute with them: 16 bits for embeddings, mask and
+logits.
 """
 
 from __future__ import annotations
@@ -15,10 +16,11 @@ from numpy.typing import NDArray
 
 from edge.bundle import EMBEDDING, SLICE_GRAPH, TOKEN_GRAPH, Bundle
 from edge.engine import Options
+from edge.engine.cache.caches import Caches
 from edge.engine.graph.io_binding import EMBEDS, PLACES, Logits
+from edge.engine.graph.packed import name_of
 from edge.engine.graph.session import Ids, Tower, stopped_by
 from edge.engine.providers import row_of
-from edge.engine.graph.packed import name_of
 from edge.engine.static.caches import ChannelCaches
 from edge.engine.static.compiled import open_compiled
 from edge.engine.static.sessions import Sessions
@@ -53,7 +55,8 @@ class FixedGraph:
         shapes = {each.name: each.shape for each in self._token.get_inputs()}
         layers = sum(name.endswith(".key") for name in shapes)
         _, heads, size, _ = shapes["past_key_values.0.key"]
-        self.caches = ChannelCaches(layers, slots, heads, self._length, size, np.dtype(np.int8))
+        self._caches = ChannelCaches(layers, slots, heads, self._length, size, np.dtype(np.int8))
+        self.caches: Caches = self._caches
         self._outputs = [each.name for each in self._token.get_outputs() if each.name != "logits"]
 
     def _kept(self, bundle: Bundle, options: Options) -> Path | None:
@@ -127,16 +130,16 @@ class FixedGraph:
         filled[0, :count] = tokens
         with stopped_by(halt):
             feeds = {EMBEDS: self._embedding.run([EMBEDS], {"input_ids": filled})[0], **self._around(seen, size, count)}
-            for layer, (keys, values) in enumerate(zip(self.caches.keys, self.caches.values, strict=True)):
+            for layer, (keys, values) in enumerate(zip(self._caches.keys, self._caches.values, strict=True)):
                 feeds[f"past_key_values.{layer}.key"] = keys[slot][None]
                 feeds[f"past_key_values.{layer}.value"] = values[slot][None]
             logits, *added = session.run(["logits", *self._outputs], feeds, halt)
         for name, part in zip(self._outputs, added, strict=True):
             _, layer, kind = name.split(".")
             if kind == "key":
-                self.caches.keys[int(layer), slot, :, :, seen : seen + count] = part[0, :, :, :count]
+                self._caches.keys[int(layer), slot, :, :, seen : seen + count] = part[0, :, :, :count]
             else:
-                self.caches.values[int(layer), slot, :, seen : seen + count] = part[0, :, :count]
+                self._caches.values[int(layer), slot, :, seen : seen + count] = part[0, :, :count]
         codes: NDArray[np.uint16] = logits[0, 0]
         return codes
 

@@ -13,6 +13,7 @@ from edge.engine.graph.session import runtime
 from edge.engine.providers import Row
 from edge.errors import BundleError
 
+
 class Sessions:
     """Opens them for one provider. threads: of what runs on the processor. more: options of the provider's own."""
 
@@ -44,7 +45,7 @@ class Sessions:
     def opened(self, graph: Path, into: Path | None = None) -> Any:
         """On the provider, which takes all of it or fails. into: where to write what it makes of the graph.
 
-        What it has made of one (onnxruntime's EP context) is opened as a graph is; the folder has a file beside it then.
+        What it has made of one (onnxruntime's EP context) is opened as a graph is; there is a file beside it then.
         """
         if not self._row.module:
             return self.on_processor(graph)
