@@ -131,12 +131,7 @@ def write_manifest(
         kv_cache=plan.cache_type,
         kv_bytes_per_token=kv_bytes,
         memory_floor_bytes=tensors.size + texts_bytes(plan, kv_bytes) + RUNTIME_BYTES,
-        origin=Origin(
-            name=source.path.name,
-            revision=recipe.revision or "local",
-            sha256=source.checksum(),
-            licence=recipe.licence,
-        ),
+        origin=_origin(plan),
         rope_switch_length=sizes.rope.original_length if switches_rope(sizes, recipe.context_length) else 0,
         pictures=vision.pictures() if plan.tower else None,
         calibration=calibration,
@@ -148,6 +143,12 @@ def write_manifest(
         files=files,
     )
     (folder / MANIFEST).write_text(manifest.text(), encoding="utf-8")
+
+
+def _origin(plan: Plan) -> Origin:
+    source, recipe = plan.source, plan.recipe
+    revision = recipe.revision or "local"
+    return Origin(name=source.path.name, revision=revision, sha256=source.checksum(), licence=recipe.licence)
 
 
 def texts_bytes(plan: Plan, kv_bytes: int) -> int:

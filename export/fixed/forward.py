@@ -90,7 +90,7 @@ class FixedForward:
         key = (*part.inputs, *part.outputs, plain.tokens)
         if self._last is None or self._last[0] != key:
             self._last = None  # before the next is opened: two may not fit
-            run = open_graph(self.graphs.model(part, plain), self._folder)
+            run = open_graph(self.graphs.model(part, plain), self._folder, as_written=True)
             self._last = key, run
         return self._last[1]
 
