@@ -1,8 +1,9 @@
 """A bundle for QNN on the emulator of an HTP, not on hardware, beside the same pair of graphs on the processor.
 
 The model is glassllm's whole one, real weights; it is small enough for the emulator. Eight texts of its own are gone on
-with greedily, 64 tokens each: by both freely, and by the emulator along the processor's answer, where each of its choices
-can be compared. `python -m benchmarks.qnn BUNDLE TOKENS` is the part that runs where the plugin is installed.
+with greedily, 64 tokens each: by both freely, and by the emulator along the processor's answer, where each of its
+choices can be compared. `python -m benchmarks.qnn BUNDLE BEGINNINGS TOKENS` is the part that runs where the plugin is
+installed.
 """
 
 from __future__ import annotations
@@ -15,12 +16,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from benchmarks import glass
 from benchmarks.figure import Figure
 from edge.bundle import Bundle, read_manifest
 from edge.engine import Options
+from edge.engine.graph.io_binding import Logits
 from edge.engine.static.graph import FixedGraph
 from edge.engine.text.exact import ExactReader
 from export.pipeline import export_bundle
@@ -79,7 +80,7 @@ def made(folder: Path) -> tuple[Bundle, list[list[int]]]:
 
 def told(bundle: Path, beginnings: list[list[int]]) -> dict[str, Any]:
     """What the plugin's side found; RuntimeError where it failed."""
-    command = [str(PYTHON), "-m", "benchmarks.qnn", str(bundle), json.dumps(beginnings)]
+    command = [str(PYTHON), "-m", "benchmarks.qnn", str(bundle), json.dumps(beginnings), str(TOKENS)]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=SECONDS_MAX)
     if done.returncode:
         raise RuntimeError(f"the emulator gave up: {done.stderr.strip()[-300:]}")
@@ -87,37 +88,37 @@ def told(bundle: Path, beginnings: list[list[int]]) -> dict[str, Any]:
     return {**found, "fidelity": (bundle / "fidelity.json").read_text(encoding="utf-8")}
 
 
-def compared(bundle: Path, beginnings: list[list[int]]) -> dict[str, float]:
-    """Both providers over the same beginnings."""
+def compared(bundle: Path, beginnings: list[list[int]], count: int) -> dict[str, float]:
+    """Both providers over the same beginnings, so many tokens each."""
     opened = Bundle(bundle, read_manifest(bundle))
     here, there = (FixedGraph(opened, Options(provider=name), 1) for name in ("cpu", "qnn"))
     texts, same, margins = 0, [], [0.0]
     for beginning in beginnings:
-        wanted = gone_on(here, beginning)
+        wanted = gone_on(here, beginning, count)
         answer = [int(logits.argmax()) for logits in wanted]
-        texts += answer == [int(logits.argmax()) for logits in gone_on(there, beginning)]
-        along = gone_on(there, beginning, answer)
+        texts += answer == [int(logits.argmax()) for logits in gone_on(there, beginning, count)]
+        along = gone_on(there, beginning, count, answer)
         same += [int(logits.argmax()) == token for logits, token in zip(along, answer, strict=True)]
         pairs = zip(wanted, answer, along, strict=True)
         margins += [margin(logits, int(found.argmax())) for logits, token, found in pairs if found.argmax() != token]
     return {"texts_equal": texts, "tokens_equal": float(np.mean(same)), "margin": max(margins)}
 
 
-def gone_on(graph: FixedGraph, beginning: list[int], along: list[int] | None = None) -> list[NDArray[np.float32]]:
+def gone_on(graph: FixedGraph, beginning: list[int], count: int, along: list[int] | None = None) -> list[Logits]:
     """The logits of each of the tokens behind a beginning; greedily, or along an answer."""
-    found: list[NDArray[np.float32]] = []
+    found: list[Logits] = []
     tokens, seen = list(beginning), 0
-    for number in range(TOKENS):
+    for number in range(count):
         found.append(graph.run(0, np.array([tokens]), np.array([seen]))[0, 0])
         seen += len(tokens)
         tokens = [along[number] if along else int(found[-1].argmax())]
     return found
 
 
-def margin(logits: NDArray[np.float32], other: int) -> float:
+def margin(logits: Logits, other: int) -> float:
     """How far behind the best another token is."""
     return float(logits.max() - logits[other])
 
 
 if __name__ == "__main__":
-    print("FOUND", json.dumps(compared(Path(sys.argv[1]), json.loads(sys.argv[2]))))
+    print("FOUND", json.dumps(compared(Path(sys.argv[1]), json.loads(sys.argv[2]), int(sys.argv[3]))))

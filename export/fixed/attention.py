@@ -2,7 +2,7 @@
 
 Keys lie in the cache with their channels before their places, `[1, kv_heads, head_size, places]`, so that no product
 turns them around; values are `[1, kv_heads, places, head_size]`. Heads that share keys are rows of one product. Each
-channel of keys and values has a step of its own, as an int8 cache of ours has (decision 16); what is in the cache are
+channel of keys and values has a step of its own, as an int8 cache of ours has (decision 22); what is in the cache are
 whole steps, and those of keys multiply the queries, those of values the sum, as in `export/prefill.py`. Heads change
 places in three dimensions, before there is a fourth: onnxruntime moves a Transpose through whatever follows it, but a
 Reshape, and where it ends QNN takes it no more.
