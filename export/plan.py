@@ -17,7 +17,7 @@ from export.families import family_of_config
 from export.families.base import EMBEDDING, HEAD, ROUTER, Dimensions, Family
 from export.families.held import held_to, variant_of
 from export.families.values import flag
-from export.fixed.socs import check_soc
+from export.fixed.checks import check_fixed, check_soc
 from export.graphs import Skeleton, skeleton_of
 from export.naming import name_of
 from export.quantize import METHODS, Floats, Format
@@ -224,21 +224,6 @@ def check_provider(family: Family, recipe: Recipe) -> None:
         check_fixed(family, recipe)
     if family.expert and not row.is_batched:
         raise UnsupportedError(f"{called} is exported for the CPU; export it with --provider {USUAL}")
-
-
-def check_fixed(family: Family, recipe: Recipe) -> None:
-    """UnsupportedError for what has no form of fixed shapes."""
-    called, reason = family.architectures[0], ""
-    if family.sees_pictures or family.expert:
-        reason = f"{called} has no form of fixed shapes yet"
-    elif recipe.method == "none":
-        reason = f"a bundle for {recipe.provider} is of whole numbers: export it without --method none"
-    elif recipe.kv_cache == "float":
-        reason = f"{recipe.provider} keeps keys and values in int8; export it without --kv-cache float"
-    elif recipe.warm:
-        reason = f"a bundle for {recipe.provider} knows no prompts from its first start; export it without --warm"
-    if reason:
-        raise UnsupportedError(reason)
 
 
 def plan_of(source: Source, recipe: Recipe) -> Plan:

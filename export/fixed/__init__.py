@@ -9,6 +9,6 @@ They are made of the same skeleton as every other bundle's graph. Start reading 
     graphs.py     head, layer, tail and the whole, as models
     forward.py    texts through them a layer at a time: what ranges values have, what the bundle lost
     making.py     the bundle of a pair of graphs: one for a slice of a prompt, one for a token
-    socs.py       the systems on a chip that there are
+    checks.py     what can have such graphs, and what they can be compiled for
     context.py    the pair compiled ahead for a system on a chip
 """

@@ -13,7 +13,7 @@ from edge.engine.providers import row_of
 from edge.engine.static.sessions import Sessions
 from export import pack
 from export.errors import UnsupportedError
-from export.fixed.socs import SOCS
+from export.fixed.checks import SOCS
 from export.plan import Plan
 from export.progress import Report
 

@@ -1,9 +1,11 @@
-"""The systems on a chip that graphs can be compiled for ahead."""
+"""What can have graphs of fixed shapes, and the systems on a chip that these can be compiled for ahead."""
 
 from __future__ import annotations
 
 from edge.engine.providers import Row
 from export.errors import UnsupportedError
+from export.families.base import Family
+from export.recipe import Recipe
 
 SOCS = {
     "SA8295": 39,
@@ -37,3 +39,18 @@ def check_soc(row: Row, soc: str) -> None:
             f"to compile for {soc} {row.distribution} must be installed where the export runs: {row.how_to_install};"
             " without --soc the board compiles the graphs when it first loads them"
         )
+
+
+def check_fixed(family: Family, recipe: Recipe) -> None:
+    """UnsupportedError for what has no form of fixed shapes."""
+    called, reason = family.architectures[0], ""
+    if family.sees_pictures or family.expert:
+        reason = f"{called} has no form of fixed shapes yet"
+    elif recipe.method == "none":
+        reason = f"a bundle for {recipe.provider} is of whole numbers: export it without --method none"
+    elif recipe.kv_cache == "float":
+        reason = f"{recipe.provider} keeps keys and values in int8; export it without --kv-cache float"
+    elif recipe.warm:
+        reason = f"a bundle for {recipe.provider} knows no prompts from its first start; export it without --warm"
+    if reason:
+        raise UnsupportedError(reason)
