@@ -8,7 +8,6 @@ from pathlib import Path
 import onnx
 
 from edge.bundle import Calibration
-from edge.engine.providers import row_of
 from export import pack, vision
 from export.adapters.losses import losses
 from export.fixed import making as fixed
@@ -27,7 +26,7 @@ def make(folder: Path, plan: Plan, report: Report, merged: Mapping[str, Plan] | 
 
     merged: by the names of adapters that will stay apart, what they would be merged into; each is measured.
     """
-    if row_of(plan.recipe.provider).shapes == "fixed":
+    if plan.is_fixed:
         fixed.make(folder, plan, report)
         return
     with TensorFile(folder / pack.WEIGHTS, plan.float_type) as tensors:

@@ -45,8 +45,9 @@ class Needs:
 
 def needs(plan: Plan) -> Needs:
     """The estimate for a plan; nothing but sizes and the recipe is looked at."""
+    copies = 3 if plan.recipe.soc else 1  # the weights, and those of both graphs that are compiled
     return Needs(
-        bundle_bytes=int(plan.estimated_bytes() * BUNDLE_FACTOR),
+        bundle_bytes=int(plan.estimated_bytes() * BUNDLE_FACTOR) * copies,
         memory_bytes=BASE_BYTES + max(_table_bytes(plan), _layer_bytes(plan), _verify_bytes(plan), _engine_bytes(plan)),
         seconds=ENGINE_SECONDS + _operations(plan) / _operations_per_second(),
     )

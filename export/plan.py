@@ -125,6 +125,11 @@ class Plan:
         return self.recipe.method != "none"
 
     @property
+    def is_fixed(self) -> bool:
+        """Whether its graphs are of fixed shapes, with a head of its own beside the embedding."""
+        return row_of(self.recipe.provider).shapes == "fixed"
+
+    @property
     def float_type(self) -> FloatType:
         """What the bundle's activations are, and everything that meets them."""
         return row_of(self.recipe.provider).float_type
@@ -185,7 +190,8 @@ class Plan:
         if not self.is_rounded:
             return sum(4 * math.prod(shape) for shape in self.shapes.values())
         width = np.dtype(self.float_type).itemsize
-        return sum(self._bytes_of(name, shape, width) for name, shape in self.shapes.items())
+        shapes = {HEAD: self.shapes[EMBEDDING], **self.shapes} if self.is_fixed else self.shapes
+        return sum(self._bytes_of(name, shape, width) for name, shape in shapes.items())
 
     def _bytes_of(self, name: str, shape: tuple[int, ...], width: int) -> int:
         is_other = self.tower is not None and name in self.tower.others()

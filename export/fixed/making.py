@@ -58,7 +58,7 @@ def make(folder: Path, plan: Plan, report: Report) -> None:
     forwards = {"whole numbers": encoded, "float activations": floats}
     fidelity = verify(plan, tensors, folder, report, forwards)
     check_limits(plan, fidelity)
-    if plan.recipe.soc and not plan.is_rehearsal:
+    if plan.recipe.soc:
         compile_pair(folder, plan, report)
         fixed = fixed.model_copy(update={"soc": plan.recipe.soc})
     pack.write_manifest(folder, plan, tensors, calibration, fidelity, fixed)

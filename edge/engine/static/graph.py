@@ -24,7 +24,7 @@ from edge.engine.providers import row_of
 from edge.engine.static.caches import ChannelCaches
 from edge.engine.static.compiled import open_compiled
 from edge.engine.static.sessions import Sessions
-from edge.errors import BundleError, Unsupported
+from edge.errors import BundleError, EdgeError, Unsupported
 
 LAST = "last_token"
 """The graphs' input for the token whose logits are wanted."""
@@ -50,6 +50,8 @@ class FixedGraph:
         try:
             self._embedding = self._sessions.on_processor(bundle.path / EMBEDDING)
             self._slice, self._token = open_compiled(self._sessions, graphs, self._kept(bundle, options))
+        except EdgeError:
+            raise
         except Exception as error:  # a tree of its own that has no common root
             raise BundleError(f"onnxruntime cannot load {bundle.path} on {row.name}: {error}") from error
         shapes = {each.name: each.shape for each in self._token.get_inputs()}

@@ -31,11 +31,15 @@ class Sessions:
         return self._ort.RunOptions()
 
     def on_processor(self, graph: Path) -> Any:
-        """As it is written: no Q and DQ is left out or drawn together, so that it can be held to what others make."""
+        """As it is written: no Q and DQ is left out or drawn together, so that it can be held to what others make.
+
+        Weights stay in their bits, and are turned into floats in each run: nobody answers this way, but to compare.
+        """
         options = self._options()
         options.intra_op_num_threads = self._threads
         options.add_session_config_entry("session.disable_quant_qdq", "1")
-        return self._ort.InferenceSession(str(graph), options, ["CPUExecutionProvider"])
+        kept = {"disabled_optimizers": ["ConstantFolding"]}
+        return self._ort.InferenceSession(str(graph), options, ["CPUExecutionProvider"], **kept)
 
     @property
     def compiles(self) -> bool:
