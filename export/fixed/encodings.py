@@ -3,7 +3,7 @@
 Each value of a run gets a step and a zero point for all of it, from the range that it had on calibration texts: 16
 bits, but for keys and values, which are 8 as in any cache of ours. Where a value is only moved (cut, turned, laid side
 by side), the numbers stay what they are. In the graph, a value's own name is that of its numbers; `.real` behind it is
-what they stand for.
+what they stand for. A value that 16 bits cannot tell stays a float.
 """
 
 from __future__ import annotations

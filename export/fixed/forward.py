@@ -20,10 +20,13 @@ from export.quantize import Floats
 from export.runtime import Runner, open_graph
 from export.stages import Text, Tokens, Values
 
+COARSE = 1 / 32
+"""A step this large beside what is usual of a sum is too large for it."""
 FAR = -1e4
 """Added to the score of a place that may not be looked at, where scores are floats."""
 Found = dict[str, Range]
 """The least and the largest value by name."""
+Usual = dict[str, float]
 
 
 class FixedForward:
@@ -110,15 +113,17 @@ def leaving(index: int) -> list[str]:
 def observed(floats: FixedForward, texts: list[Text], table: Range, report: Report) -> dict[str, Encoding]:
     """How every value of the graphs is to be encoded, by the ranges that it has on texts.
 
+    Sums that go from layer to layer stay floats, which a provider has in 16 bits, where a few of their values are so
+    large that steps for them would be too coarse for all others (arXiv:2402.17762, massive activations).
     floats: with nothing encoded yet. table: the range of what is looked up for all ids.
     """
-    graphs, found, scores = floats.graphs, Found({EMBEDS: table}), Found()
+    graphs, found, scores, usual = floats.graphs, Found({EMBEDS: table}), Found(), Usual()
     streams = floats.enter(texts)
     shape = Shape(1, 1)
     for index in range(graphs.sizes.num_layers):
         report("ranges", index, graphs.sizes.num_layers, f"layer {index}")
         for number, values in enumerate(streams):
-            streams[number] = _seen(floats, index, values, found)
+            streams[number] = _seen(floats, index, values, found, usual)
         part, _ = graphs.layer(index, shape)
         for each in part.nodes:
             if MASK in each.input:
@@ -126,18 +131,26 @@ def observed(floats: FixedForward, texts: list[Text], table: Range, report: Repo
     for values in streams:
         part, plain = graphs.tail(Shape(values["normed"].shape[1], 0), f"layer.{graphs.sizes.num_layers}.normed")
         _widen(found, floats.run(part, plain, {next(iter(part.inputs)): values["normed"]}, [LOGITS]))
-    return _known(graphs, found, scores)
+    known = _known(graphs, found, scores)
+    return {name: each for name, each in known.items() if name not in usual or each.scale < COARSE * usual[name]}
 
 
-def _seen(floats: FixedForward, index: int, values: Values, found: Found) -> Values:
-    """A text through a layer, every value of which is looked at."""
+def _seen(floats: FixedForward, index: int, values: Values, found: Found, usual: Usual) -> Values:
+    """A text through a layer, every value of which is looked at. usual: how large most of each sum is."""
     part, plain = floats.graphs.layer(index, Shape(values["normed"].shape[1], 0))
     names = [name for each in part.nodes for name in each.output if each.op_type != "Constant"]
     names = [name for name in names if name not in floats.graphs.cached(part)]
     entering = floats.entering(index, values)
     made = floats.run(part.showing(names), plain, entering, list(dict.fromkeys([*leaving(index), *names])))
     _widen(found, {**entering, **made})
+    sums = [each.output[0] for each in part.nodes if each.op_type == "Add" and each.output[0] in residuals(part)]
+    usual |= {name: max(usual.get(name, 0.0), float(np.median(np.abs(made[name])))) for name in sums}
     return {name.removeprefix(f"layer.{index + 1}."): made[name] for name in leaving(index)}
+
+
+def residuals(part: Part) -> set[str]:
+    """What the norms of a layer read."""
+    return {each.input[0] for each in part.nodes if each.op_type == "SimplifiedLayerNormalization"}
 
 
 def _widen(found: Found, values: Mapping[str, Floats]) -> None:

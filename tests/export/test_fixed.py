@@ -201,3 +201,18 @@ def test_what_has_no_fixed_shapes(tmp_path, change, said):
     source = open_source(checkpoint(tmp_path, "llama"))
     with pytest.raises(UnsupportedError, match=said):
         plan_of(source, RECIPE.model_copy(update=change))
+
+
+def test_a_sum_with_a_few_huge_values_stays_a_float(tmp_path):
+    """Steps that reach so far would be too coarse for all others; the graphs say what they said in floats."""
+    weights = small_model.llama_weights()
+    weights["model.layers.0.mlp.down_proj.weight"][7] *= 3000
+    plan = plan_of(open_source(small_model.write_checkpoint(tmp_path / "llama", weights)), RECIPE)
+    tensors = written(tmp_path, plan)
+    embed = lookup(tmp_path, plan, tensors)
+    floats = FixedForward(FixedGraphs(plan.skeleton, plan.sizes, tensors, {}), tmp_path, embed)
+    known = observed(floats, texts(plan), ends(plan, embed), quiet)
+    assert {"layer.0.middle", "layer.1.residual", "layer.1.middle"} & set(known) == {"layer.0.middle"}
+    table, whole = embed(np.arange(96)[None])[0], FixedGraphs(plan.skeleton, plan.sizes, tensors, known)
+    found, wanted = (read_in_parts(Text16(graphs, tmp_path, table)) for graphs in (whole, floats.graphs))
+    assert np.corrcoef(found, wanted)[0, 1] > 0.999

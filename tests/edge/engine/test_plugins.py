@@ -114,15 +114,20 @@ FIXED = Recipe(
 
 
 @pytest.fixture(scope="module")
-def fixed(tmp_path_factory) -> Callable[[str], Path]:
-    """A bundle of two layers for QNN: what a board compiles, or compiled ahead for a system on a chip."""
-    folder = tmp_path_factory.mktemp("fixed")
-    source = open_source(small_model.write_checkpoint(folder / "llama", small_model.llama_weights()))
+def fixed(tmp_path_factory) -> Callable[..., Path]:
+    """A bundle of two layers for QNN: what a board compiles, or compiled ahead for a system on a chip.
 
-    def made(soc: str) -> Path:
-        bundle = folder / f"bundle-{soc}"
+    One of huge sums has a channel that stays in floats.
+    """
+    folder = tmp_path_factory.mktemp("fixed")
+
+    def made(soc: str, huge: bool = False) -> Path:
+        bundle = folder / f"bundle-{soc}-{huge}"
         if not bundle.exists():
             bundle.mkdir()
+            weights = small_model.llama_weights()
+            weights["model.layers.0.mlp.down_proj.weight"][7] *= 3000 if huge else 1
+            source = open_source(small_model.write_checkpoint(folder / f"llama-{soc}-{huge}", weights))
             making.make(bundle, make_plan(source, FIXED.model_copy(update={"soc": soc})), lambda *_: None)
         return open_bundle(bundle, provider="qnn").path
 
@@ -139,20 +144,37 @@ def test_qnn_says_what_the_cpu_says(fixed):
     assert found["margin"] < 0.05
 
 
+READ = """
+import json, sys
+from pathlib import Path
+import numpy as np
+from edge.bundle import Bundle, read_manifest
+from edge.engine import Options
+from edge.engine.static.graph import FixedGraph
+bundle, provider, folder = sys.argv[1:]
+graph = FixedGraph(Bundle(Path(bundle), read_manifest(Path(bundle))), Options(provider, cache_folder=folder), 1)
+print("FOUND", json.dumps(graph.run(0, np.arange(3, 24)[None], np.zeros(1, np.int64))[0, 0].tolist()))
+"""
+
+
+def read(bundle: Path, provider: str, folder: str = "") -> np.ndarray:
+    """The logits after some tokens."""
+    told = answered([sys.executable, "-c", READ, str(bundle), provider, folder])
+    return np.array(json.loads(told.rpartition("FOUND ")[2]))
+
+
+@EMULATED
+def test_qnn_takes_sums_that_stay_floats(fixed):
+    """Emulator, not hardware: in 16 bits, for a system on a chip whose HTP has these."""
+    assert np.corrcoef(read(fixed("SM8650", True), "qnn"), read(fixed("", True), "cpu"))[0, 1] > 0.99
+
+
 @EMULATED
 def test_what_qnn_compiles_is_as_what_it_was_given(fixed, tmp_path):
     """Ahead for a Snapdragon, or at the first start and kept for the next: the same tokens, no weights beside it."""
-    script = (
-        "import json, sys, numpy as np; from pathlib import Path; from edge.bundle import Bundle, read_manifest;"
-        "from edge.engine import Options; from edge.engine.static.graph import FixedGraph; bundle = Path(sys.argv[1]);"
-        "opened = Bundle(bundle, read_manifest(bundle)), Options(provider='qnn', cache_folder=sys.argv[2]), 1;"
-        "graph = FixedGraph(*opened); tokens = np.arange(3, 24)[None]; none = np.zeros(1, np.int64);"
-        "print('FOUND', json.dumps(graph.run(0, tokens, none)[0, 0].tolist()))"
-    )
     given, kept = fixed(""), tmp_path / "cache"
-    runs = [(given, ""), (given, kept), (given, kept), (fixed("SM8650"), "")]
-    told = [answered([sys.executable, "-c", script, str(bundle), str(folder)]) for bundle, folder in runs]
-    first, *others = (np.array(json.loads(each.rpartition("FOUND ")[2])) for each in told)
+    runs = [(given, ""), (given, str(kept)), (given, str(kept)), (fixed("SM8650"), "")]
+    first, *others = (read(bundle, "qnn", folder) for bundle, folder in runs)
     for other in others:
         assert np.corrcoef(first, other)[0, 1] > 0.999
     (folder,) = (kept / "compiled").iterdir()
