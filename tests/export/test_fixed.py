@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -16,20 +18,22 @@ from export.fixed.graphs import LOGITS, FixedGraphs, Shape
 from export.fixed.making import ends, lookup, texts
 from export.fixed.plain import EMBEDS, LAST, POSITIONS
 from export.fixed.tensors import ChannelFile, pairs
+from export.forward import SourceForward
 from export.plan import Plan, plan_of
 from export.prefill import Nodes
 from export.quantize import Floats, round_to_nearest
 from export.recipe import Recipe
 from export.runtime import open_graph
 from export.source import open_source
-from export.stages import Text
+from export.source.rounded import RoundedSource
+from export.stages import Layer, Text
 from export.weights import write_weights
-from tests.export import small_model
+from tests.export import small_families, small_model
 from tests.export.beside import TOLERANCE
 
 TOKENS = [small_model.LETTERS.index(letter) for letter in "Inthegraphs"]
 SLICE, CONTEXT = 4, 24
-RECIPE = Recipe(licence="none", method="rtn", bits=8, provider="qnn", context_length=CONTEXT, calibration_tokens=1024)
+RECIPE = Recipe(licence="none", method="rtn", bits=8, provider="qnn", context_length=CONTEXT, calibration_tokens=512)
 
 
 def quiet(*_: object) -> None:
@@ -111,6 +115,30 @@ def test_in_floats_they_compute_the_architecture(tmp_path, kind):
     found = read_in_parts(Text16(graphs, tmp_path, weights[EMBEDDING]))
     wanted = small_model.forward(weights, TOKENS)
     assert np.abs(found - wanted).max() / np.abs(wanted).max() < TOLERANCE
+
+
+@pytest.mark.parametrize("kind", ["llama-biased", "qwen3", "smollm3"])
+def test_in_floats_they_compute_what_the_skeleton_does(tmp_path, kind):
+    """Biases, norms of heads, layers without positions, a tied table: what enters the tail is as the source has it."""
+    plan = plan_of(open_source(small_families.write(tmp_path / kind, kind)), RECIPE).with_float_cache()
+    plan = replace(plan, source=RoundedSource(plan.source, plan.format_of))  # so that storing loses nothing
+    tensors = written(tmp_path, plan)
+    graphs = FixedGraphs(plan.skeleton, plan.sizes, tensors, {})
+    models = (SourceForward(plan, Layer(plan.skeleton, plan.sizes)), FixedForward(graphs, tmp_path, lookup_of(plan)))
+    ends = []
+    for model in models:
+        (values,) = model.enter([Text(np.array([TOKENS]))])
+        for index in range(plan.sizes.num_layers):
+            values = model.layer(index)(values)
+        ends.append(values["normed"])
+    wanted, found = ends
+    assert np.abs(found - wanted).max() / np.abs(wanted).max() < TOLERANCE
+
+
+def lookup_of(plan: Plan) -> Callable[[np.ndarray], Floats]:
+    """The source's own embeddings."""
+    table = plan.source.tensor(EMBEDDING)
+    return lambda ids: table[ids[0]][None]
 
 
 @pytest.fixture(scope="module")
@@ -196,13 +224,14 @@ def test_two_codes_a_byte():
     ],
     ids=lambda each: next(iter(each)) if isinstance(each, dict) else "",
 )
-def test_what_has_no_fixed_shapes(tmp_path, change, said):
+def test_what_is_refused(tmp_path, change, said):
     """Refused when the bundle is planned, with what to do."""
     source = open_source(checkpoint(tmp_path, "llama"))
     with pytest.raises(UnsupportedError, match=said):
         plan_of(source, RECIPE.model_copy(update=change))
 
 
+@pytest.mark.slow
 def test_a_sum_with_a_few_huge_values_stays_a_float(tmp_path):
     """Steps that reach so far would be too coarse for all others; the graphs say what they said in floats."""
     weights = small_model.llama_weights()
@@ -216,3 +245,11 @@ def test_a_sum_with_a_few_huge_values_stays_a_float(tmp_path):
     table, whole = embed(np.arange(96)[None])[0], FixedGraphs(plan.skeleton, plan.sizes, tensors, known)
     found, wanted = (read_in_parts(Text16(graphs, tmp_path, table)) for graphs in (whole, floats.graphs))
     assert np.corrcoef(found, wanted)[0, 1] > 0.999
+
+
+def test_a_window_has_no_fixed_shapes(tmp_path):
+    """The first layer says so, when the export is rehearsed."""
+    plan = plan_of(open_source(small_families.write(tmp_path / "mistral", "mistral-window")), RECIPE)
+    graphs = FixedGraphs(plan.skeleton, plan.sizes, written(tmp_path, plan.with_float_cache()), {})
+    with pytest.raises(UnsupportedError, match="looks back on a window"):
+        graphs.layer(0, Shape(1, CONTEXT))
