@@ -17,7 +17,7 @@ from export.families import family_of_config
 from export.families.base import EMBEDDING, HEAD, ROUTER, Dimensions, Family
 from export.families.held import held_to, variant_of
 from export.families.values import flag
-from export.fixed.checks import check_fixed, check_soc
+from export.fixed.checks import check_fixed, check_soc, for_fixed
 from export.graphs import Skeleton, skeleton_of
 from export.naming import name_of
 from export.quantize import METHODS, Floats, Format
@@ -252,7 +252,7 @@ def plan_of(source: Source, recipe: Recipe) -> Plan:
         )
     check_provider(family, recipe)
     if row_of(recipe.provider).shapes == "fixed":
-        recipe = recipe.model_copy(update={"kv_cache": "int8", "keep_blocks": False})
+        recipe = for_fixed(recipe, sizes)
     if recipe.sample_pictures and not family.sees_pictures:
         raise UnsupportedError(f"{family.architectures[0]} reads text alone; export it without --pictures")
     if recipe.split_packed and family.packed:

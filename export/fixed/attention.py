@@ -17,7 +17,6 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper
 
-from export.errors import UnsupportedError
 from export.families.base import Dimensions
 from export.prefill import Nodes
 from export.quantize import Floats
@@ -42,8 +41,6 @@ class _Attention:
         self._sizes, self._tokens, self._vectors = sizes, tokens, vectors
         self._group = sizes.num_heads // sizes.num_kv_heads
         said: dict[str, Any] = {each.name: helper.get_attribute_value(each) for each in attention.attribute}
-        if said.get("local_window_size", -1) > 0:
-            raise UnsupportedError("a layer that looks back on a window has no form of fixed shapes yet")
         query, key, value = self._parts(attention)
         if said["do_rotary"]:
             tables = attention.input[7:9]

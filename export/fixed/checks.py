@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from edge.engine.providers import Row
 from export.errors import UnsupportedError
-from export.families.base import Family
+from export.families.base import Dimensions, Family
 from export.recipe import Recipe
+from export.rotary import switches_rope
 
 SOCS = {
     "SA8295": 39,
@@ -54,3 +55,16 @@ def check_fixed(family: Family, recipe: Recipe) -> None:
         reason = f"a bundle for {recipe.provider} knows no prompts from its first start; export it without --warm"
     if reason:
         raise UnsupportedError(reason)
+
+
+def for_fixed(recipe: Recipe, sizes: Dimensions) -> Recipe:
+    """The recipe of such a bundle: keys and values in steps, no blocks of the source's.
+
+    Raises UnsupportedError where layers do not all look at the whole text, or turn positions in two ways.
+    """
+    if any(attention.window for attention in sizes.attentions):
+        raise UnsupportedError("a layer that looks back on a window has no form of fixed shapes yet")
+    if switches_rope(sizes, recipe.context_length):
+        switch = sizes.rope.original_length
+        raise UnsupportedError(f"rotary factors change within this context; export it with --context {switch}")
+    return recipe.model_copy(update={"kv_cache": "int8", "keep_blocks": False})

@@ -8,7 +8,6 @@ from dataclasses import dataclass, replace
 import onnx
 from onnx import TensorProto, helper
 
-from export.errors import UnsupportedError
 from export.families.base import HEAD, Dimensions
 from export.fixed.attention import MASK
 from export.fixed.encodings import CACHED, Encodings, encoded, groups, steps
@@ -49,10 +48,6 @@ class FixedGraphs:
 
     def __init__(self, skeleton: Skeleton, sizes: Dimensions, tensors: ChannelFile, known: Encodings) -> None:
         self._skeleton, self.sizes, self._tensors, self.known = skeleton, sizes, tensors, known
-        if f"{ROTARY[0]}s" in tensors.vectors:
-            raise UnsupportedError(
-                f"rotary factors change within this context; export it with --context {sizes.rope.original_length}"
-            )
 
     def plain(self, shape: Shape) -> Plain:
         """What makes nodes of a shape. The rotary tables go by another name than their rows at some positions."""

@@ -247,9 +247,12 @@ def test_a_sum_with_a_few_huge_values_stays_a_float(tmp_path):
     assert np.corrcoef(found, wanted)[0, 1] > 0.999
 
 
-def test_a_window_has_no_fixed_shapes(tmp_path):
-    """The first layer says so, when the export is rehearsed."""
-    plan = plan_of(open_source(small_families.write(tmp_path / "mistral", "mistral-window")), RECIPE)
-    graphs = FixedGraphs(plan.skeleton, plan.sizes, written(tmp_path, plan.with_float_cache()), {})
+def test_layers_that_do_not_look_alike_are_refused(tmp_path):
+    """A window, and rotary factors that change within the context."""
     with pytest.raises(UnsupportedError, match="looks back on a window"):
-        graphs.layer(0, Shape(1, CONTEXT))
+        plan_of(open_source(small_families.write(tmp_path / "mistral", "mistral-window")), RECIPE)
+    factors = {"type": "longrope", "short_factor": [1.0] * 8, "long_factor": [2.0] * 8}
+    config = {"architectures": ["Phi3ForCausalLM"], "original_max_position_embeddings": 16, "rope_scaling": factors}
+    source = small_model.write_checkpoint(tmp_path / "phi3", small_model.as_phi3(small_model.llama_weights()), **config)
+    with pytest.raises(UnsupportedError, match="export it with --context 16"):
+        plan_of(open_source(source), RECIPE)

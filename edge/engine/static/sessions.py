@@ -70,9 +70,12 @@ class Sessions:
 
 @cache
 def _devices(ort: ModuleType, row: Row) -> list[Any]:
-    """What the provider's plugin offers, which is registered once a process; BundleError where that is nothing."""
+    """What the provider's plugin offers, an NPU if it can; BundleError where that is nothing.
+
+    It is registered once a process.
+    """
     ort.register_execution_provider_library(row.runtime_name, row.library())
     found = [each for each in ort.get_ep_devices() if each.ep_name == row.runtime_name]
     if not found:
         raise BundleError(f"{row.distribution} finds no device of its kind here; `edge doctor` says what there is")
-    return found[:1]
+    return sorted(found, key=lambda each: each.device.type.name != "NPU")[:1]
