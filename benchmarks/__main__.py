@@ -18,6 +18,7 @@ from benchmarks import (
     assist_intents,
     assist_prompt,
     bare_root,
+    beside_llama,
     builder,
     cancel,
     clone,
@@ -132,6 +133,7 @@ MEASURES: dict[str, Callable[[Path], list[Figure]]] = {
     "alone-full-size": alone.measure_full_size,
     "full-size": full_size.measure,
     "true-shapes": true_shapes.measure,
+    "true-shapes-speed": beside_llama.measure,
     "vision-full-size": vision_full_size.measure,
 }
 """Quick ones first. The last ones build llama.cpp and export a model of full size: an hour and more."""

@@ -25,6 +25,14 @@ PEERS = {
 }
 """Who else answers one request, by their part of a figure's name."""
 
+SHAPES = {
+    "phi4_mini": "Phi-4-mini",
+    "qwen3_06b": "Qwen 3 0.6B",
+    "llama32_3b": "Llama 3.2 3B",
+    "gemma3_1b": "Gemma 3 1B",
+}
+"""Models that figures are measured of at their true shapes, as figures call them."""
+
 
 def over_peers(prefix: str) -> dict[str, str]:
     """Both speeds over each peer's."""
@@ -534,8 +542,25 @@ GROUPS = (
         " read: memory at the peak is that of one layer and of the tables, however many layers there are.",
         "true-shapes",
         {
-            "phi3_medium_peak_gib": "Phi-3-medium: memory at the export's peak",
-            "phi3_medium_answered_tokens": "Phi-3-medium: tokens of an answer from that bundle",
+            **{
+                f"{key}_{what}": f"{name}: {meaning}"
+                for key, name in {"phi3_medium": "Phi-3-medium", **SHAPES}.items()
+                for what, meaning in {
+                    "peak_gib": "memory at the export's peak",
+                    "answered_tokens": "tokens of an answer from that bundle",
+                }.items()
+            },
+        },
+    ),
+    Group(
+        "Models at their true shapes beside llama.cpp",
+        "Whole models with random weights: prompts of 100 to 200 tokens, answers of 16, in turns in one run."
+        " llama.cpp's file has about as many bits (Q4_K_M).",
+        "true-shapes-speed",
+        {
+            f"{key}_{what}_over_llama_cpp": f"{name}: {meaning}, over llama.cpp"
+            for key, name in SHAPES.items()
+            for what, meaning in {"decode": "making an answer", "prefill": "reading a prompt"}.items()
         },
     ),
     Group(

@@ -16,7 +16,9 @@ from edge.board.memory import available_bytes
 from export.families.base import CHOSEN, EMBEDDING, EXPERTS, Dimensions
 from export.pack import RUNTIME_BYTES, texts_bytes
 from export.plan import Plan
+from export.quantize.descent import SWEEPS
 from export.quantize.feedback import FACTORED_WHOLE
+from export.tables import is_head_fitted_first
 
 BASE_BYTES = 600 << 20
 """Interpreter, libraries, sessions and their arenas (measured)."""
@@ -101,7 +103,13 @@ def _layer_bytes(plan: Plan) -> int:
     moments = width * width * (4 + copies * 8 + 4)
     weights = max(rows * columns for rows, columns in shapes) * 4 * 7
     codes = _weights_of_experts(plan) * 5 // 4  # rounded, a byte each and their steps, until the texts have passed
-    return moments + weights + codes + _text_bytes(plan, 2 * plan.recipe.calibration_tokens)
+    return moments + weights + codes + _whole_bytes(plan) + _text_bytes(plan, 2 * plan.recipe.calibration_tokens)
+
+
+def _whole_bytes(plan: Plan) -> int:
+    """The largest tensor that parts are taken from by their rows, where a source is seen so."""
+    rows, columns = plan.sizes.shape_of("mlp.up_proj")
+    return 2 * rows * columns * 4 if plan.family.regroups else 0
 
 
 def _weights_of_experts(plan: Plan) -> int:
@@ -158,7 +166,7 @@ def _operations(plan: Plan) -> float:
     sizes, recipe = plan.sizes, plan.recipe
     layer = _weights_used(plan)
     tokens = recipe.calibration_tokens if plan.is_calibrated else 0
-    passes = 3 * recipe.evaluation_tokens + 2 * tokens
+    passes = 3 * recipe.evaluation_tokens + (3 if is_head_fitted_first(plan) else 2) * tokens
     each = 2.0 * layer * passes
     if plan.is_calibrated:
         each += sum(_fit_operations(plan, module) for module in plan.family.linear) + 4.0 * layer * tokens
@@ -168,9 +176,9 @@ def _operations(plan: Plan) -> float:
 
 
 def _fit_operations(plan: Plan, module: str) -> float:
-    """Step and feedback of one matrix."""
+    """Step and feedback of one matrix, and the sweeps after it."""
     rows, columns = plan.sizes.shape_of(module)
-    return 3.0 * columns**2 * rows
+    return (4.0 + 2.0 * SWEEPS) * columns**2 * rows
 
 
 def _stage_widths(sizes: Dimensions) -> tuple[int, ...]:

@@ -27,7 +27,9 @@ from edge.bundle import (
     hash_file,
     open_bundle,
 )
+from edge.engine import Options
 from export import golden, vision
+from export.blocks import bias_bytes
 from export.plan import Plan, is_token, module_of
 from export.rotary import switches_rope
 from export.tensor_file import TensorFile
@@ -152,9 +154,13 @@ def _origin(plan: Plan) -> Origin:
 
 
 def texts_bytes(plan: Plan, kv_bytes: int) -> int:
-    """A whole context's keys and values, and one layer's in floats, which reading a prompt over an int8 cache takes."""
+    """A whole context's keys and values, and one layer's in floats, which reading a prompt over an int8 cache takes.
+
+    With the numbers that say which blocks of it a slice of a prompt sees, where not all are seen.
+    """
     floats = 4 * kv_bytes // plan.sizes.num_layers if plan.has_int8_cache else 0
-    return (kv_bytes + floats) * plan.recipe.context_length
+    length = plan.recipe.context_length
+    return (kv_bytes + floats) * length + bias_bytes(plan.sizes, length, Options().prefill_slice_tokens)
 
 
 def quantization(plan: Plan, tensors: TensorFile) -> Quantization:

@@ -17,12 +17,15 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper
 
+from export.errors import UnsupportedError
 from export.families.base import Dimensions
 from export.prefill import Nodes
 from export.quantize import Floats
 from export.tensor_file import CACHE_SCALE
 
 MASK = "attention_mask"
+KNOWN = ("num_heads", "kv_num_heads", "scale", "do_rotary", "local_window_size")
+"""Its attributes that are heeded here; the last is, where it says something, by for_fixed in checks.py."""
 
 
 def attended(
@@ -41,6 +44,8 @@ class _Attention:
         self._sizes, self._tokens, self._vectors = sizes, tokens, vectors
         self._group = sizes.num_heads // sizes.num_kv_heads
         said: dict[str, Any] = {each.name: helper.get_attribute_value(each) for each in attention.attribute}
+        if strange := [name for name, value in said.items() if name not in KNOWN and value]:
+            raise UnsupportedError(f"{strange[0]} of attention has no form of fixed shapes yet")
         query, key, value = self._parts(attention)
         if said["do_rotary"]:
             tables = attention.input[7:9]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from edge.engine.providers import Row
+from edge.engine.providers import Row, row_of
 from export.errors import UnsupportedError
 from export.families.base import Dimensions, Family
 from export.recipe import Recipe
@@ -42,8 +42,11 @@ def check_soc(row: Row, soc: str) -> None:
         )
 
 
-def check_fixed(family: Family, recipe: Recipe) -> None:
-    """UnsupportedError for what has no form of fixed shapes."""
+def check_fixed(row: Row, family: Family, recipe: Recipe) -> None:
+    """UnsupportedError for what has no form of fixed shapes where a provider wants these."""
+    check_soc(row, recipe.soc)
+    if row.shapes != "fixed":
+        return
     called, reason = family.architectures[0], ""
     if family.sees_pictures or family.expert:
         reason = f"{called} has no form of fixed shapes yet"
@@ -58,10 +61,12 @@ def check_fixed(family: Family, recipe: Recipe) -> None:
 
 
 def for_fixed(recipe: Recipe, sizes: Dimensions) -> Recipe:
-    """The recipe of such a bundle: keys and values in steps, no blocks of the source's.
+    """The recipe of such a bundle: keys and values in steps, no blocks of the source's. Another's is as it is.
 
     Raises UnsupportedError where layers do not all look at the whole text, or turn positions in two ways.
     """
+    if row_of(recipe.provider).shapes != "fixed":
+        return recipe
     if any(attention.window for attention in sizes.attentions):
         raise UnsupportedError("a layer that looks back on a window has no form of fixed shapes yet")
     if switches_rope(sizes, recipe.context_length):

@@ -14,7 +14,7 @@ from export.fixed.encodings import CACHED, Encodings, encoded, groups, steps
 from export.fixed.plain import EMBEDS, LAST, POSITIONS, Plain, initializer, needed
 from export.fixed.tensors import PARTS, ChannelFile
 from export.fusing.nodes import OPSET, node
-from export.graphs import Skeleton, bound, layer_attributes, layer_nodes
+from export.graphs import Skeleton, bound, layer_attributes, stamped_layer
 from export.rotary import ROTARY, table_name
 from export.tensor_file import CACHE_SCALE
 
@@ -81,7 +81,7 @@ class FixedGraphs:
         return self._part(self._layer(plain, index), self._around(index, shape), self._after(index, shape)), plain
 
     def _layer(self, plain: Plain, index: int) -> Iterator[onnx.NodeProto]:
-        fused = list(layer_nodes(self._skeleton, self.sizes, index))
+        fused = list(stamped_layer(self._skeleton, self.sizes, index))
         rope = self.sizes.attention_of(index).rope
         if any(each.op_type == "GroupQueryAttention" for each in fused):
             yield from plain.tables(table_name(name, rope) for name in ROTARY)

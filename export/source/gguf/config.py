@@ -21,8 +21,10 @@ SIZES = {
 }
 THETA = 10000.0
 """llama.cpp's, where a header names none."""
-LARGEST_GEMMA = 62
-"""Layers of Gemma 3 27B."""
+LARGEST_GEMMA, LARGEST_GEMMA_2 = 62, 46
+"""Layers of Gemma 3 27B, and of Gemma 2 27B."""
+WINDOW_GEMMA_2, CAPS_GEMMA_2 = 4096, {"attn_logit_softcapping": 50.0, "final_logit_softcapping": 30.0}
+"""llama.cpp's, where a header names none."""
 YARN = {"beta_fast": "yarn_beta_fast", "beta_slow": "yarn_beta_slow", "attention_factor": "yarn_attn_factor"}
 
 
@@ -52,6 +54,7 @@ def config_of(header: Header, vocabulary: int) -> dict[str, Any]:
         **{key: True for key, tensor in BIASES.items() if tensor in header.tensors},
         **_window(keys, architecture),
         **_heads(header, keys, architecture, config),
+        **(_gemma2(keys, config) if architecture == "gemma2" else {}),
         **(_gemma3(header, keys, config) if architecture == "gemma3" else {}),
         **_rotary(header, keys, architecture, config["max_position_embeddings"]),
     }
@@ -94,6 +97,20 @@ def _heads(header: Header, keys: Keys, architecture: str, config: dict[str, Any]
             f" a multiple of {STEP} can be turned"
         )
     return {"head_dim": key, "partial_rotary_factor": turned / key}
+
+
+def _gemma2(keys: Keys, config: dict[str, Any]) -> dict[str, Any]:
+    """How far back every second layer looks, what scores are scaled by, and the caps.
+
+    Source: llama.cpp's src/llama-model.cpp, LLM_ARCH_GEMMA2: the largest model alone scales by another width.
+    """
+    layers, width = config["num_hidden_layers"], config["hidden_size"] // max(1, config["num_attention_heads"])
+    caps = {name: keys.real(f"gemma2.{name}") for name in CAPS_GEMMA_2}
+    return {
+        "sliding_window": keys.whole("gemma2.attention.sliding_window") or WINDOW_GEMMA_2,
+        "query_pre_attn_scalar": width if layers == LARGEST_GEMMA_2 else keys.needed("gemma2.attention.key_length"),
+        **{name: CAPS_GEMMA_2[name] if cap is None else cap for name, cap in caps.items()},
+    }
 
 
 def _gemma3(header: Header, keys: Keys, config: dict[str, Any]) -> dict[str, Any]:

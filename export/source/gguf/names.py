@@ -19,19 +19,19 @@ APART = {
     "ffn_gate": "mlp.gate_proj",
     "ffn_up": "mlp.up_proj",
 }
+AROUND = {
+    **APART,
+    "post_attention_norm": "post_attention_layernorm",
+    "ffn_norm": "pre_feedforward_layernorm",
+    "post_ffw_norm": "post_feedforward_layernorm",
+}
 LAYER: Mapping[str, Mapping[str, str]] = {
     "llama": APART,
     "qwen2": APART,
     "qwen3": {**APART, "attn_q_norm": "self_attn.q_norm", "attn_k_norm": "self_attn.k_norm"},
     "smollm3": APART,
-    "gemma3": {
-        **APART,
-        "attn_q_norm": "self_attn.q_norm",
-        "attn_k_norm": "self_attn.k_norm",
-        "post_attention_norm": "post_attention_layernorm",
-        "ffn_norm": "pre_feedforward_layernorm",
-        "post_ffw_norm": "post_feedforward_layernorm",
-    },
+    "gemma2": AROUND,
+    "gemma3": {**AROUND, "attn_q_norm": "self_attn.q_norm", "attn_k_norm": "self_attn.k_norm"},
     "phi3": {**IN_EVERY_LAYER, "attn_qkv": "self_attn.qkv_proj", "ffn_up": "mlp.gate_up_proj"},
 }
 FREQUENCIES, LONG, SHORT = "rope_freqs.weight", "rope_factors_long.weight", "rope_factors_short.weight"

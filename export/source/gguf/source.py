@@ -150,7 +150,7 @@ class GgufSource:
     @cached_property
     def _adds_one(self) -> bool:
         """Whether the file's norms are what Transformers' are multiplied as: one more than their weights."""
-        return list(self.config["architectures"]) == ["gemma3"]
+        return self.config["architectures"][0] in ("gemma2", "gemma3")
 
     def _in_order(self, name: str, rows: NDArray[Any]) -> NDArray[Any]:
         """Rows as Transformers has them, where GGUF keeps another order."""
