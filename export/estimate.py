@@ -157,8 +157,11 @@ def _oracle_bytes(plan: Plan) -> int:
 
 
 def _engine_bytes(plan: Plan) -> int:
-    """The engine that is asked the golden prompts: the weights, packed, and what it takes beside them (measured)."""
-    return int(plan.estimated_bytes() * 1.2) + RUNTIME_BYTES
+    """The engine that is asked the golden prompts: the weights, packed, and what it takes beside them (measured).
+
+    Of a pair of graphs each has them.
+    """
+    return int(plan.estimated_bytes() * (2.4 if plan.is_fixed else 1.2)) + RUNTIME_BYTES
 
 
 def _operations(plan: Plan) -> float:
