@@ -267,6 +267,20 @@ GROUPS = (
         },
     ),
     Group(
+        "A bundle for QNN, on an emulator and not on hardware",
+        "glassllm's whole model in 4 bits a channel and values of 16 bits, as two graphs of fixed shapes that QNN takes"
+        " whole, on the emulator of an HTP that comes with its plugin; beside it the same two graphs on the processor."
+        " Eight texts of the model's own, gone on with greedily, 64 tokens each.",
+        "qnn",
+        {
+            "qnn_emulator_texts_equal": "texts of which all 64 tokens are the processor's",
+            "qnn_emulator_tokens_equal_ratio": "tokens that are the processor's, each behind what that has said before",
+            "qnn_emulator_margin_where_not": "how far behind the processor's first choice another was, the most of any",
+            "qnn_kl": "what the bundle loses",
+            "qnn_kl_float_activations": "what its weights, keys and values alone lose",
+        },
+    ),
+    Group(
         "A board that stays cool by itself",
         "The governor on boards on paper: two poles, a Raspberry Pi's firmware that lowers the clock from 80 °C on,"
         " f·V², tokens as clock^0.2. All of it is reckoned, none of it measured. First a bare Raspberry Pi 5 at 22 °C"

@@ -47,8 +47,9 @@ class Needs:
 
 def needs(plan: Plan) -> Needs:
     """The estimate for a plan; nothing but sizes and the recipe is looked at."""
+    copies = 3 if plan.recipe.soc else 1  # the weights, and those of both graphs that are compiled
     return Needs(
-        bundle_bytes=int(plan.estimated_bytes() * BUNDLE_FACTOR),
+        bundle_bytes=int(plan.estimated_bytes() * BUNDLE_FACTOR) * copies,
         memory_bytes=BASE_BYTES + max(_table_bytes(plan), _layer_bytes(plan), _verify_bytes(plan), _engine_bytes(plan)),
         seconds=ENGINE_SECONDS + _operations(plan) / _operations_per_second(),
     )
@@ -156,8 +157,11 @@ def _oracle_bytes(plan: Plan) -> int:
 
 
 def _engine_bytes(plan: Plan) -> int:
-    """The engine that is asked the golden prompts: the weights, packed, and what it takes beside them (measured)."""
-    return int(plan.estimated_bytes() * 1.2) + RUNTIME_BYTES
+    """The engine that is asked the golden prompts: the weights, packed, and what it takes beside them (measured).
+
+    Of a pair of graphs each has them.
+    """
+    return int(plan.estimated_bytes() * (2.4 if plan.is_fixed else 1.2)) + RUNTIME_BYTES
 
 
 def _operations(plan: Plan) -> float:

@@ -86,7 +86,7 @@ def stamp(
     layers = [
         each
         for index in range(sizes.num_layers)
-        for each in quantized(_layer(skeleton, sizes, index), tensors, accuracy_level)
+        for each in quantized(stamped_layer(skeleton, sizes, index), tensors, accuracy_level)
     ]
     tail = quantized(_tail(skeleton["tail"], sizes, tensors), tensors, accuracy_level)
     inputs, outputs = _inputs(sizes, tensors, reads_embeddings), _outputs(sizes, tensors)
@@ -131,7 +131,7 @@ def layer_model(
     skeleton: Skeleton, sizes: Dimensions, tensors: TensorFile, accuracy_level: int, index: int
 ) -> onnx.ModelProto:
     """One layer of the bundle alone, its weights where the whole graph has them."""
-    nodes = [*_choose_rope(sizes, tensors), *_layer(skeleton, sizes, index)]
+    nodes = [*_choose_rope(sizes, tensors), *stamped_layer(skeleton, sizes, index)]
     here, after = (tuple(f"layer.{number}.{value}" for value in VALUES) for number in (index, index + 1))
     cache = (f"past_key_values.{index}.key", f"past_key_values.{index}.value")
     inputs = (
@@ -236,7 +236,8 @@ def head_nodes(function: onnx.FunctionProto, tensors: TensorFile, ids: str, made
     )
 
 
-def _layer(skeleton: Skeleton, sizes: Dimensions, index: int) -> Iterator[onnx.NodeProto]:
+def stamped_layer(skeleton: Skeleton, sizes: Dimensions, index: int) -> Iterator[onnx.NodeProto]:
+    """A layer's nodes, its values named after its number and its weights as the tensor file has them."""
     function = skeleton["layer"]
     last = index + 1 == sizes.num_layers
     following = "model.norm.weight" if last else f"model.layers.{index + 1}.input_layernorm.weight"

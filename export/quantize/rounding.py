@@ -38,6 +38,10 @@ METHODS: dict[str, Method] = {
 """By the name that a recipe gives: quick ones first, then those that look at calibration texts."""
 
 
+SETTLED_AT_ONCE = 64
+"""Columns of a matrix whose rows are one block each that are rounded before what they err by goes to the others."""
+
+
 def round_to_nearest(weight: Floats, form: Format) -> Quantized:
     """Every weight `[N, K]` to its nearest code; the grid spans the block's range."""
     return quantize(weight.T, form, METHODS["rtn"])
@@ -46,26 +50,29 @@ def round_to_nearest(weight: Floats, form: Format) -> Quantized:
 def quantize(weight: Floats, form: Format, method: Method, feedback: Feedback | None = None) -> Quantized:
     """A matrix by a method. weight: float32 `[K, N]`, as a MatMul takes it; feedback: of what it multiplies."""
     columns, rows = weight.shape
-    size = form.block_size
+    size = form.block_size or SETTLED_AT_ONCE
     blocks = -(-columns // size)
     codes = np.zeros((rows, blocks, size), np.uint8)
     scales, points = np.empty((rows, blocks), np.float32), np.empty((rows, blocks), np.uint8)
     importance = _importance(columns, method, feedback)
+    whole = None if form.block_size else method.fit(weight, importance[:, None], form)
     errors = np.zeros((columns, rows) if method.feeds_back else (0, 0), np.float32)
     for index, start in enumerate(range(0, columns, size)):
         block = slice(start, min(start + size, columns))
         left = np.array(weight[block], np.float32)
         if feedback and method.feeds_back:
             left += feedback.upper[:start, block].T @ errors[:start]
-        grid = method.fit(left, importance[block, None], form)
+        grid = whole or method.fit(left, importance[block, None], form)
         if feedback and method.feeds_back:
             made = _settle(left, feedback.upper[block, block], grid, form, weight[block], errors[block])
         else:
             made = np.clip(np.rint(left / grid[0]) + grid[1], 0, form.top).astype(np.uint8)
         codes[:, index, : len(made)] = made.T
         scales[:, index], points[:, index] = grid
+    if whole:
+        codes, scales, points = codes.reshape(rows, 1, -1), scales[:, :1], points[:, :1]
     rounded = Quantized(form, columns, codes, scales, points)
-    if feedback and method.descends and form.bits == 4:
+    if feedback and method.descends and form.bits == 4 and not whole:
         descend(weight, rounded, feedback)
     return rounded
 

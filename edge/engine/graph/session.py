@@ -195,7 +195,7 @@ class Graph:
         if self._ports.reads_places:
             binding.places[:] = seen[:, None] + self._numbers[:count]
         np.less(self._numbers[:width], ends[:, None], out=binding.mask, casting="unsafe")
-        with _stopped_by(halt):
+        with stopped_by(halt):
             self._session_of(adapter).run_with_iobinding(binding.io, halt)
         binding.settle(int(seen[0]))
         return logits
@@ -294,7 +294,7 @@ class Tower:
         if self._session is None:
             self._session = self._opened()
         feeds = {"pixel_values": crop[None, None], "image_sizes": np.zeros((1, 2), np.int64)}
-        with _stopped_by(halt):
+        with stopped_by(halt):
             made: NDArray[np.float32] = self._session.run(["image_features"], feeds, halt)[0]
         return made
 
@@ -310,7 +310,7 @@ def _graphs_of(manifest: Manifest) -> list[str]:
 
 
 @contextmanager
-def _stopped_by(halt: Any) -> Iterator[None]:
+def stopped_by(halt: Any) -> Iterator[None]:
     """A run; Stopped where its halt was used, whatever the runtime calls that."""
     try:
         yield
