@@ -1,7 +1,7 @@
 """Models at their true shapes with random weights: our decode and prefill beside llama.cpp's, in turns, in one run.
 
-Ours is the recipe's own bundle but for its method, which changes no byte's place; llama.cpp's file is of the type that
-takes about as many bits (Q4_K_M).
+Ours has the formats of the recipe, rounded to nearest, which changes no byte's place; llama.cpp's file is of the type
+that takes about as many bits (Q4_K_M).
 """
 
 from __future__ import annotations
@@ -19,9 +19,7 @@ from export.download import default_cache
 from export.recipe import recipes
 
 SHAPES = {
-    "phi4_mini": "phi-4-mini-instruct",
     "qwen3_06b": "qwen3-0.6b",
-    "llama32_3b": "llama-3.2-3b-instruct",
     "gemma3_1b": "gemma-3-1b-it",
 }
 WORK = Work((100, 200), 16)
@@ -42,10 +40,10 @@ def _compared(name: str, recipe: str) -> list[Figure]:
 
 
 def _bundle(recipe: str) -> Path:
-    """All layers, rounded to nearest, made once."""
+    """All layers, rounded to nearest, keys and values in int8, made once."""
     target = default_cache() / "true-shapes" / f"{recipe}-whole"
     if not (target / MANIFEST).is_file():
-        exported(recipe, target, "0", "rtn")
+        exported(recipe, target, "0")
     return target
 
 

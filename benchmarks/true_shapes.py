@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.figure import Figure
+from benchmarks.full_shape import CHANGES
 from benchmarks.random_source import RandomSource
 from edge.engine import Job, Options, answer
 from edge.engine.batch.engine import BatchedEngine
@@ -55,11 +56,14 @@ def exported(recipe: str, target: Path, *options: str) -> dict[str, float]:
     return found
 
 
-def export(name: str, target: Path, layers: int = LAYERS, method: str = "gptq") -> dict[str, float]:
-    """Make a bundle; seconds, GiB at the peak, and bytes of its files. layers: 0 for all that there are."""
-    recipe = recipes()[name]
+def export(name: str, target: Path, layers: int = LAYERS) -> dict[str, float]:
+    """Make a bundle by the recipe; seconds, GiB at the peak, and bytes of its files.
+
+    layers: 0 for all that there are, which are rounded in the quickest way then.
+    """
     changes: dict[str, Any] = {"limits": {"kl_mean": 1e9, "top1_agreement": 0}, "evaluation_tokens": 512, "prompts": ()}
-    recipe = Recipe(**{**recipe.model_dump(exclude_unset=True), **changes, "method": method})
+    changes |= {} if layers else CHANGES
+    recipe = Recipe(**{**recipes()[name].model_dump(exclude_unset=True), **changes})
     source = RandomSource(name, {**recipe.config, **({"num_hidden_layers": layers} if layers else {})})
     began = time.monotonic()
     made = export_bundle(source, recipe, target, True, lambda *_: None)
@@ -76,10 +80,9 @@ def answered(bundle: Path) -> int:
 
 
 def main() -> None:
-    """`python -m benchmarks.true_shapes RECIPE FOLDER [LAYERS METHOD]`: one export, told in JSON."""
-    name, target, *options = sys.argv[1:]
-    layers, method = options or (LAYERS, "gptq")
-    print(json.dumps(export(name, Path(target), int(layers), method)))
+    """`python -m benchmarks.true_shapes RECIPE FOLDER [LAYERS]`: one export, told in JSON."""
+    name, target, *layers = sys.argv[1:]
+    print(json.dumps(export(name, Path(target), *map(int, layers))))
 
 
 if __name__ == "__main__":
