@@ -49,7 +49,7 @@ def measure(folder: Path, source: Source, recipe: Recipe, report: Report) -> tup
             f"{source.path} has {plan.sizes.vocab_size} tokens, but {folder} has {bundle.manifest.vocab_size}: they are"
             " two models"
         )
-    logits = _bundle_logits(bundle)
+    logits = bundle_logits(bundle)
     fidelity = _rounded(loss_of(_both(logits, plan, report))) if is_adopted else dict(bundle.manifest.fidelity)
     counts = measuring.beside(plan, logits, report)
     update = {"fidelity": fidelity | figures(counts), "held_to": plan.held_to}
@@ -65,9 +65,9 @@ def _check_own(bundle: Bundle, source: Source, recipe: Recipe) -> None:
     if source.checksum() != bundle.manifest.origin.sha256:
         raise SourceError(f"{bundle.path} was not made of {source.path}: its manifest has another checksum")
     if (bundle.path / SIGNATURE).exists():
-        raise SourceError(f"{bundle.path} is signed, and what is measured would not be; measure a copy without signature")
+        raise SourceError(f"{bundle.path} is signed, and what is measured would not be; measure a copy without it")
     if not recipe.task_questions:
-        raise SourceError(f"{bundle.path} was made by an export, which has measured its texts; --task-questions asks it")
+        raise SourceError(f"{bundle.path} was measured by the export that made it, and no question is to be asked")
 
 
 def _fitting(recipe: Recipe, bundle: Bundle) -> Recipe:
@@ -104,7 +104,7 @@ def _source_values(
     return source.logits(), [values["normed"][0] for values in stream]
 
 
-def _bundle_logits(bundle: Bundle) -> Callable[[Tokens], Floats]:
+def bundle_logits(bundle: Bundle) -> Callable[[Tokens], Floats]:
     """What makes logits float32 `[tokens, vocabulary]` of a text int64 `[1, tokens]`, with nothing before it."""
     manifest = bundle.manifest
     run, inputs, outputs = open_file(bundle.path / manifest.decoder)

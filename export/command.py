@@ -32,9 +32,9 @@ from export.source import Source, open_source
 from export.source.adapter import AdapterSource
 from export.source.hub import parse
 from export.source.text_part import text_part
+from export.target import check_free, default_place, is_there, place_of
 from export.tasks.questions import QUESTIONS_MAX
 from export.tasks.tally import table
-from export.target import check_free, default_place, is_there, place_of
 from export.workshop import staging
 
 ADDING = ("model", "output", "sentences", "documents", "adapter", "keep_apart", "version", "force", "cache")
@@ -193,8 +193,9 @@ def by_tasks(fidelity: Mapping[str, float]) -> str:
     if "tasks_kept" not in fidelity:
         return ""
     return (
-        f"\nof {fidelity['tasks_questions']:.0f} task questions {fidelity['tasks_kept']:.1%} are answered as by its source;"
-        f" {fidelity['tasks_right']:.1%} rightly (source {fidelity['tasks_right_source']:.1%})"
+        f"\nof {fidelity['tasks_questions']:.0f} task questions {fidelity['tasks_kept']:.1%} are answered as by its"
+        f" source (of the sure ones {fidelity['tasks_kept_sure']:.1%}), {fidelity['tasks_right']:.1%} rightly"
+        f" (source {fidelity['tasks_right_source']:.1%})"
     )
 
 

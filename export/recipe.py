@@ -121,7 +121,7 @@ class Recipe(BaseModel):
     evaluation_text: Path | None = None
     calibration_tokens: int = Field(default=8192, ge=0)
     evaluation_tokens: int = Field(default=2048, ge=0)
-    task_questions: int = Field(default=160, ge=0, le=QUESTIONS_MAX)
+    task_questions: int = Field(default=96, ge=0, le=QUESTIONS_MAX)
     calibration_pictures: int = Field(default=4, ge=0)
     evaluation_pictures: int = Field(default=2, ge=0)
     sample_pictures: Path | None = None

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from export.golden import SURE_NATS
 from export.tasks.given import Given
 from export.tasks.questions import Question
 
@@ -16,22 +17,32 @@ ALL = "all"
 
 @dataclass(frozen=True)
 class Count:
-    """Of some questions. kept: those that the bundle answers as its source does. right: those that it answers rightly,
-    and right_source: those that the source does.
+    """How many questions there are of a kind, and which of them are what.
+
+    kept: those that the bundle answers as its source does. sure: those whose answer the source is sure of; sure_kept:
+    those of them that are kept. right: those that the bundle answers rightly; right_source: those that the source does;
+    right_both: those that both do.
     """
 
     questions: int = 0
     kept: int = 0
+    sure: int = 0
+    sure_kept: int = 0
     right: int = 0
     right_source: int = 0
+    right_both: int = 0
 
     def and_one(self, source: Given, bundle: Given) -> Count:
         """With one question more."""
+        kept = source.is_same(bundle)
         return Count(
             self.questions + 1,
-            self.kept + (source == bundle),
+            self.kept + kept,
+            self.sure + source.is_sure,
+            self.sure_kept + (kept and source.is_sure),
             self.right + bundle.is_right,
             self.right_source + source.is_right,
+            self.right_both + (source.is_right and bundle.is_right),
         )
 
 
@@ -49,25 +60,33 @@ def tally(asked: Iterable[Question], source: Iterable[Given], bundle: Iterable[G
 
 
 def figures(counts: Tally) -> dict[str, float]:
-    """The manifest's: how many questions, and the shares of all of them that are kept and right."""
+    """The manifest's: how many questions, which share of them is kept, of the sure ones, too, and right."""
     if ALL not in counts:
         return {}
     whole = counts[ALL]
-    shares = {"tasks_kept": whole.kept, "tasks_right": whole.right, "tasks_right_source": whole.right_source}
-    return {
-        "tasks_questions": float(whole.questions),
-        **{name: float(f"{value / whole.questions:.6g}") for name, value in shares.items()},
+    shares = {
+        "tasks_kept": whole.kept / whole.questions,
+        "tasks_kept_sure": whole.sure_kept / whole.sure if whole.sure else 1.0,
+        "tasks_right": whole.right / whole.questions,
+        "tasks_right_source": whole.right_source / whole.questions,
     }
+    return {"tasks_questions": float(whole.questions)} | {name: float(f"{each:.6g}") for name, each in shares.items()}
 
 
 def table(counts: Tally) -> str:
     """A row a kind, as Markdown."""
     rows = [
-        f"| {kind} | {each.questions} | {each.kept / each.questions:.1%} | {each.right / each.questions:.1%}"
-        f" | {each.right_source / each.questions:.1%} |"
+        f"| {kind} | {each.questions} | {_share(each.kept, each.questions)} | {_share(each.sure_kept, each.sure)}"
+        f" | {_share(each.right, each.questions)} | {_share(each.right_source, each.questions)} |"
         for kind, each in counts.items()
     ]
-    return "\n".join(["| questions | asked | kept | right | source's |", "|---|---|---|---|---|", *rows])
+    head = "| questions | asked | kept | kept of the sure | right | source's |"
+    return "\n".join([head, "|---|---|---|---|---|---|", *rows])
+
+
+def _share(part: int, whole: int) -> str:
+    """Both, and what they make."""
+    return f"{part}/{whole} = {part / whole:.1%}" if whole else "–"
 
 
 def write(folder: Path, counts: Tally) -> None:
@@ -78,8 +97,9 @@ def write(folder: Path, counts: Tally) -> None:
     file.write_text(json.dumps(values, indent=1) + "\n", encoding="utf-8")
     lines = [
         "Questions with answers that can be checked. *Kept* is the share that the bundle answers as its source does,",
-        "right or wrong; a wrong answer is told by the token that leaves the right one. Each question follows others of",
-        "its kind with their right answers.",
+        "right or wrong; a wrong answer is told by the token that leaves the right one. Of the sure ones each token of",
+        f"the source's answer is {SURE_NATS:g} nat or more ahead of the next; the others are toss-ups. Each question",
+        "follows others of its kind with their right answers.",
         "",
         table(counts),
         "",

@@ -82,7 +82,7 @@ def _of_part(questions: list[Question], template: str, encode: Encode, room: int
             messages, talk = list(first), Conversation()
             place = _placed(question, [*messages, asked(question)], template, encode)
         if place is not None and len(place.ids) <= room:
-            messages += [asked(question), _said(question.answer)]
+            messages += [asked(question), said(question.answer)]
             talk = Conversation(place.ids, [*talk.places, *place.places])
     if talk.places:
         yield talk
@@ -90,7 +90,7 @@ def _of_part(questions: list[Question], template: str, encode: Encode, room: int
 
 def beginning(part: Part) -> Messages:
     """The instruction and the examples, as turns of a conversation."""
-    turns = [turn for each in part.examples for turn in (_asks(each.question), _said(each.answer))]
+    turns = [turn for each in part.examples for turn in (_asks(each.question), said(each.answer))]
     turns[0] = _asks(f"{part.instruction}\n\n{turns[0]['content']}")
     return turns
 
@@ -104,7 +104,8 @@ def _asks(text: str) -> dict[str, str]:
     return {"role": "user", "content": text}
 
 
-def _said(text: str) -> dict[str, str]:
+def said(text: str) -> dict[str, str]:
+    """The turn that answers."""
     return {"role": "assistant", "content": text}
 
 
