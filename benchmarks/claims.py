@@ -262,8 +262,8 @@ GROUPS = (
         "What is kept of the float model's answers",
         "Questions with answers that can be checked: sums, JSON out of messages, states of devices, yes or no about a"
         " text, and yes, no or a word in German, French, Spanish and Japanese, each behind others of its kind with"
-        " their right answers. SmolLM2-135M in floats and its default bundle. Most are too hard for a model of this size,"
-        " which guesses then; it is sure where each token of its answer is a nat ahead of the next.",
+        " their right answers. SmolLM2-135M in floats and its default bundle. Most are too hard for a model of this"
+        " size, which guesses then; it is sure where each token of its answer is a nat ahead of the next.",
         "tasks",
         {
             "tasks_asked": "questions",

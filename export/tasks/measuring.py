@@ -28,8 +28,8 @@ WholeGraph = Callable[[Tokens], Floats]
 
 def measure(plan: Plan, tensors: TensorFile, folder: Path, report: Report) -> dict[str, float]:
     """Ask a new bundle into its report; figures for its manifest, none where the recipe asks nothing."""
-    asked = texts(plan)
-    if not asked or plan.is_rehearsal:
+    asked = [] if plan.is_rehearsal else texts(plan)
+    if not asked:
         return {}
     level = plan.recipe.accuracy_level if plan.is_rounded else 0
     bundle = BundleForward(plan, plan.skeleton, tensors, folder, level)

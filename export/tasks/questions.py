@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 import tomllib
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from functools import cache
 from itertools import chain, cycle, islice, zip_longest
 from pathlib import Path
@@ -74,8 +75,9 @@ class Kind(BaseModel):
     parts: tuple[Part, ...]
 
 
-class Question(NamedTuple):
-    """A question. kind: of which file. part: what it shares with others."""
+@dataclass(frozen=True, eq=False)
+class Question:
+    """A question, itself alone like itself. kind: of which file. part: what it shares with others."""
 
     kind: str
     language: str
@@ -97,8 +99,13 @@ QUESTIONS_MAX = OF_A_KIND * len(list(MATERIAL.glob("*.toml")))
 
 def questions(count: int) -> list[Question]:
     """The first `count`, kinds by turns; QUESTIONS_MAX at most. Fewer of them are always the beginning of more."""
+    return list(_all()[:count])
+
+
+@cache
+def _all() -> tuple[Question, ...]:
     by_turns = zip_longest(*(_of_kind(name, kind) for name, kind in kinds().items()))
-    return [each for each in chain.from_iterable(by_turns) if each is not None][:count]
+    return tuple(each for each in chain.from_iterable(by_turns) if each is not None)
 
 
 def _of_kind(name: str, kind: Kind) -> Iterator[Question]:

@@ -90,9 +90,9 @@ def _share(part: int, whole: int) -> str:
 
 
 def write(folder: Path, counts: Tally) -> None:
-    """Add to the report of a new bundle, which must be there."""
+    """Add to the report of a new bundle; of one whose texts were not measured it is all of the report."""
     file, told = folder / "fidelity.json", folder / "fidelity.md"
-    values = json.loads(file.read_text("utf-8"))
+    values = json.loads(file.read_text("utf-8")) if file.is_file() else {}
     values["tasks"] = {kind: asdict(each) for kind, each in counts.items()}
     file.write_text(json.dumps(values, indent=1) + "\n", encoding="utf-8")
     lines = [
@@ -104,4 +104,5 @@ def write(folder: Path, counts: Tally) -> None:
         table(counts),
         "",
     ]
-    told.write_text("\n".join([told.read_text("utf-8"), *lines]), encoding="utf-8")
+    before = [told.read_text("utf-8")] if told.is_file() else []
+    told.write_text("\n".join([*before, *lines]), encoding="utf-8")
