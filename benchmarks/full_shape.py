@@ -16,6 +16,7 @@ from export.recipe import recipes
 from export.source import open_source
 
 CHANGES = {"method": "rtn", "kv_cache": "int8", "calibration_tokens": 512, "evaluation_tokens": 0, "prompts": ()}
+CHANGES |= {"task_questions": 0}
 
 
 def full_shape() -> Path:

@@ -22,7 +22,7 @@ BASE_BYTES = 600 << 20
 """Interpreter, libraries, sessions and their arenas (measured)."""
 BUNDLE_FACTOR = 1.1
 """A bundle against its weights: tokenizer, graph, report."""
-QUESTION_TOKENS = 55
+QUESTION_TOKENS = 60
 """Of a task question, its turns and its answer (measured with a vocabulary of 49,152; larger ones need fewer)."""
 ENGINE_SECONDS = 6.0
 """To start the engine and ask the golden prompts, a small model's at least."""
