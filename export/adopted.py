@@ -16,7 +16,7 @@ from edge.errors import BundleError
 from export.errors import SourceError, UnsupportedError
 from export.fidelity import Loss, Whole, loss_of
 from export.forward import SourceForward
-from export.graphs import LOGITS_FROM, MORE_LOGITS, load_skeleton
+from export.graphs import LOGITS_FROM, MORE_LOGITS
 from export.plan import Plan, make_plan
 from export.progress import Report
 from export.quantize import Floats
@@ -52,8 +52,8 @@ def measure(folder: Path, source: Source, recipe: Recipe, report: Report) -> tup
     logits = bundle_logits(bundle)
     fidelity = _rounded(loss_of(_both(logits, plan, report))) if is_adopted else dict(bundle.manifest.fidelity)
     counts = measuring.beside(plan, logits, report)
-    update = {"fidelity": fidelity | figures(counts), "held_to": plan.held_to}
-    manifest = bundle.manifest.model_copy(update=update)
+    held_to = plan.held_to if is_adopted else bundle.manifest.held_to
+    manifest = bundle.manifest.model_copy(update={"fidelity": fidelity | figures(counts), "held_to": held_to})
     partial = folder / f".{MANIFEST}.partial"
     partial.write_text(manifest.text(), encoding="utf-8")
     partial.replace(folder / MANIFEST)
@@ -94,7 +94,7 @@ def _source_values(
     plan: Plan, samples: list[Tokens], report: Report
 ) -> tuple[Callable[[Floats], Floats], list[Floats]]:
     """What makes logits of the last layer's output, and that output of each text."""
-    source = SourceForward(plan, Layer(load_skeleton(plan.family.skeleton), plan.sizes))
+    source = SourceForward(plan, Layer(plan.skeleton, plan.sizes))
     stream = source.enter([Text(tokens) for tokens in samples])
     for index in range(plan.sizes.num_layers):
         report("measure", index, plan.sizes.num_layers, f"layer {index}")
@@ -122,7 +122,7 @@ def bundle_logits(bundle: Bundle) -> Callable[[Tokens], Floats]:
         length = tokens.shape[1]
         around = {"attention_mask": np.ones_like(tokens), "position_ids": np.arange(length)[None]}
         around[LOGITS_FROM] = np.array([-length])
-        made: Floats = run([wanted], {"input_ids": tokens, **around, **empty})[0][0].astype(np.float32)
+        made: Floats = run([wanted], {"input_ids": tokens, **around, **empty})[0][0].astype(np.float32, copy=False)
         return made
 
     return logits
