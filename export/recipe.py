@@ -27,7 +27,7 @@ PROMPTS = (
 """What a new bundle is asked unless a recipe has better questions for its model."""
 
 ASKED = 96
-"""Task questions of an export: a dozen a kind, which takes a fifth more time than without."""
+"""Task questions of an export: a dozen a kind, which takes a fifth more time than without, by the estimate."""
 
 Bits = Literal[4, 8]
 BlockSize = Literal[16, 32, 64, 128]
