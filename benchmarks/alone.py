@@ -18,15 +18,18 @@ os.environ["ORT_DISABLE_TELEMETRY"] = "1"  # before the import: later is too lat
 import numpy as np
 import onnxruntime_genai as og
 
-from benchmarks import llama_cpp, phi_gguf
+from benchmarks import llama_cpp, shape_gguf
 from benchmarks.figure import Figure
 from benchmarks.full_shape import full_shape
+from benchmarks.random_source import RandomSource
 from benchmarks.reference import dithered
 from benchmarks.rounds import in_turns, ratio
 from edge.engine import Job, Options, answer, budget
 from edge.engine.batch.engine import BatchedEngine
 from export.download import default_cache
+from export.recipe import recipes
 
+FULL_SIZE = "phi-3.5-mini-instruct"
 SAME_BITS, FEWER_BITS = "Q4_K_M", "Q4_0"
 Measure = Callable[[int], Sequence[float]]
 
@@ -41,7 +44,8 @@ def measure(bundle: Path) -> list[Figure]:
 
 def measure_full_size(_bundle: Path) -> list[Figure]:
     """Phi-3.5-mini's true shape, random weights: prompts of 100 to 200 tokens, answers of 16."""
-    original = phi_gguf.write(default_cache() / "phi-3.5-mini-random.f16.gguf")
+    source = RandomSource(FULL_SIZE, recipes()[FULL_SIZE].config)
+    original = shape_gguf.write(default_cache() / "phi-3.5-mini-random.f16.gguf", source)
     files = {kind: llama_cpp.plain(llama_cpp.build(), original, kind) for kind in (SAME_BITS, FEWER_BITS)}
     return compared("phi35_", full_shape(), files, Work((100, 200), 16), generator_bars=(1.3, 1.6))
 

@@ -25,6 +25,14 @@ PEERS = {
 }
 """Who else answers one request, by their part of a figure's name."""
 
+SHAPES = {
+    "phi4_mini": "Phi-4-mini",
+    "qwen3_06b": "Qwen 3 0.6B",
+    "llama32_3b": "Llama 3.2 3B",
+    "gemma3_1b": "Gemma 3 1B",
+}
+"""Models that figures are measured of at their true shapes, as figures call them."""
+
 
 def over_peers(prefix: str) -> dict[str, str]:
     """Both speeds over each peer's."""
@@ -276,6 +284,20 @@ GROUPS = (
         },
     ),
     Group(
+        "A bundle for QNN, on an emulator and not on hardware",
+        "glassllm's whole model in 4 bits a channel and values of 16 bits, as two graphs of fixed shapes that QNN takes"
+        " whole, on the emulator of an HTP that comes with its plugin; beside it the same two graphs on the processor."
+        " Eight texts of the model's own, gone on with greedily, 64 tokens each.",
+        "qnn",
+        {
+            "qnn_emulator_texts_equal": "texts of which all 64 tokens are the processor's",
+            "qnn_emulator_tokens_equal_ratio": "tokens that are the processor's, each behind what that has said before",
+            "qnn_emulator_margin_where_not": "how far behind the processor's first choice another was, the most of any",
+            "qnn_kl": "what the bundle loses",
+            "qnn_kl_float_activations": "what its weights, keys and values alone lose",
+        },
+    ),
+    Group(
         "A board that stays cool by itself",
         "The governor on boards on paper: two poles, a Raspberry Pi's firmware that lowers the clock from 80 °C on,"
         " f·V², tokens as clock^0.2. All of it is reckoned, none of it measured. First a bare Raspberry Pi 5 at 22 °C"
@@ -518,6 +540,48 @@ GROUPS = (
         },
     ),
     Group(
+        "Folders of others are served as they are",
+        "What onnxruntime-genai's model builder makes of SmolLM2 (`-p int4 -e cpu`), with keys and values in floats and"
+        " in int8, after `edge bundle adopt`: eight questions to each, 48 tokens, greedily. It wants `make trace-test`"
+        " first.",
+        "adopted",
+        {
+            "adopted_answers_equal": "answers of the batched engine that are those of onnxruntime-genai's Generator on"
+            " the builder's folder, to the letter",
+        },
+    ),
+    Group(
+        "Beam search is Transformers'",
+        "Two to eight beams, with length penalties from -1 to 2, all kinds of early stopping, eight tokens that end a"
+        " text, least lengths, penalties and biases. They want `make trace-test` first.",
+        "beams",
+        {
+            "beams_equal_transformers": "searches whose beams are all those of Transformers 5, to the token",
+            "beams_equal_transformers_4_57": "the same of Transformers 4.57",
+        },
+    ),
+    Group(
+        "Phi-3.5-MoE at its true width",
+        "Two layers of sixteen experts, 4,096 wide, in floats, with random weights, over 96 tokens: as the export"
+        " computes them, and Transformers 4.57 and 5, a layer at a time. It wants `make trace-test` first.",
+        "moe-width",
+        {
+            "moe_width_logits_off": "the largest difference of two logits, as a share of the largest one",
+            "moe_width_routing_equal": "tokens that go to the same two experts of a layer, over both versions",
+        },
+    ),
+    Group(
+        "A model by its name",
+        "`edge run smollm2` and a question, with an empty HOME, no board and no broker: the checkpoint is downloaded,"
+        " exported by its recipe, served on loopback and asked.",
+        "run",
+        {
+            "run_by_name_exit_status": "its exit status",
+            "run_by_name_answered_words": "words of the answer on standard output",
+            "run_by_name_seconds": "all of it",
+        },
+    ),
+    Group(
         "The export of Phi-3.5-mini",
         "At its true size on a machine without torch; weights are random, shape, tokenizer and recipe are real.",
         "full-size",
@@ -537,8 +601,25 @@ GROUPS = (
         " read: memory at the peak is that of one layer and of the tables, however many layers there are.",
         "true-shapes",
         {
-            "phi3_medium_peak_gib": "Phi-3-medium: memory at the export's peak",
-            "phi3_medium_answered_tokens": "Phi-3-medium: tokens of an answer from that bundle",
+            **{
+                f"{key}_{what}": f"{name}: {meaning}"
+                for key, name in {"phi3_medium": "Phi-3-medium", **SHAPES}.items()
+                for what, meaning in {
+                    "peak_gib": "memory at the export's peak",
+                    "answered_tokens": "tokens of an answer from that bundle",
+                }.items()
+            },
+        },
+    ),
+    Group(
+        "Models at their true shapes beside llama.cpp",
+        "Whole models with random weights: prompts of 100 to 200 tokens, answers of 16, in turns in one run."
+        " llama.cpp's file has about as many bits (Q4_K_M).",
+        "true-shapes-speed",
+        {
+            f"{key}_{what}_over_llama_cpp": f"{name}: {meaning}, over llama.cpp"
+            for key, name in SHAPES.items()
+            for what, meaning in {"decode": "making an answer", "prefill": "reading a prompt"}.items()
         },
     ),
     Group(
@@ -688,7 +769,8 @@ GROUPS = (
     Group(
         "GGUF files",
         "llama.cpp's own: vocabularies with the tokens that texts must give, and files that its converter made of small"
-        " Phi-3-, TinyLlama- and Mistral-like folders with their own tokenizers. It wants `make trace-test` first.",
+        " Phi-3-, Phi-3.5-MoE-, TinyLlama- and Mistral-like folders with their own tokenizers. It wants"
+        " `make trace-test` first.",
         "gguf-files",
         {
             "gguf_vectors_alike": "vocabularies that give every token of llama.cpp's vectors",

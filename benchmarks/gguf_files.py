@@ -31,7 +31,7 @@ SENTENCE_PIECE, MISTRAL = "sentencepiece==0.2.3", "mistral_common==1.13.1"
 SEPARATOR = "\n__ggml_vocab_test__\n"
 VOCABULARIES = 13
 """Of llama.cpp's with vectors; a WordPiece model's and Gemma 4's are refused by name."""
-TWINS = ("phi3", "tinyllama", "mistral")
+TWINS = ("phi3", "phimoe", "tinyllama", "mistral")
 TOKENS = np.array([[5, 17, 31000, 3, 259, 9, 60, 22]])
 MARKS = ("<s>", "</s>", "<|user|>", "<|end|>", "[INST]")
 PIECES = [*"ab1½²Ⅷ٣ \n\t!'sd日é\u00a0—▁", "'ll", " x", "  ", "👩", "12345", *MARKS]

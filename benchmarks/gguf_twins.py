@@ -31,6 +31,8 @@ SIZES = {
 }
 CHAT = "{% for m in messages %}{{ '<|user|>\n' + m.content + eos_token + '\n<|assistant|>\n' }}{% endfor %}"
 INSTRUCTIONS = "{{ bos_token }}{% for m in messages %}{{ '[INST] ' + m.content + '[/INST]' }}{% endfor %}"
+PHI_MOE = (("short", 40), ("long", 1))
+"""What the factors of long rope grow by, a number's share."""
 MISTRAL = "mistral_instruct_tokenizer_240323.model.v3"
 
 
@@ -71,8 +73,27 @@ def with_tokenizer(folder: Path, template: str) -> None:
 
 
 def phi_3(folder: Path, llama_cpp: Path) -> None:
-    """With its published tokenizer, which llama.cpp's converter reads from four files."""
+    """With its published tokenizer."""
     save(folder, "Phi3", 32064, pad_token_id=32000, original_max_position_embeddings=128, sliding_window=127)
+    phis_tokenizer(folder, llama_cpp)
+
+
+def phi_moe(folder: Path, llama_cpp: Path) -> None:
+    """With experts, the published model's positions, and its name as its makers spell it."""
+    factors = {f"{kind}_factor": [1 + number / share for number in range(8)] for kind, share in PHI_MOE}
+    scales = {"short_mscale": 1.243163121016122, "long_mscale": 1.243163121016122}
+    lengths = {"original_max_position_embeddings": 4096}
+    rope = {"type": "longrope", **factors, **scales, **lengths}
+    sizes = {"max_position_embeddings": 131072, **lengths, "sliding_window": 131072, "num_local_experts": 4}
+    more = {"attention_bias": True, "lm_head_bias": True, "rope_scaling": rope}
+    save(folder, "Phimoe", 32064, **sizes, **more)
+    config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    (folder / "config.json").write_text(json.dumps(config | {"architectures": ["PhiMoEForCausalLM"]}))
+    phis_tokenizer(folder, llama_cpp)
+
+
+def phis_tokenizer(folder: Path, llama_cpp: Path) -> None:
+    """As published, which llama.cpp's converter reads from four files."""
     llama_2(llama_cpp, folder / "tokenizer.model")
     shutil.copy(DATA / "tokenizer/tokenizer.json", folder)
     added = json.loads((folder / "tokenizer.json").read_text(encoding="utf-8"))["added_tokens"][3:]
@@ -83,12 +104,13 @@ def phi_3(folder: Path, llama_cpp: Path) -> None:
 
 
 def main() -> None:
-    """The three folders."""
+    """The folders."""
     import torch
 
     folder, llama_cpp, mistral = map(Path, sys.argv[1:])
     torch.manual_seed(0)
     phi_3(folder / "phi3", llama_cpp)
+    phi_moe(folder / "phimoe", llama_cpp)
     save(folder / "tinyllama", "Llama", 32000)
     llama_2(llama_cpp, folder / "tinyllama/tokenizer.model")
     with_tokenizer(folder / "tinyllama", CHAT)

@@ -10,116 +10,57 @@ import resource
 import subprocess
 import sys
 import time
-import zlib
-from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from benchmarks.figure import Figure
-from benchmarks.phi_shape import DATA, STOPS, TEMPLATE
+from benchmarks.random_source import RandomSource
 from edge.engine import Job, Options, answer
 from edge.engine.batch.engine import BatchedEngine
 from export.download import default_cache
 from export.pipeline import export_bundle
-from export.plan import plan_of
-from export.quantize import Format, Quantized
 from export.recipe import Recipe, recipes
-from export.source.base import Floats
-from export.source.config_only import ConfigSource
 
 KIB, GIB = 2**10, 2**30
 LAYERS = 1
-
-
-class RandomSource(ConfigSource):
-    """A checkpoint of a config whose tensors are drawn anew whenever they are read; Phi-3's tokenizer and template."""
-
-    def __init__(self, name: str, config: Mapping[str, Any]) -> None:
-        super().__init__(name, config)
-        self._shapes = plan_of(ConfigSource(name, config), Recipe(licence="none", context_length=1)).shapes
-
-    @property
-    def chat_template(self) -> str:
-        """Phi-3.5's."""
-        return (DATA / "tokenizer" / TEMPLATE).read_text(encoding="utf-8")
-
-    @property
-    def stop_token_ids(self) -> list[int]:
-        """Phi-3.5's."""
-        return STOPS
-
-    @property
-    def generation(self) -> Mapping[str, Any]:
-        """Nothing is said."""
-        return {}
-
-    @property
-    def tokenizer_files(self) -> Mapping[str, str]:
-        """Phi-3.5's."""
-        names = ("tokenizer.json", "tokenizer_config.json")
-        return {name: (DATA / "tokenizer" / name).read_text(encoding="utf-8") for name in names}
-
-    def tensor_names(self) -> set[str]:
-        """All that an export reads."""
-        return set(self._shapes)
-
-    def shape(self, name: str) -> tuple[int, ...]:
-        """As the config promises."""
-        return self._shapes[name]
-
-    def tensor(self, name: str) -> Floats:
-        """Norms of ones; of everything else values that keep an input's size, seeded by the name."""
-        shape = self._shapes[name]
-        if "norm" in name:
-            return np.ones(shape, np.float32)
-        chance = np.random.default_rng(zlib.crc32(name.encode()))
-        values = chance.standard_normal(shape, np.float32)
-        values /= np.float32(np.sqrt(shape[-1]))
-        return values
-
-    def stored_format(self, name: str) -> Format | None:  # noqa: ARG002 - the protocol's
-        """None: floats."""
-        return None
-
-    def stored_blocks(self, name: str) -> Quantized | None:  # noqa: ARG002 - the protocol's
-        """None."""
-        return None
-
-    def check_values(self, names: Iterable[str]) -> None:
-        """They are numbers."""
-
-    def checksum(self) -> str:
-        """Of nothing."""
-        return "0" * 64
+SHAPES = {
+    "phi3_medium": ("phi-3-medium-4k-instruct", 10.0),
+    "phi4_mini": ("phi-4-mini-instruct", 6.0),
+    "qwen3_06b": ("qwen3-0.6b", 6.0),
+    "llama32_3b": ("llama-3.2-3b-instruct", 6.0),
+    "gemma3_1b": ("gemma-3-1b-it", 6.0),
+}
+"""By what a figure calls it, a shape's recipe and the GiB that its export may take."""
 
 
 def measure(_bundle: Path) -> list[Figure]:
     """Of each shape: memory at the export's peak by the default method, and that the bundle answers."""
-    folder = default_cache() / "true-shapes"
-    medium = _exported("phi-3-medium-4k-instruct", folder / "phi3-medium")
+    return [figure for name, (recipe, most) in SHAPES.items() for figure in _measured(name, recipe, most)]
+
+
+def _measured(name: str, recipe: str, most: float) -> list[Figure]:
+    target = default_cache() / "true-shapes" / name
     return [
-        Figure("phi3_medium_peak_gib", round(medium["peak_gib"], 2), "GiB", "<=", 10),
-        Figure("phi3_medium_answered_tokens", answered(folder / "phi3-medium"), "tokens", ">=", 1),
+        Figure(f"{name}_peak_gib", round(exported(recipe, target)["peak_gib"], 2), "GiB", "<=", most),
+        Figure(f"{name}_answered_tokens", answered(target), "tokens", ">=", 1),
     ]
 
 
-def _exported(recipe: str, target: Path) -> dict[str, float]:
+def exported(recipe: str, target: Path, *options: str) -> dict[str, float]:
     """An export in a process of its own, so that its peak is that of nothing else."""
-    command = [sys.executable, "-m", "benchmarks.true_shapes", recipe, str(target)]
+    command = [sys.executable, "-m", "benchmarks.true_shapes", recipe, str(target), *options]
     done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
     found: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
-    print(f"  {recipe}: {found}", file=sys.stderr, flush=True)
+    print(f"  {recipe} {' '.join(options)}: {found}", file=sys.stderr, flush=True)
     return found
 
 
-def export(name: str, target: Path, layers: int = LAYERS) -> dict[str, float]:
-    """Make a bundle; seconds, GiB at the peak, and bytes of its files."""
+def export(name: str, target: Path, layers: int = LAYERS, method: str = "gptq") -> dict[str, float]:
+    """Make a bundle; seconds, GiB at the peak, and bytes of its files. layers: 0 for all that there are."""
     recipe = recipes()[name]
     changes: dict[str, Any] = {"limits": {"kl_mean": 1e9, "top1_agreement": 0}, "evaluation_tokens": 512, "prompts": ()}
-    recipe = Recipe(**{**recipe.model_dump(exclude_unset=True), **changes})
-    source = RandomSource(name, {**recipe.config, "num_hidden_layers": layers})
+    recipe = Recipe(**{**recipe.model_dump(exclude_unset=True), **changes, "method": method})
+    source = RandomSource(name, {**recipe.config, **({"num_hidden_layers": layers} if layers else {})})
     began = time.monotonic()
     made = export_bundle(source, recipe, target, True, lambda *_: None)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * KIB
@@ -134,5 +75,12 @@ def answered(bundle: Path) -> int:
     return done.completion_tokens
 
 
+def main() -> None:
+    """`python -m benchmarks.true_shapes RECIPE FOLDER [LAYERS METHOD]`: one export, told in JSON."""
+    name, target, *options = sys.argv[1:]
+    layers, method = options or (LAYERS, "gptq")
+    print(json.dumps(export(name, Path(target), int(layers), method)))
+
+
 if __name__ == "__main__":
-    print(json.dumps(export(sys.argv[1], Path(sys.argv[2]))))
+    main()

@@ -10,6 +10,7 @@ import onnx
 from edge.bundle import Calibration
 from export import pack, vision
 from export.adapters.losses import losses
+from export.fixed import making as fixed
 from export.graphs import load_skeleton, stamp
 from export.plan import Plan
 from export.progress import Report
@@ -26,6 +27,9 @@ def make(folder: Path, plan: Plan, report: Report, merged: Mapping[str, Plan] | 
 
     merged: by the names of adapters that will stay apart, what they would be merged into; each is measured.
     """
+    if plan.is_fixed:
+        fixed.make(folder, plan, report)
+        return
     with TensorFile(folder / pack.WEIGHTS, plan.float_type) as tensors:
         calibration = write_weights(plan, tensors, report)
     fidelity = packed(folder, plan, tensors, calibration, report)

@@ -39,6 +39,13 @@ class Calibrator:
             made.add(seen[stage.reads][0], None if weight is None else _lacking(stage, seen, wanted, weight))
         return made
 
+    def behind(self) -> Moments:
+        """What the last layer hands on to the head, summed over the texts, and what it lacks."""
+        made = Moments(self._seen[0]["normed"].shape[-1])
+        for seen, wanted in zip(self._seen, self._wanted, strict=True):
+            made.add(seen["normed"][0], wanted["normed"][0] - seen["normed"][0])
+        return made
+
     def advance(self, stage: Stage, source: Weights, rounded: Weights) -> None:
         """Take every text through a stage, in place."""
         self._wanted = [self.layer.advance(stage, values, source) for values in self._wanted]

@@ -254,6 +254,7 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("--task-questions", type=questions, metavar="COUNT", help=asks)
     made.add_argument("--pictures", type=path, metavar="DIR", help="pictures like those that the model will see")
     made.add_argument("--provider", choices=[row.name for row in ROWS], help="the execution provider that it is for")
+    made.add_argument("--soc", metavar="NAME", help="with --provider qnn: compile it ahead for a system on a chip")
     made.add_argument(
         "--kv-cache", choices=["auto", "float", "int8"], help="what keys and values are kept in; int8 takes a quarter"
     )
@@ -335,7 +336,7 @@ def search_bits(options: argparse.Namespace, recipe: Recipe) -> str:
 def asked(options: argparse.Namespace) -> dict[str, Any]:
     """What the command line says of a recipe's fields."""
     changes = {"method": options.method, "context_length": options.context, "name": options.name}
-    changes |= {"provider": options.provider, "kv_cache": options.kv_cache}
+    changes |= {"provider": options.provider, "kv_cache": options.kv_cache, "soc": options.soc}
     changes |= {"calibration_text": options.calibration, "evaluation_text": options.evaluation}
     changes |= {"task_questions": options.task_questions, "oracle": options.oracle or None}
     changes["sample_pictures"] = options.pictures

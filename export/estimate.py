@@ -16,7 +16,9 @@ from edge.board.memory import available_bytes
 from export.families.base import CHOSEN, EMBEDDING, EXPERTS, Dimensions
 from export.pack import RUNTIME_BYTES, texts_bytes
 from export.plan import Plan
+from export.quantize.descent import SWEEPS
 from export.quantize.feedback import FACTORED_WHOLE
+from export.tables import is_head_fitted_first
 
 BASE_BYTES = 600 << 20
 """Interpreter, libraries, sessions and their arenas (measured)."""
@@ -47,8 +49,9 @@ class Needs:
 
 def needs(plan: Plan) -> Needs:
     """The estimate for a plan; nothing but sizes and the recipe is looked at."""
+    copies = 3 if plan.recipe.soc else 1  # the weights, and those of both graphs that are compiled
     return Needs(
-        bundle_bytes=int(plan.estimated_bytes() * BUNDLE_FACTOR),
+        bundle_bytes=int(plan.estimated_bytes() * BUNDLE_FACTOR) * copies,
         memory_bytes=BASE_BYTES + max(_table_bytes(plan), _layer_bytes(plan), _verify_bytes(plan), _engine_bytes(plan)),
         seconds=ENGINE_SECONDS + _operations(plan) / _operations_per_second(),
     )
@@ -102,7 +105,13 @@ def _layer_bytes(plan: Plan) -> int:
     moments = width * width * (4 + copies * 8 + 4)
     weights = max(rows * columns for rows, columns in shapes) * 4 * 7
     codes = _weights_of_experts(plan) * 5 // 4  # rounded, a byte each and their steps, until the texts have passed
-    return moments + weights + codes + _text_bytes(plan, 2 * plan.recipe.calibration_tokens)
+    return moments + weights + codes + _whole_bytes(plan) + _text_bytes(plan, 2 * plan.recipe.calibration_tokens)
+
+
+def _whole_bytes(plan: Plan) -> int:
+    """The largest tensor that parts are taken from by their rows, where a source is seen so."""
+    rows, columns = plan.sizes.shape_of("mlp.up_proj")
+    return 2 * rows * columns * 4 if plan.family.regroups else 0
 
 
 def _weights_of_experts(plan: Plan) -> int:
@@ -150,8 +159,11 @@ def _oracle_bytes(plan: Plan) -> int:
 
 
 def _engine_bytes(plan: Plan) -> int:
-    """The engine that is asked the golden prompts: the weights, packed, and what it takes beside them (measured)."""
-    return int(plan.estimated_bytes() * 1.2) + RUNTIME_BYTES
+    """The engine that is asked the golden prompts: the weights, packed, and what it takes beside them (measured).
+
+    Of a pair of graphs each has them.
+    """
+    return int(plan.estimated_bytes() * (2.4 if plan.is_fixed else 1.2)) + RUNTIME_BYTES
 
 
 def _operations(plan: Plan) -> float:
@@ -159,7 +171,8 @@ def _operations(plan: Plan) -> float:
     sizes, recipe = plan.sizes, plan.recipe
     layer = _weights_used(plan)
     tokens = recipe.calibration_tokens if plan.is_calibrated else 0
-    passes = 3 * recipe.evaluation_tokens + 2 * QUESTION_TOKENS * recipe.task_questions + 2 * tokens
+    asked = 2 * QUESTION_TOKENS * recipe.task_questions
+    passes = 3 * recipe.evaluation_tokens + asked + (3 if is_head_fitted_first(plan) else 2) * tokens
     each = 2.0 * layer * passes
     if plan.is_calibrated:
         each += sum(_fit_operations(plan, module) for module in plan.family.linear) + 4.0 * layer * tokens
@@ -169,9 +182,9 @@ def _operations(plan: Plan) -> float:
 
 
 def _fit_operations(plan: Plan, module: str) -> float:
-    """Step and feedback of one matrix."""
+    """Step and feedback of one matrix, and the sweeps after it."""
     rows, columns = plan.sizes.shape_of(module)
-    return 3.0 * columns**2 * rows
+    return (4.0 + 2.0 * SWEEPS) * columns**2 * rows
 
 
 def _stage_widths(sizes: Dimensions) -> tuple[int, ...]:

@@ -55,6 +55,9 @@ class SourceForward:
         """What makes logits `[tokens, vocabulary]` of the last layer's `normed`."""
         table = self._plan.source.tensor(EMBEDDING if self._plan.sizes.tied_embeddings else HEAD)
         bias = self._plan.read_outside().get("lm_head.bias", np.float32(0))
+        cap = np.float32(self._plan.sizes.logit_cap)
+        if cap:
+            return lambda normed: np.tanh((normed @ table.T + bias) / cap) * cap
         return lambda normed: normed @ table.T + bias
 
 

@@ -15,9 +15,10 @@ import onnx
 import onnx.parser
 from onnx import TensorProto, helper
 
+from export.blocks import bias_nodes
 from export.families.base import EVERYWHERE, EXPERTS_OP, Attention, Dimensions, Family
 from export.fusing.nodes import CONTRIB, OPSET, node
-from export.fusing.options import with_options
+from export.fusing.options import BIAS, layer_nodes, with_cap, with_options
 from export.mixture import spread
 from export.operators import has_int8_cache, quantized
 from export.prefill import IS_PREFILL, NEVER, either_way
@@ -35,6 +36,7 @@ INTEGERS |= dict.fromkeys(("seqlens_k", "total_sequence_length"), TensorProto.IN
 LOGITS_FROM, MORE_LOGITS = "logits_from", "more_logits"
 """An input for the first position, counted from the end, whose logits are made (-1 unless it is fed), and their output.
 onnxruntime-genai knows neither and reads `logits`, the last of them."""
+UNLIMITED = float(np.finfo(np.float32).max)
 Attributes = Mapping[str, int | float]
 Skeleton = Mapping[str, onnx.FunctionProto]
 
@@ -48,9 +50,10 @@ def load_skeleton(name: str) -> Skeleton:
 
 
 def skeleton_of(family: Family, sizes: Dimensions) -> Skeleton:
-    """A family's skeleton with the layer as a checkpoint has it."""
+    """A family's skeleton with layer and tail as a checkpoint has them."""
     traced = load_skeleton(family.skeleton)
-    return {**traced, "layer": with_options(traced["layer"], family, sizes)}
+    layer, tail = with_options(traced["layer"], family, sizes), with_cap(traced["tail"], sizes)
+    return {**traced, "layer": layer, "tail": tail}
 
 
 def layer_attributes(sizes: Dimensions, attention: Attention = EVERYWHERE) -> dict[str, int | float]:
@@ -64,6 +67,7 @@ def layer_attributes(sizes: Dimensions, attention: Attention = EVERYWHERE) -> di
         "epsilon": sizes.rms_norm_eps,
         "embedding_scale": sizes.embedding_scale,
         "router_threshold": sizes.router_threshold,
+        "gate_limit": sizes.gate_limit or UNLIMITED,
     }
 
 
@@ -77,15 +81,17 @@ def stamp(
     """
     attributes = layer_attributes(sizes)
     head = [*_head(skeleton["head"], attributes, tensors, reads_embeddings), *_choose_rope(sizes, tensors)]
+    two_ways = has_int8_cache(tensors) and tensors.activations == TensorProto.FLOAT
+    head += bias_nodes(sizes.blocks, sizes, "layer.0.normed", two_ways) if sizes.blocks else []
     layers = [
         each
         for index in range(sizes.num_layers)
-        for each in quantized(_layer(skeleton, sizes, index), tensors, accuracy_level)
+        for each in quantized(stamped_layer(skeleton, sizes, index), tensors, accuracy_level)
     ]
     tail = quantized(_tail(skeleton["tail"], sizes, tensors), tensors, accuracy_level)
     inputs, outputs = _inputs(sizes, tensors, reads_embeddings), _outputs(sizes, tensors)
     defaults = [helper.make_tensor(LOGITS_FROM, TensorProto.INT64, [1], [-1])]
-    if has_int8_cache(tensors) and tensors.activations == TensorProto.FLOAT:
+    if two_ways:
         layers = list(either_way(layers, sizes))
         inputs.append(helper.make_tensor_value_info(IS_PREFILL, TensorProto.BOOL, []))
         defaults.append(NEVER)
@@ -125,10 +131,16 @@ def layer_model(
     skeleton: Skeleton, sizes: Dimensions, tensors: TensorFile, accuracy_level: int, index: int
 ) -> onnx.ModelProto:
     """One layer of the bundle alone, its weights where the whole graph has them."""
-    nodes = [*_choose_rope(sizes, tensors), *_layer(skeleton, sizes, index)]
+    nodes = [*_choose_rope(sizes, tensors), *stamped_layer(skeleton, sizes, index)]
     here, after = (tuple(f"layer.{number}.{value}" for value in VALUES) for number in (index, index + 1))
     cache = (f"past_key_values.{index}.key", f"past_key_values.{index}.value")
-    inputs = (*here, *cache, "seqlens_k", "total_sequence_length")
+    inputs = (
+        *here,
+        *cache,
+        "seqlens_k",
+        "total_sequence_length",
+        *([BIAS] if sizes.attention_of(index).blocks else []),
+    )
     return _part(quantized(nodes, tensors, accuracy_level), inputs, after, tensors)
 
 
@@ -224,14 +236,15 @@ def head_nodes(function: onnx.FunctionProto, tensors: TensorFile, ids: str, made
     )
 
 
-def _layer(skeleton: Skeleton, sizes: Dimensions, index: int) -> Iterator[onnx.NodeProto]:
+def stamped_layer(skeleton: Skeleton, sizes: Dimensions, index: int) -> Iterator[onnx.NodeProto]:
+    """A layer's nodes, its values named after its number and its weights as the tensor file has them."""
     function = skeleton["layer"]
     last = index + 1 == sizes.num_layers
     following = "model.norm.weight" if last else f"model.layers.{index + 1}.input_layernorm.weight"
     attention = sizes.attention_of(index)
     tables = {name: table_name(name, attention.rope) for name in ROTARY}
     names = (
-        {name: name for name in ("seqlens_k", "total_sequence_length")}
+        {name: name for name in ("seqlens_k", "total_sequence_length", BIAS)}
         | tables
         | {
             "normed": f"layer.{index}.normed",
@@ -248,7 +261,7 @@ def _layer(skeleton: Skeleton, sizes: Dimensions, index: int) -> Iterator[onnx.N
     )
     weights = [name for name in function.input if name.endswith((".weight", ".bias")) and name not in names]
     names |= {name: f"model.layers.{index}.{name}" for name in weights}
-    for each in function.node:
+    for each in layer_nodes(function, attention):
         made = bound(each, layer_attributes(sizes, attention), names, f"layer.{index}.")
         if each.op_type == EXPERTS_OP:
             yield from spread(made, skeleton["expert"], sizes.num_experts, f"model.layers.{index}.")

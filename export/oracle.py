@@ -31,7 +31,8 @@ class Oracle:
     def __init__(self, source: Source) -> None:
         adapter = adapter_of(source)
         check_installed(is_gguf=is_gguf(source.path), is_adapted=adapter is not None)
-        self._model = _loaded(source.path, adapter)
+        how = "sdpa" if source.config.get("attn_logit_softcapping") is None else "eager"  # sdpa has no caps on scores
+        self._model = _loaded(source.path, adapter, how)
 
     def logits(self, tokens: Tokens) -> Floats:
         """Of every position of one text int64 `[1, tokens]`, float32 `[tokens, vocabulary]`."""
@@ -77,8 +78,11 @@ def check_reading(path: Path, divergence: float) -> None:
     )
 
 
-def _loaded(path: Path, adapter: Path | None) -> Any:
-    """The model of a folder or a GGUF file; no code of the checkpoint is run, and nothing is fetched."""
+def _loaded(path: Path, adapter: Path | None, attention: str) -> Any:
+    """The model of a folder or a GGUF file; no code of the checkpoint is run, and nothing is fetched.
+
+    attention: which of Transformers' attends.
+    """
     import torch
     import transformers
 
@@ -89,7 +93,7 @@ def _loaded(path: Path, adapter: Path | None) -> Any:
         model, found = transformers.AutoModelForCausalLM.from_pretrained(
             path.parent if where else path,
             dtype=torch.float32,
-            attn_implementation="sdpa",
+            attn_implementation=attention,
             trust_remote_code=False,
             local_files_only=True,
             output_loading_info=True,

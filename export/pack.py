@@ -20,13 +20,16 @@ from edge.bundle import (
     WEIGHTS,
     Calibration,
     File,
+    Fixed,
     Manifest,
     Origin,
     Quantization,
     hash_file,
     open_bundle,
 )
+from edge.engine import Options
 from export import golden, vision
+from export.blocks import bias_bytes
 from export.plan import Plan, is_token, module_of
 from export.rotary import switches_rope
 from export.tensor_file import TensorFile
@@ -102,8 +105,9 @@ def write_manifest(
     tensors: TensorFile,
     calibration: Calibration | None,
     fidelity: Mapping[str, float] | None = None,
+    fixed: Fixed | None = None,
 ) -> None:
-    """manifest.json, last, over everything else in the folder."""
+    """manifest.json, last, over everything else in the folder. fixed: of a bundle of fixed shapes."""
     source, sizes, recipe = plan.source, plan.sizes, plan.recipe
     files = {
         path.relative_to(folder).as_posix(): File(sha256=hash_file(path), size_bytes=path.stat().st_size)
@@ -129,27 +133,34 @@ def write_manifest(
         kv_cache=plan.cache_type,
         kv_bytes_per_token=kv_bytes,
         memory_floor_bytes=tensors.size + texts_bytes(plan, kv_bytes) + RUNTIME_BYTES,
-        origin=Origin(
-            name=source.path.name,
-            revision=recipe.revision or "local",
-            sha256=source.checksum(),
-            licence=recipe.licence,
-        ),
+        origin=_origin(plan),
         rope_switch_length=sizes.rope.original_length if switches_rope(sizes, recipe.context_length) else 0,
         pictures=vision.pictures() if plan.tower else None,
         calibration=calibration,
         fidelity=dict(fidelity or {}),
         held_to=plan.held_to,
         golden=golden.kept(folder),
+        engine="static" if fixed else "batched",
+        fixed=fixed,
         files=files,
     )
     (folder / MANIFEST).write_text(manifest.text(), encoding="utf-8")
 
 
+def _origin(plan: Plan) -> Origin:
+    source, recipe = plan.source, plan.recipe
+    revision = recipe.revision or "local"
+    return Origin(name=source.path.name, revision=revision, sha256=source.checksum(), licence=recipe.licence)
+
+
 def texts_bytes(plan: Plan, kv_bytes: int) -> int:
-    """A whole context's keys and values, and one layer's in floats, which reading a prompt over an int8 cache takes."""
+    """A whole context's keys and values, and one layer's in floats, which reading a prompt over an int8 cache takes.
+
+    With the numbers that say which blocks of it a slice of a prompt sees, where not all are seen.
+    """
     floats = 4 * kv_bytes // plan.sizes.num_layers if plan.has_int8_cache else 0
-    return (kv_bytes + floats) * plan.recipe.context_length
+    length = plan.recipe.context_length
+    return (kv_bytes + floats) * length + bias_bytes(plan.sizes, length, Options().prefill_slice_tokens)
 
 
 def quantization(plan: Plan, tensors: TensorFile) -> Quantization:
@@ -165,7 +176,7 @@ def quantization(plan: Plan, tensors: TensorFile) -> Quantization:
         method="kept" if all(map(plan.is_kept, formats)) else plan.recipe.method,
         matrices_kept=sum(map(plan.is_kept, tensors.matrices)),
         bits=usual.bits,
-        block_size=usual.block_size,
+        block_size=usual.block_size or plan.sizes.hidden_size,
         is_symmetric=usual.is_symmetric,
         accuracy_level=plan.recipe.accuracy_level,
         overrides={module_of(name): form.bits for name, form in formats.items() if form.bits != usual.bits},

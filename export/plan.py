@@ -16,13 +16,16 @@ from export.errors import SourceError, UnsupportedError
 from export.families import family_of_config
 from export.families.base import EMBEDDING, HEAD, ROUTER, Dimensions, Family
 from export.families.held import held_to, variant_of
+from export.families.phi3_small import multiplier
 from export.families.values import flag
+from export.fixed.checks import check_fixed, for_fixed
 from export.graphs import Skeleton, skeleton_of
 from export.naming import name_of
 from export.quantize import METHODS, Floats, Format
 from export.recipe import Recipe
 from export.sampling import sampling_of
 from export.source import Source
+from export.source.regrouped import RegroupedSource
 from export.source.shards import beside
 from export.source.split import SplitSource
 from export.source.text_part import left_out, text_part
@@ -124,6 +127,11 @@ class Plan:
         return self.recipe.method != "none"
 
     @property
+    def is_fixed(self) -> bool:
+        """Whether its graphs are of fixed shapes, with a head of its own beside the embedding."""
+        return row_of(self.recipe.provider).shapes == "fixed"
+
+    @property
     def float_type(self) -> FloatType:
         """What the bundle's activations are, and everything that meets them."""
         return row_of(self.recipe.provider).float_type
@@ -184,7 +192,8 @@ class Plan:
         if not self.is_rounded:
             return sum(4 * math.prod(shape) for shape in self.shapes.values())
         width = np.dtype(self.float_type).itemsize
-        return sum(self._bytes_of(name, shape, width) for name, shape in self.shapes.items())
+        shapes = {HEAD: self.shapes[EMBEDDING], **self.shapes} if self.is_fixed else self.shapes
+        return sum(self._bytes_of(name, shape, width) for name, shape in shapes.items())
 
     def _bytes_of(self, name: str, shape: tuple[int, ...], width: int) -> int:
         is_other = self.tower is not None and name in self.tower.others()
@@ -218,7 +227,8 @@ def check_provider(family: Family, recipe: Recipe) -> None:
             f"what {called} computes is too large for float16, which a bundle for {row.name} has; export it with"
             f" --provider {USUAL}"
         )
-    if family.expert and not row.is_batched:
+    check_fixed(row, family, recipe)
+    if (family.expert or family.for_cpu) and not row.is_batched:
         raise UnsupportedError(f"{called} is exported for the CPU; export it with --provider {USUAL}")
 
 
@@ -231,7 +241,8 @@ def plan_of(source: Source, recipe: Recipe) -> Plan:
     family = family_of_config(source.config)
     sizes = Dimensions.from_config(source.config, family)
     recipe, notes = fitted(recipe, sizes)
-    if recipe.oracle and family.sees_pictures:
+    sizes = sizes.up_to(recipe.context_length)
+    if recipe.oracle and (family.sees_pictures or family.regroups):
         raise UnsupportedError(
             f"{family.architectures[0]} wants code of the checkpoint's own in Transformers, which is not run here;"
             " export it without --oracle"
@@ -241,10 +252,14 @@ def plan_of(source: Source, recipe: Recipe) -> Plan:
             "a bundle in floats remembers floats, too; export it without --kv-cache int8, or with another --method"
         )
     check_provider(family, recipe)
+    recipe = for_fixed(recipe, sizes)
     if recipe.sample_pictures and not family.sees_pictures:
         raise UnsupportedError(f"{family.architectures[0]} reads text alone; export it without --pictures")
     if recipe.split_packed and family.packed:
         source, family = SplitSource(source, sizes.parts_of(family.packed)), family.apart()
+    if family.regroups:
+        divisor = multiplier({**family.defaults, **source.config}, "mup_width_multiplier")
+        source = RegroupedSource(source, sizes, divisor)
     if family.expert:
         source, family = ZeroBiases(source, missing_biases(source, family, sizes)), family.routed(sizes.num_experts)
     plan = Plan(source, family, sizes, recipe, notes)

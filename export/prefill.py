@@ -18,6 +18,7 @@ from onnx import TensorProto, helper
 
 from export.families.base import Dimensions
 from export.fusing.nodes import CONTRIB, node
+from export.fusing.options import BIAS_AT
 
 IS_PREFILL = "is_prefill"
 """An input: whether the tokens are a slice of one prompt. False unless it is fed, for engines that do not know it.
@@ -100,7 +101,7 @@ class Prefill:
         Source: ContribOperators.md, com.microsoft.GroupQueryAttention and com.microsoft.RotaryEmbedding.
         """
         add, sizes = self.nodes.add, self._sizes
-        kept = ("num_heads", "kv_num_heads", "scale", "local_window_size", "do_rotary")
+        kept = ("num_heads", "kv_num_heads", "scale", "local_window_size", "do_rotary", "softcap")
         attributes = {each.name: helper.get_attribute_value(each) for each in attention.attribute if each.name in kept}
         query, key, value = self._parts(attention)
         turns = (self._past, *attention.input[7:9])
@@ -115,7 +116,8 @@ class Prefill:
         key_steps, value_steps = (self._per_head(scale) for scale in scales)
         none = self.nodes.constant(TensorProto.FLOAT, [], [1, 0, sizes.num_kv_heads * sizes.head_size])
         total = add("Cast", add("Squeeze", "row_lengths"), to=TensorProto.INT32)
-        reads = (add("Mul", query, key_steps), none, none, *known, "seqlens_k", total)
+        bias = [*[""] * 3, attention.input[BIAS_AT]] if attention.input[BIAS_AT] else []
+        reads = (add("Mul", query, key_steps), none, none, *known, "seqlens_k", total, *bias)
         summed = add("GroupQueryAttention", *reads, domain=CONTRIB, do_rotary=0, **attributes)
         add("Mul", summed, value_steps, makes=attention.output[0])
 

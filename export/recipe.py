@@ -6,11 +6,13 @@ import dataclasses
 import tomllib
 from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from edge.bundle import Provider
+from edge.engine.providers import row_of
+from export.families.base import EMBEDDING
 from export.quantize import Format
 from export.tasks.questions import QUESTIONS_MAX
 
@@ -80,6 +82,8 @@ class Recipe(BaseModel):
     overrides: what single tensors are stored in, by patterns of their names; a later one wins.
     provider: the execution provider that the bundle is for (edge/engine/providers.py). Where its activations are
         float16, scales, norms and tables are, too.
+    soc: the system on a chip that a bundle for qnn is compiled for ahead (export/fixed/context.py); empty for whichever
+        board loads it.
     kv_cache: what the engine remembers a text's keys and values in. `float` is what activations are in; int8 takes
         a quarter of float32, each channel's step taken from the calibration text. `auto` is int8 on the CPU, if
         the method looks at that text anyway and the limits allow what it loses.
@@ -119,6 +123,7 @@ class Recipe(BaseModel):
     is_symmetric: bool = False
     accuracy_level: Literal[0, 4] = 4
     provider: Provider = "cpu"
+    soc: Annotated[str, Field(max_length=64)] = ""
     kv_cache: Literal["auto", "float", "int8"] = "auto"
     overrides: dict[str, Override] = {}
     calibration_text: Path | None = None
@@ -146,12 +151,17 @@ class Recipe(BaseModel):
         return [path for path in named if path is not None]
 
     def format_of(self, tensor: str) -> Format:
-        """How a matrix is stored, by its Transformers name (`model.layers.0.self_attn.v_proj.weight`)."""
+        """How a matrix is stored, by its Transformers name (`model.layers.0.self_attn.v_proj.weight`).
+
+        For a provider of fixed shapes each row of a matrix is one block without a zero point.
+        """
         usual = Format(self.bits, self.block_size, self.is_symmetric)
         form = usual if tensor.startswith("model.layers.") else TABLE
         for pattern, change in self.overrides.items():
             if fnmatchcase(tensor.removesuffix(".weight"), pattern):
                 form = change.over(form)
+        if row_of(self.provider).shapes == "fixed" and tensor != EMBEDDING:
+            return Format(form.bits, 0, True)
         return form
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from export.fidelity import Comparison
 from export.plan import Plan
+from export.quantize import Format
 from export.tensor_file import TensorFile
 
 CHART = "fidelity.svg"
@@ -65,6 +66,11 @@ def write_adapters(folder: Path, found: Mapping[str, Mapping[str, Comparison]]) 
     )
 
 
+def blocks(form: Format) -> str:
+    """How large those of a format are, for a person."""
+    return f"blocks of {form.block_size}" if form.block_size else "a step a channel"
+
+
 def page(plan: Plan, tensors: TensorFile, found: dict[str, Comparison]) -> str:
     """The report as Markdown."""
     rows = [
@@ -75,7 +81,7 @@ def page(plan: Plan, tensors: TensorFile, found: dict[str, Comparison]) -> str:
     ]
     formats = Counter(each.format for each in tensors.matrices.values())
     stored = [
-        f"- {count} matrices in {form.bits} bits, blocks of {form.block_size},"
+        f"- {count} matrices in {form.bits} bits, {blocks(form)},"
         f" {'without' if form.is_symmetric else 'with'} zero points"
         for form, count in formats.most_common()
     ]

@@ -19,14 +19,19 @@ Shapes = Mapping[str, list[Any]]
 Runner = Callable[[list[str], Mapping[str, NDArray[Any]]], list[NDArray[np.float32]]]
 
 
-def open_graph(model: onnx.ModelProto, folder: Path | None = None) -> Runner:
-    """A session over a model on the CPU: output names and feeds in, arrays out. folder: of its external data."""
+def open_graph(model: onnx.ModelProto, folder: Path | None = None, as_written: bool = False) -> Runner:
+    """A session over a model on the CPU: output names and feeds in, arrays out. folder: of its external data.
+
+    as_written: what is dequantised is multiplied in floats, where the runtime would round the other factor, too.
+    """
     onnxruntime = _imported()
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 3
     options.enable_cpu_mem_arena = False  # texts would stay in it: a session keeps what it once took
     if folder:
         options.add_session_config_entry("session.model_external_initializers_file_folder_path", str(folder))
+    if as_written:
+        options.add_session_config_entry("session.disable_quant_qdq", "1")
     session = onnxruntime.InferenceSession(model.SerializeToString(), options, ["CPUExecutionProvider"])
     wanted = {value.name for value in session.get_inputs()}
     return lambda outputs, feeds: session.run(outputs, {name: feeds[name] for name in wanted if name in feeds})

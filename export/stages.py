@@ -16,8 +16,9 @@ import onnx
 from numpy.typing import NDArray
 from onnx import helper
 
+from export.blocks import block_bias
 from export.families.base import EXPERTS_OP, Attention, Dimensions
-from export.fusing.options import PRODUCT
+from export.fusing.options import BIAS, PRODUCT, layer_nodes
 from export.graphs import Skeleton, function_model, layer_attributes
 from export.mixture import as_one, mixed
 from export.quantize import Floats
@@ -174,11 +175,13 @@ def with_picture(values: Values, text: Text, features: Floats | None, norm: Floa
 
 
 def surroundings(sizes: Dimensions, length: int, attention: Attention) -> dict[str, NDArray[np.generic]]:
-    """What attention wants beside a text of some tokens: an empty cache, lengths, rotary tables."""
+    """What attention wants beside a text of some tokens: an empty cache, lengths, rotary tables, blocks seen."""
     rope = sizes.ropes[attention.rope] if attention.rope else sizes.rope
     tables = rotary_tables(rope, length)
     empty = np.zeros((1, sizes.num_kv_heads, 0, sizes.head_size), np.float32)
+    seen = {BIAS: block_bias(attention.blocks, sizes.num_heads, length)} if attention.blocks else {}
     return {
+        **seen,
         "past_key": empty,
         "past_value": empty,
         "seqlens_k": np.array([length - 1], np.int32),
@@ -187,11 +190,11 @@ def surroundings(sizes: Dimensions, length: int, attention: Attention) -> dict[s
     }
 
 
-def _cuts(layer: onnx.FunctionProto) -> Iterator[list[onnx.NodeProto]]:
+def _cuts(layer: onnx.FunctionProto, attention: Attention) -> Iterator[list[onnx.NodeProto]]:
     """The layer's nodes in their order, a new list where a MatMul or experts read another value than those before."""
     part: list[onnx.NodeProto] = []
     reads = ""
-    for node in layer.node:
+    for node in layer_nodes(layer, attention):
         if node.op_type in ("MatMul", EXPERTS_OP) and node.input[0] != reads:
             if reads:
                 yield part
@@ -206,7 +209,7 @@ Mixed = Callable[[Floats, Floats, Weights], Floats]
 
 def _stages(layer: onnx.FunctionProto, sizes: Dimensions, attention: Attention, mixed: Mixed) -> Iterator[Stage]:
     """Each part of the layer as a graph of its own. mixed: what makes the values of experts, which are in none."""
-    parts = list(_cuts(layer))
+    parts = list(_cuts(layer, attention))
     for index, whole in enumerate(parts):
         experts = whole[0] if whole[0].op_type == EXPERTS_OP else None
         part = whole[1:] if experts else whole

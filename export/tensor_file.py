@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
+from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -46,7 +47,7 @@ class TensorFile:
         self.matrices: dict[str, Stored] = {}
         self.size = 0
 
-    def __enter__(self) -> TensorFile:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
@@ -67,10 +68,14 @@ class TensorFile:
         """Append a tensor and remember where it lies."""
         if values.dtype == np.float32 and not name.endswith(CACHE_SCALE):
             values = self._narrowed(name, values)
+        self.place(name, helper.np_dtype_to_tensor_dtype(values.dtype), values.shape, values)
+
+    def place(self, name: str, kind: int, dims: Sequence[int], values: NDArray[np.generic]) -> None:
+        """Append a tensor of a type and shape as it lies in memory, whatever NumPy takes it for."""
         alignment = PAGE if values.nbytes >= 16 * PAGE else LINE
         self._file.write(b"\0" * (-self._file.tell() % alignment))
-        entry = TensorProto(name=name, dims=values.shape, data_location=TensorProto.EXTERNAL)
-        entry.data_type = helper.np_dtype_to_tensor_dtype(values.dtype)
+        entry = TensorProto(name=name, dims=dims, data_location=TensorProto.EXTERNAL)
+        entry.data_type = TensorProto.DataType.ValueType(kind)
         place = {"location": self._path.name, "offset": self._file.tell(), "length": values.nbytes}
         for key, value in place.items():
             entry.external_data.add(key=key, value=str(value))

@@ -21,7 +21,7 @@ import onnx.printer
 
 from export.families import FAMILIES
 from export.families.base import Family
-from export.fusing import decoder, gemma, mixture, vision
+from export.fusing import decoder, gemma, mixture, small, vision
 from export.fusing.nodes import OPSET
 from export.graphs import SKELETONS
 from export.vision import SKELETON as VISION
@@ -44,7 +44,7 @@ FUSED = {"gemma3": gemma.fuse}
 """By their skeletons, families whose layer is another than a Llama's."""
 
 
-WRITTEN = {"phimoe": mixture.functions}
+WRITTEN = {"phimoe": mixture.functions, "phi3small": small.functions}
 """By their skeletons, families whose layer no trace can show."""
 
 

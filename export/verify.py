@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, replace
 from pathlib import Path
 
@@ -16,7 +16,7 @@ from edge.errors import BadRequest
 from export import golden
 from export.calibration_text import evaluation_tokens, tokens_of
 from export.errors import FidelityError
-from export.fidelity import Comparison, Sample, compare
+from export.fidelity import Comparison, Forward, Sample, compare
 from export.forward import BundleForward, SourceForward
 from export.golden import Golden
 from export.look import places, sample_cuts
@@ -37,13 +37,16 @@ PROBE = 128
 EXACT, FLOAT_CACHE = "accuracy level 0", "float cache"
 
 
-def verify(plan: Plan, tensors: TensorFile, folder: Path, report: Report) -> dict[str, float]:
+def verify(
+    plan: Plan, tensors: TensorFile, folder: Path, report: Report, forwards: Mapping[str, Forward] | None = None
+) -> dict[str, float]:
     """Ask the bundle, measure it, write both beside it; the figures for its manifest.
 
+    forwards: what is measured, by its name in the report, the bundle first; of the usual graph where it is None.
     Raises FidelityError where it cannot be loaded at all.
     """
     recipe = plan.recipe
-    answers = golden.ask(folder, recipe.prompts, recipe.context_length, tells=row_of(recipe.provider).is_batched)
+    answers = golden.ask(folder, recipe.prompts, recipe.context_length, tells=row_of(recipe.provider).tells_logprobs)
     if recipe.golden and not plan.is_rehearsal:
         answers = [*(replace(each, sure="") for each in answers), *golden.ask_own(folder, recipe.golden)]
     (folder / GOLDEN).write_text(json.dumps([asdict(each) for each in answers], indent=2) + "\n", encoding="utf-8")
@@ -52,13 +55,15 @@ def verify(plan: Plan, tensors: TensorFile, folder: Path, report: Report) -> dic
         return {}
     skeleton = plan.skeleton
     source = SourceForward(plan, Layer(skeleton, plan.sizes))
-    variants = _variants(plan, tensors)
+    variants = forwards or {
+        name: BundleForward(plan, skeleton, file, folder, level)
+        for name, (level, file) in _variants(plan, tensors).items()
+    }
     if plan.is_rehearsal:
         samples, variants = samples[:1], dict(list(variants.items())[:1])
-    bundles = [BundleForward(plan, skeleton, file, folder, level) for level, file in variants.values()]
     oracle = _oracle(plan, report)
     names = [*variants, *([SOURCE] if oracle else [])]
-    compared = compare(source, bundles, samples, plan.sizes.num_layers, report, oracle)
+    compared = compare(source, list(variants.values()), samples, plan.sizes.num_layers, report, oracle)
     found = dict(zip(names, compared, strict=True))
     write_report(folder, plan, tensors, found)
     return _figures(found)

@@ -18,8 +18,12 @@ from export.progress import Report
 from export.quantize import METHODS, Floats, Quantized, quantize
 from export.rotary import bundle_rotary_tables
 from export.stages import Layer, Stage, Text
+from export.tables import stored_or_rounded, write_embedding, write_head
 from export.tensor_file import TensorFile
 from export.vision import PREFIX, TowerSizes
+
+Looked = tuple[Text, Floats | None]
+"""A text, and the features of its picture where it has one."""
 
 
 def write_weights(plan: Plan, tensors: TensorFile, report: Report) -> Calibration | None:
@@ -34,12 +38,14 @@ def write_weights(plan: Plan, tensors: TensorFile, report: Report) -> Calibratio
     if not plan.is_rounded:
         write_floats(plan, tensors, report)
         return None
-    table = write_tables(plan, tensors)
-    calibrator, calibration = start_calibration(plan, table)
+    looked, calibration = calibration_of(plan)
+    table = write_embedding(plan, tensors, [text for text, _ in looked], report)
+    calibrator = calibrator_of(plan, looked, table) if looked else None
     matrices = plan.matrices
     for index in range(plan.sizes.num_layers):
         write_layer(plan, tensors, index, calibrator, lambda name: tell(report, matrices, name))
     report("quantise", len(matrices), len(matrices), "")
+    write_head(plan, tensors, calibrator)
     return calibration
 
 
@@ -79,41 +85,31 @@ def write_vectors(plan: Plan, tensors: TensorFile, index: int, vectors: dict[str
         tensors.add(tensor, vectors[name])
 
 
-def write_tables(plan: Plan, tensors: TensorFile) -> Quantized:
-    """The embedding, which comes back, and the head where it has weights of its own."""
-    if not plan.sizes.tied_embeddings:
-        tensors.add_matrix(HEAD, stored_or_rounded(plan, HEAD, "rtn"))
-    table = stored_or_rounded(plan, EMBEDDING, "rtn")
-    tensors.add_matrix(EMBEDDING, table)
-    return table
-
-
-def stored_or_rounded(plan: Plan, name: str, method: str) -> Quantized:
-    """A matrix in the blocks it is stored in, else by a method that looks at no text."""
-    kept = plan.source.stored_blocks(name) if plan.is_kept(name) else None
-    return kept or quantize(plan.source.tensor(name).T, plan.format_of(name), METHODS[method])
-
-
-def start_calibration(plan: Plan, table: Quantized) -> tuple[Calibrator | None, Calibration | None]:
-    """The texts at the first layer's door, and a record of them; neither where no matrix will look at them."""
+def calibration_of(plan: Plan) -> tuple[list[Looked], Calibration | None]:
+    """What is calibrated on, and a record of it; nothing where no matrix will look at it."""
     if not plan.is_calibrated:
-        return None, None
+        return [], None
     tokenizer = plan.tokenizer.files["tokenizer.json"]
     count, context = plan.recipe.calibration_tokens, plan.sizes.context_length
     texts, calibration = calibration_tokens(tokenizer, count, context, plan.recipe.calibration_text)
-    layer = Layer(plan.skeleton, plan.sizes)
     looked = [*((Text(tokens), None) for tokens in texts), *_looked(plan)]
+    pictures = sum(text.picture is not None for text, _ in looked)
+    return looked, calibration.model_copy(update={"pictures": pictures})
+
+
+def calibrator_of(plan: Plan, looked: list[Looked], table: Quantized) -> Calibrator:
+    """The texts at the first layer's door. table: the bundle's embedding."""
+    layer = Layer(plan.skeleton, plan.sizes)
     used = np.unique(np.concatenate([text.tokens.ravel() for text, _ in looked]).clip(0))  # a table is a gigabyte
     looked = [(text.renumbered(used), features) for text, features in looked]
     tables, norm = (plan.source.tensor(EMBEDDING)[used], table.part(used).dequantized()), plan.first_norm
     wanted, seen = (
         [layer.enter(text, each, norm, features, plan.read_outside()) for text, features in looked] for each in tables
     )
-    pictures = sum(text.picture is not None for text, _ in looked)
-    return Calibrator(layer, wanted, seen), calibration.model_copy(update={"pictures": pictures})
+    return Calibrator(layer, wanted, seen)
 
 
-def _looked(plan: Plan) -> Iterator[tuple[Text, Floats]]:
+def _looked(plan: Plan) -> Iterator[Looked]:
     """Pictures to calibrate on, with what the source's tower makes of them."""
     if plan.tower:
         look = source_tower(plan, plan.tower)

@@ -36,7 +36,8 @@ RUNTIME_BYTES = 160 << 20
 DOMAINS = {"", "com.microsoft"}
 """Operators that onnxruntime brings itself."""
 SIZE_BYTES = {"float32": 4, "float16": 2, "bfloat16": 2, "int8": 1, "uint8": 1}
-Cache = Literal["float32", "int8"]
+Cache = Literal["float32", "float16", "int8"]
+CACHES: tuple[Cache, ...] = ("float32", "float16", "int8")
 Reader = Literal["onnxruntime-genai", "tokenizers"]
 
 
@@ -68,7 +69,7 @@ def adopted(
     graph = read_header(folder / config.file)
     _check_files(folder, graph, files)
     _check_operators(graph)
-    cache = _checked_cache(graph, config)
+    cache, engine = _checked_cache(graph, config), _engine(graph, config)
     context = _context(config, wishes)
     weights = sum((folder / name).stat().st_size for name in {config.file, *graph.files})
     token = 2 * config.layers * config.kv_heads * config.head_size * SIZE_BYTES[cache]
@@ -95,7 +96,7 @@ def adopted(
             memory_floor_bytes=weights + context * token + SLICE_TOKENS * config.vocab_size * 4 + RUNTIME_BYTES,
             origin=_origin(hashes, {config.file, *graph.files}, wishes),
             rope_switch_length=switch if switch < context else 0,
-            engine=_engine(graph, config),
+            engine=engine,
             decoder=config.file,
             files=hashes,
         )
@@ -172,16 +173,12 @@ def _checked_cache(graph: Header, config: GenaiConfig) -> Cache:
                 f"the graph's {each.name} is {each.shape}, but genai_config.json says {config.kv_heads} heads of"
                 f" {config.head_size}"
             )
-    kinds = {each.kind for each in past}
-    if kinds == {"float16"}:
-        raise BundleError(
-            "the graph computes in float16, which onnxruntime-genai builds for the CPU and cannot run there: build it"
-            " anew in int4 or fp32"
-        )
-    for kind in ("float32", "int8"):
+    present = [each for name, each in graph.outputs.items() if name.startswith("present.")]
+    kinds = {each.kind for each in (*past, *present)}
+    for kind in CACHES:
         if kinds == {kind}:
             return kind
-    raise BundleError(f"the graph keeps keys and values as {', '.join(sorted(kinds))}; float32 or int8 are served")
+    raise BundleError(f"the graph keeps keys and values as {', '.join(sorted(kinds))}; {', '.join(CACHES)} are served")
 
 
 def _is_cache(value: Value, config: GenaiConfig) -> bool:
@@ -224,17 +221,34 @@ def switch_of(graph: Header) -> int:
 
 
 def _engine(graph: Header, config: GenaiConfig) -> Literal["batched", "genai"]:
-    """Batched where its operators write into the cache that they read from, and it reads nothing that is unknown."""
+    """Batched where its operators write into the cache that they read from, and it reads nothing that is unknown.
+
+    Raises BundleError where neither runs it.
+    """
     attend = [node for node in graph.nodes if node.kind == "GroupQueryAttention"]
     reads = {name for name in graph.inputs if not name.startswith("past_key_values.")}
     is_ours = (
         len(attend) == config.layers
-        and graph.outputs["logits"].kind == "float32"
+        and graph.outputs["logits"].kind in ("float32", "float16")
         and {"input_ids", "attention_mask"} <= reads <= {"input_ids", "attention_mask", "position_ids"}
         and all(graph.inputs[name].kind == "int64" for name in reads)
         and len(graph.outputs) == 1 + 2 * config.layers
     )
-    return "batched" if is_ours else "genai"
+    if is_ours:
+        return "batched"
+    kinds = {each.kind for each in graph.inputs.values()}
+    if "float16" in kinds:
+        raise BundleError(
+            "the graph computes in float16, and is not one that the batched engine runs, with GroupQueryAttention in"
+            " every layer and no further outputs; onnxruntime-genai cannot run it on the CPU: build it anew in int4 or"
+            " fp32"
+        )
+    if config.provider != "cpu":
+        raise BundleError(
+            f"genai_config.json is for the provider {config.provider}, and the graph is not one that the batched engine"
+            " runs: folders made for the CPU are served"
+        )
+    return "genai"
 
 
 def _quantization(graph: Header, weights_bytes: int) -> Quantization:

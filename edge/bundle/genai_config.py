@@ -67,6 +67,8 @@ SESSION = {"log_id", "provider_options", "intra_op_num_threads", "inter_op_num_t
     "enable_cpu_mem_arena",
     "enable_mem_pattern",
 }
+PROVIDERS = {"cuda", "dml", "webgpu"}
+"""Whose graphs have operators that the CPU has, too. Their options count for onnxruntime-genai alone."""
 NAMES: dict[str, dict[str, str]] = {
     "inputs": {
         "input_ids": "input_ids",
@@ -83,6 +85,7 @@ NAMES: dict[str, dict[str, str]] = {
 }
 """What a decoder reads and gives, and how the builder calls it."""
 SEARCH = {
+    "chunk_size",
     "diversity_penalty",
     "do_sample",
     "early_stopping",
@@ -93,6 +96,7 @@ SEARCH = {
     "num_beams",
     "num_return_sequences",
     "past_present_share_buffer",
+    "random_seed",
     "repetition_penalty",
     "temperature",
     "top_k",
@@ -109,7 +113,8 @@ WHY = {
 class GenaiConfig:
     """What a folder says of its decoder; every figure is above zero, and none above what any model has.
 
-    file: the graph's name. context_length: as far as the folder would have it.
+    file: the graph's name. context_length: as far as the folder would have it. provider: whose the folder was made for,
+    in onnxruntime-genai's word; the CPU runs its operators, too.
     """
 
     family: str
@@ -121,6 +126,7 @@ class GenaiConfig:
     context_length: int
     stop_token_ids: list[int]
     sampling: Sampling
+    provider: str
 
 
 def read_genai_config(folder: Path) -> GenaiConfig:
@@ -135,7 +141,7 @@ def read_genai_config(folder: Path) -> GenaiConfig:
     _known(model, MODEL | TOKENS, "model.")
     decoder = _object(model, "decoder", "model.")
     _known(decoder, DECODER, "model.decoder.")
-    _check_session(decoder)
+    provider = _provider(decoder)
     _check_names(decoder)
     search = _object(told, "search", "") if "search" in told else {}
     _known(search, SEARCH, "search.")
@@ -150,6 +156,7 @@ def read_genai_config(folder: Path) -> GenaiConfig:
         context_length=min(context, _whole(search, "max_length")) if "max_length" in search else context,
         stop_token_ids=_stops(model),
         sampling=_sampling(search),
+        provider=provider,
     )
 
 
@@ -186,17 +193,20 @@ def _whole(told: Mapping[str, Any], key: str, most: int = NUMBER_MAX) -> int:
     return found
 
 
-def _check_session(decoder: Mapping[str, Any]) -> None:
-    """It runs on the CPU, and nothing of the folder is loaded beside the graph."""
+def _provider(decoder: Mapping[str, Any]) -> str:
+    """The one whose session it asks for; nothing of the folder is loaded beside the graph."""
     if "session_options" not in decoder:
-        return
+        return "cpu"
     where = "model.decoder.session_options."
     options = _object(decoder, "session_options", "model.decoder.")
     _known(options, SESSION, where)
     providers = options.get("provider_options", [])
-    if not isinstance(providers, list) or any(each not in ({}, {"cpu": {}}) for each in providers):
+    others = [each for each in providers if each not in ({}, {"cpu": {}})] if isinstance(providers, list) else [None]
+    named = [name for each in others for name in (each if isinstance(each, dict) else ("",))]
+    if len(named) > 1 or not set(named) <= PROVIDERS:
         said = reprlib.repr(providers)
         raise BundleError(f"{FILE} has {where}provider_options {said}; folders made for the CPU are served")
+    return named[0] if named else "cpu"
 
 
 def _check_names(decoder: Mapping[str, Any]) -> None:

@@ -23,6 +23,9 @@ TOGETHER_GRAPH = "adapters-together.onnx"
 DOCUMENTS = "documents"
 """The folder of indexes of documents that travel in a bundle, each `NAME.index`."""
 
+SLICE_GRAPH, TOKEN_GRAPH = "slice.onnx", "token.onnx"
+"""Of a bundle of fixed shapes: the decoder for a slice of a prompt, and the one for a token, over one cache."""
+
 Provider = Literal["cpu", "cuda", "webgpu", "qnn", "openvino", "nv-tensorrt-rtx", "mlx", "coreml"]
 """An execution provider that a bundle is made for; `edge/engine/providers.py` says what each is."""
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
@@ -142,6 +145,20 @@ class Adapter(_Part):
         return f"{ADAPTERS}/{self.name}.safetensors"
 
 
+class Fixed(_Part):
+    """Graphs of fixed shapes, where a provider compiles them whole.
+
+    slice_tokens: of a prompt, which one run reads. logits_scale, logits_zero_point: what the numbers that come out
+    stand for. soc: the system on a chip that the graphs are compiled for, empty where the board compiles them when it
+    first loads them.
+    """
+
+    slice_tokens: Positive
+    logits_scale: Annotated[float, Field(gt=0)]
+    logits_zero_point: Count
+    soc: Annotated[str, Field(max_length=64)] = ""
+
+
 class Sampling(_Part):
     """How tokens are chosen where a request does not say, as the model's makers would have it; greedy by default.
 
@@ -171,6 +188,7 @@ class Manifest(_Part):
     golden: what it is asked where it is tried on a board.
     adapters: those that a request may choose; none changes what the bundle answers without it.
     engine: which of the daemon's runs it on the cpu; genai for a graph that ours cannot run. decoder: the graph's file.
+    fixed: None for a bundle whose graph takes texts of any length.
     """
 
     schema_version: Literal[1] = SCHEMA
@@ -199,16 +217,17 @@ class Manifest(_Part):
     held_to: list[str] = []
     golden: Annotated[list[Golden], Field(max_length=32)] = []
     adapters: Annotated[list[Adapter], Field(max_length=64)] = []
-    engine: Literal["batched", "genai"] = "batched"
+    engine: Literal["batched", "genai", "static"] = "batched"
     decoder: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*\.onnx$")] = GRAPH
+    fixed: Fixed | None = None
     files: dict[str, File]
 
     def text(self) -> str:
-        """The file as it is written: no word of an embedding model, adapters, or another's graph without them.
+        """The file as it is written: no word of an embedding model, adapters, or another graph without them.
 
         Older daemons read it then.
         """
-        left_out = {name for name in ("sentences", "adapters") if not getattr(self, name)}
+        left_out = {name for name in ("sentences", "adapters", "fixed") if not getattr(self, name)}
         left_out |= {
             name for name, usual in (("engine", "batched"), ("decoder", GRAPH)) if getattr(self, name) == usual
         }

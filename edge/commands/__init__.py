@@ -4,6 +4,7 @@ In come words, out go an exit status and what it printed. Start reading in `serv
 together. Beside the subcommands:
 
     connection.py    options for a board and its broker, which several have
+    answering.py     how a question is to be answered: an option a field of the request
     inputs.py        files, words and standard input, read as far as any board would
     streams.py       standard output and error, whatever they are: closed, full, a terminal
     signals.py       which signals end a command

@@ -15,9 +15,10 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from edge.commands.answering import ASKING, add_answering, add_wishes, fields
 from edge.commands.boards import boards, unknown
-from edge.commands.connection import add_connection, connected_settings, finite, how_many, seconds
-from edge.commands.inputs import from_stdin, read_schema, said, uri_of
+from edge.commands.connection import add_connection, connected_settings
+from edge.commands.inputs import from_stdin, said, uri_of
 from edge.commands.logs import visible
 from edge.commands.printing import Printing
 from edge.commands.running import Ending, run
@@ -26,7 +27,6 @@ from edge.commands.vectors import lines, requests_for
 from edge.config import Settings
 from edge.errors import BrokerError, ConfigError, OutputError
 from edge.mqtt.client import UNREADABLE, Client
-from edge.wire.pictures import CROPS
 
 EXIT_STATUS = {200: 0, 408: 4, 499: 130, 503: 75}
 """By the reply's code; any other is 1. 75 is sysexits' "try again later"."""
@@ -52,6 +52,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("prompt", nargs="?", type=said, help="the question; - or nothing reads standard input")
     add_answering(parser)
+    add_wishes(parser, ASKING)
     parser.add_argument(
         "--embed",
         metavar="TEXT",
@@ -60,41 +61,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="print a line of JSON for the vector of each text; of each line of standard input where there is none",
     )
     add_connection(parser, "ask")
-
-
-def add_answering(parser: argparse.ArgumentParser) -> None:
-    """How the question is to be answered, and how the answer is printed."""
-    parser.add_argument(
-        "--stream", action=argparse.BooleanOptionalAction, default=True, help="print as it comes (default)"
-    )
-    parser.add_argument("--json", action="store_true", help="print the reply as one JSON object, once it is there")
-    parser.add_argument("--system", metavar="TEXT", type=said, help="a system prompt")
-    parser.add_argument(
-        "--image", metavar="FILE", type=Path, action="append", default=[], help="a picture to ask about; again for more"
-    )
-    parser.add_argument("--detail", choices=list(CROPS), help="how closely to look at the pictures (default: auto)")
-    parser.add_argument("--json-schema", metavar="FILE", type=Path, help="hold the answer to this JSON schema")
-    parser.add_argument("--max-tokens", type=how_many, metavar="N", help="length of the answer")
-    parser.add_argument("--temperature", type=finite, metavar="T", help="0 is greedy (default: the bundle's own)")
-    parser.add_argument("--seed", type=int, metavar="N", help="makes sampling repeatable")
-    parser.add_argument("--n", type=how_many, metavar="N", help="answers to make, told one below the other")
-    parser.add_argument("--num-beams", type=how_many, metavar="N", help="search for the best text, so many at a time")
-    parser.add_argument(
-        "--loop-guard",
-        action=argparse.BooleanOptionalAction,
-        default=True,
-        help="end an answer that says the same over and over (default)",
-    )
-    parser.add_argument("--timeout", type=seconds, default=600, metavar="SECONDS", help="give up after (default: 600)")
-    parser.add_argument("--verbose", action="store_true", help="print tokens and times to standard error")
-    parser.add_argument(
-        "--board-tools",
-        metavar="NAME,…",
-        help="let the model have these tools of the board's used; * for all that it may (docs/tools.md)",
-    )
-    parser.add_argument(
-        "--scorers", metavar="NAME,…", help="have these functions of the board's weigh the answer (docs/scorers.md)"
-    )
 
 
 def main(options: argparse.Namespace) -> int:
@@ -125,21 +91,7 @@ def build_request(options: argparse.Namespace) -> dict[str, Any]:
     request: dict[str, Any] = {"id": uuid.uuid4().hex[:12], "stream": options.stream and not options.json}
     request["stream"] &= options.n is None  # the pieces of several answers would be in each other's way
     request |= {"messages": [shown(options.image, options.detail, prompt)]} if options.image else {"prompt": prompt}
-    if not options.loop_guard:
-        request["loop_guard"] = False
-    for name in ("system", "max_tokens", "temperature", "seed", "n", "num_beams"):
-        if getattr(options, name) is not None:
-            request[name] = getattr(options, name)
-    if options.board_tools is not None:
-        request["board_tools"] = [name.strip() for name in options.board_tools.split(",")]
-    if options.scorers is not None:
-        request["scorers"] = [name.strip() for name in options.scorers.split(",")]
-    if options.json_schema is not None:
-        request["response_format"] = {
-            "type": "json_schema",
-            "json_schema": {"schema": read_schema(options.json_schema)},
-        }
-    return request
+    return request | fields(options)
 
 
 def shown(files: list[Path], detail: str | None, prompt: str) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from edge.bundle import MANIFEST, read_manifest
 from edge.commands import bundle_made, bundle_places
-from edge.commands.ask import add_answering
+from edge.commands.answering import add_answering
 from edge.commands.bundle_cache import pulled
 from edge.commands.bundle_made import tell
 from edge.commands.catalogue import Entry, named, read_catalogue

@@ -8,6 +8,7 @@ import uuid
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from edge.commands.answering import ANSWERING, ASKING, given
 from edge.commands.inputs import from_stdin
 from edge.errors import ConfigError, ProtocolError
 from edge.mqtt.client import UNREADABLE
@@ -15,27 +16,17 @@ from edge.wire.embeddings import numbers
 
 TEXTS_AT_ONCE, BYTES_AT_ONCE = 128, 128 << 10
 """Of a request: some 270 KB of vectors come back, which brokers take, and half of what a board reads goes out."""
-OTHERS: dict[str, Any] = {
-    "system": None,
-    "image": [],
-    "detail": None,
-    "json_schema": None,
-    "max_tokens": None,
-    "temperature": None,
-    "seed": None,
-    "loop_guard": True,
-    "board_tools": None,
-}
-"""Options that say nothing of a vector, each with what it is where nobody says it."""
+SHOWN: dict[str, Any] = {"image": [], "detail": None, "json_schema": None, "json_object": False}
+"""Options that say nothing of a vector and are no field by themselves, each with what it is where nobody says it."""
 
 
 def requests_for(options: argparse.Namespace) -> list[dict[str, Any]]:
     """The payloads that ask for all vectors. ConfigError where there is no text, or an option that answers have."""
-    for name, unsaid in OTHERS.items():
-        if getattr(options, name) != unsaid:
-            option = "no-loop-guard" if name == "loop_guard" else name.replace("_", "-")
-            raise ConfigError(f"--{option} says nothing of vectors: leave it out beside --embed")
-    same = {"encoding_format": "base64", "stream": False}
+    idle = [name for name, unsaid in SHOWN.items() if getattr(options, name) != unsaid]
+    for name in [*idle, *given(options, ANSWERING)]:
+        no = "no-" if getattr(options, name) is False else ""
+        raise ConfigError(f"--{no}{name.replace('_', '-')} says nothing of vectors: leave it out beside --embed")
+    same = {"encoding_format": "base64", "stream": False, **given(options, ASKING)}
     return [{"id": uuid.uuid4().hex[:12], "input": some, **same} for some in in_requests(texts_of(options))]
 
 

@@ -12,6 +12,7 @@ the daemon with it. Start reading in this file, then `batch/engine.py`.
     budget.py    how much memory it may take
     pace.py      a duty cycle, where the board is too hot
     batch/       our own engine: several answers grow together
+    static/      the same over graphs of fixed shapes, as NPUs take them
     genai/       onnxruntime-genai's, for what ours does not run on; the tokenizer of both
     graph/       the bundle's graph, run by onnxruntime
     cache/       keys and values of texts
@@ -29,7 +30,7 @@ from edge.bundle import Provider
 from edge.errors import Fault
 from edge.wire.pictures import Picture
 
-Kind = Literal["auto", "batched", "genai"]
+Kind = Literal["auto", "batched", "genai", "static"]
 
 
 @dataclass(frozen=True)

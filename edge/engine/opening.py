@@ -24,6 +24,12 @@ def open_engine(bundle: Path, options: Options, sentences: LateSentences | None 
     if kind not in row.kinds:
         names = " and ".join(each.name for each in ROWS if kind in each.kinds)
         raise ConfigError(f"the {kind} engine runs on the {names} provider, not on {row.name}")
+    if kind == "static":
+        from edge.engine.static.engine import StaticEngine
+
+        return StaticEngine(bundle, options, sentences)
+    if read_manifest(bundle).fixed is not None:
+        raise ConfigError(f"the {kind} engine cannot run the graphs of {bundle}: leave engine.kind at auto")
     if kind == "genai":
         from edge.engine.genai.engine import GenaiEngine
 
@@ -38,7 +44,8 @@ def open_engine(bundle: Path, options: Options, sentences: LateSentences | None 
 def best_of(manifest: Manifest, provider: str) -> Kind:
     """The engine for a bundle where nobody chooses: of the provider's one that its own provider has, too.
 
-    A bundle may say that its graph is not for the batched one.
+    A bundle may say that its graph is not for the batched one. Where none can run it, one that will say so.
     """
-    kinds = [kind for kind in row_of(provider).kinds if kind in ("genai", manifest.engine)]
+    row = row_of(provider)
+    kinds = tuple(kind for kind in row.kinds if kind in ("genai", manifest.engine)) or row.kinds
     return next((kind for kind in kinds if kind in row_of(manifest.provider).kinds), kinds[-1])

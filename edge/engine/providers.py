@@ -30,7 +30,8 @@ class Row:
     that has the provider built in. locator: the module's function that names its library. extra: of ours, which
     brings such an onnxruntime in the place of the CPU's.
     genai_name: as onnxruntime-genai has it; empty for the CPU, which it takes where nothing is named. options: its own,
-    pairs of name and value as both have them.
+    pairs of name and value as both have them. paths: more of them, whose values functions of the
+    module tell.
     kinds: the engines that answer on it, the best first; where there are none, lacks says why.
     float_type: what a bundle's activations are in. int8_cache: whether its keys and values may be in int8.
     shapes: `any` where a graph may have texts of any length, `fixed` where each length is a graph of its own.
@@ -46,6 +47,7 @@ class Row:
     extra: str = ""
     genai_name: str = ""
     options: tuple[tuple[str, str], ...] = ()
+    paths: tuple[tuple[str, str], ...] = ()
     kinds: tuple[Kind, ...] = ()
     lacks: str = ""
     float_type: FloatType = "float32"
@@ -58,6 +60,11 @@ class Row:
     def is_batched(self) -> bool:
         """Whether our own engine answers on it, with all that only that can do."""
         return "batched" in self.kinds
+
+    @property
+    def tells_logprobs(self) -> bool:
+        """Whether what answers on it is ours, be it over graphs of fixed shapes."""
+        return self.is_batched or "static" in self.kinds
 
     @property
     def distribution(self) -> str:
@@ -87,6 +94,11 @@ class Row:
             return f"`pip install 'edge-slm[{self.extra}]'` in an environment of its own"
         return f"`pip install --no-deps '{self.package}'`"
 
+    def told(self) -> dict[str, str]:
+        """Its options, with the paths of what its package brings. ConfigError as for `library`."""
+        found = importlib.import_module(self.module) if self.paths and self.library() else None
+        return {**dict(self.options), **{name: str(getattr(found, each)()) for name, each in self.paths}}
+
     def library(self) -> str:
         """The path of a plugin's library. ConfigError where its package is not there or has none for this machine."""
         missing = f"the provider {self.name} needs {self.distribution}"
@@ -105,7 +117,7 @@ ROWS = (
         "cpu",
         "CPUExecutionProvider",
         "onnxruntime>=1.32,<1.33",
-        kinds=("batched", "genai"),
+        kinds=("batched", "genai", "static"),
         int8_cache="by default",
     ),
     Row(
@@ -133,7 +145,9 @@ ROWS = (
         "onnxruntime-qnn>=2.7,<3",
         "onnxruntime_qnn",
         genai_name="QNN",
-        lacks="it takes graphs of fixed shapes in plain operators, which the export does not make yet",
+        paths=(("backend_path", "get_qnn_htp_path"),),
+        kinds=("static",),
+        int8_cache="by default",
         shapes="fixed",
         emulator="CPU",
         systems=("linux", "win32"),

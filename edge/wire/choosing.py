@@ -69,16 +69,14 @@ class Choosing(Shape):
 
     @model_validator(mode="after")
     def _can_be_searched(self) -> Choosing:
-        """A search takes the likeliest and draws nothing; nobody has told yet how it goes with a grammar."""
+        """A search takes the likeliest and draws nothing; a call is one text, and is not searched for."""
         if self.num_beams == 1:
             return self
         if self.n > self.num_beams:
             raise wrong(f"should be num_beams at most ({self.num_beams})", "n")
         if getattr(self, "temperature", None):
             raise wrong("should be 0 or left out beside num_beams: a search draws nothing", "temperature")
-        given = [name for name in BESIDE_BEAMS if getattr(self, name, None)]
-        is_held = getattr(getattr(self, "response_format", None), "type", "text") != "text"
-        for name in [*given, *(["response_format"] if is_held else [])]:
+        for name in [name for name in BESIDE_BEAMS if getattr(self, name, None)]:
             raise wrong("cannot be had beside num_beams", name)
         return self
 

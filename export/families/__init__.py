@@ -2,8 +2,8 @@
 
 Start reading in base.py: what a family says of itself, and the sizes of one checkpoint. They are read with keys.py
 (which keys of a config are known), values.py (what a value may be), rope.py (rotary positions) and attention.py
-(windows). The families: llama.py, mistral.py, phi3.py, phi3_v.py, qwen2.py, qwen3.py, smollm3.py, gemma3.py,
-phimoe.py. A new
+(windows). The families: llama.py, mistral.py, phi3.py, phi3_v.py, qwen2.py, qwen3.py, smollm3.py, gemma2.py,
+gemma3.py, phimoe.py, phi3_small.py. A new
 family is a new file here, its entry in `FAMILIES`, a skeleton (`make skeletons`; a Llama's layer has one, with
 options), a recipe, and its rows in held.py, which has the kinds of checkpoint that were held to Transformers.
 """
@@ -11,7 +11,7 @@ options), a recipe, and its rows in held.py, which has the kinds of checkpoint t
 from __future__ import annotations
 
 from export.errors import SourceError, UnsupportedError
-from export.families import gemma3, llama, mistral, phi3, phi3_v, phimoe, qwen2, qwen3, smollm3
+from export.families import gemma2, gemma3, llama, mistral, phi3, phi3_small, phi3_v, phimoe, qwen2, qwen3, smollm3
 from export.families.base import Config, Family
 
 FAMILIES: tuple[Family, ...] = (
@@ -22,8 +22,10 @@ FAMILIES: tuple[Family, ...] = (
     qwen2.FAMILY,
     qwen3.FAMILY,
     smollm3.FAMILY,
+    gemma2.FAMILY,
     gemma3.FAMILY,
     phimoe.FAMILY,
+    phi3_small.FAMILY,
 )
 
 

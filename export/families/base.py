@@ -28,16 +28,37 @@ def positions(config: Config) -> int:
 
 
 @dataclass(frozen=True)
+class Blocks:
+    """Attention to some of the blocks that a text is cut in.
+
+    size: a block's tokens. local: so many blocks, its own the last of them, a token sees. stride: of those before them,
+    each head sees every so manieth, the first head those that end such a run. shift: so many blocks earlier than the
+    head before it each head has these.
+    """
+
+    size: int
+    local: int
+    stride: int
+    shift: int
+
+    @property
+    def reach(self) -> int:
+        """Up to so many tokens every one is seen."""
+        return self.size * self.local
+
+
+@dataclass(frozen=True)
 class Attention:
     """How a layer attends. window: tokens that each looks back on, itself among them; 0 for all.
 
     turns: whether queries and keys are turned by their positions. rope: which of the model's rotary tables turns them;
-    empty for the one that `Dimensions.rope` is.
+    empty for the one that `Dimensions.rope` is. blocks: which of the text it sees, None for all.
     """
 
     window: int = 0
     turns: bool = True
     rope: str = ""
+    blocks: Blocks | None = None
 
 
 Own = Callable[[Config], tuple[Config, Mapping[str, Any]]]
@@ -71,6 +92,9 @@ class Family:
         it is exact up to.
     own: reads what a config has for this family alone. norm_offset: what is added to the weights of its norms.
     needs_float32: whether what it computes is too large for float16.
+    for_cpu: whether its bundles are for the CPU alone.
+    regroups: whether a checkpoint has queries, keys and values by groups of heads, and a gate between the channels that
+        it opens (export/source/regrouped.py).
     outside: norms and biases of the head and the tail beside the first norm's weight.
     expert: the matrices of one expert of a layer, where it has experts in place of an MLP; `routed` puts them, for all
         experts, behind those of `linear`. missing: by a key of the config, biases that are zero where it is false.
@@ -102,6 +126,8 @@ class Family:
     own: Own = as_it_is
     norm_offset: float = 0.0
     needs_float32: bool = False
+    for_cpu: bool = False
+    regroups: bool = False
 
     outside: tuple[str, ...] = ()
     expert: tuple[str, ...] = ()
@@ -139,6 +165,8 @@ class Dimensions:
     embedding_scale: what embeddings are multiplied with.
     num_experts: of a layer, 0 where it has an MLP. router_threshold: how far from the best score another may be, as a
         share of the larger one, and still count.
+    gate_limit: how large a gate and what it opens may become; 0 for any size.
+    attention_cap, logit_cap: what scores and logits are bent towards by a tanh and never reach; 0 for none.
     """
 
     hidden_size: int
@@ -158,6 +186,9 @@ class Dimensions:
     embedding_scale: float = 1.0
     num_experts: int = 0
     router_threshold: float = 0.0
+    gate_limit: float = 0.0
+    attention_cap: float = 0.0
+    logit_cap: float = 0.0
 
     @classmethod
     def from_config(cls, config: Config, family: Family | None = None) -> Dimensions:
@@ -229,6 +260,17 @@ class Dimensions:
     def attention_of(self, index: int) -> Attention:
         """How a layer attends."""
         return self.attentions[index] if self.attentions else EVERYWHERE
+
+    @property
+    def blocks(self) -> Blocks | None:
+        """Those that some layers attend to, None where all see everything; they are the same in each of these."""
+        return next((attention.blocks for attention in self.attentions if attention.blocks), None)
+
+    def up_to(self, length: int) -> Dimensions:
+        """The same for texts of so many tokens at most, of which a token may see every one before it."""
+        if not self.blocks or length > self.blocks.reach:
+            return self
+        return replace(self, attentions=tuple(replace(each, blocks=None) for each in self.attentions))
 
     def of_layers(self, kept: Sequence[int]) -> Dimensions:
         """The same with some of the layers, in their order."""

@@ -38,10 +38,10 @@ def own(config: Config) -> tuple[Config, Mapping[str, Any]]:
     }
     window = Attention(whole(config, "sliding_window"), rope=LOCAL)
     fields = {
-        "attentions": tuple(window if kind == SLIDING else Attention() for kind in _kinds(config)),
+        "attentions": tuple(window if kind == SLIDING else Attention() for kind in kinds(config, PATTERN)),
         "ropes": {LOCAL: rope_of(local, ROPES, whole(config, "head_dim"), False)},
         "query_pre_attn_scalar": number(config, "query_pre_attn_scalar"),
-        "embedding_scale": _rounded(math.sqrt(whole(config, "hidden_size")), config),
+        "embedding_scale": rounded(math.sqrt(whole(config, "hidden_size")), config),
     }
     full = nested.get(FULL) or {}
     return {**config, "rope_parameters": full}, fields
@@ -60,20 +60,20 @@ def _nested(config: Config) -> Mapping[str, Any]:
     return found
 
 
-def _kinds(config: Config) -> list[str]:
-    """How each layer attends; by the pattern where they are not listed."""
-    count, kinds = whole(config, "num_hidden_layers", most=LAYERS_MOST), config.get("layer_types")
-    if kinds is None:
-        every = PATTERN if config.get("sliding_window_pattern") is None else whole(config, "sliding_window_pattern")
+def kinds(config: Config, pattern: int) -> list[str]:
+    """How each layer attends; where they are not listed, every so manieth sees everything."""
+    count, found = whole(config, "num_hidden_layers", most=LAYERS_MOST), config.get("layer_types")
+    if found is None:
+        every = pattern if config.get("sliding_window_pattern") is None else whole(config, "sliding_window_pattern")
         return [SLIDING if (index + 1) % every else FULL for index in range(count)]
-    if not isinstance(kinds, list) or len(kinds) != count:
+    if not isinstance(found, list) or len(found) != count:
         raise SourceError("config.json's layer_types should name a kind for each of its num_hidden_layers")
-    if odd := [kind for kind in kinds if kind not in (SLIDING, FULL)]:
-        raise UnsupportedError(f"config.json says layer_types: [{odd[0]!r}, …]; a Gemma 3 has {FULL} and {SLIDING}")
-    return kinds
+    if odd := [kind for kind in found if kind not in (SLIDING, FULL)]:
+        raise UnsupportedError(f"config.json says layer_types: [{odd[0]!r}, …]; a Gemma has {FULL} and {SLIDING}")
+    return found
 
 
-def _rounded(value: float, config: Config) -> float:
+def rounded(value: float, config: Config) -> float:
     """A number as the checkpoint's type has it (`Gemma3TextScaledWordEmbedding`: the scale is cast to the table's)."""
     kind = str(config.get("dtype") or config.get("torch_dtype") or "float32").removeprefix("torch.")
     if kind == "float16":

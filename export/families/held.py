@@ -27,6 +27,7 @@ class Variant:
     partial: a part of each head is turned. window: layers slide, by a window narrower than the positions.
     packed: query, key and value are one matrix, gate and up are one. biased: products have biases that the family's
     need not have, those of attention or of the MLP. head_biased: the head has one.
+    capped: scores or logits are bent towards a cap.
     """
 
     family: str
@@ -40,6 +41,7 @@ class Variant:
     biased: bool = False
     mlp_biased: bool = False
     head_biased: bool = False
+    capped: bool = False
 
     def __str__(self) -> str:
         """Its name in a sentence and in a test."""
@@ -69,6 +71,7 @@ def variant_of(family: Family, config: Mapping[str, Any]) -> Variant:
         biased="attention_bias" in {**family.biases, **family.missing} and bool(config.get("attention_bias")),
         mlp_biased="mlp_bias" in family.biases and bool(config.get("mlp_bias")),
         head_biased="lm_head_bias" in family.missing and bool(config.get("lm_head_bias")),
+        capped=any(config.get(key) is not None for key in CAPS),
     )
 
 
@@ -82,6 +85,7 @@ def _rows(family: str, ropes: str, **more: tuple[bool, ...]) -> list[Variant]:
     ]
 
 
+CAPS = ("attn_logit_softcapping", "final_logit_softcapping")
 EITHER = (False, True)
 HELD: tuple[Variant, ...] = (
     *_rows("llama", "default linear dynamic llama3 yarn longrope", own_head_size=EITHER),
@@ -98,17 +102,25 @@ HELD: tuple[Variant, ...] = (
     Variant("phimoe", biased=True),
     Variant("phimoe", "longrope_scaled", window=True, head_biased=True),
     *_rows("phi3", "default longrope", partial=EITHER, window=EITHER, packed=EITHER),
+    *_rows("gemma2", "default", own_head_size=(True,), window=EITHER, capped=(True,)),
+    Variant("gemma2", grouped=True, tied=True, own_head_size=True, window=True),
     *_rows("gemma3", "default linear", own_head_size=(True,), window=EITHER),
     Variant("gemma3"),
     Variant("gemma3", "linear", grouped=True, tied=True, window=True),
 )
 """Each held to both versions, but for those of `FOUR_ALONE`."""
+ELSEWHERE: Mapping[Variant, tuple[str, ...]] = {
+    Variant("phi3small", grouped=grouped, tied=True): ("mlx-lm 0.32",) for grouped in EITHER
+}
+"""Kinds that Transformers has no class of, and whose logits they were held to (tests/export/test_phi3_small.py)."""
 FOUR_ALONE = ("longrope_scaled",)
 """Kinds of rope that are read as Transformers 4.57 and the checkpoint's own code read them. Of a text longer than
 the original length 5 turns by the short factors all the same, with the scale of the long ones."""
 
 
 def held_to(variant: Variant) -> list[str]:
-    """The versions of Transformers that a kind of checkpoint was held to; none where no test holds it."""
+    """Those that a kind of checkpoint was held to, versions of Transformers mostly; none where no test holds it."""
+    if variant in ELSEWHERE:
+        return list(ELSEWHERE[variant])
     versions = VERSIONS[:1] if variant.rope in FOUR_ALONE else VERSIONS
     return list(versions) if variant in HELD else []

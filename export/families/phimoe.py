@@ -24,7 +24,7 @@ def own(config: Config) -> tuple[Config, Mapping[str, Any]]:
 
 FAMILY = Family(
     name="phimoe",
-    architectures=("PhiMoEForCausalLM", "PhimoeForCausalLM"),
+    architectures=("PhiMoEForCausalLM", "PhimoeForCausalLM", "phimoe"),
     attention=("self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj"),
     linear=("self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj", "self_attn.o_proj"),
     vectors=(

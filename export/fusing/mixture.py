@@ -29,7 +29,7 @@ FIRST_NORM, ROUTER = "model.layers.0.input_layernorm", "block_sparse_moe.gate.we
 
 def functions(family: Family) -> list[onnx.FunctionProto]:
     """The head, layer, expert and tail."""
-    return [_head(), _layer(family), _expert(), _tail()]
+    return [_head(), _layer(family), _expert(), tail()]
 
 
 def _head() -> onnx.FunctionProto:
@@ -43,14 +43,14 @@ def _head() -> onnx.FunctionProto:
 
 def _layer(family: Family) -> onnx.FunctionProto:
     nodes = [
-        *_attention(family),
+        *attention(family),
         node("MatMul", ["attended", "self_attn.o_proj.weight"], ["attention_output"]),
-        _skip_norm(
+        skip_layer_norm(
             "residual", "attention_output", "post_attention_layernorm", "mlp_input", "middle", "self_attn.o_proj"
         ),
         *_routing(),
         node(EXPERTS_OP, ["mlp_input", "routing"], ["mlp_output"], DOMAIN),
-        _skip_norm("middle", "mlp_output", "next_layernorm", "next_normed", "next_residual"),
+        skip_layer_norm("middle", "mlp_output", "next_layernorm", "next_normed", "next_residual"),
     ]
     inputs = ["normed", "residual", "past_key", "past_value", "seqlens_k", "total_sequence_length"]
     inputs += ["cos_cache", "sin_cache", *(f"{name}.weight" for name in family.linear), *family.vectors]
@@ -60,7 +60,7 @@ def _layer(family: Family) -> onnx.FunctionProto:
     return function("layer", inputs, outputs, nodes, attributes)
 
 
-def _skip_norm(value: str, skip: str, norm: str, normed: str, total: str, bias: str = "") -> onnx.NodeProto:
+def skip_layer_norm(value: str, skip: str, norm: str, normed: str, total: str, bias: str = "") -> onnx.NodeProto:
     """The LayerNorm of a sum, and the sum. bias: of the product that is added."""
     inputs = [value, skip, f"{norm}.weight", f"{norm}.bias", *([f"{bias}.bias"] if bias else [])]
     made = node("SkipLayerNormalization", inputs, [normed, "", "", total], CONTRIB)
@@ -68,18 +68,19 @@ def _skip_norm(value: str, skip: str, norm: str, normed: str, total: str, bias: 
     return made
 
 
-def _attention(family: Family) -> Iterator[onnx.NodeProto]:
+def attention(family: Family) -> Iterator[onnx.NodeProto]:
+    """The projections before attention with their biases, and GroupQueryAttention."""
     names = [name.rpartition(".")[2].removesuffix("_proj") for name in family.attention]
     for name, module in zip(names, family.attention, strict=True):
         yield node("MatMul", ["normed", f"{module}.weight"], [f"{name}_product"])
         yield node("Add", [f"{name}_product", f"{module}.bias"], [name])
     shared = ["past_key", "past_value", "seqlens_k", "total_sequence_length", "cos_cache", "sin_cache"]
-    attention = node(
+    made = node(
         "GroupQueryAttention", [*names, *shared], ["attended", "present_key", "present_value"], CONTRIB, do_rotary=1
     )
     kinds = {"num_heads": "INT", "kv_num_heads": "INT", "scale": "FLOAT"}
-    attention.attribute.extend(reference(*each) for each in kinds.items())
-    yield attention
+    made.attribute.extend(reference(*each) for each in kinds.items())
+    yield made
 
 
 def _routing() -> Iterator[onnx.NodeProto]:
@@ -131,7 +132,8 @@ def _expert() -> onnx.FunctionProto:
     return function("expert", inputs, ["expert_output"], nodes, [])
 
 
-def _tail() -> onnx.FunctionProto:
+def tail() -> onnx.FunctionProto:
+    """The head's product and its bias."""
     nodes = [
         node("MatMul", ["normed", "lm_head.weight"], ["product"]),
         node("Add", ["product", "lm_head.bias"], ["logits"]),

@@ -18,7 +18,7 @@ Codes = NDArray[np.uint8]
 
 @dataclass(frozen=True)
 class Format:
-    """How a matrix is stored. block_size is a power of two from 16 up, bits 4 or 8."""
+    """How a matrix is stored. block_size is a power of two from 16 up, or 0 for a row each; bits 4 or 8."""
 
     bits: int = 4
     block_size: int = 32
@@ -36,6 +36,8 @@ class Format:
 
     def bytes_of(self, rows: int, columns: int, scale_bytes: int = 4) -> int:
         """The stored size of a `[rows, columns]` matrix, scales and zero points included."""
+        if not self.block_size:
+            return rows * (-(-columns * self.bits // 8) + scale_bytes)
         blocks = -(-columns // self.block_size)
         points = 0 if self.is_symmetric else -(-blocks * self.bits // 8)
         return rows * (blocks * (self.block_size * self.bits // 8 + scale_bytes) + points)

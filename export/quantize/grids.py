@@ -18,6 +18,8 @@ Fit = Callable[[Floats, Floats, Format], Grid]
 
 CLIPS = np.linspace(0.75, 1.0, 6, dtype=np.float32)
 """Shares of a block's full range that `search` tries; a smaller one clips its largest weight."""
+ROW_CLIPS = np.linspace(0.4, 1.0, 13, dtype=np.float32)
+"""The same for a row that is one block: among so many weights the largest is far from the others."""
 
 
 def span(block: Floats, importance: Floats, form: Format) -> Grid:  # noqa: ARG001 - a fit that weighs nothing
@@ -27,7 +29,8 @@ def span(block: Floats, importance: Floats, form: Format) -> Grid:  # noqa: ARG0
 
 def search(block: Floats, importance: Floats, form: Format) -> Grid:
     """The share of the range whose rounding errors, weighted by importance, are least."""
-    return _best(block, importance, form, (_grid(block, form, clip) for clip in CLIPS))
+    clips = CLIPS if form.block_size else ROW_CLIPS
+    return _best(block, importance, form, (_grid(block, form, clip) for clip in clips))
 
 
 def k_quant(block: Floats, importance: Floats, form: Format) -> Grid:
@@ -76,10 +79,14 @@ def _shrink(error: Floats) -> Floats:
 def _grid(block: Floats, form: Format, clip: np.float32) -> Grid:
     """A share of the range of each block.
 
-    A symmetric block puts its largest weight, whatever its sign, on the code that has one step more.
+    A symmetric block puts its largest weight, whatever its sign, on the code that has one step more; but a row that is
+    one block has a step above zero, which providers of fixed shapes want.
     """
     low, high = block.min(0), block.max(0)
-    if form.is_symmetric:
+    if form.is_symmetric and not form.block_size:
+        scales = np.maximum(high / (form.middle - 1), -low / form.middle) * clip
+        points = np.full_like(scales, form.middle)
+    elif form.is_symmetric:
         scales = np.where(high > -low, high, low) * clip / -form.middle
         points = np.full_like(scales, form.middle)
     else:

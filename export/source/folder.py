@@ -18,6 +18,7 @@ from export.source.base import Floats
 from export.source.chat import chat_template_of
 from export.source.scan import all_of, check_tensors
 from export.source.shards import checkpoint_files, read_json, read_stored, read_tensor, stored_type, tensor_shape
+from export.tokenizer import ranks
 
 
 class FolderSource:
@@ -66,11 +67,13 @@ class FolderSource:
 
     @cached_property
     def tokenizer_files(self) -> Mapping[str, str]:
-        """The tokenizer's files as they lie in the folder."""
+        """The tokenizer's files as they lie in the folder; Phi-3-small's tokenizer.json is made of a list of ranks."""
         names = ("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json")
         found = {name: (self.path / name).read_text("utf-8") for name in names if (self.path / name).is_file()}
         if "tokenizer.json" not in found:
-            raise SourceError(f"{self.path} has no tokenizer.json")
+            if self.config.get("model_type") != "phi3small" or not (self.path / ranks.FILE).is_file():
+                raise SourceError(f"{self.path} has no tokenizer.json")
+            found["tokenizer.json"] = ranks.tokenizer_json(self.path / ranks.FILE)
         return found
 
     def tensor_names(self) -> set[str]:

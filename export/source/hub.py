@@ -14,7 +14,7 @@ from pathlib import Path
 from edge.bundle import hash_file
 from export.errors import SourceError
 
-WANTED = ("*.json", "*.safetensors", "*.jinja")
+WANTED = ("*.json", "*.safetensors", "*.jinja", "cl100k_base.tiktoken")
 LEFT = "consolidated*.safetensors"
 """The same weights again in Mistral's own layout, which nobody here reads."""
 NAME = re.compile(r"([\w.-]+/[\w.-]+)@(.+)")

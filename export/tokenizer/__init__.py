@@ -5,5 +5,6 @@ agreement.py compares two readers over texts.py's texts, which were made to diff
 prefix.py the space before a text, template.py looks at the chat template, format.py knows the file's parts.
 
 header.py makes tokenizer.json of a GGUF file's header: vocabulary.py has what the header says of its tokens,
-byte_level.py and sentence_piece.py make the two kinds that are read, cuts.py lists how text is cut.
+byte_level.py and sentence_piece.py make the two kinds that are read, cuts.py lists how text is cut. ranks.py makes it
+of tiktoken's list of tokens.
 """

@@ -81,7 +81,7 @@ def _added(vocabulary: Vocabulary, number: int, token: str) -> dict[str, Any]:
         "content": token,
         "single_word": False,
         "lstrip": False,
-        "rstrip": vocabulary.architecture == "phi3" and token not in NOT_STRIPPED,
+        "rstrip": vocabulary.architecture in ("phi3", "phimoe") and token not in NOT_STRIPPED,
         "normalized": False,
         "special": vocabulary.types[number] != USER_DEFINED,
     }

@@ -1,7 +1,9 @@
-"""`edge bundle adopt`: folders as onnxruntime-genai 0.18's model builder writes them, from small random checkpoints.
+"""`edge bundle adopt`: folders as onnxruntime-genai's model builder writes them, from small random checkpoints.
 
-`tests/data/genai-builder` holds two (`-p int4 -e cpu`): a Llama, and a Phi-3 whose rotary factors change behind 48
-tokens. Both are served unchanged.
+`tests/data/genai-builder` holds six (`-p int4`), all served unchanged. Of version 0.18 for the CPU: a Llama, one with
+keys and values in int8 a channel, a Phi-3 whose rotary factors change behind 48 tokens, and a Qwen 2 one of whose
+layers looks back on 33, for which onnxruntime-genai keeps no more; for CUDA the Llama, in float16. `published` is of
+version 0.3, whose files, names and operators Microsoft's `cpu-int4-rtn-block-32-acc-level-4` of Phi-3-mini-128k has.
 """
 
 from __future__ import annotations
@@ -18,11 +20,12 @@ from pathlib import Path
 
 import numpy as np
 import onnx
+import onnxruntime
 import onnxruntime_genai as og
 import pytest
 
 from edge.__main__ import main
-from edge.bundle import Bundle, open_bundle, read_manifest
+from edge.bundle import Bundle, Wishes, adopted, open_bundle, read_manifest
 from edge.bundle.graph_header import read_header
 from edge.commands.bundle_adopt import reader_of
 from edge.commands.serve import served_from
@@ -53,7 +56,10 @@ def copied(kind: str, folder: Path) -> Path:
     return Path(shutil.copytree(BUILT / kind, folder / kind))
 
 
-@pytest.fixture(scope="module", params=["llama", "phi"])
+SWITCHES = {"llama": 0, "int8-cache": 0, "windowed": 0, "phi": 48, "published": 48}
+
+
+@pytest.fixture(scope="module", params=SWITCHES)
 def pair(request, tmp_path_factory) -> tuple[Path, Path]:
     """A builder's folder, and the bundle that it was adopted as."""
     target = tmp_path_factory.mktemp("adopted") / request.param
@@ -94,10 +100,13 @@ def test_the_folder_is_a_bundle_and_nothing_of_it_changed(pair):
     for file in folder.iterdir():
         assert (bundle / file.name).read_bytes() == file.read_bytes()
     manifest = open_bundle(bundle).manifest
-    assert (manifest.vocab_size, manifest.context_length, manifest.stop_token_ids) == (96, 128, [2])
-    assert (manifest.kv_bytes_per_token, manifest.engine, manifest.fidelity) == (2 * 2 * 2 * 16 * 4, "batched", {})
+    stops = [1, 2] if folder.name == "published" else [2]
+    assert (manifest.vocab_size, manifest.context_length, manifest.stop_token_ids) == (96, 128, stops)
+    size = {"int8": 1, "float32": 4}[manifest.kv_cache]
+    assert (manifest.kv_bytes_per_token, manifest.engine, manifest.fidelity) == (2 * 2 * 2 * 16 * size, "batched", {})
+    assert (manifest.kv_cache == "int8") == (folder.name == "int8-cache")
     assert (manifest.quantization.bits, manifest.quantization.block_size) == (4, 32)
-    assert manifest.rope_switch_length == {"llama": 0, "phi": 48}[folder.name]
+    assert manifest.rope_switch_length == SWITCHES[folder.name]
     for action in ("verify", "show"):
         assert main(["bundle", action, str(bundle)]) == 0
 
@@ -105,14 +114,15 @@ def test_the_folder_is_a_bundle_and_nothing_of_it_changed(pair):
 def test_greedy_answers_are_those_of_the_generator(pair):
     """Token for token: the batched engine, and onnxruntime-genai's as it is served; also across the rotary switch."""
     folder, bundle = pair
+    stops = read_manifest(bundle).stop_token_ids
     for engine in (BatchedEngine(bundle, PLAIN), GenaiEngine(bundle, Options())):
         tokenizer = engine._tokenizer if isinstance(engine, GenaiEngine) else engine._making._tokenizer
         for text in TEXTS:
             tokens = tokenizer.encode([{"role": "user", "content": text}])
-            if folder.name == "phi" and len(tokens) <= 48 < len(tokens) + ANSWER:
+            if len(tokens) <= SWITCHES[folder.name] < len(tokens) + ANSWER:
                 continue  # there genai goes on with keys of the short factors, and the batched engine reads anew
             wanted = generated(folder, tokens)
-            assert said(engine, text) == tokenizer.text([token for token in wanted if token != 2])
+            assert said(engine, text) == tokenizer.text([token for token in wanted if token not in stops])
 
 
 def test_a_served_folder_answers_as_the_generator(llama, tmp_path):
@@ -154,14 +164,61 @@ def test_rows_beside_each_other_and_known_beginnings(llama):
     assert again[1].cached_tokens > 0
 
 
+def test_rows_over_keys_and_values_in_int8(tmp_path):
+    """As above: side by side, behind what is known, and with guesses."""
+    assert adopt(BUILT / "int8-cache", "-o", str(tmp_path / "bundle")) == 0
+    test_rows_beside_each_other_and_known_beginnings(tmp_path / "bundle")
+
+
+def test_a_folder_for_cuda_in_float16(tmp_path):
+    """The CPU has its operators: the tokens are those of the graph itself, run on, also side by side with others.
+
+    Where the batched engine cannot run such a graph, nobody can.
+    """
+    folder, bundle = BUILT / "cuda", tmp_path / "bundle"
+    assert adopt(folder, "-o", str(bundle)) == 0
+    manifest = read_manifest(bundle)
+    assert (manifest.kv_cache, manifest.kv_bytes_per_token, manifest.engine) == ("float16", 256, "batched")
+    engine = BatchedEngine(bundle, PLAIN)
+    for text in TEXTS:
+        tokens = engine._making._tokenizer.encode([{"role": "user", "content": text}])
+        assert said(engine, text) == engine._making._tokenizer.text(run_on(folder, tokens))
+    test_rows_beside_each_other_and_known_beginnings(bundle)
+    in_graph(copied("cuda", tmp_path), more_output)
+    with pytest.raises(BundleError, match="computes in float16, and is not one that the batched engine runs"):
+        adopted(tmp_path / "cuda", Wishes("x", "x"), reader_of)
+
+
+def run_on(folder: Path, tokens: list[int]) -> list[int]:
+    """What a graph says after a prompt, greedily: run by onnxruntime a token at a time, keys and values handed on."""
+    run = onnxruntime.InferenceSession(folder / "model.onnx", providers=["CPUExecutionProvider"])
+    names = [each.name for each in run.get_outputs()]
+    past = {name.replace("present", "past_key_values"): np.zeros((1, 2, 0, 16), np.float16) for name in names[1:]}
+    found: list[int] = []
+    while len(found) < ANSWER:
+        ids = [*tokens, *found]
+        feed = {"input_ids": np.array([ids[-1:] if found else ids]), "attention_mask": np.ones((1, len(ids)), np.int64)}
+        made = dict(zip(names, run.run(None, feed | past), strict=True))
+        past = {name.replace("present", "past_key_values"): each for name, each in made.items() if name != "logits"}
+        token = int(made["logits"][0, -1].argmax())
+        if token == 2:
+            break
+        found.append(token)
+    return found
+
+
 @pytest.mark.slow
 def test_a_graph_of_another_name(llama, tmp_path):
-    """As Microsoft calls its own; its weights are packed, too, and a token that opens a thought is known."""
+    """As Microsoft calls its own; its weights are packed, too, and a token that opens a thought is known.
+
+    Olive adds what its users want of the search.
+    """
     folder = copied("llama", tmp_path)
     (folder / "model.onnx").rename(folder / "small-cpu-int4-rtn-block-32-acc-level-4.onnx")
     name = "small-cpu-int4-rtn-block-32-acc-level-4.onnx"
     change(folder, lambda told: told["model"]["decoder"].update(filename=name))
     change(folder, lambda told: told["model"].update(eos_token_id=[2, 1], bot_token_id=3, eot_token_id=4))
+    change(folder, lambda told: told["search"].update(chunk_size=16, random_seed=3))
     assert adopt(folder, "--in-place", "--name", "small") == 0
     manifest = read_manifest(folder)
     assert (manifest.decoder, manifest.stop_token_ids) == (name, [1, 2])
@@ -267,7 +324,7 @@ REFUSED = {
         "custom_ops_library: it would load a library",
     ),
     "a provider": (
-        lambda path: change(path, lambda told: session(told).update(provider_options=[{"cuda": {}}])),
+        lambda path: change(path, lambda told: session(told).update(provider_options=[{"cuda": {}}, {"OpenVINO": {}}])),
         "folders made for the CPU are served",
     ),
     "a tower": (lambda path: change(path, lambda told: told["model"].update(vision={})), r"model\.vision"),
@@ -296,7 +353,7 @@ REFUSED = {
     "weights outside": (lambda path: in_graph(path, elsewhere), r"weights in '../model.onnx.data'"),
     "half precision": (
         lambda path: in_graph(path, halve),
-        "in float16, which onnxruntime-genai builds for the CPU and cannot run there",
+        "keeps keys and values as float16, float32; float32, float16, int8 are served",
     ),
     "a foreign operator": (
         lambda path: in_graph(path, lambda model: setattr(model.graph.node[-1], "domain", "my.own")),

@@ -33,6 +33,7 @@ CLASSES = {
     "qwen2": "Qwen2",
     "qwen3": "Qwen3",
     "smollm3": "SmolLM3",
+    "gemma2": "Gemma2",
     "gemma3": "Gemma3",
     "phimoe": "Phimoe",
 }
@@ -100,9 +101,24 @@ def config_of(variant: Variant) -> Any:
     }
     sizes |= OF_FAMILIES.get(variant.family, {})
     kind = getattr(transformers, CONFIGS_OF.get(variant.family, f"{CLASSES[variant.family]}Config"))
+    if variant.family == "gemma2":
+        return kind(**sizes, **gemma2(variant), **spelled(rope, False))
     if variant.family == "gemma3":
         return kind(**sizes, **gemma3(variant, rope))
     return kind(**sizes, **spelled(rope, variant.partial))
+
+
+def gemma2(variant: Variant) -> dict[str, Any]:
+    """A layer of each kind, scores and logits near their caps; Transformers' eager attention alone heeds the first."""
+    window = {} if variant.window else {"sliding_window": CONTEXT}
+    caps = (1.5, 4.0) if variant.capped else (None, None)
+    names = ("attn_logit_softcapping", "final_logit_softcapping")
+    return {
+        **window,
+        **dict(zip(names, caps, strict=True)),
+        "query_pre_attn_scalar": 24,
+        "attn_implementation": "eager",
+    }
 
 
 def gemma3(variant: Variant, rope: dict[str, Any]) -> dict[str, Any]:

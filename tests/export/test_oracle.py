@@ -17,6 +17,7 @@ import pytest
 from edge.bundle import read_manifest
 from export.errors import FidelityError, UnsupportedError
 from export.estimate import needs
+from export.families.held import Variant
 from export.pipeline import export_bundle
 from export.plan import plan_of
 from export.quantize import Floats
@@ -26,7 +27,7 @@ from export.source.adapter import AdapterSource
 from export.source.config_only import ConfigSource
 from export.source.wrapped import WrappedSource
 from tests.conftest import ROOT
-from tests.export import beside, small_model, small_transformers
+from tests.export import beside, small_model, small_phi3_small, small_transformers, test_held
 from tests.export.altered import CASES, adapter_beside, loaded
 
 HAS_TORCH = all(importlib.util.find_spec(name) for name in ("torch", "transformers"))
@@ -62,10 +63,21 @@ def test_without_torch_it_is_refused_at_once(tmp_path):
 
 
 def test_a_model_with_code_of_its_own_is_refused():
-    """One that sees pictures, from its config alone."""
-    config = {**small_model.CONFIG, "architectures": ["Phi3VForCausalLM"]}
-    with pytest.raises(UnsupportedError, match="Phi3VForCausalLM wants code of the checkpoint's own"):
-        plan_of(ConfigSource("phi", config), ROUNDED)
+    """One that sees pictures and Phi-3-small, from their configs alone."""
+    vision = {**small_model.CONFIG, "architectures": ["Phi3VForCausalLM"]}
+    for config in (vision, small_phi3_small.config_of("as published")):
+        with pytest.raises(UnsupportedError, match=rf"{config['architectures'][0]} wants code of the checkpoint's own"):
+            plan_of(ConfigSource("phi", config), ROUNDED)
+
+
+@traced
+def test_soft_caps_on_scores_are_heeded(tmp_path):
+    """Of a Gemma 2: in the attention that Transformers 4.57 takes by itself there are none."""
+    with beside.quiet():
+        test_held.checkpoint(Variant("gemma2", own_head_size=True, capped=True), tmp_path / "model")
+        bundle = export_bundle(open_source(tmp_path / "model"), ROUNDED, tmp_path / "bundle", False, lambda *_: None)
+    lost = bundle.manifest.fidelity
+    assert lost["oracle_kl_mean"] == pytest.approx(lost["kl_mean"], abs=1e-4)
 
 
 def test_its_memory_is_reckoned_with():

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import itertools
 import subprocess
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from export.quantize import METHODS, Format, Moments, quantize, round_to_nearest
+from export.quantize.descent import descend
 from export.quantize.feedback import upper_by_blocks
 
+GPTQ_ALONE = replace(METHODS["gptq"], descends=False)
 FORMATS = [Format(bits, block, symmetric) for bits in (4, 8) for block in (16, 32) for symmetric in (True, False)]
 
 
@@ -141,7 +145,7 @@ def test_the_feedback_is_gptqs():
     """
     inputs, weight, form = correlated(512, 64), weights(16, 64), Format(4, 64, True)
     moments = seen(inputs)
-    made = quantize(weight.T, form, METHODS["gptq"], moments.feedback())
+    made = quantize(weight.T, form, GPTQ_ALONE, moments.feedback())
     damped = moments.products.astype(np.float64) + np.eye(64) * 0.01 * np.mean(np.diag(moments.products))
     spread = np.linalg.cholesky(np.linalg.inv(damped)).T
     left = weight.astype(np.float64).T.copy()
@@ -150,6 +154,52 @@ def test_the_feedback_is_gptqs():
         error = (left[column] - (codes - 8) * made.scales[:, 0]) / spread[column, column]
         left[column + 1 :] -= np.outer(spread[column, column + 1 :], error)
         assert (codes == made.codes[:, 0, column]).mean() > 0.99
+
+
+def damped_moments(feedback) -> np.ndarray:
+    """H, of its factors."""
+    return (feedback.upper * feedback.pivots @ feedback.upper.T).astype(np.float64)
+
+
+def output_error(weight: np.ndarray, found: np.ndarray, moments: np.ndarray) -> float:
+    """tr(E H Eᵀ), weights `[N, K]`."""
+    error = (weight - found).astype(np.float64)
+    return float(np.einsum("nk,kl,nl->", error, moments, error))
+
+
+@pytest.mark.parametrize("form", [each for each in FORMATS if each.bits == 4], ids=str)
+def test_a_sweep_never_errs_more(form):
+    """From GPTQ's codes on, in blocks that are not full, too; and what three of them gain is worth having."""
+    weight, feedback = weights(48, 100), seen(correlated(512, 100)).feedback()
+    made, moments = quantize(weight.T, form, GPTQ_ALONE, feedback), damped_moments(feedback)
+    errors = [output_error(weight, made.dequantized(), moments)]
+    for _ in range(3):
+        descend(weight.T, made, feedback, 1)
+        assert made.codes.max() <= form.top
+        errors.append(output_error(weight, made.dequantized(), moments))
+    assert all(after <= before * 1.0001 for before, after in itertools.pairwise(errors))
+    assert errors[-1] < 0.9 * errors[0]
+
+
+def test_where_it_ends_no_single_step_is_better():
+    """Tried by hand: every code of a small matrix one up and one down, and every scale a little."""
+    weight, form = weights(3, 32), Format(4, 16, False)
+    feedback = seen(correlated(256, 32)).feedback()
+    moments = damped_moments(feedback)
+    made = quantize(weight.T, form, GPTQ_ALONE, feedback)
+    descend(weight.T, made, feedback, 50)
+    least = output_error(weight, made.dequantized(), moments)
+    for place in np.ndindex(made.codes.shape):
+        for step in (-1, 1):
+            if 0 <= int(made.codes[place]) + step <= form.top:
+                codes = made.codes.copy()
+                codes[place] = int(codes[place]) + step
+                assert output_error(weight, replace(made, codes=codes).dequantized(), moments) >= least * 0.9999
+    for place in np.ndindex(made.scales.shape):
+        for change in (0.999, 1.001):
+            scales = made.scales.copy()
+            scales[place] *= np.float32(change)
+            assert output_error(weight, replace(made, scales=scales).dequantized(), moments) >= least * 0.9999
 
 
 def test_drift_is_made_good():

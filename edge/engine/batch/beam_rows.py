@@ -7,14 +7,14 @@ is written over from where the two differ.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 import numpy as np
 
 from edge.engine import Choice, Finished, Job, Part
 from edge.engine.batch.beams import BeamSearch, Going, Scores, Text
-from edge.engine.batch.row import Row, Texts
+from edge.engine.batch.row import Guide, Row, Texts
 from edge.engine.graph.io_binding import Logits
 from edge.engine.text.sampling import Sampler
 from edge.engine.text.scorers import weighed
@@ -39,12 +39,46 @@ class Memory(Protocol):
         """Tokens of a slot, from one on, into another slot."""
 
 
-class Beams:
-    """One job's rows, of which the first reads the prompt. stops: tokens that end a text."""
+@dataclass
+class Weigher:
+    """What weighs the next tokens of one text. sampler, guide: the job's options, its grammar, as far as the text is.
 
-    def __init__(self, rows: list[Row], sampler: Sampler, texts: Texts, stops: set[int]) -> None:
+    is_lost: the text only fills a place, and nothing may follow it.
+    """
+
+    sampler: Sampler
+    guide: Guide | None
+    is_lost: bool = False
+
+    def weights(self, logits: Logits) -> Scores:
+        """Logarithmic, `[vocabulary]`. Raises EngineFailed where they are not numbers, or the grammar gives up."""
+        if self.guide is None:
+            allowed = None
+        else:
+            allowed = np.zeros(len(logits), np.bool_) if self.is_lost else self.guide.allowed()
+        try:
+            return self.sampler.weights(logits, allowed)
+        except ValueError as error:
+            raise EngineFailed(str(error)) from error
+
+    def take(self, token: int, is_possible: bool) -> None:
+        """The text goes on with a token."""
+        self.sampler.take(token)
+        self.is_lost = not is_possible
+        if self.guide and is_possible:
+            self.guide.take(token)
+
+    def copy(self) -> Weigher:
+        """Another that goes on from here."""
+        return Weigher(self.sampler.copy(), self.guide.copy() if self.guide else None, self.is_lost)
+
+
+class Beams:
+    """One job's rows, of which the first reads the prompt. weigher: of that one; stops: tokens that end a text."""
+
+    def __init__(self, rows: list[Row], weigher: Weigher, texts: Texts, stops: set[int]) -> None:
         self._first, self._rows, self._texts, self._stops = rows[0], rows, texts, stops
-        self._samplers = {id(rows[0]): sampler}
+        self._weighers = {id(rows[0]): weigher}
         self._weights: dict[int, Scores] = {}
         job = rows[0].job
         self._search = BeamSearch(
@@ -65,13 +99,10 @@ class Beams:
     def take(self, row: Row, logits: Logits, places: Places, memory: Memory) -> list[str | Part]:
         """What is said once the logits `[vocabulary]` of every row are there: nothing, or at the end all.
 
-        Sets the row's `finish_reason` then. Raises EngineFailed where they are not numbers, or a scorer fails.
+        Sets the row's `finish_reason` then. Raises EngineFailed where they are not numbers, a scorer fails, or the
+        grammar gives up.
         """
-        scored = weighed(self._first.scorers, row.tokens, logits)
-        try:
-            self._weights[id(row)] = self._samplers[id(row)].weights(scored)
-        except ValueError as error:
-            raise EngineFailed(str(error)) from error
+        self._weights[id(row)] = self._weighers[id(row)].weights(weighed(self._first.scorers, row.tokens, logits))
         is_first = self._first.places > 1
         if not is_first and len(self._weights) < len(self._rows):
             return []
@@ -85,6 +116,7 @@ class Beams:
             return self._said()
         if is_first:
             self._begin(places)
+            going = [each._replace(parent=0) for each in going]  # from the prompt, those that fill places, too
         self._go_on(going, memory)
         return [""]
 
@@ -99,19 +131,19 @@ class Beams:
     def _go_on(self, going: list[Going], memory: Memory) -> None:
         """Each text into a row: the first of those that go on from one stays in its row, others are copied."""
         rows: list[Row | None] = [None] * len(going)
-        for number, (parent, _) in enumerate(going):
+        for number, (parent, *_) in enumerate(going):
             if self._rows[parent] not in rows:
                 rows[number] = self._rows[parent]
         free = [row for row in self._rows if row not in rows]
         parents = list(self._rows)
-        for number, (parent, _) in enumerate(going):
+        for number, (parent, *_) in enumerate(going):
             if rows[number] is None:
                 rows[number] = free.pop()
                 self._copy(parents[parent], rows[number], memory)
         self._rows = [row for row in rows if row is not None]
-        for row, (_, token) in zip(self._rows, going, strict=True):
-            row.tokens.append(token)
-            self._samplers[id(row)].take(token)
+        for row, each in zip(self._rows, going, strict=True):
+            row.tokens.append(each.token)
+            self._weighers[id(row)].take(each.token, each.is_possible)
 
     def _copy(self, source: Row, target: Row | None, memory: Memory) -> None:
         """What a row has, into another one."""
@@ -119,10 +151,10 @@ class Beams:
         alike = _alike(source.tokens, target.tokens, source.prompt_tokens)
         memory.copy(source.slot, target.slot, source.seen, min(alike, source.seen))
         target.tokens, target.seen = list(source.tokens), source.seen
-        self._samplers[id(target)] = self._samplers[id(source)].copy()
+        self._weighers[id(target)] = self._weighers[id(source)].copy()
 
     def _said(self) -> list[str | Part]:
-        """The best answers' texts."""
+        """The best answers' texts, fewer than asked for where the grammar has no more."""
         found = [self._text(each) for each in self._search.best(self._job.n)]
         return [found[0]] if self._job.n == 1 else [Part(number, text) for number, text in enumerate(found)]
 

@@ -21,10 +21,14 @@ NEVER = np.float32(-1e9)
 
 
 class Going(NamedTuple):
-    """A text that goes on. parent: the number of the one that it goes on from; token: its next."""
+    """A text that goes on. parent: the number of the one that it goes on from; token: its next.
+
+    is_possible: False for one that only fills a place, since its next token may not come.
+    """
 
     parent: int
     token: int
+    is_possible: bool = True
 
 
 @dataclass(frozen=True)
@@ -78,8 +82,10 @@ class BeamSearch:
         self._going, self._scores = [texts[place] for place in goes_on], running[goes_on]
         self._look_ahead(len(texts[0]))
         is_full = self._early is True and all(each.is_ended for each in self._done)
-        self.is_over = not self._can_improve or is_full or bool(hits.all())
-        return [] if self.is_over else [found[place] for place in goes_on]
+        able = self._scores > NEVER / 2
+        self.is_over = not self._can_improve or is_full or bool(hits.all()) or not able.any()
+        going = [found[place]._replace(is_possible=bool(can)) for place, can in zip(goes_on, able, strict=True)]
+        return [] if self.is_over else going
 
     def _hits(self, text: tuple[int, ...]) -> bool:
         return text[-1] in self._stops or len(text) >= self._room or self._ends(text)
@@ -106,8 +112,8 @@ class BeamSearch:
         self._can_improve &= bool(best > worst) or not all(each.is_ended for each in self._done)
 
     def best(self, count: int) -> list[Text]:
-        """The answers, the best first."""
-        return self._done[:count]
+        """The answers, the best first; fewer where no more can be."""
+        return [each for each in self._done[:count] if each.is_ended]
 
 
 def _never(which: NDArray[np.bool_]) -> Scores:

@@ -18,6 +18,7 @@ from edge.bundle import Bundle, read_manifest
 from edge.engine import Event, Finished, Job, Options, Part, budget
 from edge.engine.batch.beam_rows import Beams
 from edge.engine.batch.choices import Choices
+from edge.engine.batch.decoder import Decoder
 from edge.engine.batch.groups import adapter_of, groups
 from edge.engine.batch.halts import Halts
 from edge.engine.batch.intake import Intake
@@ -49,7 +50,7 @@ class BatchedEngine:
         self._manifest = self._bundle.manifest
         self.step_seconds: float | None = None
         tokenizer = Tokenizer(bundle, self._manifest)  # first: it is the sooner opened, where one cannot be
-        self._graph = Graph(self._bundle, options.threads, options.rows + 1, budget.packed_folder(options))
+        self._graph = self._opened_graph()
         names = ["", *(each.name for each in self._manifest.adapters)]
         self._pairs = {name for name in names if self._graph.can_tell_more and self._graph.reckons_one_otherwise(name)}
         self._budget_tokens = budget.kv_tokens(self._manifest, options.rows, options.kv_bytes)
@@ -65,6 +66,10 @@ class BatchedEngine:
         self._is_turn_of_oldest = False
         self._shortage = budget.Shortage()
         self._counters: Counter[str] = Counter()
+
+    def _opened_graph(self) -> Decoder:
+        """What runs the bundle's graph, with one slot more than rows."""
+        return Graph(self._bundle, self._options.threads, self.rows + 1, budget.packed_folder(self._options))
 
     def _opened_vision(self) -> Vision | None:
         """What looks at pictures, where the bundle sees them; a board that only reads loads nothing for it."""

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from itertools import groupby
 
+from edge.engine.batch.decoder import Decoder
 from edge.engine.batch.row import Row
-from edge.engine.graph.session import Graph
 
 
-def groups(graph: Graph, rows: list[Row]) -> list[list[Row]]:
+def groups(graph: Decoder, rows: list[Row]) -> list[list[Row]]:
     """The rows, in their order, as runs of neighbours: all long or none; all of one adapter, or every row at once."""
     found = [list(group) for _, group in groupby(rows, key=lambda row: (row.is_long, row.job.adapter))]
     is_alike = len({row.is_long for row in rows}) == 1

@@ -7,7 +7,7 @@ from functools import cached_property
 
 from edge.bundle import Bundle
 from edge.engine import Event, Job, Options
-from edge.engine.batch.beam_rows import Beams
+from edge.engine.batch.beam_rows import Beams, Weigher
 from edge.engine.batch.choices import Choices, alike, job_of
 from edge.engine.batch.row import Row
 from edge.engine.genai.tokenizer import Tokenizer
@@ -66,15 +66,17 @@ class Making:
         check_ids(job, self._size)
         stops = (set() if job.ignore_eos else set(self._manifest.stop_token_ids)) | set(job.stop_token_ids)
         bare = replace(job, pictures=[])  # their bytes are needed no more, but for what is still to be looked at
+        guides = [None] * job.num_beams if job.num_beams > 1 else [self._guide(job) for _ in range(job.n)]
         rows = [
-            Row(job_of(bare, choice), list(tokens), room, self._tokenizer, self._size, stops, self._guide(job))
-            for choice in range(max(job.n, job.num_beams))
+            Row(job_of(bare, choice), list(tokens), room, self._tokenizer, self._size, stops, guide)
+            for choice, guide in enumerate(guides)
         ]
         scorers = self._scorers.of(job)
         for row in rows:
             row.pictures, row.scorers = pictures, scorers
         if job.num_beams > 1:
-            Beams(rows, Sampler(bare, tokens, self._size, stops), self._tokenizer, stops)
+            weigher = Weigher(Sampler(bare, tokens, self._size, stops), self._guide(job))
+            Beams(rows, weigher, self._tokenizer, stops)
         elif job.n > 1:
             Choices(rows)
         return rows[0]

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 
+from edge.engine.batch.decoder import Decoder
 from edge.engine.batch.row import Row
 from edge.engine.graph.io_binding import Logits
-from edge.engine.graph.session import Graph
 
 
-def run_as_pair(graph: Graph, row: Row) -> Logits:
+def run_as_pair(graph: Decoder, row: Row) -> Logits:
     """Logits `[1, vocabulary]` after the last token of a row, which is in its cache then.
 
     What a seed repeats is not to hang on who else is answered (decision 30). Beside it goes a token that is not looked

@@ -44,6 +44,10 @@ class Guide(Protocol):
         """Go on; True at the end."""
         ...
 
+    def copy(self) -> Guide:
+        """Another that goes on from here."""
+        ...
+
 
 class Group(Protocol):
     """Rows that belong together: several answers to one job."""

@@ -32,12 +32,14 @@ class Ports:
     """What a decoder reads and gives beside its cache.
 
     gives: logits of the last position, of those that are wanted, or of every one, as graphs of others do.
-    width: of the embeddings that it reads, 0 where it reads ids. reads_places: whether it reads PLACES.
+    width: of the embeddings that it reads, 0 where it reads ids. reads_places: whether it reads PLACES. is_half:
+    whether its logits are in float16.
     """
 
     gives: Given
     width: int
     reads_places: bool
+    is_half: bool
 
     @classmethod
     def of(cls, session: Any) -> Ports:
@@ -47,7 +49,8 @@ class Ports:
         gives: Given = "last" if outputs["logits"].shape[1] == 1 else "every"
         if LOGITS_FROM in {each.name for each in session.get_overridable_initializers()}:
             gives = "wanted"
-        return cls(gives, int(inputs[EMBEDS].shape[2]) if EMBEDS in inputs else 0, PLACES in inputs)
+        width, is_half = int(inputs[EMBEDS].shape[2]) if EMBEDS in inputs else 0, "float16" in outputs["logits"].type
+        return cls(gives, width, PLACES in inputs, is_half)
 
 
 class Room:
@@ -73,6 +76,7 @@ class Binding:
         self.places = np.empty((0, 0), np.int64)
         self._first = np.zeros(1, np.int64)
         self._wanted = room.of(0, 0)
+        self._halves = np.empty((0, 0, 0), np.float16)
         self._bind_caches(io.bind_input, "past_key_values", slots)
         self._begin(slots)
 
@@ -85,8 +89,10 @@ class Binding:
         """The cache is written where it is read."""
         self._bind_caches(self.io.bind_output, "present", slots)
 
-    def settle(self, seen: int) -> None:
-        """What is left to do after a run: nothing, the operator has written into the cache. seen: tokens before it."""
+    def settle(self, seen: int) -> None:  # noqa: ARG002 - that of a prompt's slice needs it
+        """What is left to do after a run: the operator has written into the cache. seen: tokens before it."""
+        if self._ports.is_half:
+            self._wanted[:] = self._halves[:, -self._wanted.shape[1] :]
 
     def _bind_caches(self, bind: Any, name: str, parts: NDArray[Any]) -> None:
         """Keys and values of every layer, `[layers, 2, rows, kv_heads, tokens, head_size]`."""
@@ -108,6 +114,8 @@ class Binding:
         if self.mask.shape[1] != width:
             self.mask = np.empty((self._rows, width), np.int64)
             _bind(self.io.bind_input, "attention_mask", self.mask)
+        if self._ports.is_half:
+            return self._last_of_halves(count, positions)
         if self._ports.gives == "every":
             return self._last_of_every(count, positions)
         if self._first[0] != -positions:
@@ -124,6 +132,14 @@ class Binding:
         every = self._room.of(self._rows, count)
         _bind(self.io.bind_output, "logits", every)
         return every[:, -positions:]
+
+    def _last_of_halves(self, count: int, positions: int) -> Logits:
+        """The same in float16, from which they are taken after the run."""
+        self._wanted = self._room.of(self._rows, positions)
+        told = count if self._ports.gives == "every" else 1
+        self._halves = np.empty((self._rows, told, self._wanted.shape[2]), np.float16)
+        _bind(self.io.bind_output, "logits", self._halves)
+        return self._wanted
 
     def _empty_tokens(self, count: int) -> NDArray[Any]:
         if not self._ports.width:

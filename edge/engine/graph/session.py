@@ -36,6 +36,12 @@ WHOLE_SCORES_TOKENS = 8192
 eight answers are a tenth faster. Scores of a slice take memory for the whole context then, 130 MB at 32 heads."""
 MASK_TOKENS = 64
 """The attention mask is as wide as a multiple of this."""
+CACHES: dict[str, type[np.generic]] = {
+    "tensor(int8)": np.int8,
+    "tensor(float)": np.float32,
+    "tensor(float16)": np.float16,
+}
+"""What keys and values are in, by the types of a graph's inputs."""
 MIXED_KEPT = 4
 """Of what rows of several adapters are bound to: it changes with who is answered."""
 POSITIONS_MAX = 16
@@ -76,7 +82,7 @@ class Graph:
         self._ports = Ports.of(first)
         self._embedding = self._session_over(bundle.path / EMBEDDING, {}, None) if EMBEDS in inputs else None
         keys = inputs["past_key_values.0.key"]
-        dtype = np.dtype({"tensor(int8)": np.int8, "tensor(float)": np.float32}[keys.type])
+        dtype = np.dtype(CACHES[keys.type])
         layers = sum(name.endswith(".key") for name in inputs)
         size = keys.shape[3]
         if not isinstance(size, int):  # graphs of others do not say
@@ -189,7 +195,7 @@ class Graph:
         if self._ports.reads_places:
             binding.places[:] = seen[:, None] + self._numbers[:count]
         np.less(self._numbers[:width], ends[:, None], out=binding.mask, casting="unsafe")
-        with _stopped_by(halt):
+        with stopped_by(halt):
             self._session_of(adapter).run_with_iobinding(binding.io, halt)
         binding.settle(int(seen[0]))
         return logits
@@ -288,7 +294,7 @@ class Tower:
         if self._session is None:
             self._session = self._opened()
         feeds = {"pixel_values": crop[None, None], "image_sizes": np.zeros((1, 2), np.int64)}
-        with _stopped_by(halt):
+        with stopped_by(halt):
             made: NDArray[np.float32] = self._session.run(["image_features"], feeds, halt)[0]
         return made
 
@@ -304,7 +310,7 @@ def _graphs_of(manifest: Manifest) -> list[str]:
 
 
 @contextmanager
-def _stopped_by(halt: Any) -> Iterator[None]:
+def stopped_by(halt: Any) -> Iterator[None]:
     """A run; Stopped where its halt was used, whatever the runtime calls that."""
     try:
         yield

@@ -124,6 +124,10 @@ class Guide:
         self._check(is_open=not is_stopped or self._matcher.is_accepting())
         return is_stopped
 
+    def copy(self) -> Guide:
+        """Another that goes on from here."""
+        return Guide(self._matcher.deep_copy(), self._size)
+
     def _check(self, is_open: bool) -> None:
         """A matcher that has failed says that it has stopped, as one does that is done."""
         if self._matcher.is_error():

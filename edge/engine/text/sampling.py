@@ -52,17 +52,20 @@ class Sampler:
         self.take(token)
         return token
 
-    def weights(self, logits: Row) -> Row:
+    def weights(self, logits: Row, allowed: NDArray[np.bool_] | None = None) -> Row:
         """The logarithmic weights `[vocabulary]` of what comes next, by the options, as beam search adds them up.
 
-        Biases and penalties are about these there, as with Transformers. ValueError where they are not numbers.
+        Biases and penalties are about these there, as with Transformers, and what may not come has none of the weight;
+        the others keep theirs. ValueError where they are not numbers.
         """
         weights: Row = logits - logits.max()
         weights -= np.log(np.exp(weights).sum())
         if not np.isfinite(weights.max()):
             raise ValueError(NO_NUMBERS)
         self._weigh(weights)
-        if self._taken < self._job.min_tokens:
+        if allowed is not None:
+            weights[~allowed] = -np.inf
+        elif self._taken < self._job.min_tokens:
             weights[self._stops] = -np.inf
         return weights
 

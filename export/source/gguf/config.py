@@ -7,6 +7,7 @@ from typing import Any
 from export.errors import SourceError, UnsupportedError
 from export.families.rope import STEP
 from export.source.base import finite
+from export.source.gguf import mixture
 from export.source.gguf.blocks import dequantized
 from export.source.gguf.header import Header
 from export.source.gguf.keys import ARCHITECTURES, Keys, shortest
@@ -21,8 +22,10 @@ SIZES = {
 }
 THETA = 10000.0
 """llama.cpp's, where a header names none."""
-LARGEST_GEMMA = 62
-"""Layers of Gemma 3 27B."""
+LARGEST_GEMMA, LARGEST_GEMMA_2 = 62, 46
+"""Layers of Gemma 3 27B, and of Gemma 2 27B."""
+WINDOW_GEMMA_2, CAPS_GEMMA_2 = 4096, {"attn_logit_softcapping": 50.0, "final_logit_softcapping": 30.0}
+"""llama.cpp's, where a header names none."""
 YARN = {"beta_fast": "yarn_beta_fast", "beta_slow": "yarn_beta_slow", "attention_factor": "yarn_attn_factor"}
 
 
@@ -52,7 +55,9 @@ def config_of(header: Header, vocabulary: int) -> dict[str, Any]:
         **{key: True for key, tensor in BIASES.items() if tensor in header.tensors},
         **_window(keys, architecture),
         **_heads(header, keys, architecture, config),
+        **(_gemma2(keys, config) if architecture == "gemma2" else {}),
         **(_gemma3(header, keys, config) if architecture == "gemma3" else {}),
+        **(mixture.config(header, keys) if architecture == mixture.ARCHITECTURE else {}),
         **_rotary(header, keys, architecture, config["max_position_embeddings"]),
     }
 
@@ -96,6 +101,20 @@ def _heads(header: Header, keys: Keys, architecture: str, config: dict[str, Any]
     return {"head_dim": key, "partial_rotary_factor": turned / key}
 
 
+def _gemma2(keys: Keys, config: dict[str, Any]) -> dict[str, Any]:
+    """How far back every second layer looks, what scores are scaled by, and the caps.
+
+    Source: llama.cpp's src/llama-model.cpp, LLM_ARCH_GEMMA2: the largest model alone scales by another width.
+    """
+    layers, width = config["num_hidden_layers"], config["hidden_size"] // max(1, config["num_attention_heads"])
+    caps = {name: keys.real(f"gemma2.{name}") for name in CAPS_GEMMA_2}
+    return {
+        "sliding_window": keys.whole("gemma2.attention.sliding_window") or WINDOW_GEMMA_2,
+        "query_pre_attn_scalar": width if layers == LARGEST_GEMMA_2 else keys.needed("gemma2.attention.key_length"),
+        **{name: CAPS_GEMMA_2[name] if cap is None else cap for name, cap in caps.items()},
+    }
+
+
 def _gemma3(header: Header, keys: Keys, config: dict[str, Any]) -> dict[str, Any]:
     """Which layers look back on some tokens, what turns their positions, and what scores are scaled by.
 
@@ -129,7 +148,10 @@ def _rotary(header: Header, keys: Keys, architecture: str, context: int) -> dict
     original = keys.whole(f"{space}.original_context_length") or context
     attention = keys.real(f"{space}.attn_factor")
     if kind == "longrope":
-        return {"original_max_position_embeddings": original, "rope_scaling": _long(header, attention)}
+        scaling = _long(header, attention)
+        if architecture == mixture.ARCHITECTURE:
+            scaling |= mixture.scales(header, context, original, scaling.pop("attention_factor"))
+        return {"original_max_position_embeddings": original, "rope_scaling": scaling}
     if attention not in (None, 1.0):
         raise UnsupportedError(f"{header.path} says {space}.attn_factor = {attention} of {kind} positions")
     if FREQUENCIES in header.tensors:
@@ -157,7 +179,7 @@ def _kind(header: Header, keys: Keys, space: str, architecture: str) -> str:
         raise UnsupportedError(f"{header.path} says {space}.type = {word!r}; none, linear, yarn and longrope are read")
     is_scaled = _scale(keys, architecture) != 1 and word != "none"
     found = {FREQUENCIES, LONG, SHORT} & set(header.tensors)
-    is_long = word == "longrope" or (word is None and architecture == "phi3" and bool(found))
+    is_long = word == "longrope" or (word is None and architecture in ("phi3", "phimoe") and bool(found))
     kind = "longrope" if is_long else (word or "linear") if is_scaled else "none"
     if found != {"longrope": {LONG, SHORT}, "none": found & {FREQUENCIES}}.get(kind, set()) or (is_long and is_scaled):
         named = " and ".join(sorted(found)) or "no factors"

@@ -15,7 +15,7 @@ import numpy as np
 from export.errors import SourceError, UnsupportedError
 from export.source.gguf.header import Header
 
-ARCHITECTURES = ("llama", "phi3", "qwen2", "qwen3", "smollm3", "gemma3")
+ARCHITECTURES = ("llama", "phi3", "phimoe", "qwen2", "qwen3", "smollm3", "gemma2", "gemma3")
 USED = {  # of the architecture
     "block_count",
     "context_length",
@@ -39,7 +39,11 @@ USED = {  # of the architecture
     "rope.scaling.yarn_beta_fast",
     "rope.scaling.yarn_beta_slow",
 }
-USED_BY = {"gemma3": {"attention.sliding_window_pattern", "rope.freq_base_swa"}}
+USED_BY = {
+    "gemma2": {"attn_logit_softcapping", "final_logit_softcapping"},
+    "gemma3": {"attention.sliding_window_pattern", "rope.freq_base_swa"},
+    "phimoe": {"expert_count", "expert_used_count"},
+}
 """What one architecture has beside these."""
 HARMLESS = {  # of the architecture
     "rope.scaling.finetuned": "says how the model was made, not what it computes",

@@ -19,26 +19,37 @@ APART = {
     "ffn_gate": "mlp.gate_proj",
     "ffn_up": "mlp.up_proj",
 }
+AROUND = {
+    **APART,
+    "post_attention_norm": "post_attention_layernorm",
+    "ffn_norm": "pre_feedforward_layernorm",
+    "post_ffw_norm": "post_feedforward_layernorm",
+}
 LAYER: Mapping[str, Mapping[str, str]] = {
     "llama": APART,
     "qwen2": APART,
     "qwen3": {**APART, "attn_q_norm": "self_attn.q_norm", "attn_k_norm": "self_attn.k_norm"},
     "smollm3": APART,
-    "gemma3": {
-        **APART,
-        "attn_q_norm": "self_attn.q_norm",
-        "attn_k_norm": "self_attn.k_norm",
-        "post_attention_norm": "post_attention_layernorm",
-        "ffn_norm": "pre_feedforward_layernorm",
-        "post_ffw_norm": "post_feedforward_layernorm",
+    "gemma2": AROUND,
+    "gemma3": {**AROUND, "attn_q_norm": "self_attn.q_norm", "attn_k_norm": "self_attn.k_norm"},
+    "phimoe": {
+        **{part: module for part, module in APART.items() if not part.startswith("ffn_")},
+        "ffn_norm": "post_attention_layernorm",
+        "ffn_gate_inp": "block_sparse_moe.gate",
     },
     "phi3": {**IN_EVERY_LAYER, "attn_qkv": "self_attn.qkv_proj", "ffn_up": "mlp.gate_up_proj"},
 }
 FREQUENCIES, LONG, SHORT = "rope_freqs.weight", "rope_factors_long.weight", "rope_factors_short.weight"
-FACTORS: Mapping[str, set[str]] = {"llama": {FREQUENCIES, LONG, SHORT}, "phi3": {LONG, SHORT}}
+FACTORS: Mapping[str, set[str]] = {
+    "llama": {FREQUENCIES, LONG, SHORT},
+    "phi3": {LONG, SHORT},
+    "phimoe": {LONG, SHORT},
+}
 """What rotary frequencies are divided by: read with the config, no tensor of the graph."""
 BIASES = {"attention_bias": "blk.0.attn_output.bias", "mlp_bias": "blk.0.ffn_up.bias"}
 """By the key of a config, the tensor that tells of biases which a family need not have."""
+BIASED_NORMS = ("phimoe",)
+"""Architectures whose norms may have biases, and whose head."""
 
 
 def in_transformers(name: str, architecture: str) -> str | None:
@@ -46,14 +57,15 @@ def in_transformers(name: str, architecture: str) -> str | None:
     stem, _, kind = name.rpartition(".")
     if kind not in ("weight", "bias"):
         return None
-    if stem in OUTSIDE and kind == "weight":
-        return f"{OUTSIDE[stem]}.weight"
+    has_biases = architecture in BIASED_NORMS
+    if stem in OUTSIDE and (kind == "weight" or (has_biases and stem != "token_embd")):
+        return f"{OUTSIDE[stem]}.{kind}"
     block, _, rest = stem.partition(".")
     number, _, part = rest.partition(".")
     module = LAYER.get(architecture, {}).get(part)
     if block != "blk" or not number.isascii() or not number.isdigit() or module is None:
         return None
-    if kind == "bias" and not module.endswith("_proj"):
+    if kind == "bias" and not module.endswith(("_proj", "norm") if has_biases else "_proj"):
         return None
     return f"model.layers.{int(number)}.{module}.{kind}"
 

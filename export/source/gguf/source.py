@@ -16,6 +16,7 @@ from export.errors import SourceError, UnsupportedError
 from export.quantize import Format, Quantized
 from export.source.base import Floats, finite
 from export.source.chat import written_beside
+from export.source.gguf import mixture
 from export.source.gguf.blocks import BLOCKS, dequantized
 from export.source.gguf.config import config_of
 from export.source.gguf.header import Stored
@@ -55,14 +56,19 @@ class GgufSource:
             return self._header.tensors
         found: dict[str, Stored] = {}
         for name, stored in self._header.tensors.items():
-            ours = in_transformers(name, architecture)
-            if ours is None and name not in FACTORS.get(architecture, ()):
+            ours, experts = in_transformers(name, architecture), self._experts(architecture, name, stored)
+            if ours is None and not experts and name not in FACTORS.get(architecture, ()):
                 raise UnsupportedError(
                     f"{self.path} has the tensor {name}, which no {architecture} model is read with;"
                     " export the model from its Hugging Face folder"
                 )
-            found |= {} if ours is None else {ours: stored}
+            found |= experts or ({} if ours is None else {ours: stored})
         return found
+
+    @staticmethod
+    def _experts(architecture: str, name: str, stored: Stored) -> dict[str, Stored]:
+        """By Transformers' names, what a tensor has of several experts."""
+        return dict(mixture.apart(name, stored)) if architecture == mixture.ARCHITECTURE else {}
 
     @property
     def path(self) -> Path:
@@ -150,7 +156,7 @@ class GgufSource:
     @cached_property
     def _adds_one(self) -> bool:
         """Whether the file's norms are what Transformers' are multiplied as: one more than their weights."""
-        return list(self.config["architectures"]) == ["gemma3"]
+        return self.config["architectures"][0] in ("gemma2", "gemma3")
 
     def _in_order(self, name: str, rows: NDArray[Any]) -> NDArray[Any]:
         """Rows as Transformers has them, where GGUF keeps another order."""

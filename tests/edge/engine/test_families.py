@@ -26,8 +26,8 @@ RECIPE = Recipe(
     prompts=(),
     limits=Limits(kl_mean=1, top1_agreement=0),
 )
-EVERY_DAY = ("qwen2-window", "qwen3", "smollm3")
-"""Between them biases, windows, normed heads and layers without positions."""
+EVERY_DAY = ("qwen2-window", "qwen3", "smollm3", "phi3small")
+"""Between them biases, windows, normed heads, layers without positions and layers that see some blocks."""
 TOLERANCE = 0.02
 """Nats, for sums in another order and keys in int8; a window that is off by one is more."""
 LENGTHS = (5, 40, 47, 60, 90)

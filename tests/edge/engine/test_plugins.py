@@ -11,14 +11,22 @@ import os
 import platform
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from edge.bundle import open_bundle
+from edge.engine import Options
 from edge.engine.graph.plugins import devices
 from edge.engine.providers import row_of
+from edge.engine.static.graph import FixedGraph
+from edge.errors import BundleError
+from export.fixed import making
+from export.plan import make_plan
 from export.recipe import Recipe
+from export.source import open_source
 from tests.export import small_model
 from tests.export.test_pipeline import NO_LIMITS, export
 
@@ -92,7 +100,93 @@ def test_openvino_offers_intels_devices_alone():
     assert devices(row_of("openvino")) == []
 
 
-@pytest.mark.skipif(platform.machine() != "x86_64", reason="the emulator is in the wheel for x86_64")
+EMULATED = pytest.mark.skipif(platform.machine() != "x86_64", reason="the emulator is in the wheel for x86_64")
+FIXED = Recipe(
+    licence="none",
+    method="rtn",
+    bits=8,
+    provider="qnn",
+    context_length=64,
+    calibration_tokens=512,
+    evaluation_tokens=0,
+    prompts=(),
+)
+
+
+@pytest.fixture(scope="module")
+def fixed(tmp_path_factory) -> Callable[..., Path]:
+    """A bundle of two layers for QNN: what a board compiles, or compiled ahead for a system on a chip.
+
+    One of huge sums has a channel that stays in floats.
+    """
+    folder = tmp_path_factory.mktemp("fixed")
+
+    def made(soc: str, huge: bool = False) -> Path:
+        bundle = folder / f"bundle-{soc}-{huge}"
+        if not bundle.exists():
+            bundle.mkdir()
+            weights = small_model.llama_weights()
+            weights["model.layers.0.mlp.down_proj.weight"][7] *= 3000 if huge else 1
+            source = open_source(small_model.write_checkpoint(folder / f"llama-{soc}-{huge}", weights))
+            making.make(bundle, make_plan(source, FIXED.model_copy(update={"soc": soc})), lambda *_: None)
+        return open_bundle(bundle, provider="qnn").path
+
+    return made
+
+
+@EMULATED
+def test_qnn_says_what_the_cpu_says(fixed):
+    """Emulator, not hardware: where it takes another token of 48, that is as good as the one that the CPU took."""
+    beginnings = [[int(token) for token in np.random.default_rng(seed).integers(3, 96, 11)] for seed in range(2)]
+    command = [sys.executable, "-m", "benchmarks.qnn", str(fixed("")), json.dumps(beginnings), "48"]
+    found = json.loads(answered(command).rpartition("FOUND ")[2])
+    assert found["tokens_equal"] > 0.9
+    assert found["margin"] < 0.05
+
+
+READ = """
+import json, sys
+from pathlib import Path
+import numpy as np
+from edge.bundle import Bundle, read_manifest
+from edge.engine import Options
+from edge.engine.static.graph import FixedGraph
+bundle, provider, folder = sys.argv[1:]
+graph = FixedGraph(Bundle(Path(bundle), read_manifest(Path(bundle))), Options(provider, cache_folder=folder), 1)
+print("FOUND", json.dumps(graph.run(0, np.arange(3, 24)[None], np.zeros(1, np.int64))[0, 0].tolist()))
+"""
+
+
+def read(bundle: Path, provider: str, folder: str = "") -> np.ndarray:
+    """The logits after some tokens."""
+    told = answered([sys.executable, "-c", READ, str(bundle), provider, folder])
+    return np.array(json.loads(told.rpartition("FOUND ")[2]))
+
+
+@EMULATED
+def test_qnn_takes_sums_that_stay_floats(fixed):
+    """Emulator, not hardware: in 16 bits, for a system on a chip whose HTP has these."""
+    assert np.corrcoef(read(fixed("SM8650", True), "qnn"), read(fixed("", True), "cpu"))[0, 1] > 0.99
+
+
+@EMULATED
+def test_what_qnn_compiles_is_as_what_it_was_given(fixed, tmp_path):
+    """Ahead for a Snapdragon, or at the first start and kept for the next: the same tokens, no weights beside it."""
+    given, kept = fixed(""), tmp_path / "cache"
+    runs = [(given, ""), (given, str(kept)), (given, str(kept)), (fixed("SM8650"), "")]
+    first, *others = (read(bundle, "qnn", folder) for bundle, folder in runs)
+    for other in others:
+        assert np.corrcoef(first, other)[0, 1] > 0.999
+    (folder,) = (kept / "compiled").iterdir()
+    assert {each.name for each in folder.iterdir()} >= {"slice.onnx", "slice_qnn.bin", "token.onnx", "token_qnn.bin"}
+    compiled = open_bundle(fixed("SM8650"), provider="qnn")
+    assert compiled.manifest.fixed.soc == "SM8650"
+    assert "model.onnx.data" not in compiled.manifest.files
+    with pytest.raises(BundleError, match="compiled for SM8650, and cpu cannot run"):
+        FixedGraph(compiled, Options(), 1)
+
+
+@EMULATED
 def test_qnn_leaves_our_graph_to_the_cpu(small):
     """Emulator, not hardware: of a graph whose lengths are open it takes what reshapes the mask, and no product."""
     row = row_of("qnn")

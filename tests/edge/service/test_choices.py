@@ -111,7 +111,6 @@ def test_a_search_is_not_overtaken():
         ("n", {"n": 3}),
         ("temperature", {"temperature": 0.5}),
         ("logprobs", {"logprobs": True}),
-        ("response_format", {"response_format": {"type": "json_object"}}),
         ("board_tools", {"board_tools": True}),
         ("early_stopping", {"early_stopping": "soon"}),
         ("length_penalty", {"length_penalty": 9}),
