@@ -267,6 +267,23 @@ GROUPS = (
         },
     ),
     Group(
+        "What is kept of the float model's answers",
+        "Questions with answers that can be checked: sums, JSON out of messages, states of devices, yes or no about a"
+        " text, and yes, no or a word in German, French, Spanish and Japanese, each behind others of its kind with"
+        " their right answers. SmolLM2-135M in floats and its default bundle. Most are too hard for a model of this"
+        " size, which guesses then; it is sure where each token of its answer is a nat ahead of the next.",
+        "tasks",
+        {
+            "tasks_asked": "questions",
+            "tasks_kept": "answered as by the float model, right or wrong",
+            "tasks_kept_of_sure": "the same of those that the float model is sure of",
+            "tasks_right_over_source": "right answers over the float model's",
+            "tasks_differ_by_shape": "answers of the float model that change where texts are read in other lengths",
+            "tasks_judged_as_generated": "answers that are no labels and are judged without generating as the engine's"
+            " own are by strict checkers",
+        },
+    ),
+    Group(
         "A bundle for QNN, on an emulator and not on hardware",
         "glassllm's whole model in 4 bits a channel and values of 16 bits, as two graphs of fixed shapes that QNN takes"
         " whole, on the emulator of an HTP that comes with its plugin; beside it the same two graphs on the processor."

@@ -15,7 +15,14 @@ from export.pipeline import export_bundle
 from export.recipe import recipes
 from export.source import open_source
 
-CHANGES = {"method": "rtn", "kv_cache": "int8", "calibration_tokens": 512, "evaluation_tokens": 0, "prompts": ()}
+CHANGES = {
+    "method": "rtn",
+    "kv_cache": "int8",
+    "calibration_tokens": 512,
+    "evaluation_tokens": 0,
+    "task_questions": 0,
+    "prompts": (),
+}
 
 
 def full_shape() -> Path:

@@ -13,6 +13,7 @@ from export.download import default_cache
 from export.errors import SourceError, TargetError
 from export.golden import read_questions
 from export.naming import NAME, valid
+from export.tasks.questions import QUESTIONS_MAX
 from export.warm import read_prompt
 
 
@@ -53,6 +54,13 @@ def tokens(text: str) -> int:
     """How many, one at least."""
     if not re.fullmatch(r"0*[1-9][0-9]{0,8}", text):
         raise argparse.ArgumentTypeError(f"{text[:20]!r} is no number of tokens; the least is 1")
+    return int(text)
+
+
+def questions(text: str) -> int:
+    """How many of the task questions; none at all, too."""
+    if not re.fullmatch(r"[0-9]{1,9}", text) or int(text) > QUESTIONS_MAX:
+        raise argparse.ArgumentTypeError(f"{text[:20]!r} is no number of questions; there are 0 to {QUESTIONS_MAX}")
     return int(text)
 
 

@@ -14,6 +14,7 @@ from export.fixed import making as fixed
 from export.graphs import load_skeleton, stamp
 from export.plan import Plan
 from export.progress import Report
+from export.tasks import measuring
 from export.tensor_file import TensorFile
 from export.verify import check_limits, loses_by_its_cache, verify
 from export.vision_graphs import embedding_model, vision_model
@@ -36,10 +37,12 @@ def make(folder: Path, plan: Plan, report: Report, merged: Mapping[str, Plan] | 
         plan, tensors = plan.with_float_cache(), tensors.with_float_cache()
         fidelity = packed(folder, plan, tensors, calibration, report)
     fidelity |= losses(plan, tensors, folder, merged, report) if merged else {}
+    tasks = measuring.measure(plan, tensors, folder, report)
+    fidelity |= tasks
     check_limits(plan, fidelity)
     if plan.recipe.warm:
         warm(folder, plan.recipe.warm)
-    if plan.recipe.warm or merged:
+    if plan.recipe.warm or merged or tasks:
         pack.write_manifest(folder, plan, tensors, calibration, fidelity)
 
 

@@ -14,7 +14,7 @@ from typing import Any
 from edge.bundle import MANIFEST, Bundle
 from edge.engine.providers import ROWS
 from export.adopted import measure
-from export.arguments import check_files, kept_in, megabytes, model, name, path, tokens, version
+from export.arguments import check_files, kept_in, megabytes, model, name, path, questions, tokens, version
 from export.bits import as_recipe, search
 from export.download import is_here, known_config, locate
 from export.errors import ExportError, SourceError
@@ -33,6 +33,8 @@ from export.source.adapter import AdapterSource
 from export.source.hub import parse
 from export.source.text_part import text_part
 from export.target import check_free, default_place, is_there, place_of
+from export.tasks.questions import QUESTIONS_MAX
+from export.tasks.tally import table
 from export.workshop import staging
 
 ADDING = ("model", "output", "sentences", "documents", "adapter", "keep_apart", "version", "force", "cache")
@@ -78,17 +80,18 @@ def made(options: argparse.Namespace) -> str:
 
 
 def measured(options: argparse.Namespace) -> str:
-    """What an adopted bundle lost to the model that the command line names; it is in its manifest then."""
+    """What a finished bundle lost to the model that the command line names; it is in its manifest then."""
     usual = vars(parser().parse_args([options.model]))
-    known = ("model", "measure", "recipe", "evaluation", "cache")
+    known = ("model", "measure", "recipe", "evaluation", "task_questions", "cache")
     if strange := [key for key, value in vars(options).items() if key not in known and value != usual[key]]:
         raise SourceError(
             f"--measure is for a bundle that is there, and --{strange[0].replace('_', '-')} is not for it"
         )
     recipe = chosen_recipe(options)
     with Progress() as progress:
-        bundle = measure(place_of(options.measure), opened(options, recipe), recipe, progress.report)
-    return f"{bundle.path}: {lost(bundle.manifest.fidelity)}{held(bundle.manifest.held_to)}"
+        bundle, counts = measure(place_of(options.measure), opened(options, recipe), recipe, progress.report)
+    by_kind = f"\n{table(counts)}" if counts else ""
+    return f"{bundle.path}: {lost(bundle.manifest.fidelity)}{held(bundle.manifest.held_to)}{by_kind}"
 
 
 def is_finished(path: Path) -> bool:
@@ -176,12 +179,23 @@ def opened(options: argparse.Namespace, recipe: Recipe) -> Source:
 def lost(fidelity: Mapping[str, float]) -> str:
     """What the bundle lost, in a line."""
     if "kl_mean" not in fidelity:
-        return "what it lost was not measured"
+        return f"what it lost was not measured{by_tasks(fidelity)}"
     return (
         f"KL divergence from its source {fidelity['kl_mean']:.3f}, same likeliest token"
         f" {fidelity['top1_agreement']:.1%}, perplexity {fidelity['perplexity']:.2f}"
         f" (source {fidelity['reference_perplexity']:.2f})"
-        f"{by_oracle(fidelity)}"
+        f"{by_oracle(fidelity)}{by_tasks(fidelity)}"
+    )
+
+
+def by_tasks(fidelity: Mapping[str, float]) -> str:
+    """What it kept of its source's answers, in a line, where both were asked."""
+    if "tasks_kept" not in fidelity:
+        return ""
+    return (
+        f"\nof {fidelity['tasks_questions']:.0f} task questions {fidelity['tasks_kept']:.1%} are answered as by its"
+        f" source (of the sure ones {fidelity['tasks_kept_sure']:.1%}), {fidelity['tasks_right']:.1%} rightly"
+        f" (source {fidelity['tasks_right_source']:.1%})"
     )
 
 
@@ -236,6 +250,8 @@ def parser() -> argparse.ArgumentParser:
     )
     made.add_argument("--calibration", type=path, metavar="FILE", help="text like what the model will read")
     made.add_argument("--evaluation", type=path, metavar="FILE", help="text to measure the loss on")
+    asks = f"questions with answers that can be checked, asked of model and bundle; {QUESTIONS_MAX} at most, 0 for none"
+    made.add_argument("--task-questions", type=questions, metavar="COUNT", help=asks)
     made.add_argument("--pictures", type=path, metavar="DIR", help="pictures like those that the model will see")
     made.add_argument("--provider", choices=[row.name for row in ROWS], help="the execution provider that it is for")
     made.add_argument("--soc", metavar="NAME", help="with --provider qnn: compile it ahead for a system on a chip")
@@ -253,7 +269,7 @@ def parser() -> argparse.ArgumentParser:
         help="measure against Transformers itself, too; wants torch, and 4 bytes of memory a weight (GGUF: 8)",
     )
     made.add_argument("--requantize", action="store_true", help="round Q4_0 and Q8_0 blocks anew, too")
-    bundle = "an adopted bundle, whose loss to MODEL is measured and written into its manifest"
+    bundle = "a finished bundle, whose loss to MODEL is measured and written into its manifest"
     made.add_argument("--measure", type=path, metavar="BUNDLE", help=bundle)
     made.add_argument("--context", type=tokens, metavar="TOKENS", help="tokens of prompt and answer together")
     made.add_argument("--name", type=name, help="the bundle's name in its manifest")
@@ -322,7 +338,7 @@ def asked(options: argparse.Namespace) -> dict[str, Any]:
     changes = {"method": options.method, "context_length": options.context, "name": options.name}
     changes |= {"provider": options.provider, "kv_cache": options.kv_cache, "soc": options.soc}
     changes |= {"calibration_text": options.calibration, "evaluation_text": options.evaluation}
-    changes["oracle"] = options.oracle or None
+    changes |= {"task_questions": options.task_questions, "oracle": options.oracle or None}
     changes["sample_pictures"] = options.pictures
     changes["golden"] = options.golden
     changes |= {"sentences": options.sentences, "version": options.version}

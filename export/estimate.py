@@ -24,6 +24,8 @@ BASE_BYTES = 600 << 20
 """Interpreter, libraries, sessions and their arenas (measured)."""
 BUNDLE_FACTOR = 1.1
 """A bundle against its weights: tokenizer, graph, report."""
+QUESTION_TOKENS = 60
+"""Of a task question, its turns and its answer (measured with a vocabulary of 49,152; larger ones need fewer)."""
 ENGINE_SECONDS = 6.0
 """To start the engine and ask the golden prompts, a small model's at least."""
 
@@ -143,7 +145,7 @@ def _verify_bytes(plan: Plan) -> int:
     return (
         4 * _weights_at_once(plan)
         + 2 * layer
-        + _text_bytes(plan, 3 * plan.recipe.evaluation_tokens)
+        + _text_bytes(plan, max(3 * plan.recipe.evaluation_tokens, QUESTION_TOKENS * plan.recipe.task_questions))
         + logits
         + _oracle_bytes(plan)
     )
@@ -169,7 +171,8 @@ def _operations(plan: Plan) -> float:
     sizes, recipe = plan.sizes, plan.recipe
     layer = _weights_used(plan)
     tokens = recipe.calibration_tokens if plan.is_calibrated else 0
-    passes = 3 * recipe.evaluation_tokens + (3 if is_head_fitted_first(plan) else 2) * tokens
+    asked = 2 * QUESTION_TOKENS * recipe.task_questions
+    passes = 3 * recipe.evaluation_tokens + asked + (3 if is_head_fitted_first(plan) else 2) * tokens
     each = 2.0 * layer * passes
     if plan.is_calibrated:
         each += sum(_fit_operations(plan, module) for module in plan.family.linear) + 4.0 * layer * tokens

@@ -38,7 +38,7 @@ def open_graph(model: onnx.ModelProto, folder: Path | None = None, as_written: b
 
 
 def open_file(path: Path) -> tuple[Runner, Shapes, Shapes]:
-    """The same over a graph in a file, and the shapes of its inputs and outputs by name.
+    """The same over a graph in a file, and the shapes of its inputs, those with a value too, and outputs by name.
 
     Raises SourceError where it cannot be loaded.
     """
@@ -50,7 +50,8 @@ def open_file(path: Path) -> tuple[Runner, Shapes, Shapes]:
         session = onnxruntime.InferenceSession(str(path), options, ["CPUExecutionProvider"])
     except Exception as error:  # a tree of its own that has no common root
         raise SourceError(f"onnxruntime cannot load {path}: {error}") from error
-    inputs = {value.name: value.shape for value in session.get_inputs()}
+    fed = (*session.get_inputs(), *session.get_overridable_initializers())
+    inputs = {value.name: value.shape for value in fed}
     outputs = {value.name: value.shape for value in session.get_outputs()}
     return (lambda names, feeds: session.run(names, {k: v for k, v in feeds.items() if k in inputs})), inputs, outputs
 

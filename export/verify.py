@@ -195,3 +195,9 @@ def check_limits(plan: Plan, figures: dict[str, float]) -> None:
             f"this bundle agrees with its source on {figures['top1_agreement']:.1%} of tokens, but the recipe wants"
             f" {limits.top1_agreement:.1%}; store more bits, or pass --allow-loss to pack it all the same"
         )
+    if figures.get("tasks_kept", 1) < limits.tasks_kept:
+        raise FidelityError(
+            f"this bundle answers {figures['tasks_kept']:.1%} of {figures['tasks_questions']:.0f} task questions as its"
+            f" source does, but the recipe wants {limits.tasks_kept:.1%}; store more bits, or pass --allow-loss to pack"
+            " it all the same"
+        )

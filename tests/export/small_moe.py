@@ -82,6 +82,7 @@ def random_weights() -> dict[str, np.ndarray]:
 def export(source: Path, target: Path, **changes: Any) -> Path:
     """Through the family's recipe, with little text to look at."""
     usual = {"context_length": 512, "calibration_tokens": 512, "evaluation_tokens": 128, "prompts": ("Hi",)}
+    usual["task_questions"] = 0
     usual["limits"] = Limits(kl_mean=100, top1_agreement=0, kl_added_by_cache=100)
     recipe = recipes()["phimoe"].model_copy(update={**usual, **changes})
     return export_bundle(open_source(source), recipe, target, False, lambda *_: None).path

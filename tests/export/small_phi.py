@@ -46,6 +46,11 @@ def export(folder: Path) -> Path:
     source.mkdir()
     make(source)
     recipe = recipes()["phi-3.5-mini-instruct"].model_copy(
-        update={"method": "rtn", "context_length": 512, "limits": Limits(kl_mean=100, top1_agreement=0)}
+        update={
+            "method": "rtn",
+            "context_length": 512,
+            "task_questions": 0,
+            "limits": Limits(kl_mean=100, top1_agreement=0),
+        }
     )
     return export_bundle(open_source(source), recipe, target, False, lambda *_: None).path
