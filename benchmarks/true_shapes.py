@@ -62,6 +62,7 @@ def export(name: str, target: Path, layers: int = LAYERS) -> dict[str, float]:
     layers: 0 for all that there are, which are rounded in the quickest way then.
     """
     changes: dict[str, Any] = {"limits": {"kl_mean": 1e9, "top1_agreement": 0}, "evaluation_tokens": 512, "prompts": ()}
+    changes |= {"task_questions": 0}
     changes |= {} if layers else CHANGES
     recipe = Recipe(**{**recipes()[name].model_dump(exclude_unset=True), **changes})
     source = RandomSource(name, {**recipe.config, **({"num_hidden_layers": layers} if layers else {})})
