@@ -46,8 +46,8 @@ def measure(_bundle: Path) -> list[Figure]:
     lost = json.loads(found["fidelity"])
     whole, floats = (lost[each]["losses"]["text"]["kl_mean"] for each in ("whole_numbers", "float_activations"))
     return [
-        Figure("qnn_emulator_texts_equal", found["texts_equal"], f"of {TEXTS}", ">=", 1),
-        Figure("qnn_emulator_tokens_equal_ratio", round(found["tokens_equal"], 4), "ratio", ">=", 0.98),
+        Figure("qnn_emulator_texts_equal", found["texts_equal"], f"of {TEXTS}", "==", TEXTS),
+        Figure("qnn_emulator_tokens_equal_ratio", round(found["tokens_equal"], 4), "ratio", ">=", 0.99),
         Figure("qnn_emulator_margin_where_not", round(found["margin"], 4), "nats", "<=", 0.05),
         Figure("qnn_kl", round(whole, 4), "nats", "<=", 0.1),
         Figure("qnn_kl_float_activations", round(floats, 4), "nats", "<=", 0.1),
