@@ -63,7 +63,7 @@ def _cache_folder() -> Path:
     return Path(given or Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "edge-slm")
 
 
-EngineKind = Literal["auto", "batched", "genai"]
+EngineKind = Literal["auto", "batched", "genai", "static"]
 
 
 class Engine(Section):

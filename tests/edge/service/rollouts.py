@@ -109,6 +109,12 @@ class Rig:
                 await asyncio.sleep(0.02)
         return self.said("reported")[-1]
 
+    async def gone(self, digest: str) -> None:
+        """Return once a bundle is neither in the store nor in an engine: both go after it is reported."""
+        async with asyncio.timeout(20):
+            while self.store.has(digest) or self.engines[digest].alive:
+                await asyncio.sleep(0.02)
+
     async def answers(self, count: int = 1) -> list[dict[str, Any]]:
         """Terminal messages, once there are so many."""
         return await self.transport.wait_for("reply", count, 20)

@@ -6,6 +6,7 @@ import asyncio
 import socket
 import threading
 import time
+import zlib
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -225,8 +226,13 @@ def test_what_is_plugged_in_is_not_spared(status, found):
     assert is_supplied(status) is found
 
 
+def flickers(look: int) -> bool:
+    """At seven looks of eight, in an order that no step through the looks meets again, however many look in turns."""
+    return zlib.crc32(look.to_bytes(4)) % 8 > 0
+
+
 class Flickering:
-    """A board at its limit: throttled at two looks of three, and not at the third, whoever else looks between."""
+    """A board at its limit: throttled at most looks, and now and then not."""
 
     name = "throttling"
     period_seconds = 0.0
@@ -237,7 +243,7 @@ class Flickering:
     def read(self, _files: Files) -> Mapping[str, Any]:
         """Its flags."""
         self.looks += 1
-        on = not self.is_calm and self.looks % 3 > 0
+        on = not self.is_calm and flickers(self.looks)
         return {"now": {"throttled": on, "under_voltage": False}, "since_start": {}, "told_by": "counters"}
 
 
@@ -253,7 +259,7 @@ class Loose:
     def read(self, _files: Files) -> Mapping[str, Any]:
         """Now and then."""
         self.looks += 1
-        if self.looks % 4 < 2:
+        if flickers(self.looks):
             raise ValueError("no word")
         return {}
 

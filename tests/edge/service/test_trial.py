@@ -73,8 +73,7 @@ def test_a_bad_bundle_is_rolled_back(tmp_path, script, why, free_kilobytes):
             rig.ask()
             assert (await rig.answers())[0]["text"] == "Hello world"
             assert rig.said("info")[-1]["model_version"] == "1"
-            assert not rig.engines[digest].alive
-            assert not rig.store.has(digest)
+            await rig.gone(digest)
         record = rig.store.read()
         assert (record.kept, record.tried) == (None, None)
         assert why in (record.why_not(digest) or "")
