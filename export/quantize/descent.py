@@ -17,6 +17,8 @@ from export.quantize.feedback import Feedback
 
 SWEEPS = 3
 """How often each weight is looked at: the first takes two thirds of what ten would."""
+PANEL = 256
+"""Columns whose moves are told to the rest of the matrix together: products as wide as that run at full speed."""
 ROWS_AT_ONCE = 1024
 """Outputs that are moved together: what a step touches stays in the processor's cache."""
 
@@ -33,14 +35,29 @@ def _sweep(error: Floats, part: Quantized, feedback: Feedback, sweeps: int) -> N
 
     With H = U D Uᵀ the output's error is the sum of D f², f = Uᵀ e; its slope by e, half of it, is U D f.
     """
-    size, upper = part.format.block_size, feedback.upper
+    upper, width = feedback.upper, _panel(part.format.block_size)
     factored = upper.T @ error
-    for start in (start for _ in range(sweeps) for start in range(0, part.columns, size)):
-        block, later = slice(start, min(start + size, part.columns)), slice(start, None)
-        spread = upper[block, later]
+    for start in (start for _ in range(sweeps) for start in range(0, part.columns, width)):
+        panel, later = slice(start, min(start + width, part.columns)), slice(start, None)
+        spread = upper[panel, later]
         weighted: Floats = spread * feedback.pivots[later]
         slope, moments = weighted @ factored[later], weighted @ spread.T
-        factored[later] -= spread.T @ _moved(part, start // size, slope, moments)
+        factored[later] -= spread.T @ _through(part, start, slope, moments)
+
+
+def _panel(block_size: int) -> int:
+    """Whole blocks that are passed before the rest of the matrix hears of it."""
+    return max(block_size, PANEL // block_size * block_size)
+
+
+def _through(part: Quantized, start: int, slope: Floats, moments: Floats) -> Floats:
+    """The blocks of one panel, which begins at a column; by how much its weights rose. slope: it is written over."""
+    size, rises = part.format.block_size, np.empty_like(slope)
+    for first in range(0, len(slope), size):
+        block, after = slice(first, first + size), slice(first + size, None)
+        rises[block] = _moved(part, (start + first) // size, slope[block], moments[block, block])
+        slope[after] -= moments[after, block] @ rises[block]
+    return rises
 
 
 def _moved(part: Quantized, index: int, slope: Floats, moments: Floats) -> Floats:
