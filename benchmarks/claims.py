@@ -26,9 +26,7 @@ PEERS = {
 """Who else answers one request, by their part of a figure's name."""
 
 SHAPES = {
-    "phi4_mini": "Phi-4-mini",
     "qwen3_06b": "Qwen 3 0.6B",
-    "llama32_3b": "Llama 3.2 3B",
     "gemma3_1b": "Gemma 3 1B",
 }
 """Models that figures are measured of at their true shapes, as figures call them."""
@@ -618,7 +616,7 @@ GROUPS = (
         "true-shapes-speed",
         {
             f"{key}_{what}_over_llama_cpp": f"{SHAPES[key]}: {meaning}, over llama.cpp"
-            for key in ("qwen3_06b", "gemma3_1b")
+            for key in SHAPES
             for what, meaning in {"decode": "making an answer", "prefill": "reading a prompt"}.items()
         },
     ),

@@ -26,9 +26,7 @@ KIB, GIB = 2**10, 2**30
 LAYERS = 1
 SHAPES = {
     "phi3_medium": ("phi-3-medium-4k-instruct", 10.0),
-    "phi4_mini": ("phi-4-mini-instruct", 6.0),
     "qwen3_06b": ("qwen3-0.6b", 6.0),
-    "llama32_3b": ("llama-3.2-3b-instruct", 6.0),
     "gemma3_1b": ("gemma-3-1b-it", 6.0),
 }
 """By what a figure calls it, a shape's recipe and the GiB that its export may take."""
