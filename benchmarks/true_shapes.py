@@ -24,6 +24,13 @@ from export.recipe import Recipe, recipes
 
 KIB, GIB = 2**10, 2**30
 LAYERS = 1
+MEASURED: dict[str, Any] = {
+    "limits": {"kl_mean": 1e9, "top1_agreement": 0},
+    "evaluation_tokens": 512,
+    "prompts": (),
+    "task_questions": 0,
+}
+"""What random weights change of a recipe: they may lose what they like, and have nothing to answer."""
 SHAPES = {
     "phi3_medium": ("phi-3-medium-4k-instruct", 10.0),
     "qwen3_06b": ("qwen3-0.6b", 6.0),
@@ -59,9 +66,7 @@ def export(name: str, target: Path, layers: int = LAYERS) -> dict[str, float]:
 
     layers: 0 for all that there are, which are rounded in the quickest way then.
     """
-    changes: dict[str, Any] = {"limits": {"kl_mean": 1e9, "top1_agreement": 0}, "evaluation_tokens": 512, "prompts": ()}
-    changes |= {"task_questions": 0}
-    changes |= {} if layers else CHANGES
+    changes = MEASURED if layers else {**MEASURED, **CHANGES}
     recipe = Recipe(**{**recipes()[name].model_dump(exclude_unset=True), **changes})
     source = RandomSource(name, {**recipe.config, **({"num_hidden_layers": layers} if layers else {})})
     began = time.monotonic()

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from export.errors import SourceError, UnsupportedError
 from export.tokenizer.cuts import CUTS, Cuts
+from export.tokenizer.format import Told
 from export.tokenizer.spelling import BYTE_LEVEL, split
 from export.tokenizer.vocabulary import USER_DEFINED, Vocabulary
 
@@ -21,14 +22,30 @@ def tokenizer(vocabulary: Vocabulary) -> dict[str, Any]:
     unknown = next((pair for pair in vocabulary.merges if _is_broken(pair, pieces)), None)
     if unknown is not None:
         raise SourceError(f"the GGUF header merges {unknown!r}, which are no two of its tokens that make a third")
+    return merging(
+        cuts,
+        [_added(vocabulary, number, token) for number, token in vocabulary.added().items()],
+        pieces,
+        list(vocabulary.merges),
+        vocabulary.frame(cuts.adds_bos),
+    )
+
+
+def merging(
+    cuts: Cuts, added: Sequence[Told], pieces: Mapping[str, int], merges: Sequence[Any], frame: Told | None
+) -> dict[str, Any]:
+    """tokenizer.json's object of such a tokenizer.
+
+    added: the tokens that no text is cut within. pieces: numbers by how bytes are spelled. frame: what is put around.
+    """
     return {
         "version": "1.0",
         "truncation": None,
         "padding": None,
-        "added_tokens": [_added(vocabulary, number, token) for number, token in vocabulary.added().items()],
+        "added_tokens": list(added),
         "normalizer": {"type": "NFC"} if cuts.composes else None,
         "pre_tokenizer": {"type": "Sequence", "pretokenizers": [*map(split, cuts.expressions), BYTE_LEVEL]},
-        "post_processor": vocabulary.frame(cuts.adds_bos),
+        "post_processor": frame,
         "decoder": {"type": "ByteLevel", "add_prefix_space": True, "trim_offsets": True, "use_regex": True},
         "model": {
             "type": "BPE",
@@ -39,8 +56,8 @@ def tokenizer(vocabulary: Vocabulary) -> dict[str, Any]:
             "fuse_unk": False,
             "byte_fallback": False,
             "ignore_merges": cuts.ignores_merges,
-            "vocab": pieces,
-            "merges": list(vocabulary.merges),
+            "vocab": dict(pieces),
+            "merges": list(merges),
         },
     }
 

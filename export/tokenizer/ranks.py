@@ -13,12 +13,11 @@ import base64
 import binascii
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 from export.errors import SourceError
-from export.tokenizer.cuts import LLAMA3
+from export.tokenizer.byte_level import merging
+from export.tokenizer.cuts import LLAMA3, Cuts
 from export.tokenizer.format import written
-from export.tokenizer.spelling import BYTE_LEVEL, split
 from export.tokenizer.texts import BYTES
 from export.tokenizer.vocabulary import LONGEST
 
@@ -60,30 +59,16 @@ def tokenizer_json(file: Path) -> str:
     def spelled(token: bytes) -> str:
         return "".join(letters[byte] for byte in token)
 
-    told: dict[str, Any] = {
-        "version": "1.0",
-        "truncation": None,
-        "padding": None,
-        "added_tokens": [{"id": number, "content": text, **FLAGS} for text, number in CONTROL.items()],
-        "normalizer": None,
-        "pre_tokenizer": {"type": "Sequence", "pretokenizers": [split(LLAMA3), BYTE_LEVEL]},
-        "post_processor": None,
-        "decoder": {"type": "ByteLevel", "add_prefix_space": True, "trim_offsets": True, "use_regex": True},
-        "model": {
-            "type": "BPE",
-            "dropout": None,
-            "unk_token": None,
-            "continuing_subword_prefix": None,
-            "end_of_word_suffix": None,
-            "fuse_unk": False,
-            "byte_fallback": False,
-            "ignore_merges": True,
-            "vocab": {spelled(token): rank for token, rank in ranks.items()},
-            "merges": [[spelled(left), spelled(right)] for left, right in _merges(ranks)],
-        },
-    }
-    told["added_tokens"].sort(key=lambda each: each["id"])
-    return written(told)
+    added = [{"id": number, "content": text, **FLAGS} for text, number in CONTROL.items()]
+    return written(
+        merging(
+            Cuts((LLAMA3,), ignores_merges=True),
+            sorted(added, key=lambda each: each["id"]),
+            {spelled(token): rank for token, rank in ranks.items()},
+            [[spelled(left), spelled(right)] for left, right in _merges(ranks)],
+            None,
+        )
+    )
 
 
 def _merges(ranks: dict[bytes, int]) -> Iterator[tuple[bytes, bytes]]:

@@ -7,10 +7,12 @@ from typing import Any
 from export.errors import SourceError, UnsupportedError
 from export.families.rope import STEP
 from export.source.base import finite
-from export.source.gguf import mixture
 from export.source.gguf.blocks import dequantized
 from export.source.gguf.header import Header
 from export.source.gguf.keys import ARCHITECTURES, Keys, shortest
+from export.source.gguf.mixture import ARCHITECTURE as MIXTURE
+from export.source.gguf.mixture import config as config_of_experts
+from export.source.gguf.mixture import scales
 from export.source.gguf.names import BIASES, FREQUENCIES, LONG, SHORT
 
 SIZES = {
@@ -57,7 +59,7 @@ def config_of(header: Header, vocabulary: int) -> dict[str, Any]:
         **_heads(header, keys, architecture, config),
         **(_gemma2(keys, config) if architecture == "gemma2" else {}),
         **(_gemma3(header, keys, config) if architecture == "gemma3" else {}),
-        **(mixture.config(header, keys) if architecture == mixture.ARCHITECTURE else {}),
+        **(config_of_experts(header, keys) if architecture == MIXTURE else {}),
         **_rotary(header, keys, architecture, config["max_position_embeddings"]),
     }
 
@@ -149,8 +151,8 @@ def _rotary(header: Header, keys: Keys, architecture: str, context: int) -> dict
     attention = keys.real(f"{space}.attn_factor")
     if kind == "longrope":
         scaling = _long(header, attention)
-        if architecture == mixture.ARCHITECTURE:
-            scaling |= mixture.scales(header, context, original, scaling.pop("attention_factor"))
+        if architecture == MIXTURE:
+            scaling |= scales(header, context, original, scaling.pop("attention_factor"))
         return {"original_max_position_embeddings": original, "rope_scaling": scaling}
     if attention not in (None, 1.0):
         raise UnsupportedError(f"{header.path} says {space}.attn_factor = {attention} of {kind} positions")

@@ -16,11 +16,12 @@ from export.errors import SourceError, UnsupportedError
 from export.quantize import Format, Quantized
 from export.source.base import Floats, finite
 from export.source.chat import written_beside
-from export.source.gguf import mixture
 from export.source.gguf.blocks import BLOCKS, dequantized
 from export.source.gguf.config import config_of
 from export.source.gguf.header import Stored
 from export.source.gguf.keys import ARCHITECTURES, Keys, check_keys
+from export.source.gguf.mixture import ARCHITECTURE as MIXTURE
+from export.source.gguf.mixture import apart
 from export.source.gguf.names import FACTORS, in_transformers, module_of
 from export.source.gguf.parts import read_parts
 from export.source.scan import all_of, check_stored
@@ -68,7 +69,7 @@ class GgufSource:
     @staticmethod
     def _experts(architecture: str, name: str, stored: Stored) -> dict[str, Stored]:
         """By Transformers' names, what a tensor has of several experts."""
-        return dict(mixture.apart(name, stored)) if architecture == mixture.ARCHITECTURE else {}
+        return dict(apart(name, stored)) if architecture == MIXTURE else {}
 
     @property
     def path(self) -> Path:
