@@ -1,6 +1,6 @@
 #!/bin/sh
 # Boot a real systemd over an overlay of this machine's root, in a private mount namespace.
-# boot.sh FOLDER ETC REPOSITORY BUNDLE; prints the PID to enter with `nsenter -t PID -a`, ends when the machine does.
+# boot.sh FOLDER ETC REPOSITORY BUNDLE; prints the PID of nspawn, ends when the machine does.
 set -eu
 folder=$1 etc=$2 repository=$3 bundle=$4
 mount --make-rprivate /
@@ -17,6 +17,5 @@ systemd-nspawn -D "$folder/t/m" --boot --register=no --keep-unit --private-netwo
     --bind-ro="$repository:/opt/edge-slm/repository" --bind-ro="$bundle:/srv/edge-slm/bundle" \
     systemd.unit=basic.target < /dev/null > "$folder/console.log" 2>&1 &
 nspawn=$!
-while ! child=$(cat "/proc/$nspawn/task/$nspawn/children" 2>/dev/null) || [ -z "$child" ]; do sleep 0.1; done
-echo "${child%% *}"
+echo "$nspawn"
 wait "$nspawn"

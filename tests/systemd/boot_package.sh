@@ -1,6 +1,6 @@
 #!/bin/sh
 # Boot a Debian of its own for a package, over an overlay, with no network but loopback, in a private mount namespace.
-# boot_package.sh FOLDER ROOT PACKAGES BUNDLE; prints the PID to enter with `nsenter -t PID -a`, ends when the machine does.
+# boot_package.sh FOLDER ROOT PACKAGES BUNDLE; prints the PID of nspawn, ends when the machine does.
 set -eu
 folder=$1 root=$2 packages=$3 bundle=$4
 mount --make-rprivate /
@@ -15,6 +15,5 @@ systemd-nspawn -D "$folder/t/m" --boot --register=no --keep-unit --private-netwo
     --bind-ro="$packages:/mnt/packages" --bind-ro="$bundle:/mnt/bundle" \
     systemd.unit=multi-user.target < /dev/null > "$folder/console.log" 2>&1 &
 nspawn=$!
-while ! child=$(cat "/proc/$nspawn/task/$nspawn/children" 2>/dev/null) || [ -z "$child" ]; do sleep 0.1; done
-echo "${child%% *}"
+echo "$nspawn"
 wait "$nspawn"

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import subprocess
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -52,8 +53,7 @@ class Machine:
             self.run("systemctl", "poweroff", "--force", check=False, seconds=OFF_SECONDS)
             process.wait(OFF_SECONDS)
         except subprocess.TimeoutExpired:
-            os.kill(self.pid, signal.SIGKILL)
-            os.killpg(process.pid, signal.SIGKILL)
+            unplug(process, self.pid)
 
     def show(self, name: str) -> str:
         """A property of the unit."""
@@ -98,16 +98,39 @@ def started(script: str, folder: Path, *words: Path) -> Iterator[Machine | None]
     command = [*ALONE, str(Path(__file__).with_name(script)), str(folder), *map(str, words)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, start_new_session=True) as process:
         assert process.stdout is not None
-        pid = process.stdout.readline().strip()
-        machine = Machine(int(pid), folder / "console.log") if pid.isdigit() else None
+        nspawn = process.stdout.readline().strip()
+        pid = init_of(int(nspawn)) if nspawn.isdigit() else None
+        machine = Machine(pid, folder / "console.log") if pid is not None else None
         try:
             yield machine
         finally:
             if machine is not None:
                 machine.turn_off(process)
             else:
-                process.wait(OFF_SECONDS)
+                unplug(process)
             remove_cgroups()
+
+
+def init_of(nspawn: int) -> int | None:
+    """The PID of a machine's own first process, once it is there; None where nspawn ends without one, or takes long.
+
+    Not nspawn's first child, which is in our namespaces yet and makes that one: what is sent to it is sent to us.
+    """
+    until = time.monotonic() + BOOT_SECONDS
+    while time.monotonic() < until and Path(f"/proc/{nspawn}").is_dir():
+        with suppress(OSError):
+            for child in Path(f"/proc/{nspawn}/task/{nspawn}/children").read_text().split():
+                if re.search(r"^NSpid:\s+\d+\s+1$", Path(f"/proc/{child}/status").read_text(), re.MULTILINE):
+                    return int(child)
+        time.sleep(0.02)
+    return None
+
+
+def unplug(process: subprocess.Popen[str], *inner: int) -> None:
+    """End what boots a machine, and the machine's own processes, whatever is left of them."""
+    for kill, pid in ((os.killpg, process.pid), *((os.kill, pid) for pid in inner)):
+        with suppress(ProcessLookupError):
+            kill(pid, signal.SIGKILL)
 
 
 def remove_cgroups() -> None:
