@@ -10,8 +10,8 @@ from typing import Literal
 
 import numpy as np
 
-from edge.bundle import Sampling
-from edge.engine.providers import USUAL, FloatType, row_of
+from edge.bundle import USUAL, Sampling
+from edge.engine.providers import FloatType, row_of
 from export.errors import SourceError, UnsupportedError
 from export.families import family_of_config
 from export.families.base import EMBEDDING, HEAD, ROUTER, Dimensions, Family

@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from edge.bundle import Provider
+from edge.bundle import USUAL, Provider
 from edge.engine.providers import row_of
 from export.families.base import EMBEDDING
 from export.quantize import Format
@@ -122,7 +122,7 @@ class Recipe(BaseModel):
     block_size: BlockSize = 32
     is_symmetric: bool = False
     accuracy_level: Literal[0, 4] = 4
-    provider: Provider = "cpu"
+    provider: Provider = USUAL
     soc: Annotated[str, Field(max_length=64)] = ""
     kv_cache: Literal["auto", "float", "int8"] = "auto"
     overrides: dict[str, Override] = {}

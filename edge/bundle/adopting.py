@@ -19,7 +19,7 @@ from pydantic import ValidationError
 
 from edge.bundle.genai_config import GenaiConfig, read_genai_config, read_object
 from edge.bundle.graph_header import Header, Node, Value, read_header
-from edge.bundle.manifest import MANIFEST, SIGNATURE, File, Manifest, Origin, Quantization
+from edge.bundle.manifest import MANIFEST, SIGNATURE, USUAL, File, Manifest, Origin, Quantization
 from edge.bundle.opening import Progress, hash_file
 from edge.errors import BundleError
 
@@ -81,7 +81,7 @@ def adopted(
             name=wishes.name,
             version=wishes.version,
             family=config.family,
-            provider="cpu",
+            provider=USUAL,
             capabilities=["text", "json_schema"],
             quantization=_quantization(graph, weights),
             context_length=context,
@@ -243,7 +243,7 @@ def _engine(graph: Header, config: GenaiConfig) -> Literal["batched", "genai"]:
             " every layer and no further outputs; onnxruntime-genai cannot run it on the CPU: build it anew in int4 or"
             " fp32"
         )
-    if config.provider != "cpu":
+    if config.provider != USUAL:
         raise BundleError(
             f"genai_config.json is for the provider {config.provider}, and the graph is not one that the batched engine"
             " runs: folders made for the CPU are served"

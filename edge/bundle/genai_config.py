@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from edge.bundle.manifest import Sampling
+from edge.bundle.manifest import USUAL, Sampling
 from edge.errors import BundleError
 
 FILE = "genai_config.json"
@@ -196,17 +196,17 @@ def _whole(told: Mapping[str, Any], key: str, most: int = NUMBER_MAX) -> int:
 def _provider(decoder: Mapping[str, Any]) -> str:
     """The one whose session it asks for; nothing of the folder is loaded beside the graph."""
     if "session_options" not in decoder:
-        return "cpu"
+        return USUAL
     where = "model.decoder.session_options."
     options = _object(decoder, "session_options", "model.decoder.")
     _known(options, SESSION, where)
     providers = options.get("provider_options", [])
-    others = [each for each in providers if each not in ({}, {"cpu": {}})] if isinstance(providers, list) else [None]
+    others = [each for each in providers if each not in ({}, {USUAL: {}})] if isinstance(providers, list) else [None]
     named = [name for each in others for name in (each if isinstance(each, dict) else ("",))]
     if len(named) > 1 or not set(named) <= PROVIDERS:
         said = reprlib.repr(providers)
         raise BundleError(f"{FILE} has {where}provider_options {said}; folders made for the CPU are served")
-    return named[0] if named else "cpu"
+    return named[0] if named else USUAL
 
 
 def _check_names(decoder: Mapping[str, Any]) -> None:

@@ -28,6 +28,8 @@ SLICE_GRAPH, TOKEN_GRAPH = "slice.onnx", "token.onnx"
 
 Provider = Literal["cpu", "cuda", "webgpu", "qnn", "openvino", "nv-tensorrt-rtx", "mlx", "coreml"]
 """An execution provider that a bundle is made for; `edge/engine/providers.py` says what each is."""
+USUAL: Provider = "cpu"
+"""What a bundle is for where nothing is said."""
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 Count = Annotated[int, Field(ge=0)]
 Positive = Annotated[int, Field(gt=0)]

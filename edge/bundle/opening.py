@@ -14,7 +14,7 @@ from typing import BinaryIO, Protocol
 
 from pydantic import ValidationError
 
-from edge.bundle.manifest import MANIFEST, SCHEMA, SIGNATURE, File, Manifest
+from edge.bundle.manifest import MANIFEST, SCHEMA, SIGNATURE, USUAL, File, Manifest
 from edge.errors import BundleError
 
 MANIFEST_BYTES_MAX = 4 << 20
@@ -49,7 +49,7 @@ class Verified(Protocol):
 
 def open_bundle(
     path: Path,
-    provider: str = "cpu",
+    provider: str = USUAL,
     memory_bytes: int | None = None,
     verify_hashes: bool = True,
     progress: Progress | None = None,

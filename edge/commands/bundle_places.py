@@ -13,10 +13,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from edge.bundle import MANIFEST, Manifest, read_manifest
+from edge.bundle import MANIFEST, USUAL, Manifest, read_manifest
 from edge.commands.catalogue import Entry
 from edge.config import Settings
-from edge.engine.providers import USUAL
 from edge.errors import BundleError, ConfigError, EdgeError
 from edge.store.store import Store
 

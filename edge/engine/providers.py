@@ -17,8 +17,6 @@ from edge.engine import Kind
 from edge.errors import ConfigError
 
 FloatType = Literal["float32", "float16"]
-USUAL: Provider = "cpu"
-"""What a bundle is for where nothing is said."""
 
 
 @dataclass(frozen=True)
