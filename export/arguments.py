@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import math
 import re
 from contextlib import suppress
 from pathlib import Path
@@ -62,17 +61,6 @@ def questions(text: str) -> int:
     if not re.fullmatch(r"[0-9]{1,9}", text) or int(text) > QUESTIONS_MAX:
         raise argparse.ArgumentTypeError(f"{text[:20]!r} is no number of questions; there are 0 to {QUESTIONS_MAX}")
     return int(text)
-
-
-def megabytes(text: str) -> float:
-    """A size above zero."""
-    try:
-        size = float(text)
-    except ValueError:
-        size = math.nan
-    if not 0 < size < math.inf:
-        raise argparse.ArgumentTypeError(f"{text!r} is no size in megabytes")
-    return size
 
 
 def check_files(options: argparse.Namespace) -> None:

@@ -74,3 +74,14 @@ class Calibrator:
         ranges = [self._largest.pop(name) for name in CACHES]
         tiny = np.finfo(np.float32).tiny
         return [np.maximum(each / INT8_MAX, tiny).astype(np.float32)[:, None] for each in ranges]
+
+
+class SourceCalibrator(Calibrator):
+    """The texts through the source's weights alone."""
+
+    def __init__(self, layer: Layer, texts: list[Values]) -> None:
+        super().__init__(layer, texts, texts)
+
+    def pass_on(self, stage: Stage, weights: Weights) -> None:
+        """Take every text through a stage, in place."""
+        self._wanted = self._seen = [self.layer.advance(stage, values, weights) for values in self._seen]

@@ -14,15 +14,15 @@ from typing import Any
 from edge.bundle import MANIFEST, Bundle
 from edge.engine.providers import ROWS
 from export.adopted import measure
-from export.arguments import check_files, kept_in, megabytes, model, name, path, questions, tokens, version
-from export.bits import as_recipe, search
+from export.arguments import check_files, kept_in, model, name, path, questions, tokens, version
+from export.budget import add_budget, budgeted
 from export.download import is_here, known_config, locate
 from export.errors import ExportError, SourceError
 from export.estimate import as_fields, needs, room
 from export.families import family_of_config
 from export.oracle import check_installed, is_gguf
 from export.pipeline import fill, tell
-from export.plan import make_plan, named, plan_of
+from export.plan import named, plan_of
 from export.progress import Progress, peak_mebibytes
 from export.quantize import METHODS
 from export.recipe import Limits, Recipe, recipes
@@ -74,9 +74,9 @@ def made(options: argparse.Namespace) -> str:
     if options.oracle:
         check_installed(is_gguf(Path(options.model)), bool(options.adapter))
     recipe = chosen_recipe(options)
+    recipe = budgeted(options, recipe, lambda each: plan_of(known_config(options.model, each, options.cache), each))
     options.output = chosen_place(options, recipe)
-    action = estimate if options.dry_run else search_bits if options.search_bits else export
-    return action(options, recipe)
+    return (estimate if options.dry_run else export)(options, recipe)
 
 
 def measured(options: argparse.Namespace) -> str:
@@ -148,7 +148,7 @@ def chosen_place(options: argparse.Namespace, recipe: Recipe) -> Path:
     """Where the bundle goes: as the command line says, else the model's name, which is said then."""
     if options.output is None:
         options.output = default_place(named(recipe, Path(options.model)), Path(options.model))
-        if not (options.dry_run or options.search_bits):
+        if not options.dry_run:
             print(f"edge-export: the bundle goes to {options.output}; -o DIR names another place", file=sys.stderr)
     return place_of(options.output)
 
@@ -259,8 +259,7 @@ def parser() -> argparse.ArgumentParser:
         "--kv-cache", choices=["auto", "float", "int8"], help="what keys and values are kept in; int8 takes a quarter"
     )
     made.add_argument("--golden", type=path, metavar="FILE", help="what a board asks before it keeps the bundle")
-    prompt = "a system prompt to know from the first start"
-    made.add_argument("--warm", type=path, action="append", metavar="FILE", help=prompt)
+    made.add_argument("--warm", type=path, action="append", metavar="FILE", help="a system prompt to know at once")
     add_what_is_beside(made)
     made.add_argument("--allow-loss", action="store_true", help="pack the bundle whatever it lost")
     made.add_argument(
@@ -273,6 +272,7 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("--measure", type=path, metavar="BUNDLE", help=bundle)
     made.add_argument("--context", type=tokens, metavar="TOKENS", help="tokens of prompt and answer together")
     made.add_argument("--name", type=name, help="the bundle's name in its manifest")
+    add_budget(made)
     add_what_is_only_told(made)
     there = made.add_mutually_exclusive_group()
     there.add_argument("--force", action="store_true", help="replace the bundle DIR; whatever is no bundle stays")
@@ -287,9 +287,6 @@ def add_what_is_only_told(made: argparse.ArgumentParser) -> None:
     """What makes no bundle."""
     made.add_argument("--dry-run", action="store_true", help="say what disk, memory and time it will take, and stop")
     made.add_argument("--json", action="store_true", help="with --dry-run: for programs, as one JSON object")
-    made.add_argument(
-        "--search-bits", type=megabytes, metavar="MB", help="measure which tensors a size should give 8 bits"
-    )
 
 
 def add_what_is_beside(made: argparse.ArgumentParser) -> None:
@@ -324,13 +321,6 @@ def chosen_recipe(options: argparse.Namespace) -> Recipe:
         known_source = known_config(options.model, Recipe(licence="").model_copy(update=where), options.cache)
         chosen = family_of_config(text_part(known_source).config).name
     return known[chosen].model_copy(update={**where, **asked(options)})
-
-
-def search_bits(options: argparse.Namespace, recipe: Recipe) -> str:
-    """Which tensors a budget should give 8 bits, as a recipe's overrides."""
-    plan = make_plan(opened(options, recipe), recipe)
-    with Progress() as progress:
-        return as_recipe(*search(plan, int(options.search_bits * 1e6), progress.report))
 
 
 def asked(options: argparse.Namespace) -> dict[str, Any]:

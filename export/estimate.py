@@ -18,6 +18,7 @@ from export.pack import RUNTIME_BYTES, texts_bytes
 from export.plan import Plan
 from export.quantize.descent import SWEEPS
 from export.quantize.feedback import FACTORED_WHOLE
+from export.size import weights_bytes
 from export.tables import is_head_fitted_first
 
 BASE_BYTES = 600 << 20
@@ -51,7 +52,7 @@ def needs(plan: Plan) -> Needs:
     """The estimate for a plan; nothing but sizes and the recipe is looked at."""
     copies = 3 if plan.recipe.soc else 1  # the weights, and those of both graphs that are compiled
     return Needs(
-        bundle_bytes=int(plan.estimated_bytes() * BUNDLE_FACTOR) * copies,
+        bundle_bytes=int(weights_bytes(plan) * BUNDLE_FACTOR) * copies,
         memory_bytes=BASE_BYTES + max(_table_bytes(plan), _layer_bytes(plan), _verify_bytes(plan), _engine_bytes(plan)),
         seconds=ENGINE_SECONDS + _operations(plan) / _operations_per_second(),
     )
@@ -81,7 +82,7 @@ def as_fields(plan: Plan, wanted: Needs, have: Room) -> dict[str, Any]:
         "licence": plan.recipe.licence,
         "context_length": plan.recipe.context_length,
         "bundle_bytes": wanted.bundle_bytes,
-        "floor_bytes": plan.estimated_bytes() + texts_bytes(plan, kv_bytes) + RUNTIME_BYTES,
+        "floor_bytes": weights_bytes(plan) + texts_bytes(plan, kv_bytes) + RUNTIME_BYTES,
         "memory_bytes": wanted.memory_bytes,
         "seconds": round(wanted.seconds, 1),
         "disk_free_bytes": have.disk_bytes,
@@ -163,7 +164,7 @@ def _engine_bytes(plan: Plan) -> int:
 
     Of a pair of graphs each has them.
     """
-    return int(plan.estimated_bytes() * (2.4 if plan.is_fixed else 1.2)) + RUNTIME_BYTES
+    return int(weights_bytes(plan) * (2.4 if plan.is_fixed else 1.2)) + RUNTIME_BYTES
 
 
 def _operations(plan: Plan) -> float:

@@ -103,10 +103,9 @@ class _Ledger:
     def __init__(self, models: int) -> None:
         self._collected: list[dict[str, _Collected]] = [{} for _ in range(models)]
 
-    def enter(self, kind: str, wanted: Floats, found: list[Floats], following: NDArray[np.int64]) -> None:
-        """Take in some positions' log-probabilities: those that are wanted, and each model's."""
-        for into, each in zip(self._collected, found, strict=True):
-            _collect(into.setdefault(kind, _Collected()), wanted, each, following)
+    def enter(self, model: int, kind: str, wanted: Floats, found: Floats, following: NDArray[np.int64]) -> None:
+        """Take in some positions' log-probabilities: those that are wanted, and one model's."""
+        _collect(self._collected[model].setdefault(kind, _Collected()), wanted, found, following)
 
     def losses(self) -> list[dict[str, Loss]]:
         """Of each model."""
@@ -206,15 +205,23 @@ def _losses(
             truth = oracle.logits(sample.tokens)
         for part in _chunks(sample.start, sample.tokens.shape[1] - 1):
             following = sample.tokens[0, part.start + 1 : part.stop + 1]
-            found = [head(stream[number]["normed"][0, part]) for head, stream in zip(heads, streams, strict=True)]
-            for each in found:
-                _log_softmax(each)
-            by_first.enter(sample.kind, found[0], found, following)
-            if truth is not None:
-                wanted = truth[part].copy()
-                _log_softmax(wanted)
-                by_oracle.enter(sample.kind, wanted, found, following)
+            wanted = _log_probabilities(heads[0], streams[0][number], part)
+            true = None if truth is None else truth[part].copy()
+            if true is not None:
+                _log_softmax(true)
+            for model, (head, stream) in enumerate(zip(heads, streams, strict=True)):
+                found = _log_probabilities(head, stream[number], part) if model else wanted
+                by_first.enter(model, sample.kind, wanted, found, following)
+                if true is not None:
+                    by_oracle.enter(model, sample.kind, true, found, following)
     return by_first.losses(), by_oracle.losses()
+
+
+def _log_probabilities(head: Callable[[Floats], Floats], values: Values, part: slice) -> Floats:
+    """Of some positions of a text."""
+    found = head(values["normed"][0, part])
+    _log_softmax(found)
+    return found
 
 
 def _chunks(start: int, stop: int) -> Iterator[slice]:

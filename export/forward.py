@@ -17,7 +17,7 @@ from export.operators import has_int8_cache
 from export.plan import Plan
 from export.quantize import Floats
 from export.runtime import open_graph
-from export.stages import Cut, Layer, Text, Values, surroundings, with_picture
+from export.stages import Cut, Layer, Text, Values, Weights, surroundings, with_picture
 from export.tensor_file import TensorFile
 from export.vision import SKELETON
 from export.vision_graphs import vision_model
@@ -44,16 +44,21 @@ class SourceForward:
 
     def layer(self, index: int) -> Advance:
         """What takes a text through a layer, that layer's weights being read now."""
+        weights = self.weights(index)
+        return lambda values: self._layer.through(index, values, weights)
+
+    def weights(self, index: int) -> Weights:
+        """A layer's, by their names below it; those of experts are read when they are asked for."""
         plan = self._plan
         names = {f"{module}.weight": f"model.layers.{index}.{module}.weight" for module in plan.family.linear}
         experts = {module: names.pop(module) for module in list(names) if module.startswith(EXPERTS)}
         read = {module: plan.source.tensor(name).T.copy() for module, name in names.items()}
-        weights = as_one(plan.read_vectors(index) | read, Lazy(experts, lambda name: plan.source.tensor(name).T.copy()))
-        return lambda values: self._layer.through(index, values, weights)
+        return as_one(plan.read_vectors(index) | read, Lazy(experts, lambda name: plan.source.tensor(name).T.copy()))
 
-    def logits(self) -> Callable[[Floats], Floats]:
-        """What makes logits `[tokens, vocabulary]` of the last layer's `normed`."""
-        table = self._plan.source.tensor(EMBEDDING if self._plan.sizes.tied_embeddings else HEAD)
+    def logits(self, table: Floats | None = None) -> Callable[[Floats], Floats]:
+        """What makes logits `[tokens, vocabulary]` of the last layer's `normed`, by another table than the source's."""
+        if table is None:
+            table = self._plan.source.tensor(EMBEDDING if self._plan.sizes.tied_embeddings else HEAD)
         bias = self._plan.read_outside().get("lm_head.bias", np.float32(0))
         cap = np.float32(self._plan.sizes.logit_cap)
         if cap:

@@ -9,6 +9,7 @@ from pathlib import Path
 from edge.bundle import Bundle
 from export import pack
 from export.assemble import make
+from export.budget import within_budget
 from export.errors import TargetError
 from export.estimate import needs, room
 from export.naming import name_of
@@ -57,6 +58,9 @@ def fill(
     rehearse(plan, workshop / REHEARSAL, report)
     read_aright(plan, report)
     (workshop / BUNDLE).mkdir()
+    if recipe.weights_bytes:
+        recipe = within_budget(plan, workshop / BUNDLE, report)
+        plan = make_plan(source, recipe)
     merged = {name_of(each): make_plan(AdapterSource(source, each), recipe) for each in adapters}
     make(workshop / BUNDLE, plan, report, merged)
     if recipe.sentences or recipe.documents or adapters:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -14,7 +13,7 @@ from edge.bundle import USUAL, Sampling
 from edge.engine.providers import FloatType, row_of
 from export.errors import SourceError, UnsupportedError
 from export.families import family_of_config
-from export.families.base import EMBEDDING, HEAD, ROUTER, Dimensions, Family
+from export.families.base import EMBEDDING, HEAD, Dimensions, Family
 from export.families.held import held_to, variant_of
 from export.families.phi3_small import multiplier
 from export.families.values import flag
@@ -137,6 +136,11 @@ class Plan:
         return row_of(self.recipe.provider).float_type
 
     @property
+    def float_bytes(self) -> int:
+        """How much a float takes."""
+        return np.dtype(self.float_type).itemsize
+
+    @property
     def cache_type(self) -> Literal[FloatType, "int8"]:
         """What keys and values are remembered in."""
         return "int8" if self.has_int8_cache else self.float_type
@@ -186,20 +190,6 @@ class Plan:
         """How a matrix will be stored: as it is, or as the recipe says."""
         kept = self.source.stored_format(name) if self.is_kept(name) else None
         return kept or self.recipe.format_of(name)
-
-    def estimated_bytes(self) -> int:
-        """How large the weights will be, rotary tables aside."""
-        if not self.is_rounded:
-            return sum(4 * math.prod(shape) for shape in self.shapes.values())
-        width = np.dtype(self.float_type).itemsize
-        shapes = {HEAD: self.shapes[EMBEDDING], **self.shapes} if self.is_fixed else self.shapes
-        return sum(self._bytes_of(name, shape, width) for name, shape in shapes.items())
-
-    def _bytes_of(self, name: str, shape: tuple[int, ...], width: int) -> int:
-        is_other = self.tower is not None and name in self.tower.others()
-        if is_other or len(shape) != 2 or name.endswith(ROUTER):
-            return width * math.prod(shape)
-        return self.format_of(name).bytes_of(shape[0], shape[1], width)
 
 
 def module_of(name: str) -> str:

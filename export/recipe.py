@@ -44,6 +44,11 @@ class Override(BaseModel):
     block_size: BlockSize | None = None
     is_symmetric: bool | None = None
 
+    @classmethod
+    def of(cls, form: Format) -> Override:
+        """A whole format."""
+        return cls.model_validate(dataclasses.asdict(form))
+
     def over(self, form: Format) -> Format:
         """The format with what this changes."""
         return dataclasses.replace(form, **self.model_dump(exclude_none=True))
@@ -80,6 +85,8 @@ class Recipe(BaseModel):
     method: how all other matrices are rounded (export/quantize/rounding.py lists them); `none` leaves every
         matrix in float32, for comparing.
     overrides: what single tensors are stored in, by patterns of their names; a later one wins.
+    weights_bytes: what all weights may take together. Each kind of matrix is given the format that loses least in it
+        then (export/budget/), in place of bits, block_size and overrides; 0 for these.
     provider: the execution provider that the bundle is for (edge/engine/providers.py). Where its activations are
         float16, scales, norms and tables are, too.
     soc: the system on a chip that a bundle for qnn is compiled for ahead (export/fixed/context.py); empty for whichever
@@ -134,6 +141,7 @@ class Recipe(BaseModel):
     calibration_pictures: int = Field(default=4, ge=0)
     evaluation_pictures: int = Field(default=2, ge=0)
     sample_pictures: Path | None = None
+    weights_bytes: int = Field(default=0, ge=0)
     limits: Limits = Limits()
     oracle: bool = False
     prompts: tuple[str, ...] = PROMPTS
@@ -149,6 +157,10 @@ class Recipe(BaseModel):
         named = (self.calibration_text, self.evaluation_text, self.sample_pictures, self.golden, *self.warm)
         named += (self.sentences, *self.documents)
         return [path for path in named if path is not None]
+
+    def within(self, weights_bytes: int) -> Recipe:
+        """The same for a budget, every matrix rounded, and on its own."""
+        return self.model_copy(update={"weights_bytes": weights_bytes, "keep_blocks": False, "split_packed": True})
 
     def format_of(self, tensor: str) -> Format:
         """How a matrix is stored, by its Transformers name (`model.layers.0.self_attn.v_proj.weight`).

@@ -8,6 +8,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import asdict
 from pathlib import Path
 
+from export import charts
+from export.budget import telling as budget
+from export.charts import Axis
 from export.fidelity import Comparison
 from export.plan import Plan
 from export.quantize import Format
@@ -27,7 +30,8 @@ def write_report(folder: Path, plan: Plan, tensors: TensorFile, found: dict[str,
         for variant, each in found.items()
     }
     (folder / "fidelity.json").write_text(json.dumps(values, indent=1) + "\n", encoding="utf-8")
-    (folder / "fidelity.md").write_text(page(plan, tensors, found), encoding="utf-8")
+    told = "\n".join([page(plan, tensors, found), *budget.page(folder)])
+    (folder / "fidelity.md").write_text(told, encoding="utf-8")
     draw(folder / CHART, found)
 
 
@@ -138,21 +142,14 @@ def draw(path: Path, found: dict[str, Comparison]) -> None:
     Both axes begin at zero and have an end of their own: what leather makes of one layer, of layers that err alike, or
     of what is no number, is no picture, an error, or no end of marks on an axis. Errors out of all bounds are left out.
     """
-    import leather
-
-    chart = leather.Chart("Error of the residual stream after each layer")
-    lines = {variant: list(drawable(each.layers)) for variant, each in found.items()}
-    for variant, line in lines.items():
-        if line:
-            chart.add_line(line, name=variant)
-    points = [point for line in lines.values() for point in line]
-    if not points:
-        chart.add_line([(0, 0.0)], name="nothing could be drawn")
-    chart.add_x_scale(0, max((layer for layer, _ in points), default=1))
-    chart.add_y_scale(0, max([SMALLEST, *(error for _, error in points)]))
-    chart.add_x_axis(name="layer")
-    chart.add_y_axis(name="share of its mean square")
-    chart.to_svg(str(path))
+    drawn = {variant: list(drawable(each.layers)) for variant, each in found.items()}
+    lines = {variant: line for variant, line in drawn.items() if line} or {"nothing could be drawn": [(0, 0.0)]}
+    points = [point for line in drawn.values() for point in line]
+    axes = (
+        Axis("layer", 0, max((layer for layer, _ in points), default=1)),
+        Axis("share of its mean square", 0, max([SMALLEST, *(error for _, error in points)])),
+    )
+    charts.draw(path, "Error of the residual stream after each layer", axes, lines)
 
 
 def drawable(errors: list[float]) -> Iterator[tuple[int, float]]:

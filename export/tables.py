@@ -16,7 +16,7 @@ from export.families.base import EMBEDDING, HEAD
 from export.forward import SourceForward
 from export.plan import Plan
 from export.progress import Report
-from export.quantize import METHODS, Feedback, Floats, Moments, Quantized, quantize
+from export.quantize import METHODS, Feedback, Floats, Format, Moments, Quantized, quantize
 from export.stages import Layer, Text
 from export.tensor_file import TensorFile
 
@@ -33,7 +33,7 @@ def stored_or_rounded(plan: Plan, name: str, method: str) -> Quantized:
 def write_embedding(plan: Plan, tensors: TensorFile, texts: list[Text], report: Report) -> Quantized:
     """The embedding, which comes back. texts: what it is fitted to where it is the head, too."""
     if texts and is_head_fitted_first(plan):
-        table = fitted(plan, EMBEDDING, _moments(plan, texts, report).feedback(keeps=False), None)
+        table = fitted(plan, EMBEDDING, moments_behind(plan, texts, report).feedback(keeps=False), None)
     else:
         table = stored_or_rounded(plan, EMBEDDING, "rtn")
     tensors.add_matrix(EMBEDDING, table)
@@ -62,7 +62,7 @@ def _is_fitted(plan: Plan, name: str) -> bool:
     return plan.is_rounded and METHODS[plan.recipe.method].feeds_back and not plan.is_kept(name)
 
 
-def _moments(plan: Plan, texts: list[Text], report: Report) -> Moments:
+def moments_behind(plan: Plan, texts: list[Text], report: Report) -> Moments:
     """Of what the source's last layer hands on to the head."""
     forward = SourceForward(plan, Layer(plan.skeleton, plan.sizes))
     streams, layers = forward.enter(texts), plan.sizes.num_layers
@@ -78,10 +78,18 @@ def _moments(plan: Plan, texts: list[Text], report: Report) -> Moments:
 
 
 def fitted(
-    plan: Plan, name: str, feedback: Feedback, turned: Floats | None, rows_at_once: int = ROWS_AT_ONCE
+    plan: Plan,
+    name: str,
+    feedback: Feedback,
+    turned: Floats | None,
+    form: Format | None = None,
+    rows_at_once: int = ROWS_AT_ONCE,
 ) -> Quantized:
-    """A table `[vocabulary, hidden]`, some rows at a time. turned: `[hidden, hidden]`, what each row is turned by."""
-    form, method = plan.format_of(name), METHODS[plan.recipe.method]
+    """A table `[vocabulary, hidden]`, some rows at a time. turned: `[hidden, hidden]`, what each row is turned by.
+
+    form: the plan's where it is None.
+    """
+    form, method = form or plan.format_of(name), METHODS[plan.recipe.method]
 
     def parts() -> Iterator[Quantized]:
         rows = plan.source.tensor(name)

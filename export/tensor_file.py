@@ -72,8 +72,8 @@ class TensorFile:
 
     def place(self, name: str, kind: int, dims: Sequence[int], values: NDArray[np.generic]) -> None:
         """Append a tensor of a type and shape as it lies in memory, whatever NumPy takes it for."""
-        alignment = PAGE if values.nbytes >= 16 * PAGE else LINE
-        self._file.write(b"\0" * (-self._file.tell() % alignment))
+        at = self._file.tell()
+        self._file.write(b"\0" * (aligned(at, values.nbytes) - at))
         entry = TensorProto(name=name, dims=dims, data_location=TensorProto.EXTERNAL)
         entry.data_type = TensorProto.DataType.ValueType(kind)
         place = {"location": self._path.name, "offset": self._file.tell(), "length": values.nbytes}
@@ -108,6 +108,12 @@ class TensorFile:
         points = [packed for each in matrices.values() if (packed := each.packed_points()) is not None]
         if points:
             self.add(f"{whole}.zero_points", np.concatenate(points))
+
+
+def aligned(end: int, size_bytes: int) -> int:
+    """Where a tensor begins that follows what ends there."""
+    alignment = PAGE if size_bytes >= 16 * PAGE else LINE
+    return end + -end % alignment
 
 
 def joined_name(names: list[str]) -> str:

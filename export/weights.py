@@ -122,7 +122,7 @@ def write_layer(
 ) -> None:
     """One layer: its matrices as blocks, its norms as they are. tell: called with the name of what is rounded next."""
     if calibrator is None:
-        for modules in _together(plan):
+        for modules in together(plan):
             names = [f"model.layers.{index}.{module}.weight" for module in modules]
             tell(names[0])
             write_together(tensors, {name: stored_or_rounded(plan, name, plan.recipe.method) for name in names})
@@ -133,7 +133,7 @@ def write_layer(
     write_vectors(plan, tensors, index, plan.read_vectors(index))
 
 
-def _together(plan: Plan) -> Iterator[tuple[str, ...]]:
+def together(plan: Plan) -> Iterator[tuple[str, ...]]:
     """A layer's matrices by their module names, those together that multiply the same values."""
     skeleton = plan.skeleton
     yield from read_together(skeleton["layer"])

@@ -25,7 +25,7 @@ ONE_FILE = {  # the broker is a folder: the codec's packets are its vocabulary; 
     "jinja2": "edge/engine/text/chat_template.py",
     "gguf": "export/source/gguf/",
     "huggingface_hub": "export/source/hub.py",
-    "leather": "export/report.py",
+    "leather": "export/charts.py",
     "safetensors": "export/source/shards.py",
     "tokenizers": "edge/engine/text/exact.py",
     "torch": ("export/trace.py", "export/vision_trace.py", "export/oracle.py"),

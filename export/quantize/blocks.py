@@ -36,11 +36,15 @@ class Format:
 
     def bytes_of(self, rows: int, columns: int, scale_bytes: int = 4) -> int:
         """The stored size of a `[rows, columns]` matrix, scales and zero points included."""
+        return sum(self.parts_of(rows, columns, scale_bytes))
+
+    def parts_of(self, rows: int, columns: int, scale_bytes: int = 4) -> tuple[int, ...]:
+        """The stored sizes of its codes, its scales and, where it has any, its zero points."""
         if not self.block_size:
-            return rows * (-(-columns * self.bits // 8) + scale_bytes)
+            return rows * -(-columns * self.bits // 8), rows * scale_bytes
         blocks = -(-columns // self.block_size)
-        points = 0 if self.is_symmetric else -(-blocks * self.bits // 8)
-        return rows * (blocks * (self.block_size * self.bits // 8 + scale_bytes) + points)
+        points = () if self.is_symmetric else (rows * -(-blocks * self.bits // 8),)
+        return rows * blocks * self.block_size * self.bits // 8, rows * blocks * scale_bytes, *points
 
 
 @dataclass(frozen=True)

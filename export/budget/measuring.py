@@ -1,0 +1,113 @@
+"""What each group loses alone, rounded as an export rounds, and how much its matrices would err in other formats."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+from functools import partial
+
+import numpy as np
+from numpy.typing import NDArray
+
+from export.budget.forwards import AsItIs, WithGroup, WithTable, Workbench, calibrator
+from export.budget.groups import Group, base_of, formats, groups
+from export.calibration_text import LENGTH, pieces, read_text, tokens_of, topics
+from export.families.base import EMBEDDING, HEAD
+from export.fidelity import Forward, Sample, compare
+from export.plan import Plan
+from export.progress import Report
+from export.quantize import METHODS, Feedback, Floats, Format, Quantized, quantize
+from export.stages import Layer, Text
+from export.tables import fitted, moments_behind
+
+MEASURED_TOKENS = 2048
+"""Held back from calibration: what groups lose is measured on them."""
+ROWS_TRIED = 64
+"""A matrix's outputs that show how its error grows from one format to another."""
+KIND = "held back"
+
+
+@dataclass
+class Measured:
+    """A group. loss: nats a token where it alone is in the first of its formats. errors: of its outputs, by format."""
+
+    group: Group
+    loss: float = 0.0
+    errors: Counter[Format] = field(default_factory=Counter)
+
+    def reckoned(self, form: Format, base: Format) -> float:
+        """What it would lose in another format: the loss grows as the square of the outputs' error does."""
+        return self.loss * self.errors[form] / self.errors[base] if self.errors[base] else 0.0
+
+
+def measure(plan: Plan, report: Report) -> list[Measured]:
+    """Every group of a plan, in one pass over the source's layers, after one for a table that is embedding and head."""
+    found = {group: Measured(group) for group in groups(plan)}
+    looked, held = _texts(plan)
+    layer = Layer(plan.skeleton, plan.sizes)
+    bench = Workbench(plan, calibrator(plan, layer, looked), partial(_rounded, plan, found))
+    forwards = [_forward(bench, each, looked, report) for each in found.values()]
+    samples = [Sample(KIND, tokens) for tokens in held]
+    losses = compare(AsItIs(bench), forwards, samples, plan.sizes.num_layers, partial(_told, report))
+    for each, loss in zip(found.values(), losses, strict=True):
+        each.loss = loss.losses[KIND].kl_mean
+    return list(found.values())
+
+
+def _told(report: Report, _stage: str, done: int, total: int, now: str) -> None:
+    report("weigh", done, total, now)
+
+
+def _texts(plan: Plan) -> tuple[list[Text], list[NDArray[np.int64]]]:
+    """Pieces of the calibration text: those that are looked at, and those between them that are measured on."""
+    file = plan.recipe.calibration_text
+    ids = tokens_of(plan.tokenizer.files["tokenizer.json"], read_text(file) if file else topics("calibration"))
+    wanted = max(plan.recipe.calibration_tokens, LENGTH)
+    chosen = pieces(ids, wanted + MEASURED_TOKENS, min(plan.sizes.context_length, plan.recipe.context_length))
+    each = max(2, len(chosen) * chosen[0].size // MEASURED_TOKENS)
+    held = chosen[each // 2 :: each]
+    return [Text(piece) for number, piece in enumerate(chosen) if number % each != each // 2], held
+
+
+def _rounded(plan: Plan, found: dict[Group, Measured], name: str, weight: Floats, feedback: Feedback) -> Quantized:
+    """A layer's matrix as it is measured; what two layers of its group err by is noted."""
+    group = next(group for group in found if group.has(name))
+    if int(name.split(".")[2]) in (group.layers.start, (group.layers.start + group.layers.stop) // 2):
+        _note(plan, found[group], weight, feedback)
+    return quantize(weight, base_of(plan), METHODS[plan.recipe.method], feedback)
+
+
+def _note(plan: Plan, into: Measured, weight: Floats, feedback: Feedback | None) -> None:
+    """The error of some outputs in every format, as much as all of them would have. weight: `[K, N]`."""
+    some = weight[:, :: max(1, weight.shape[1] // ROWS_TRIED)]
+    method = METHODS[plan.recipe.method if feedback else "rtn"]
+    for form in formats(plan):
+        wrong = some - quantize(some, form, method, feedback).dequantized().T
+        spread = np.square(feedback.upper.T @ wrong).T @ feedback.pivots if feedback else np.square(wrong)
+        into.errors[form] += float(spread.sum()) * weight.shape[1] / some.shape[1]
+
+
+def _forward(bench: Workbench, each: Measured, looked: list[Text], report: Report) -> Forward:
+    """What is compared for a group."""
+    plan, name = bench.plan, f"{each.group.module}.weight"
+    if each.group.layers:
+        return WithGroup(bench, each.group)
+    if name == HEAD:
+        return WithTable(bench, None, partial(_head, bench, each))
+    if not plan.sizes.tied_embeddings:
+        table = plan.source.tensor(EMBEDDING)
+        _note(plan, each, table.T, None)
+        return WithTable(bench, quantize(table.T, base_of(plan), METHODS["rtn"]), None)
+    feedback = moments_behind(plan, looked, report).feedback(keeps=False)
+    shared = _table(plan, each, EMBEDDING, feedback)
+    return WithTable(bench, shared, lambda: shared)
+
+
+def _head(bench: Workbench, each: Measured) -> Quantized:
+    return _table(bench.plan, each, HEAD, bench.calibrator.behind().feedback(keeps=False))
+
+
+def _table(plan: Plan, each: Measured, name: str, feedback: Feedback) -> Quantized:
+    """A table fitted to what is multiplied with it."""
+    _note(plan, each, plan.source.tensor(name).T, feedback)
+    return fitted(plan, name, feedback, None, base_of(plan))
