@@ -13,6 +13,8 @@ import numpy as np
 
 from edge.board.disk import free_bytes
 from edge.board.memory import available_bytes
+from export.budget.groups import groups
+from export.budget.measuring import MEASURED_TOKENS
 from export.families.base import CHOSEN, EMBEDDING, EXPERTS, Dimensions
 from export.pack import RUNTIME_BYTES, texts_bytes
 from export.plan import Plan
@@ -175,11 +177,22 @@ def _operations(plan: Plan) -> float:
     asked = 2 * QUESTION_TOKENS * recipe.task_questions
     passes = 3 * recipe.evaluation_tokens + asked + (3 if is_head_fitted_first(plan) else 2) * tokens
     each = 2.0 * layer * passes
+    each += _weigh_operations(plan)
     if plan.is_calibrated:
         each += sum(_fit_operations(plan, module) for module in plan.family.linear) + 4.0 * layer * tokens
         each += sum(2.0 * width**2 * tokens + 4 / 3 * width**3 for width in _stage_widths(sizes))
         each += max(0, sizes.num_experts - 1) * 4 / 3 * (sizes.hidden_size**3 + sizes.intermediate_size**3)
     return sizes.num_layers * each + 2.0 * sizes.vocab_size * sizes.hidden_size * 3 * recipe.evaluation_tokens
+
+
+def _weigh_operations(plan: Plan) -> float:
+    """Of a layer, where formats are chosen for a budget: rounded once more, and passed by texts of every group."""
+    if not plan.recipe.weights_bytes:
+        return 0.0
+    passes = sum(each.layers.stop for each in groups(plan)) / plan.sizes.num_layers
+    texts = plan.recipe.calibration_tokens + passes * MEASURED_TOKENS
+    fits = sum(_fit_operations(plan, module) for module in plan.family.linear)
+    return 2.0 * _weights_used(plan) * texts + fits
 
 
 def _fit_operations(plan: Plan, module: str) -> float:

@@ -25,6 +25,7 @@ ROW = re.compile(r"^\| (.+?) \| (65|69|75|78|starts) \| (`.+`) \| .+ \|$", re.MU
 ROWS = {
     fault: (status, says.strip("`")) for fault, status, says in ROW.findall((ROOT / "docs/operator.md").read_text())
 }
+FIXED = {"slice_tokens": 32, "logits_scale": 0.001, "logits_zero_point": 32768}
 as_root = pytest.mark.skipif(os.geteuid() != 0, reason="needs root to mount, or to give rights up")
 
 
@@ -226,6 +227,12 @@ FAULTS: dict[str, Callable[[Start], object]] = {
     "the wheel that reads its tokens is missing": no_wheel,
     "the tokenizer does not load": lambda it: it.resized("tokenizer.json", b"{"),
     "a provider that no engine answers on": lambda it: (
+        it.copy(provider="openvino") and it.settings.update(EDGE_ENGINE__PROVIDER="openvino")
+    ),
+    "a bundle of fixed shapes and an engine of others": lambda it: (
+        it.copy(fixed=FIXED, engine="static") and it.settings.update(EDGE_ENGINE__KIND="genai")
+    ),
+    "QNN and a bundle for the processor": lambda it: (
         it.copy(provider="qnn") and it.settings.update(EDGE_ENGINE__PROVIDER="qnn")
     ),
     "a provider's plugin that is not installed": lambda it: (
