@@ -129,7 +129,7 @@ class Losses:
     title: str
 
     LEFT, RIGHT, TOP, BOTTOM = 84, WIDTH - 40, 106, 366
-    SIZES_SHOWN, STEP = (90, 95, 100, 105), 0.02
+    SIZES_SHOWN, STEP = (85, 90, 95, 100, 105), 0.02
 
     def names(self) -> list[str]:
         """The figures that it shows."""
@@ -163,7 +163,7 @@ class Losses:
         return paper.text()
 
     def _across(self, megabytes: float) -> float:
-        return self.LEFT + (megabytes - 90) / 17 * (self.RIGHT - self.LEFT)
+        return self.LEFT + (megabytes - 82) / 25 * (self.RIGHT - self.LEFT)
 
     def _down(self, loss: float, most: float) -> float:
         return self.BOTTOM - loss / most * (self.BOTTOM - self.TOP)
@@ -237,5 +237,5 @@ CHARTS: tuple[Chart, ...] = (
         bars=True,
     ),
     Course("governor.svg", "A board that stays cool by itself", "An hour of work on a bare Raspberry Pi 5 at 22 °C"),
-    Losses("losses.svg", "What quantising loses", "What quantising loses at four sizes, SmolLM2-135M"),
+    Losses("losses.svg", "What quantising loses", "What quantising loses at five sizes, SmolLM2-135M"),
 )

@@ -55,15 +55,21 @@ class SourceForward:
         read = {module: plan.source.tensor(name).T.copy() for module, name in names.items()}
         return as_one(plan.read_vectors(index) | read, Lazy(experts, lambda name: plan.source.tensor(name).T.copy()))
 
-    def logits(self, table: Floats | None = None) -> Callable[[Floats], Floats]:
-        """What makes logits `[tokens, vocabulary]` of the last layer's `normed`, by another table than the source's."""
-        if table is None:
-            table = self._plan.source.tensor(EMBEDDING if self._plan.sizes.tied_embeddings else HEAD)
+    def logits(self, product: Callable[[Floats], Floats] | None = None) -> Callable[[Floats], Floats]:
+        """What makes logits `[tokens, vocabulary]` of the last layer's `normed`.
+
+        product: with another table than the source's.
+        """
+        times = product or self._times()
         bias = self._plan.read_outside().get("lm_head.bias", np.float32(0))
         cap = np.float32(self._plan.sizes.logit_cap)
         if cap:
-            return lambda normed: np.tanh((normed @ table.T + bias) / cap) * cap
-        return lambda normed: normed @ table.T + bias
+            return lambda normed: np.tanh((times(normed) + bias) / cap) * cap
+        return lambda normed: times(normed) + bias
+
+    def _times(self) -> Callable[[Floats], Floats]:
+        table = self._plan.source.tensor(EMBEDDING if self._plan.sizes.tied_embeddings else HEAD)
+        return lambda normed: normed @ table.T
 
 
 class BundleForward:

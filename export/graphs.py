@@ -16,9 +16,10 @@ import onnx.parser
 from onnx import TensorProto, helper
 
 from export.blocks import bias_nodes
-from export.families.base import EVERYWHERE, EXPERTS_OP, Attention, Dimensions, Family
+from export.families.base import EMBEDDING, EVERYWHERE, EXPERTS_OP, Attention, Dimensions, Family
 from export.fusing.nodes import CONTRIB, OPSET, node
 from export.fusing.options import BIAS, layer_nodes, with_cap, with_options
+from export.lookup import looked_up
 from export.mixture import spread
 from export.operators import has_int8_cache, quantized
 from export.prefill import IS_PREFILL, NEVER, either_way
@@ -211,29 +212,12 @@ def _head(
 
 
 def head_nodes(function: onnx.FunctionProto, tensors: TensorFile, ids: str, made: str) -> Iterator[onnx.NodeProto]:
-    """The head's embedding alone, read from the table that the tail's matrix is, where it is quantised.
-
-    Source: ContribOperators.md, com.microsoft.GatherBlockQuantized.
-    """
-    if "model.embed_tokens.weight" not in tensors.matrices:
+    """The head's embedding alone, read from the table that the tail's matrix is, where it is quantised."""
+    if EMBEDDING not in tensors.matrices:
         gather = next(each for each in function.node if each.op_type == "Gather")
         yield bound(gather, {}, {"input_ids": ids, gather.output[0]: made}, "")
         return
-    table = tensors.matrices["model.embed_tokens.weight"]
-    shape = helper.make_tensor("shape", TensorProto.INT64, [2], [table.rows, -1])
-    yield node("Constant", [], ["embedding_shape"], value=shape)
-    yield node("Reshape", ["model.embed_tokens.weight.codes", "embedding_shape"], ["embedding_codes"])
-    points = [] if table.format.is_symmetric else ["model.embed_tokens.weight.zero_points"]
-    yield node(
-        "GatherBlockQuantized",
-        ["embedding_codes", ids, "model.embed_tokens.weight.scales", *points],
-        [made],
-        CONTRIB,
-        bits=table.format.bits,
-        block_size=table.format.block_size,
-        gather_axis=0,
-        quantize_axis=1,
-    )
+    yield from looked_up(EMBEDDING, tensors, ids, made)
 
 
 def stamped_layer(skeleton: Skeleton, sizes: Dimensions, index: int) -> Iterator[onnx.NodeProto]:

@@ -9,7 +9,7 @@ import onnx
 from onnx import TensorProto, helper
 
 from export.fusing.nodes import CONTRIB, node
-from export.tensor_file import CACHE_SCALE, TensorFile
+from export.tensor_file import CACHE_SCALE, TensorFile, first_of
 
 
 def read_together(layer: onnx.FunctionProto) -> list[tuple[str, ...]]:
@@ -40,7 +40,9 @@ def quantized(nodes: Iterable[onnx.NodeProto], tensors: TensorFile, accuracy_lev
         if _is_product(each, tensors):
             products[tensors.matrices[each.input[1]].whole].append(each)
     for each in nodes:
-        if _is_product(each, tensors):
+        if _is_product(each, tensors) and first_of(each.input[1]) in tensors.matrices:
+            made += _in_two(each, tensors, accuracy_level)
+        elif _is_product(each, tensors):
             made += _product(products.pop(tensors.matrices[each.input[1]].whole, []), tensors, accuracy_level)
         else:
             made.append(_over_int8_cache(each, tensors) if each.op_type == "GroupQueryAttention" else each)
@@ -78,6 +80,15 @@ def _product(together: list[onnx.NodeProto], tensors: TensorFile, accuracy_level
             "Constant", [], [f"{product}/rows"], value=helper.make_tensor("rows", TensorProto.INT64, [len(rows)], rows)
         )
         yield node("Split", [product, f"{product}/rows"], outputs, axis=-1)
+
+
+def _in_two(each: onnx.NodeProto, tensors: TensorFile, accuracy_level: int) -> Iterator[onnx.NodeProto]:
+    """A product with a table whose first rows have a format of their own."""
+    made = each.output[0]
+    names = {f"{made}/first": first_of(each.input[1]), f"{made}/others": each.input[1]}
+    for output, weight in names.items():
+        yield from _product([node("MatMul", [each.input[0], weight], [output])], tensors, accuracy_level)
+    yield node("Concat", list(names), [made], axis=-1)
 
 
 def _over_int8_cache(attention: onnx.NodeProto, tensors: TensorFile) -> onnx.NodeProto:

@@ -174,7 +174,7 @@ def quantization(plan: Plan, tensors: TensorFile) -> Quantization:
     usual, _ = Counter(formats.values()).most_common(1)[0]
     return Quantization(
         method="kept" if all(map(plan.is_kept, formats)) else plan.recipe.method,
-        matrices_kept=sum(map(plan.is_kept, tensors.matrices)),
+        matrices_kept=sum(plan.is_kept(name) for name in tensors.matrices if name in plan.shapes),
         bits=usual.bits,
         block_size=usual.block_size or plan.sizes.hidden_size,
         is_symmetric=usual.is_symmetric,

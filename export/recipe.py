@@ -36,22 +36,26 @@ BlockSize = Literal[16, 32, 64, 128]
 
 
 class Override(BaseModel):
-    """What a matrix is stored in instead of the recipe's usual; what is left out stays usual."""
+    """What a matrix is stored in instead of the recipe's usual; what is left out stays usual.
+
+    first_rows: so many rows of a table in 4 bits have 8.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     bits: Bits | None = None
     block_size: BlockSize | None = None
     is_symmetric: bool | None = None
+    first_rows: Annotated[int, Field(ge=0)] | None = None
 
     @classmethod
-    def of(cls, form: Format) -> Override:
+    def of(cls, form: Format, first_rows: int = 0) -> Override:
         """A whole format."""
-        return cls.model_validate(dataclasses.asdict(form))
+        return cls.model_validate({**dataclasses.asdict(form), "first_rows": first_rows})
 
     def over(self, form: Format) -> Format:
         """The format with what this changes."""
-        return dataclasses.replace(form, **self.model_dump(exclude_none=True))
+        return dataclasses.replace(form, **self.model_dump(exclude_none=True, exclude={"first_rows"}))
 
 
 class Limits(BaseModel):
@@ -175,6 +179,17 @@ class Recipe(BaseModel):
         if row_of(self.provider).shapes == "fixed" and tensor != EMBEDDING:
             return Format(form.bits, 0, True)
         return form
+
+    def first_rows(self, table: str) -> int:
+        """How many first rows of a table have 8 bits where the others have 4."""
+        if self.format_of(table).bits != 4 or row_of(self.provider).shapes == "fixed":
+            return 0
+        found = [
+            change.first_rows or 0
+            for pattern, change in self.overrides.items()
+            if fnmatchcase(table.removesuffix(".weight"), pattern)
+        ]
+        return found[-1] if found else 0
 
 
 def recipes() -> dict[str, Recipe]:

@@ -10,10 +10,12 @@ from export.families.base import EMBEDDING, HEAD, ROUTER
 from export.plan import Plan
 from export.quantize import Format
 from export.rotary import bundle_rotary_tables
+from export.tables import first_format
 from export.tensor_file import aligned
 from export.weights import together
 
 CACHE_SCALE_BYTES = 4
+TABLES = (EMBEDDING, HEAD)
 
 
 def weights_bytes(plan: Plan) -> int:
@@ -69,6 +71,9 @@ def _matrices(plan: Plan, names: Iterable[str]) -> Iterator[int]:
     columns = 0
     for name in names:
         count, columns = plan.shapes[name]
-        rows[plan.format_of(name)] += count
+        first = plan.recipe.first_rows(name) if name in TABLES else 0
+        if first:
+            rows[first_format(plan.format_of(name))] = first
+        rows[plan.format_of(name)] += count - first
     for form, count in rows.items():
         yield from form.parts_of(count, columns, plan.float_bytes)

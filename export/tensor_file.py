@@ -116,6 +116,11 @@ def aligned(end: int, size_bytes: int) -> int:
     return end + -end % alignment
 
 
+def first_of(name: str) -> str:
+    """What the first rows of a table are called, where they have another format than those that have its name."""
+    return f"{name.removesuffix('.weight')}.first.weight"
+
+
 def joined_name(names: list[str]) -> str:
     """`a.k_proj.weight` and `a.v_proj.weight` as `a.k_proj+v_proj.weight`."""
     if len(names) == 1:

@@ -18,7 +18,7 @@ from export.progress import Report
 from export.quantize import METHODS, Floats, Quantized, quantize
 from export.rotary import bundle_rotary_tables
 from export.stages import Layer, Stage, Text
-from export.tables import stored_or_rounded, write_embedding, write_head
+from export.tables import Table, stored_or_rounded, write_embedding, write_head
 from export.tensor_file import TensorFile
 from export.vision import PREFIX, TowerSizes
 
@@ -97,12 +97,12 @@ def calibration_of(plan: Plan) -> tuple[list[Looked], Calibration | None]:
     return looked, calibration.model_copy(update={"pictures": pictures})
 
 
-def calibrator_of(plan: Plan, looked: list[Looked], table: Quantized) -> Calibrator:
+def calibrator_of(plan: Plan, looked: list[Looked], table: Table) -> Calibrator:
     """The texts at the first layer's door. table: the bundle's embedding."""
     layer = Layer(plan.skeleton, plan.sizes)
     used = np.unique(np.concatenate([text.tokens.ravel() for text, _ in looked]).clip(0))  # a table is a gigabyte
     looked = [(text.renumbered(used), features) for text, features in looked]
-    tables, norm = (plan.source.tensor(EMBEDDING)[used], table.part(used).dequantized()), plan.first_norm
+    tables, norm = (plan.source.tensor(EMBEDDING)[used], table.rows(used)), plan.first_norm
     wanted, seen = (
         [layer.enter(text, each, norm, features, plan.read_outside()) for text, features in looked] for each in tables
     )

@@ -20,11 +20,15 @@ LEAST_SAVED = 0.0005
 
 @dataclass(frozen=True)
 class Option:
-    """A group in a format: what it takes, and what it is reckoned to lose, nats a token."""
+    """A group in a format: what it takes, and what it is reckoned to lose, nats a token.
+
+    first_rows: of a table, so many have 8 bits.
+    """
 
     form: Format
     size_bytes: int
     loss: float
+    first_rows: int = 0
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,8 +13,10 @@ from export.budget.telling import tell
 from export.errors import UnsupportedError
 from export.plan import Plan
 from export.progress import Report
+from export.quantize import Format
 from export.recipe import Override, Recipe
 from export.size import weights_bytes
+from export.tables import first_format
 
 TRIES = 8
 """How often gaps between tensors, which hang on the choice, may make the file larger than was reckoned."""
@@ -51,16 +53,21 @@ def _check_smallest(plan: Plan, budget: int) -> None:
 
 
 def options_of(plan: Plan, measured: Measured) -> list[Option]:
-    """A group in every format."""
+    """A group in every format, a table with every number of first rows."""
     shapes = [shape for name, shape in plan.shapes.items() if len(shape) == 2 and measured.group.has(name)]
     return [
-        Option(
-            form,
-            sum(form.bytes_of(rows, columns, plan.float_bytes) for rows, columns in shapes),
-            measured.reckoned(form, base_of(plan)),
-        )
+        Option(form, _bytes_of(plan, shapes, form, first), measured.reckoned(form, base_of(plan), first), first)
         for form in formats(plan)
+        for first in (measured.losses if form.bits == 4 else [0])
     ]
+
+
+def _bytes_of(plan: Plan, shapes: Sequence[tuple[int, ...]], form: Format, first: int) -> int:
+    return sum(
+        part.bytes_of(count, columns, plan.float_bytes)
+        for rows, columns in shapes
+        for part, count in ((first_format(form), first), (form, rows - first))
+    )
 
 
 def fitting(plan: Plan, options: Mapping[Group, list[Option]], budget: int) -> Point:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import cached_property
 
+import numpy as np
+
 from export.budget.groups import Group
 from export.budget.looking import look
 from export.calibrate import SourceCalibrator
@@ -14,6 +16,7 @@ from export.mixture import Lazy, as_one
 from export.plan import Plan
 from export.quantize import Feedback, Floats, Quantized
 from export.stages import Layer, Text, Values, Weights
+from export.tables import Table
 
 Round = Callable[[str, Floats, Feedback], Quantized]
 """A matrix as it is measured, of its tensor's name, its floats and its feedback."""
@@ -107,15 +110,16 @@ class WithTable:
     head: what makes the other one once all layers are passed, likewise.
     """
 
-    def __init__(self, bench: Workbench, embedding: Quantized | None, head: Callable[[], Quantized] | None) -> None:
+    def __init__(self, bench: Workbench, embedding: Table | None, head: Callable[[], Table] | None) -> None:
         self._bench, self._embedding, self._head = bench, embedding, head
 
     def enter(self, texts: list[Text]) -> list[Values]:
         """Texts at the first layer's door."""
         if self._embedding is None:
             return self._bench.source.enter(texts)
-        plan, table = self._bench.plan, self._embedding.dequantized()
-        return [self._bench.layer.enter(text, table, plan.first_norm, None, plan.read_outside()) for text in texts]
+        used = np.unique(np.concatenate([text.tokens.ravel() for text in texts]))
+        renumbered = [text.renumbered(used) for text in texts]
+        return doors(self._bench.plan, self._bench.layer, renumbered, self._embedding.rows(used))
 
     def layer(self, index: int) -> Advance:
         """What takes a text through a layer: the source's own."""
@@ -128,12 +132,15 @@ class WithTable:
 
     def logits(self) -> Callable[[Floats], Floats]:
         """What makes logits of the last layer's `normed`."""
-        if self._head is None:
-            return self._bench.logits
-        return self._bench.source.logits(self._head().dequantized())
+        return self._bench.logits if self._head is None else self._bench.source.logits(self._head().times)
+
+
+def doors(plan: Plan, layer: Layer, texts: list[Text], table: Floats) -> list[Values]:
+    """Texts at the first layer's door, by a table."""
+    norm, more = plan.first_norm, plan.read_outside()
+    return [layer.enter(text, table, norm, None, more) for text in texts]
 
 
 def calibrator(plan: Plan, layer: Layer, texts: list[Text]) -> SourceCalibrator:
     """Texts at the source's first layer's door."""
-    table, norm, more = plan.source.tensor(EMBEDDING), plan.first_norm, plan.read_outside()
-    return SourceCalibrator(layer, [layer.enter(text, table, norm, None, more) for text in texts])
+    return SourceCalibrator(layer, doors(plan, layer, texts, plan.source.tensor(EMBEDDING)))

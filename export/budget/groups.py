@@ -20,6 +20,8 @@ PARTS, PARTS_OF_LARGE, LARGE = 6, 3, 20e6
 """Stretches of layers; of a model whose layers have many weights fewer, since each group is a pass through them."""
 FOUR_BITS, EIGHT_BITS = (128, 64, 32), (128, 32)
 """Sizes of blocks."""
+FIRST = (0, 1 / 32, 1 / 16, 1 / 8, 1 / 4, 1 / 2)
+"""Shares of a table whose first rows have 8 bits where the others have 4."""
 
 
 @dataclass(frozen=True)
@@ -82,3 +84,8 @@ def formats(plan: Plan) -> list[Format]:
         for bits, blocks in ((4, FOUR_BITS), (8, EIGHT_BITS))
         for size in blocks
     ]
+
+
+def first_rows(plan: Plan) -> list[int]:
+    """How many first rows of a table may have 8 bits where the others have 4."""
+    return sorted({int(plan.sizes.vocab_size * share) for share in FIRST})

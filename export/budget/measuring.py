@@ -3,22 +3,23 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from functools import partial
+from functools import cache, partial
 
 import numpy as np
 from numpy.typing import NDArray
 
 from export.budget.forwards import AsItIs, WithGroup, WithTable, Workbench, calibrator
-from export.budget.groups import Group, base_of, formats, groups
+from export.budget.groups import Group, base_of, first_rows, formats, groups
 from export.calibration_text import LENGTH, pieces, read_text, tokens_of, topics
-from export.families.base import EMBEDDING, HEAD
+from export.families.base import HEAD
 from export.fidelity import Forward, Sample, compare
 from export.plan import Plan
 from export.progress import Report
 from export.quantize import METHODS, Feedback, Floats, Format, Quantized, quantize
 from export.stages import Layer, Text
-from export.tables import fitted, moments_behind
+from export.tables import Make, Table, first_format, fitting, moments_behind, to_nearest, whole
 
 MEASURED_TOKENS = 2048
 """Held back from calibration: what groups lose is measured on them."""
@@ -29,15 +30,19 @@ KIND = "held back"
 
 @dataclass
 class Measured:
-    """A group. loss: nats a token where it alone is in the first of its formats. errors: of its outputs, by format."""
+    """A group.
+
+    losses: nats a token where it alone is in the format that is measured; for a table by how many of its first rows
+    have 8 bits. errors: of its outputs, by format.
+    """
 
     group: Group
-    loss: float = 0.0
+    losses: dict[int, float] = field(default_factory=lambda: {0: 0.0})
     errors: Counter[Format] = field(default_factory=Counter)
 
-    def reckoned(self, form: Format, base: Format) -> float:
+    def reckoned(self, form: Format, base: Format, first_rows: int = 0) -> float:
         """What it would lose in another format: the loss grows as the square of the outputs' error does."""
-        return self.loss * self.errors[form] / self.errors[base] if self.errors[base] else 0.0
+        return self.losses[first_rows] * self.errors[form] / self.errors[base] if self.errors[base] else 0.0
 
 
 def measure(plan: Plan, report: Report) -> list[Measured]:
@@ -46,11 +51,12 @@ def measure(plan: Plan, report: Report) -> list[Measured]:
     looked, held = _texts(plan)
     layer = Layer(plan.skeleton, plan.sizes)
     bench = Workbench(plan, calibrator(plan, layer, looked), partial(_rounded, plan, found))
-    forwards = [_forward(bench, each, looked, report) for each in found.values()]
+    weighed = [(each, *one) for each in found.values() for one in _forwards(bench, each, looked, report)]
     samples = [Sample(KIND, tokens) for tokens in held]
+    forwards = [forward for _, _, forward in weighed]
     losses = compare(AsItIs(bench), forwards, samples, plan.sizes.num_layers, partial(_told, report))
-    for each, loss in zip(found.values(), losses, strict=True):
-        each.loss = loss.losses[KIND].kl_mean
+    for (each, first, _), loss in zip(weighed, losses, strict=True):
+        each.losses[first] = loss.losses[KIND].kl_mean
     return list(found.values())
 
 
@@ -87,27 +93,48 @@ def _note(plan: Plan, into: Measured, weight: Floats, feedback: Feedback | None)
         into.errors[form] += float(spread.sum()) * weight.shape[1] / some.shape[1]
 
 
-def _forward(bench: Workbench, each: Measured, looked: list[Text], report: Report) -> Forward:
-    """What is compared for a group."""
+def _forwards(bench: Workbench, each: Measured, looked: list[Text], report: Report) -> Iterator[tuple[int, Forward]]:
+    """What is compared for a group; for a table by how many of its first rows have 8 bits."""
     plan, name = bench.plan, f"{each.group.module}.weight"
     if each.group.layers:
-        return WithGroup(bench, each.group)
+        yield 0, WithGroup(bench, each.group)
+        return
+    tables = _Tables(plan, each, name)
     if name == HEAD:
-        return WithTable(bench, None, partial(_head, bench, each))
-    if not plan.sizes.tied_embeddings:
-        table = plan.source.tensor(EMBEDDING)
-        _note(plan, each, table.T, None)
-        return WithTable(bench, quantize(table.T, base_of(plan), METHODS["rtn"]), None)
-    feedback = moments_behind(plan, looked, report).feedback(keeps=False)
-    shared = _table(plan, each, EMBEDDING, feedback)
-    return WithTable(bench, shared, lambda: shared)
+        heads = cache(lambda: tables.fitted(bench.calibrator.behind().feedback(keeps=False)))
+        yield from ((first, WithTable(bench, None, partial(_one, heads, first))) for first in first_rows(plan))
+    elif plan.sizes.tied_embeddings:
+        both = tables.fitted(moments_behind(plan, looked, report).feedback(keeps=False))
+        yield from ((first, WithTable(bench, one, partial(_one, lambda: both, first))) for first, one in both.items())
+    else:
+        yield from ((first, WithTable(bench, one, None)) for first, one in tables.to_nearest().items())
 
 
-def _head(bench: Workbench, each: Measured) -> Quantized:
-    return _table(bench.plan, each, HEAD, bench.calibrator.behind().feedback(keeps=False))
+def _one(tables: Callable[[], dict[int, Table]], first: int) -> Table:
+    return tables()[first]
 
 
-def _table(plan: Plan, each: Measured, name: str, feedback: Feedback) -> Quantized:
-    """A table fitted to what is multiplied with it."""
-    _note(plan, each, plan.source.tensor(name).T, feedback)
-    return fitted(plan, name, feedback, None, base_of(plan))
+@dataclass(frozen=True)
+class _Tables:
+    """A table as it is measured, by how many of its first rows have 8 bits; its error is noted in what is measured."""
+
+    plan: Plan
+    into: Measured
+    name: str
+
+    def fitted(self, feedback: Feedback) -> dict[int, Table]:
+        """Fitted to what is multiplied with it."""
+        return self._made(feedback, fitting(self.plan, feedback))
+
+    def to_nearest(self) -> dict[int, Table]:
+        """As an embedding alone is stored."""
+        return self._made(None, to_nearest)
+
+    def _made(self, feedback: Feedback | None, make: Make) -> dict[int, Table]:
+        rows, base = self.plan.source.tensor(self.name), base_of(self.plan)
+        _note(self.plan, self.into, rows.T, feedback)
+        few, many = whole(rows, base, make), whole(rows[: first_rows(self.plan)[-1]], first_format(base), make)
+        return {
+            first: Table((many.part(slice(first)), few.part(slice(first, None))) if first else (few,))
+            for first in first_rows(self.plan)
+        }

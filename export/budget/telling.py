@@ -38,6 +38,7 @@ def _group(group: Group, option: Option) -> dict[str, Any]:
         "group": str(group),
         "bits": form.bits,
         "block_size": form.block_size,
+        "first_rows_in_8_bits": option.first_rows,
         "size_bytes": option.size_bytes,
         "reckoned_loss": float(f"{option.loss:.4g}"),
     }
@@ -60,7 +61,7 @@ def page(folder: Path) -> list[str]:
         return []
     told = json.loads((folder / FILE).read_text(encoding="utf-8"))
     rows = [
-        f"| {each['group']} | {each['bits']} | {each['block_size']} | {each['size_bytes'] / 1e6:.2f}"
+        f"| {_named(each)} | {each['bits']} | {each['block_size']} | {each['size_bytes'] / 1e6:.2f}"
         f" | {each['reckoned_loss']:.4f} |"
         for each in told["groups"]
     ]
@@ -77,3 +78,8 @@ def page(folder: Path) -> list[str]:
         *rows,
         "",
     ]
+
+
+def _named(group: Mapping[str, Any]) -> str:
+    rows = group["first_rows_in_8_bits"]
+    return f"{group['group']}, {rows:,} first rows in 8" if rows else str(group["group"])

@@ -78,6 +78,7 @@ RECIPES = {
     "float keys": {"kv_cache": "float"},
     "symmetric": {"is_symmetric": True, "block_size": 16},
     "several formats": {"overrides": {"*.v_proj": Override(bits=8), "*.0.mlp.*": Override(block_size=128)}},
+    "first rows": {"overrides": {"*": Override(bits=4, first_rows=24)}, "kv_cache": "float"},
     "cuda": {"provider": "cuda", "kv_cache": "float"},
 }
 
@@ -99,7 +100,7 @@ def test_the_size_is_known_to_the_byte(request, tmp_path, source, changes):
 def test_what_a_group_loses_is_what_that_source_loses(request, source):
     """Each group's loss is that of a source whose matrices of that group are rounded, by a pass of its own."""
     plan = plan_for(request.getfixturevalue(source), method="rtn", is_symmetric=True)
-    found = {each.group: each.loss for each in measure(plan, quiet)}
+    found = {each.group: each.losses[0] for each in measure(plan, quiet)}
     assert list(found) == groups(plan)
     assert all(value > 0 for value in found.values())
     layer, held = Layer(plan.skeleton, plan.sizes), held_back(plan)
@@ -227,7 +228,7 @@ def test_all_that_is_multiplied_is_in_one_group(checkpoint, experts):
 def test_other_formats_are_reckoned_by_what_outputs_err(checkpoint):
     """A group is measured in one format; in smaller blocks and in more bits it is reckoned to lose less."""
     for options in weighed(plan_for(checkpoint), quiet).values():
-        by_size = [each.loss for each in options if each.form.bits == 4]
+        by_size = [each.loss for each in options if each.form.bits == 4 and not each.first_rows]
         assert by_size == sorted(by_size, reverse=True)
         eight = max(each.loss for each in options if each.form.bits == 8)
         assert eight < 0.05 * by_size[-1]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,13 +13,18 @@ from edge.engine.batch.engine import BatchedEngine
 from export import tables
 from export.calibrate import Calibrator
 from export.families.base import EMBEDDING, HEAD
+from export.fidelity import Sample, compare
+from export.forward import BundleForward, SourceForward
 from export.pipeline import export_bundle
 from export.plan import Plan, make_plan
 from export.quantize import Quantized, round_to_nearest
 from export.recipe import Limits, Override, Recipe
-from export.source import open_source
-from export.tensor_file import TensorFile
-from export.weights import calibration_of, calibrator_of, write_layer
+from export.size import weights_bytes
+from export.source import Source, open_source
+from export.source.wrapped import WrappedSource
+from export.stages import Layer
+from export.tensor_file import TensorFile, first_of
+from export.weights import calibration_of, calibrator_of, write_layer, write_weights
 from tests.export import small_model
 
 TABLE = Override(bits=4, block_size=16, is_symmetric=False)
@@ -67,7 +73,7 @@ def written(plan: Plan, path: Path) -> tuple[Quantized, Calibrator]:
         for index in range(plan.sizes.num_layers):
             write_layer(plan, file, index, calibrator, lambda _: None)
         tables.write_head(plan, file, calibrator)
-        return file.kept.get(HEAD, table), calibrator
+        return file.kept[EMBEDDING if plan.sizes.tied_embeddings else HEAD], calibrator
 
 
 def test_logits_err_less_than_by_rounding(plan, tmp_path):
@@ -91,7 +97,8 @@ def test_some_rows_at_a_time_are_the_same(plan, tmp_path):
     calibrator = written(plan, tmp_path / "weights")[1]
     feedback = calibrator.behind().feedback()
     name = EMBEDDING if plan.sizes.tied_embeddings else HEAD
-    whole, parts = (tables.fitted(plan, name, feedback, None, rows) for rows in (96, 40))
+    made = (tables.table_of(plan, name, tables.fitting(plan, feedback), rows) for rows in (96, 40))
+    whole, parts = (each.parts[0] for each in made)
     assert (whole.codes == parts.codes).mean() > 0.999  # products of other shapes sum in another order
     np.testing.assert_allclose(whole.scales, parts.scales, rtol=0.05)
 
@@ -102,3 +109,69 @@ def test_such_a_bundle_answers(plan, tmp_path):
     assert 0 < made.manifest.fidelity["kl_mean"] < 9
     engine = BatchedEngine(made.path, Options(rows=1, prefix_bytes=0))
     assert answer(engine, Job(1, [{"role": "user", "content": "a"}], 4, ignore_eos=True)).completion_tokens == 4
+
+
+FIRST = 37
+"""Rows that no block of anything ends at."""
+
+
+@pytest.fixture
+def split(plan) -> Plan:
+    """The same with some first rows of its tables in 8 bits."""
+    table = TABLE.model_copy(update={"first_rows": FIRST})
+    overrides = {"lm_head": table, "model.embed_tokens": table}
+    return replace(plan, recipe=plan.recipe.model_copy(update={"overrides": overrides}))
+
+
+def test_first_rows_have_8_bits(split, tmp_path):
+    """They err a hundredth of what the others do; a table in two parts has all rows, and makes all products."""
+    with TensorFile(tmp_path / "weights") as file:
+        table = tables.table_of(split, EMBEDDING, tables.to_nearest)
+        table.write(file, EMBEDDING)
+    exact = split.source.tensor(EMBEDDING)
+    assert [part.rows for part in table.parts] == [FIRST, len(exact) - FIRST]
+    assert [file.matrices[name].format.bits for name in (first_of(EMBEDDING), EMBEDDING)] == [8, 4]
+    ids = np.random.default_rng(0).permutation(len(exact))
+    rows = table.rows(ids)
+    error = np.square(rows - exact[ids]).mean(1)
+    assert error[ids < FIRST].mean() < 0.01 * error[ids >= FIRST].mean()
+    values = np.random.default_rng(1).standard_normal((3, exact.shape[1])).astype(np.float32)
+    np.testing.assert_allclose(table.times(values), values @ table.rows(np.arange(len(exact))).T, rtol=1e-4, atol=1e-5)
+
+
+class RoundedTables(WrappedSource):
+    """A source as the plan's recipe rounds it to nearest, its tables in two parts."""
+
+    def __init__(self, inner: Source, plan: Plan) -> None:
+        super().__init__(inner)
+        self._plan = plan
+
+    def tensor(self, name: str) -> np.ndarray:
+        value = super().tensor(name)
+        if name in (EMBEDDING, HEAD):
+            return tables.table_of(self._plan, name, tables.to_nearest).rows(np.arange(len(value)))
+        return value if value.ndim == 1 else round_to_nearest(value, self._plan.format_of(name)).dequantized()
+
+
+def test_the_graph_reads_both_parts(split, tmp_path):
+    """Every token's row and every token's logit are those of its part: the bundle's operators beside plain products."""
+    plan = replace(split, recipe=split.recipe.model_copy(update={"method": "rtn"}))
+    with TensorFile(tmp_path / "model.onnx.data") as file:
+        write_weights(plan, file, lambda *_: None)
+    source = SourceForward(replace(plan, source=RoundedTables(plan.source, plan)), Layer(plan.skeleton, plan.sizes))
+    bundle = BundleForward(plan, plan.skeleton, file, tmp_path, 0)
+    words = np.arange(plan.sizes.vocab_size)
+    samples = [Sample("text", words[None, part]) for part in (slice(60), slice(40, None))]
+    (found,) = compare(source, [bundle], samples, plan.sizes.num_layers, lambda *_: None)
+    assert found.losses["text"].kl_mean < 1e-9
+
+
+def test_two_parts_answer(split, tmp_path):
+    """Through the engine; the file is as large as was reckoned. Graphs of fixed shapes have one format a table."""
+    made = export_bundle(split.source, split.recipe, tmp_path / "bundle", False, lambda *_: None)
+    engine = BatchedEngine(made.path, Options(rows=1, prefix_bytes=0))
+    job = Job(1, [{"role": "user", "content": "a"}], 4, ignore_eos=True)
+    assert answer(engine, job).completion_tokens == 4
+    assert made.manifest.weights_bytes == weights_bytes(split)
+    fixed = split.recipe.model_copy(update={"provider": "qnn"})
+    assert fixed.first_rows(HEAD) == fixed.first_rows(EMBEDDING) == 0
