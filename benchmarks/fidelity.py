@@ -111,7 +111,6 @@ def bundles(source: Source, calibration: Path | None = None) -> Iterator[Manifes
         name="reference",
         context_length=2048,
         kv_cache="float",  # what weights lose; llama.cpp's files are measured with a float cache, too
-        calibration_tokens=64 * 512,
         evaluation_tokens=TOKENS,
     )
     plan = make_plan(source, recipe.within(1))
