@@ -34,7 +34,6 @@ TOKENS = 1536
 USUAL, FOREIGN = "text", "code"
 REACHES = (1.0, 0.75, 0.55)
 """How far 4 bits reach, over what the calibration text reached: shorter steps, and more that lies beyond them."""
-BITS_OF_FLOAT = 32
 
 
 class InFourBits(BundleForward):
@@ -96,13 +95,14 @@ def measure(_bundle: Path) -> list[Figure]:
     usual, foreign = (
         [each.losses[kind].kl_mean - found[0].losses[kind].kl_mean for each in found[1:]] for kind in (USUAL, FOREIGN)
     )
+    kept = plan.sizes.kv_bytes_per_token(np.dtype(plan.cache_type).itemsize)
     best = min(range(len(REACHES)), key=lambda number: usual[1 + number])
     return [
         Figure("kl_added_by_8_bit_cache", round(usual[0], 5), "nats", "<=", 0.01),
         Figure("kl_added_by_8_bit_cache_on_code", round(foreign[0], 5), "nats", "<=", 0.01),
         Figure("kl_added_by_4_bit_cache", round(usual[1 + best], 5), "nats", "<=", 0.01),
         Figure("kl_added_by_4_bit_cache_on_code", round(foreign[1 + best], 5), "nats", "<=", 0.01),
-        Figure("kv_bytes_over_float32", 8 / BITS_OF_FLOAT, "ratio", "<=", 0.14),
+        Figure("kv_bytes_over_float32", kept / plan.sizes.kv_bytes_per_token(), "ratio", "<=", 0.14),
     ]
 
 
