@@ -137,8 +137,9 @@ class Pays:
 
     def verified(self, guessed: int, right: int, seconds: float) -> None:
         """A guess, of whomever, was verified by a run that took so long."""
-        runs = seconds / self._token
-        self._several[guessed + 1] = _mixed(self._verified(guessed), runs)
+        if seconds < self._token:  # one token cannot take longer: what is known of it is old
+            self._token = _mixed(self._token, seconds)
+        self._several[guessed + 1] = _mixed(self._verified(guessed), max(1.0, seconds / self._token))
         self._since_plain += right + 1
         self._made(right + 1)
 
