@@ -44,6 +44,7 @@ QUESTIONS = (
 CHANGES = {
     "name": "",
     "method": "rtn",
+    "bits": 8,
     "kv_cache": "int8",
     "overrides": {},
     "calibration_tokens": 512,

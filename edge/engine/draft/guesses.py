@@ -35,7 +35,7 @@ MEASURED_SLICE = 32
 class Guesses:
     """One engine's. graph: its own. small: None where only what was said before guesses. pays: when small does.
 
-    counters: guessed and right tokens, those of the small one apart, too; tokens that it has read.
+    counters: guessed and right tokens, those of the small one apart, too; its runs, and tokens that it has read.
     """
 
     def __init__(
@@ -61,28 +61,27 @@ class Guesses:
             pays.begin()
         small.follow(row.tokens, row.job.cache_salt)
         count = pays.length(small.unread, min(room, small.room()))
-        if not count or (said and self._is_as_good(said, row, count)):
+        if not count or (said and pays.over_plain(len(said), 1 + len(said) * row.said_again) >= pays.gain):
             return said
         with suppress(Stopped), self._halts.halting(row.job.id) as halt:
             if small.unread <= CATCH_UP_TOKENS:
                 self._reads = None
-                return self._guessed(small, count, halt) or said
+                return self._guessed(small, pays, count, halt) or said
             if self._reads is None:
                 self._reads = pays.reading_pays(small.unread, row.room_to_guess)
             if self._reads:
                 self._read(small, pays, halt)
         return said
 
-    def _is_as_good(self, said: list[int], row: Row, count: int) -> bool:
-        """Whether what was said before brings as much as a guess of the small one, which takes its time."""
-        assert self._pays
-        brings = 1 + len(said) * row.said_again
-        return self._pays.over_plain(len(said), brings) >= self._pays.gain(count)
-
-    def _guessed(self, small: SmallModel, count: int, halt: object) -> list[int]:
+    def _guessed(self, small: SmallModel, pays: Pays, count: int, halt: object) -> list[int]:
         started = time.perf_counter()
-        guess = small.guess(count, halt)
-        self._small_seconds = time.perf_counter() - started
+        guess = small.guess(count, pays.least, halt)
+        seconds = time.perf_counter() - started
+        self.counters.update(small_runs=small.runs)
+        if guess:
+            self._small_seconds = seconds
+        elif small.runs:
+            pays.guessed(small.runs, seconds, 0.0, 0, 0)
         return guess
 
     def _read(self, small: SmallModel, pays: Pays, halt: object) -> None:
@@ -114,7 +113,8 @@ class Guesses:
         if self._pays is None or not self._small_seconds:
             row.learn(guessed, right)
             return
-        self._pays.guessed(guessed, right, self._small_seconds, self._seconds)
+        assert self._small is not None
+        self._pays.guessed(self._small.runs, self._small_seconds, self._small.expected, guessed, right)
         self.counters.update(small_guessed_tokens=guessed, small_right_tokens=right)
 
     def forget(self, salt: str | None = None) -> None:

@@ -12,15 +12,18 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from edge.engine.draft.pays import Least
 from edge.engine.graph.session import Graph
 
 SLOT = 0
+ALL = Least(0, 0)
 
 
 class SmallModel:
     """graph: the small bundle's, with one slot. known: `[vocabulary of the large one]`, ids that mean the same to both.
 
     Ids that the small one does not know are left out of what it reads, and never guessed. salt: whose text it has.
+    runs, expected: of the last guess, what it took and how many of its tokens are right by the small one's own account.
     """
 
     def __init__(self, graph: Graph, known: NDArray[np.bool_], context_length: int) -> None:
@@ -33,6 +36,7 @@ class SmallModel:
         self._cached: list[int] = []
         self._agreed = 0
         self._is_long = False
+        self.runs, self.expected = 0, 0.0
 
     def follow(self, tokens: Sequence[int], salt: str) -> None:
         """Have the text of an answer, prompt and all. tokens: which only grow. salt: whose text it is.
@@ -76,31 +80,37 @@ class SmallModel:
             self._run(tokens, halt, is_prefill=True)
         return len(tokens)
 
-    def guess(self, count: int, halt: Any = None) -> list[int]:
-        """The likeliest next tokens, one after the other; fewer where it comes to one that the large one has not.
+    def guess(self, count: int, least: Least = ALL, halt: Any = None) -> list[int]:
+        """The likeliest next tokens, one after the other, so many at the most.
 
-        Raises Stopped where its halt was used.
+        Fewer where it comes to one that the large one has not, or finds the whole not likely enough. Raises Stopped
+        where its halt was used.
         """
         if not self.unread:  # the last one is read anew, for what comes after it
             self._agreed -= 1
             del self._cached[self._agreed :]
         guessed: list[int] = []
-        tokens = self._text[self._agreed :]
-        while len(guessed) < count:
-            token = self._run(tokens, halt)
-            if not self._knows(token):
+        tokens, likely = self._text[self._agreed :], 1.0
+        self.runs, self.expected = 0, 0.0
+        while len(guessed) < count and likely >= least.to_go_on:
+            logits = self._run(tokens, halt)
+            token = int(np.argmax(logits))
+            likely /= float(np.exp(logits - logits[token]).sum())
+            self.runs += 1
+            if not self._knows(token) or likely < least.taken:
                 break
             guessed.append(token)
+            self.expected += likely
             tokens = [token]
         return guessed
 
-    def _run(self, tokens: list[int], halt: Any, is_prefill: bool = False) -> int:
-        """Read some tokens; the likeliest one behind them."""
+    def _run(self, tokens: list[int], halt: Any, is_prefill: bool = False) -> NDArray[np.float32]:
+        """Read some tokens; the logits `[vocabulary]` behind them."""
         ids, seen = np.array([tokens], np.int64), np.array([len(self._cached)], np.int64)
-        logits = self.graph.run(SLOT, ids, seen, 1, self._is_long, halt, is_prefill=is_prefill)[0, 0]
+        logits: NDArray[np.float32] = self.graph.run(SLOT, ids, seen, 1, self._is_long, halt, is_prefill=is_prefill)
         self._cached += tokens
         self._agreed = min(len(self._cached), len(self._text))
-        return int(np.argmax(logits))
+        return logits[0, 0]
 
     def forget(self) -> None:
         """Let go of what it has read."""

@@ -10,6 +10,7 @@ import pytest
 from edge.engine.draft.guesses import CATCH_UP_TOKENS
 from edge.engine.draft.pays import GUESSED_MAX, Costs, Pays
 
+Rightness = Callable[[int, int], float]
 SLICE = 128
 TOKEN, MOST, SMALL, READ = 0.2, 0.5, 0.03, 0.004
 """Seconds: of a large bundle's run for one token and for eight, of a small one's, and of a token that it reads."""
@@ -18,11 +19,14 @@ TOKEN, MOST, SMALL, READ = 0.2, 0.5, 0.03, 0.004
 class Board:
     """Answers whose guessed tokens are right as `rightness` says of an answer and a place in it.
 
-    small: seconds of the small bundle's run. noise: of all runs.
+    sureness: how likely the small bundle has them; None where it knows how often it is right. small: seconds of its
+    run. noise: of all runs.
     """
 
-    def __init__(self, rightness: Callable[[int, int], float], small: float = SMALL, noise: float = 0.1) -> None:
-        self._rightness, self._small, self._noise = rightness, small, noise
+    def __init__(
+        self, rightness: Rightness, sureness: float | None = None, small: float = SMALL, noise: float = 0.1
+    ) -> None:
+        self._rightness, self._sureness, self._small, self._noise = rightness, sureness, small, noise
         self._chance = random.Random(0)
         self.pays = Pays(Costs(TOKEN, MOST, small, READ))
         self.seconds = 0.0
@@ -56,14 +60,25 @@ class Board:
         self.tokens += made
 
     def _guess(self, number: int, made: int, count: int) -> int:
-        small = self._took(count * self._small)
-        run = self._took(TOKEN + (MOST - TOKEN) * count / GUESSED_MAX)
-        right = 0
-        while right < count and self._chance.random() < self._rightness(number, made + right):
-            right += 1
-        self.pays.verified(count, right, run)
-        self.pays.guessed(count, right, small, run)
-        self.guessed += count
+        """Tokens that come of one guess."""
+        least, likely, guess, runs, expected = self.pays.least, 1.0, [], 0, 0.0
+        while runs < count and likely >= least.to_go_on:
+            chance = self._rightness(number, made + runs)
+            chance = min(1.0, max(0.0, self._chance.gauss(chance, 0.2 * (0 < chance < 1))))
+            likely *= chance if self._sureness is None else self._sureness
+            runs += 1
+            if likely < least.taken:
+                break
+            guess.append(chance)
+            expected += likely
+        small, self.guessed = self._took(runs * self._small), self.guessed + len(guess)
+        run = self._took(TOKEN + (MOST - TOKEN) * len(guess) / GUESSED_MAX)
+        right = next((place for place, chance in enumerate(guess) if self._chance.random() >= chance), len(guess))
+        if guess:
+            self.pays.verified(len(guess), right, run)
+        else:
+            self.pays.plain(run)
+        self.pays.guessed(runs, small, expected, len(guess), right)
         return right + 1
 
     @property
@@ -72,7 +87,7 @@ class Board:
         return self.tokens * TOKEN / self.seconds
 
 
-def board(rightness: Callable[[int, int], float], answers: int = 24, prompt: int = 60, **more: float) -> Board:
+def board(rightness: Rightness, answers: int = 24, prompt: int = 60, **more: float | None) -> Board:
     """After some answers of 128 tokens."""
     found = Board(rightness, **more)
     for number in range(answers):
@@ -81,10 +96,11 @@ def board(rightness: Callable[[int, int], float], answers: int = 24, prompt: int
 
 
 @pytest.mark.parametrize("prompt", [20, 200, 1500])
-@pytest.mark.parametrize("rightness", [0.0, 0.1, 0.3])
-def test_text_that_it_does_not_know(rightness, prompt):
-    """It is tried now and then, and costs next to nothing."""
-    found = board(lambda *_: rightness, prompt=prompt)
+@pytest.mark.parametrize("sureness", [None, 0.2, 0.6, 1.0])
+@pytest.mark.parametrize("rightness", [0.0, 0.1, 0.3, 0.5])
+def test_text_that_it_does_not_know(rightness, sureness, prompt):
+    """It is tried now and then, and costs next to nothing, however sure the small one is of itself."""
+    found = board(lambda *_: rightness, prompt=prompt, sureness=sureness)
     assert found.over_plain / board(lambda *_: 0.0, small=1.0).over_plain >= 0.98
 
 
@@ -134,7 +150,7 @@ def test_a_moments_load_is_no_rule():
     pays = Pays(Costs(TOKEN, MOST, SMALL, READ))
     for _ in range(20):
         pays.verified(4, 4, 0.35)
-        pays.guessed(4, 4, 4 * SMALL, 0.35)
+        pays.guessed(4, 4 * SMALL, 3.5, 4, 4)
         pays.plain(TOKEN)
     before = pays.length(1, 50)
     pays.plain(50 * TOKEN)
@@ -153,7 +169,7 @@ def test_a_token_without_a_guess_now_and_then():
             pays.plain(TOKEN)
             continue
         pays.verified(count, count, 0.4)
-        pays.guessed(count, count, count * SMALL, 0.4)
+        pays.guessed(count, count * SMALL, count, count, count)
     assert 0 < counts.count(0) < 10
     assert counts[-1] or counts[-2]
 
