@@ -231,6 +231,7 @@ GROUPS = (
         "draft",
         {
             "draft_known_over_without": "text that the draft knows",
+            "draft_stories_over_without": "stories, which hang on small differences",
             "draft_unknown_over_without": "text that it does not know",
             "draft_answers_the_same": "answers that are the same as without, of all",
         },
