@@ -141,6 +141,8 @@ class Pays:
     def begin(self) -> None:
         """An answer begins: what the last one was like says little of it."""
         self._resting_until, self._rest = 0, REST_TOKENS
+        share = min(1.0, HOPED_GUESSES / self._cost)
+        self._brought, self._cost = share * self._brought, share * self._cost
 
     def plain(self, seconds: float) -> None:
         """A token was made without a guess."""
