@@ -11,14 +11,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from edge.engine.batch.drafting import GUESS_TOKENS
+
 MEMORY = 0.8
 """Of what runs take."""
 GAIN_MEMORY = 0.9
 """Of what guesses have brought, a guess each."""
 OUTLIER = 3.0
 """A run counts as so many times what is expected at the most: a busy moment is nobody's rule."""
-GUESSED_MAX = 7
-"""Tokens of a guess: eight at once are what the kernels like."""
+GUESSED_MAX = GUESS_TOKENS
+"""Tokens of a guess; those of the other kind have as many."""
 PAYS_FROM = 1.03
 """Tokens in the time, over those without guesses, from which on some are made."""
 HOPE, HOPED_GUESSES = 0.9, 3
