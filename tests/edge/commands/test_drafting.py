@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from edge.commands import doctor_machine
+from edge.commands.bundle_cache import users
 from edge.commands.doctor_unit import MIB, drop_in
 from edge.commands.drafting import draft_bytes, draft_folder, draft_of
 from edge.commands.serve import checked_bundle, opened_shelf, served_from
@@ -47,6 +48,8 @@ def test_where_it_is_looked_for(tmp_path):
     with pytest.raises(BundleError, match=r"engine\.draft: .*/nothing is not a bundle"):
         draft_of(settings(tmp_path, str(tmp_path / "nothing")))
     assert draft_bytes(settings(tmp_path, "")) == 0
+    assert users(small, settings(tmp_path, "small")) == ["engine.draft"]
+    assert users(small, settings(tmp_path, "nobody")) == []
 
 
 def test_its_memory_counts(tmp_path):
@@ -81,7 +84,7 @@ def test_other_engines_take_none(bundle):
 
 @pytest.mark.slow
 def test_a_daemon_with_a_draft(bundle, tmp_path):
-    """It is opened by its name, and answers as ever."""
+    """It is opened by its name, and the engine answers its warm-up."""
     own = tmp_path / "bundles/own"
     own.parent.mkdir()
     own.symlink_to(bundle)
