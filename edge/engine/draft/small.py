@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge.engine.draft.pays import Least
+from edge.engine.graph.io_binding import Logits
 from edge.engine.graph.session import Graph
 
 SLOT = 0
@@ -104,13 +105,13 @@ class SmallModel:
             tokens = [token]
         return guessed
 
-    def _run(self, tokens: list[int], halt: Any, is_prefill: bool = False) -> NDArray[np.float32]:
+    def _run(self, tokens: list[int], halt: Any, is_prefill: bool = False) -> Logits:
         """Read some tokens; the logits `[vocabulary]` behind them."""
         ids, seen = np.array([tokens], np.int64), np.array([len(self._cached)], np.int64)
-        logits: NDArray[np.float32] = self.graph.run(SLOT, ids, seen, 1, self._is_long, halt, is_prefill=is_prefill)
+        logits: Logits = self.graph.run(SLOT, ids, seen, 1, self._is_long, halt, is_prefill=is_prefill)[0, 0]
         self._cached += tokens
         self._agreed = min(len(self._cached), len(self._text))
-        return logits[0, 0]
+        return logits
 
     def forget(self) -> None:
         """Let go of what it has read."""
