@@ -225,9 +225,10 @@ GROUPS = (
     Group(
         "A small bundle guesses for a large one",
         "Tokens a second of answers of 128 tokens with `engine.draft` over those without, a step of each in turns, the"
-        " prompt lookup beside both. The large bundle is SmolLM2-135M in 8 bits with layers behind each of its own that cost what a"
-        " layer costs and change nothing; for text that a draft knows the default bundle drafts, for text that it does"
-        " not the same with its matrices' columns in another order. So this is about the mechanism, not a true pair.",
+        " prompt lookup beside both. The large bundle is SmolLM2-135M in 8 bits with layers behind each of its own that"
+        " cost what a layer costs and change nothing; for text that a draft knows the default bundle drafts, for text"
+        " that it does not the same with its matrices' columns in another order. So this is about the mechanism, not a"
+        " true pair.",
         "draft",
         {
             "draft_known_over_without": "text that the draft knows",
