@@ -223,6 +223,21 @@ GROUPS = (
         },
     ),
     Group(
+        "A small bundle guesses for a large one",
+        "Tokens a second of answers of 128 tokens with `engine.draft` over those without, a step of each in turns, the"
+        " prompt lookup beside both. The large bundle is SmolLM2-135M in 8 bits with layers behind each of its own that"
+        " cost what a layer costs and change nothing; for text that a draft knows the default bundle drafts, for text"
+        " that it does not the same with its matrices' columns in another order. So this is about the mechanism, not a"
+        " true pair.",
+        "draft",
+        {
+            "draft_known_over_without": "text that the draft knows",
+            "draft_stories_over_without": "stories, which hang on small differences",
+            "draft_unknown_over_without": "text that it does not know",
+            "draft_answers_the_same": "answers that are the same as without, of all",
+        },
+    ),
+    Group(
         "Adapters by request",
         "A token of one row and of eight with a LoRA adapter over one without, in one run by turns; adapters of rank 8"
         " for queries and values, as PEFT has them where nobody says, and of rank 16 for every matrix.",

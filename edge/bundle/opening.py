@@ -54,11 +54,13 @@ def open_bundle(
     verify_hashes: bool = True,
     progress: Progress | None = None,
     board_bytes: int | None = None,
+    beside_bytes: int = 0,
 ) -> Bundle:
     """Open the bundle at a path after checking everything about it.
 
     provider: the execution provider it will run on. memory_bytes: what the board has free; None skips that check.
     verify_hashes: False compares sizes alone; `check_hashes` does the rest later. board_bytes: its memory in all.
+    beside_bytes: memory that what goes with it takes.
     Raises BundleError naming the file and both figures, found and expected; it passes where the folder is not there
     (yet), a file cannot be read now, or the memory is taken by others.
     """
@@ -69,12 +71,13 @@ def open_bundle(
     if manifest.provider != provider:
         text = f"{path} is a bundle for the provider {manifest.provider}, but {provider} is configured"
         raise BundleError(f"{text}: set engine.provider, or export another")
-    if memory_bytes is not None and memory_bytes < manifest.memory_floor_bytes:
-        raise _no_room(path, manifest.memory_floor_bytes, memory_bytes, board_bytes)
+    floor = manifest.memory_floor_bytes + beside_bytes
+    if memory_bytes is not None and memory_bytes < floor:
+        raise _no_room(path if not beside_bytes else f"{path} with its draft", floor, memory_bytes, board_bytes)
     return Bundle(path, manifest)
 
 
-def _no_room(path: Path, floor: int, free: int, board: int | None) -> BundleError:
+def _no_room(path: Path | str, floor: int, free: int, board: int | None) -> BundleError:
     """Memory that others have taken may be free later; a board that is too small stays so."""
     need, have = (f"{value / 2**20:.0f} MiB" for value in (floor, free))
     text = f"{path} needs {need} of free memory, but this board has {have}"

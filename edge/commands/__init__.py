@@ -18,6 +18,7 @@ together. Beside the subcommands:
     status_alarms.py  which of them want a look
     status_lines.py  them together, whatever a board says
     status_live.py   the same on a terminal, as it changes
+    drafting.py      the bundle that guesses for the one that answers
     logs.py          one line a record, whatever is written into it
     findings.py      what `edge doctor` finds, and how well
     doctor_board.py  in a board's readings

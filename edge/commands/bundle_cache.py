@@ -15,6 +15,7 @@ from edge.commands import bundle_made
 from edge.commands.bundle_installer import installed
 from edge.commands.bundle_places import Here, cache_folder, found, in_cache, pulled_store
 from edge.commands.catalogue import Entry, megabytes, named, read_catalogue
+from edge.commands.drafting import draft_folder
 from edge.commands.logs import visible
 from edge.commands.run_service import kept
 from edge.config import Settings, load_settings
@@ -106,6 +107,9 @@ def users(folder: Path, settings: Settings) -> list[str]:
     real = folder.resolve()
     named_by = {"engine.bundle": settings.engine.bundle}
     named_by |= {f"models.{name}": model.bundle for name, model in settings.models.items()}
+    with suppress(BundleError):  # where there is none of this name
+        if draft := draft_folder(settings):
+            named_by["engine.draft"] = draft
     using = [key for key, path in named_by.items() if path.resolve().is_relative_to(real)]
     using += [f"`edge run --keep` (process {host.pid})" for host in kept() if host.bundle.is_relative_to(real)]
     return using + [f"process {number}" for number in _processes(os.fsencode(real) + b"/")]

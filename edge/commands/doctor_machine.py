@@ -16,11 +16,13 @@ from edge.board.files import Files
 from edge.board.memory import available_bytes
 from edge.bundle import MANIFEST, Manifest, read_manifest
 from edge.commands.boards import boards
+from edge.commands.drafting import draft_of
 from edge.commands.findings import Finding, Reading, bad, look
 from edge.commands.running import run
 from edge.commands.serve import checked_bundle
 from edge.commands.status_rows import part
 from edge.config import Settings, config_file
+from edge.engine.draft.same_ids import known_ids
 from edge.engine.text.exact import MISSING, is_installed
 from edge.errors import BundleError
 from edge.governor import PRESETS
@@ -109,7 +111,11 @@ def bundle(settings: Settings) -> Iterator[Finding]:
     configured = settings.engine.bundle
     in_use = Store(settings.store.folder).in_use(configured)
     manifest = read_manifest(in_use)
-    yield fits(manifest, free)
+    draft = draft_of(settings)
+    yield fits(manifest, free, draft.manifest if draft else None)
+    if draft:
+        known = int(known_ids(in_use, draft.path, manifest.vocab_size).sum())
+        yield Finding(f"{draft.path} drafts for it, and knows {known} of its {manifest.vocab_size} tokens")
     checked_bundle(settings, in_use)
     if manifest.tokenizer == "tokenizers" and not is_installed():
         raise BundleError(MISSING)
@@ -123,12 +129,17 @@ def bundle(settings: Settings) -> Iterator[Finding]:
         yield Finding(f"beside it, {other.name} needs {mebibytes(need)} and {fate}")
 
 
-def fits(manifest: Manifest, free: int | None) -> Finding:
-    """The arithmetic: weights, keys and values of a whole context, and the rest against what is free."""
+def fits(manifest: Manifest, free: int | None, draft: Manifest | None = None) -> Finding:
+    """The arithmetic: weights, keys and values of a whole context, and the rest against what is free.
+
+    draft: of the bundle that guesses for it, which is in memory beside it.
+    """
     texts, need = manifest.kv_bytes_per_token * manifest.context_length, manifest.memory_floor_bytes
     rest = max(0, need - manifest.weights_bytes - texts)
     parts = f"{mebibytes(manifest.weights_bytes)} of weights + {mebibytes(texts)} for {manifest.context_length} tokens"
-    text = f"{manifest.name}: {parts} + {mebibytes(rest)} to work with = {mebibytes(need)}"
+    beside = f" + {mebibytes(draft.memory_floor_bytes)} for {draft.name}, which drafts" if draft else ""
+    need += draft.memory_floor_bytes if draft else 0
+    text = f"{manifest.name}: {parts} + {mebibytes(rest)} to work with{beside} = {mebibytes(need)}"
     if free is None:
         return Finding(f"{text}; nothing tells how much is free")
     return Finding(f"{text}; {mebibytes(free)} are free{'' if need <= free else ', which is too little'}")

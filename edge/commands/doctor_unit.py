@@ -7,6 +7,7 @@ import os
 from edge.board.files import Files
 from edge.board.memory import meminfo
 from edge.bundle import read_manifest
+from edge.commands.drafting import draft_bytes
 from edge.config import Settings
 from edge.errors import BundleError
 from edge.store.store import Store
@@ -49,7 +50,8 @@ def drop_in(settings: Settings) -> str:
     if board is None:
         raise OSError(f"{settings.telemetry.root / 'proc/meminfo'} does not say how much memory there is")
     manifest = read_manifest(Store(settings.store.folder).in_use(settings.engine.bundle))
-    reserve, need = max(RESERVE_BYTES_MIN, int(board * RESERVE_SHARE)), manifest.memory_floor_bytes + DAEMON_BYTES
+    reserve = max(RESERVE_BYTES_MIN, int(board * RESERVE_SHARE))
+    need = manifest.memory_floor_bytes + draft_bytes(settings) + DAEMON_BYTES
     most, cores = board - reserve, os.cpu_count() or 1
     high = int(most * HIGH_SHARE)
     if need > high:

@@ -9,7 +9,7 @@ import logging
 import os
 import signal
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
@@ -30,6 +30,7 @@ from edge.board.verified import VerifiedFiles
 from edge.board.wattmeter import Wattmeter, fast_meters
 from edge.bundle import MANIFEST, Bundle, check_hashes, open_bundle
 from edge.commands import logs
+from edge.commands.drafting import draft_bytes, draft_of
 from edge.config import Engine as EngineSettings
 from edge.config import Model, Scorer, Settings, describe, load_settings
 from edge.config.tools import TOOL_KINDS, described
@@ -104,10 +105,12 @@ def opened(settings: Settings, digest: str | None) -> Served:
 def served_from(settings: Settings, path: Path, source: Origin) -> Served:
     """A bundle in a folder, and an engine for it."""
     bundle = open_bundle(path, settings.engine.provider, verify_hashes=False)
-    engine = settings.engine.model_copy(update={"bundle": path})
-    check = partial(check_hashes_of, bundle, engine)
+    draft = draft_of(settings) if source != "models" else None
+    engine = settings.engine.model_copy(update={"bundle": path, "draft": str(draft.path) if draft else ""})
+    check = partial(check_hashes_of, [bundle, *([draft] if draft else [])], engine)
     worker = Worker(engine, check=check, documents=settings.documents, scorers=settings.scorers)
-    return Served(bundle.manifest, worker, bundle.digest, source, path)
+    beside = draft.manifest.memory_floor_bytes if draft else 0
+    return Served(bundle.manifest, worker, bundle.digest, source, path, beside)
 
 
 def opened_shelf(settings: Settings) -> Shelf:
@@ -141,17 +144,18 @@ def checked_bundle(settings: Settings, path: Path | None = None, verify_hashes: 
     root = settings.telemetry.root
     free, board = available_bytes(root), total_bytes(root)
     path, provider = path or settings.engine.bundle, settings.engine.provider
-    return open_bundle(path, provider, free, verify_hashes, board_bytes=board)
+    return open_bundle(path, provider, free, verify_hashes, board_bytes=board, beside_bytes=draft_bytes(settings))
 
 
-def check_hashes_of(bundle: Bundle, settings: EngineSettings, tell: Callable[[str], None]) -> None:
-    """What sizes do not show. tell: how far it is.
+def check_hashes_of(bundles: Sequence[Bundle], settings: EngineSettings, tell: Callable[[str], None]) -> None:
+    """What sizes do not show, of bundles that are loaded together. tell: how far it is.
 
     Files that were verified before, and were not touched since, are not read again (edge/board/verified.py).
     """
     if not settings.verify_hashes:
         return
-    total, done = sum(entry.size_bytes for entry in bundle.manifest.files.values()) or 1, 0
+    sizes = (entry.size_bytes for bundle in bundles for entry in bundle.manifest.files.values())
+    total, done = sum(sizes) or 1, 0
 
     def progress(_name: str, size: int) -> None:
         nonlocal done
@@ -160,7 +164,8 @@ def check_hashes_of(bundle: Bundle, settings: EngineSettings, tell: Callable[[st
 
     verified = VerifiedFiles(settings.cache_folder / VERIFIED)
     try:
-        check_hashes(bundle.path, bundle.manifest, progress, verified)
+        for bundle in bundles:
+            check_hashes(bundle.path, bundle.manifest, progress, verified)
     finally:
         verified.save()
 

@@ -101,6 +101,11 @@ class Engine(Section):
         " by default",
     )
     drafts: bool = Field(default=True, description="guess ahead where an answer repeats what was said before")
+    draft: str = Field(
+        default="",
+        description="folder of a smaller bundle with the same tokens that guesses ahead where that is faster, or its"
+        " name in [models] or beside the bundle; none by default",
+    )
     verify_hashes: bool = Field(
         default=True,
         description="check at start the hash of every file not checked as it is within 7 days, not sizes alone",

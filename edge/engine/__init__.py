@@ -12,6 +12,7 @@ the daemon with it. Start reading in this file, then `batch/engine.py`.
     budget.py    how much memory it may take
     pace.py      a duty cycle, where the board is too hot
     batch/       our own engine: several answers grow together
+    draft/       guesses at what an answer says next, by what was said before or by a small bundle
     static/      the same over graphs of fixed shapes, as NPUs take them
     genai/       onnxruntime-genai's, for what ours does not run on; the tokenizer of both
     graph/       the bundle's graph, run by onnxruntime
@@ -52,6 +53,7 @@ class Options:
     prefix_disk_bytes: int | None = None
     packs: bool | None = None
     drafts: bool = True
+    draft: str = ""
     documents_folder: str = ""
     documents_tokens: int = 768
     documents_pieces: int = 8

@@ -24,6 +24,8 @@ def open_engine(bundle: Path, options: Options, sentences: LateSentences | None 
     if kind not in row.kinds:
         names = " and ".join(each.name for each in ROWS if kind in each.kinds)
         raise ConfigError(f"the {kind} engine runs on the {names} provider, not on {row.name}")
+    if options.draft and kind != "batched":
+        raise ConfigError(f"engine.draft is for the batched engine, and {bundle} is run by the {kind} one: clear it")
     if kind == "static":
         from edge.engine.static.engine import StaticEngine
 

@@ -70,7 +70,7 @@ class Trials:
     def _fits_beside(self, served: Served) -> bool:
         """Whether memory has room for both; where nobody knows, it has not."""
         free = available_bytes(self._root)
-        return self._seat.alive and free is not None and free >= served.manifest.memory_floor_bytes + self._growth_bytes
+        return self._seat.alive and free is not None and free >= served.memory_floor_bytes + self._growth_bytes
 
     async def _loaded(self, served: Served) -> float:
         """The new engine stands, while the old one answers; seconds that are left of the trial's."""

@@ -2,6 +2,7 @@
 
 engine.py    jobs in, events out; one step is a slice of a prompt and a token of every answer
 intake.py    what is done for a job before it is read, on a thread of its own
+opened.py    what it opens of its bundle
 decoder.py   what is needed of the bundle's graph
 making.py    a row made of a job
 row.py       one answer: its tokens, its options, how far it is

@@ -21,12 +21,15 @@ MEMORY = 0.8
 
 
 class Draft:
-    """What one text has said, by its sequences of GRAM tokens, and how well guessing from it goes."""
+    """What one text has said, by its sequences of GRAM tokens, and how well guessing from it goes.
+
+    rightness: share of guessed tokens that was right lately.
+    """
 
     def __init__(self, tokens: Sequence[int]) -> None:
         self._places: dict[tuple[int, ...], int] = {}
         self._indexed = 0
-        self._rightness = 1.0
+        self.rightness = 1.0
         self._pause_until = 0
         self._index(tokens)
 
@@ -49,6 +52,6 @@ class Draft:
 
     def learn(self, guessed: int, right: int, length: int) -> None:
         """How many of a guess were right; length: of the text by now."""
-        self._rightness = MEMORY * self._rightness + (1 - MEMORY) * right / guessed
-        if self._rightness < PATIENCE:
-            self._pause_until, self._rightness = length + PAUSE_TOKENS, 1.0
+        self.rightness = MEMORY * self.rightness + (1 - MEMORY) * right / guessed
+        if self.rightness < PATIENCE:
+            self._pause_until, self.rightness = length + PAUSE_TOKENS, 1.0

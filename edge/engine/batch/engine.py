@@ -23,19 +23,21 @@ from edge.engine.batch.groups import adapter_of, groups
 from edge.engine.batch.halts import Halts
 from edge.engine.batch.intake import Intake
 from edge.engine.batch.making import Making
+from edge.engine.batch.opened import opened_graph, opened_vision
 from edge.engine.batch.pairs import run_as_pair
 from edge.engine.batch.row import Row
 from edge.engine.batch.slots import Slots
 from edge.engine.batch.tempo import Tempo
 from edge.engine.cache.prefix_files import opened_prefixes
+from edge.engine.draft.guesses import Guesses, opened_guesses
 from edge.engine.genai.tokenizer import Tokenizer
 from edge.engine.graph.io_binding import Logits
-from edge.engine.graph.session import Graph, Stopped
+from edge.engine.graph.session import Stopped
 from edge.engine.text.late_sentences import LateSentences
 from edge.errors import Fault, as_fault
 
 if TYPE_CHECKING:
-    from edge.engine.pictures.vision import Seen, Vision
+    from edge.engine.pictures.vision import Seen
 
 DECODING_SECONDS = (0.25, 0.01)
 """A step waits so long for a picture to be decoded: where it is alone, and where others are to be answered."""
@@ -55,7 +57,7 @@ class BatchedEngine:
         self._pairs = {name for name in names if self._graph.can_tell_more and self._graph.reckons_one_otherwise(name)}
         self._budget_tokens = budget.kv_tokens(self._manifest, options.rows, options.kv_bytes)
         self._prefixes = opened_prefixes(self._bundle, options, self._graph.caches, self._graph.version)
-        self._vision = self._opened_vision()
+        self._vision = opened_vision(self._bundle, self._graph)
         self._slots = Slots(self._graph.caches, options.rows)
         self._tempo = Tempo(options.prefill_slice_tokens)
         beside = (self._budget_tokens, self._graph.vocabulary, sentences)
@@ -63,21 +65,18 @@ class BatchedEngine:
         self._intake = Intake(self._making.made)
         self._waiting: deque[Row] = deque()
         self._halts = Halts(self._graph.halt)
+        self._guesses = self._opened_guesses()
         self._is_turn_of_oldest = False
         self._shortage = budget.Shortage()
         self._counters: Counter[str] = Counter()
 
     def _opened_graph(self) -> Decoder:
         """What runs the bundle's graph, with one slot more than rows."""
-        return Graph(self._bundle, self._options.threads, self.rows + 1, budget.packed_folder(self._options))
+        return opened_graph(self._bundle, self._options)
 
-    def _opened_vision(self) -> Vision | None:
-        """What looks at pictures, where the bundle sees them; a board that only reads loads nothing for it."""
-        if self._manifest.pictures is None:
-            return None
-        from edge.engine.pictures.vision import Vision
-
-        return Vision(self._graph.tower(self._bundle))
+    def _opened_guesses(self) -> Guesses:
+        """Who guesses at what answers say next."""
+        return opened_guesses(self._bundle, self._options, self._graph, self._halts)
 
     # --- from outside ---
 
@@ -100,11 +99,12 @@ class BatchedEngine:
         Of a bundle that sees pictures the crops that were looked at, too.
         """
         looked = {"looked_crops": self._vision.looked} if self._vision else {}
-        return {**self._counters, **self._prefixes.counters(), **looked}
+        return {**self._counters, **self._guesses.counters, **self._prefixes.counters(), **looked}
 
     def ease(self) -> None:
         """Let the kept beginnings go, which those on the disk are found by again, and pictures that were looked at."""
         self._prefixes.shrink(0)
+        self._guesses.forget()
         if self._vision:
             self._vision.forget()
         self._making.documents.ease()
@@ -112,6 +112,7 @@ class BatchedEngine:
     def forget(self, salt: str) -> None:
         """Let go of the beginnings that a salt's jobs have left, here and on disk, and of all pictures."""
         self._prefixes.forget(salt)
+        self._guesses.forget(salt)
         if self._vision:
             self._vision.forget()
         self._making.documents.forget(salt)
@@ -266,11 +267,12 @@ class BatchedEngine:
     def _write(self) -> Iterator[Event]:
         """One token of every answer, or several of the only one."""
         rows = list(self._slots.writing)
-        if len(rows) == 1 and not self._slots.reading and (guess := self._guess(rows[0])):
+        if len(rows) == 1 and not self._slots.reading and (guess := self._guesses.of(rows[0])):
             yield from self._verify(rows[0], guess)
             return
         apart = groups(self._graph, rows)
-        made = self._run_apart(apart) if len(apart) > 1 else [self._run_together(each) for each in apart]
+        with self._guesses.without(len(rows)):
+            made = self._run_apart(apart) if len(apart) > 1 else [self._run_together(each) for each in apart]
         # only now, when nothing runs over slots any more: who ends or begins anew moves others to other slots
         for row, its in zip(rows, chain.from_iterable(made), strict=True):
             if not row.is_out:  # with one of its group
@@ -316,16 +318,12 @@ class BatchedEngine:
 
     # --- guesses ---
 
-    def _guess(self, row: Row) -> list[int]:
-        if not (self._options.drafts and self._graph.can_tell_more):
-            return []
-        return row.guess(self._graph.tokens_until_switch(len(row.tokens)))
-
     def _verify(self, row: Row, guess: list[int]) -> Iterator[Event]:
         """As many tokens of a guess as are what the row would have said, and the one after them."""
         before = row.seen
         try:
-            logits = self._run_alone(row, [row.tokens[-1], *guess], 1 + len(guess))
+            with self._guesses.verifying():
+                logits = self._run_alone(row, [row.tokens[-1], *guess], 1 + len(guess))
         except Stopped:
             return
         right = 0
@@ -335,8 +333,8 @@ class BatchedEngine:
             if row.finish_reason or number == len(guess) or row.tokens[-1] != guess[number]:
                 break
             right += 1
-        row.learn(len(guess), right)
-        self._counters.update(runs=1, run_rows=1, guessed_tokens=len(guess), right_tokens=right)
+        self._guesses.learn(row, len(guess), right)
+        self._counters.update(runs=1, run_rows=1)
 
     # --- memory ---
 

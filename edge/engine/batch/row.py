@@ -198,7 +198,17 @@ class Row:
         """What may come next, at most `room` tokens, by what the text says already."""
         if self._draft is None:
             self._draft = Draft(self.tokens)
-        return self._draft.guess(self.tokens, min(room, self.room - self.completion_tokens - 1))
+        return self._draft.guess(self.tokens, min(room, self.room_to_guess))
+
+    @property
+    def room_to_guess(self) -> int:
+        """Tokens that can be guessed: the answer has room for one behind them."""
+        return self.room - self.completion_tokens - 1
+
+    @property
+    def said_again(self) -> float:
+        """Share of guesses by what was said that was right lately, 0 to 1."""
+        return self._draft.rightness if self._draft is not None else 0.0
 
     def learn(self, guessed: int, right: int) -> None:
         """How many tokens of a guess were right."""

@@ -31,6 +31,8 @@ ODD_TOKENS = 16
 of the processor (15 % slower at 4,096)."""
 SPIN_MICROSECONDS = 2000
 """How long idle threads look out for work: through the gaps within a step, but not through a second of silence."""
+SPIN_TOGETHER_MICROSECONDS = 200
+"""The same where another graph's threads want the processor next: through the gaps alone."""
 WHOLE_SCORES_TOKENS = 8192
 """Up to this context the runtime's flash attention is off: its tiles are worked through text by text, and without them
 eight answers are a tenth faster. Scores of a slice take memory for the whole context then, 130 MB at 32 heads."""
@@ -68,8 +70,15 @@ class Graph:
     slots: texts that can be remembered at once. packed: a folder for packed weights, None for none.
     """
 
-    def __init__(self, bundle: Bundle, threads: int, slots: int, packed: Path | None = None) -> None:
-        self._ort, self._threads = runtime(), budget.threads(threads)
+    def __init__(
+        self,
+        bundle: Bundle,
+        threads: int,
+        slots: int,
+        packed: Path | None = None,
+        spin_microseconds: int = SPIN_MICROSECONDS,
+    ) -> None:
+        self._ort, self._threads, self._spin = runtime(), budget.threads(threads), str(spin_microseconds)
         manifest = bundle.manifest
         self._own = manifest.decoder
         os.environ["ORT_GQA_DISABLE_FLASH_ATTENTION"] = str(int(manifest.context_length <= WHOLE_SCORES_TOKENS))
@@ -131,7 +140,7 @@ class Graph:
         options = self._ort.SessionOptions()
         options.log_severity_level = 3
         options.intra_op_num_threads = self._threads
-        options.add_session_config_entry("session.intra_op.spin_duration_us", str(SPIN_MICROSECONDS))
+        options.add_session_config_entry("session.intra_op.spin_duration_us", self._spin)
         for name, value in entries.items():
             options.add_session_config_entry(name, value)
         if written is not None:
