@@ -13,7 +13,7 @@ import numpy as np
 
 from edge.board.disk import free_bytes
 from edge.board.memory import available_bytes
-from export.budget.groups import groups
+from export.budget.groups import FIRST, groups
 from export.budget.measuring import MEASURED_TOKENS
 from export.families.base import CHOSEN, EMBEDDING, EXPERTS, Dimensions
 from export.pack import RUNTIME_BYTES, texts_bytes
@@ -55,7 +55,7 @@ def needs(plan: Plan) -> Needs:
     copies = 3 if plan.recipe.soc else 1  # the weights, and those of both graphs that are compiled
     return Needs(
         bundle_bytes=int(weights_bytes(plan) * BUNDLE_FACTOR) * copies,
-        memory_bytes=BASE_BYTES + max(_table_bytes(plan), _layer_bytes(plan), _verify_bytes(plan), _engine_bytes(plan)),
+        memory_bytes=BASE_BYTES + max(part(plan) for part in PARTS),
         seconds=ENGINE_SECONDS + _operations(plan) / _operations_per_second(),
     )
 
@@ -109,6 +109,16 @@ def _layer_bytes(plan: Plan) -> int:
     weights = max(rows * columns for rows, columns in shapes) * 4 * 7
     codes = _weights_of_experts(plan) * 5 // 4  # rounded, a byte each and their steps, until the texts have passed
     return moments + weights + codes + _whole_bytes(plan) + _text_bytes(plan, 2 * plan.recipe.calibration_tokens)
+
+
+def _weigh_bytes(plan: Plan) -> int:
+    """Where formats are chosen for a budget: the layer as it is rounded and whole, a table, the texts of every group."""
+    if not plan.recipe.weights_bytes:
+        return 0
+    layer = sum(math.prod(plan.sizes.shape_of(module)) for module in plan.family.linear)
+    streams = len(groups(plan)) + 2 * len(FIRST)
+    texts = streams * MEASURED_TOKENS * 2 * 4 * plan.sizes.hidden_size
+    return _layer_bytes(plan) + 4 * _weights_at_once(plan) + layer * 5 // 4 + _table_bytes(plan) + texts
 
 
 def _whole_bytes(plan: Plan) -> int:
@@ -167,6 +177,10 @@ def _engine_bytes(plan: Plan) -> int:
     Of a pair of graphs each has them.
     """
     return int(weights_bytes(plan) * (2.4 if plan.is_fixed else 1.2)) + RUNTIME_BYTES
+
+
+PARTS = (_table_bytes, _layer_bytes, _weigh_bytes, _verify_bytes, _engine_bytes)
+"""The steps of an export, one after the other, by what each takes at the most."""
 
 
 def _operations(plan: Plan) -> float:
