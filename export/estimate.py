@@ -112,7 +112,7 @@ def _layer_bytes(plan: Plan) -> int:
 
 
 def _weigh_bytes(plan: Plan) -> int:
-    """Where formats are chosen for a budget: the layer as it is rounded and whole, a table, the texts of every group."""
+    """Where formats are chosen for a budget: the layer as it is rounded and whole, a table, every group's texts."""
     if not plan.recipe.weights_bytes:
         return 0
     layer = sum(math.prod(plan.sizes.shape_of(module)) for module in plan.family.linear)
