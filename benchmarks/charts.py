@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
-from benchmarks.claims import SIZES
+from benchmarks.claims import SHARED, SIZES
 from benchmarks.figure import Row
 from benchmarks.governor_course import Course
 from benchmarks.paper import MARGIN, WIDTH, Paper
@@ -133,7 +133,8 @@ class Losses:
 
     def names(self) -> list[str]:
         """The figures that it shows."""
-        return [f"kl_{key}mb{end}" for key in SIZES for end in ("", "_size", "_over_llama_cpp")]
+        ours = [f"kl_{key}mb{end}" for key in SIZES for end in ("", "_size")]
+        return [*ours, *(f"kl_{key}mb_over_llama_cpp" for key in SHARED)]
 
     def ours(self, rows: Rows) -> list[tuple[float, float]]:
         """Megabytes and loss."""
@@ -141,7 +142,7 @@ class Losses:
 
     def theirs(self, rows: Rows) -> list[tuple[float, float]]:
         """Megabytes that a file of llama.cpp may have, and what the best of them loses."""
-        each = {key: rows[f"kl_{key}mb"].value / rows[f"kl_{key}mb_over_llama_cpp"].value for key in SIZES}
+        each = {key: rows[f"kl_{key}mb"].value / rows[f"kl_{key}mb_over_llama_cpp"].value for key in SHARED}
         return [(float(SIZES[key]), loss) for key, loss in each.items()]
 
     def alt(self, rows: Rows) -> str:
@@ -154,7 +155,10 @@ class Losses:
         """Two rows of points, each joined by a line."""
         paper = Paper(self.BOTTOM + 60, self.title, self.alt(rows))
         paper.legend(
-            [("first", "ours"), ("theirs", f"llama.cpp's best file of at most {and_so_on(SIZES.values())} MB")]
+            [
+                ("first", "ours"),
+                ("theirs", f"llama.cpp's best file of at most {and_so_on(SHARED.values())} MB"),
+            ]
         )
         most = math.ceil(max(loss for _, loss in self.theirs(rows) + self.ours(rows)) / self.STEP + 0.2) * self.STEP
         self._axes(paper, most)

@@ -17,8 +17,8 @@ class Group:
 
 SIZES = {"84": "84", "92": "92", "95_5": "95.5", "101_5": "101.5", "105_5": "105.5"}
 """MB, as figures' names spell them and as people do."""
-SMALLEST = 84
-"""One that is not calibrated on another text, too."""
+SHARED = {key: size for key, size in SIZES.items() if key != "84"}
+"""Those that llama.cpp has files for, from 4 bits on; they are calibrated on another text, too."""
 PEERS = {
     "llama_cpp": "llama.cpp at about as many bits (Q4_K_M)",
     "llama_cpp_q4_0": "llama.cpp's Q4_0, which has fewer bits and loses more",
@@ -48,6 +48,7 @@ def losses(key: str, megabytes: str) -> dict[str, str]:
     """The figures of one size."""
     within = f"within {megabytes} MB"
     more = {
+        f"kl_{key}mb_over_llama_cpp": f"our loss over that of llama.cpp's best file {within}",
         f"kl_{key}mb_calibrated_on_code": f"our loss {within}, calibrated on Python instead of prose; the bar is"
         " what rounding to nearest loses",
     }
@@ -55,8 +56,7 @@ def losses(key: str, megabytes: str) -> dict[str, str]:
         f"kl_{key}mb_size": f"what our weights take {within}",
         f"kl_{key}mb": f"our loss {within}, with int8 activations, as it runs",
         f"kl_{key}mb_float_activations": f"our loss {within}, with float activations",
-        f"kl_{key}mb_over_llama_cpp": f"our loss over that of llama.cpp's best file {within}",
-        **(more if float(megabytes) > SMALLEST else {}),
+        **(more if key in SHARED else {}),
     }
 
 
