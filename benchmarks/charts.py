@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
-from benchmarks.claims import SHARED, SIZES
+from benchmarks.claims import SIZES
 from benchmarks.figure import Row
 from benchmarks.governor_course import Course
 from benchmarks.paper import MARGIN, WIDTH, Paper
@@ -129,12 +129,11 @@ class Losses:
     title: str
 
     LEFT, RIGHT, TOP, BOTTOM = 84, WIDTH - 40, 106, 366
-    SIZES_SHOWN, STEP = (85, 90, 95, 100, 105), 0.02
+    SIZES_SHOWN, STEP = (90, 95, 100, 105), 0.02
 
     def names(self) -> list[str]:
         """The figures that it shows."""
-        ours = [f"kl_{key}mb{end}" for key in SIZES for end in ("", "_size")]
-        return [*ours, *(f"kl_{key}mb_over_llama_cpp" for key in SHARED)]
+        return [f"kl_{key}mb{end}" for key in SIZES for end in ("", "_size", "_over_llama_cpp")]
 
     def ours(self, rows: Rows) -> list[tuple[float, float]]:
         """Megabytes and loss."""
@@ -142,7 +141,7 @@ class Losses:
 
     def theirs(self, rows: Rows) -> list[tuple[float, float]]:
         """Megabytes that a file of llama.cpp may have, and what the best of them loses."""
-        each = {key: rows[f"kl_{key}mb"].value / rows[f"kl_{key}mb_over_llama_cpp"].value for key in SHARED}
+        each = {key: rows[f"kl_{key}mb"].value / rows[f"kl_{key}mb_over_llama_cpp"].value for key in SIZES}
         return [(float(SIZES[key]), loss) for key, loss in each.items()]
 
     def alt(self, rows: Rows) -> str:
@@ -155,10 +154,7 @@ class Losses:
         """Two rows of points, each joined by a line."""
         paper = Paper(self.BOTTOM + 60, self.title, self.alt(rows))
         paper.legend(
-            [
-                ("first", "ours"),
-                ("theirs", f"llama.cpp's best file of at most {and_so_on(SHARED.values())} MB"),
-            ]
+            [("first", "ours"), ("theirs", f"llama.cpp's best file of at most {and_so_on(SIZES.values())} MB")]
         )
         most = math.ceil(max(loss for _, loss in self.theirs(rows) + self.ours(rows)) / self.STEP + 0.2) * self.STEP
         self._axes(paper, most)
@@ -167,7 +163,7 @@ class Losses:
         return paper.text()
 
     def _across(self, megabytes: float) -> float:
-        return self.LEFT + (megabytes - 82) / 25 * (self.RIGHT - self.LEFT)
+        return self.LEFT + (megabytes - 90) / 17 * (self.RIGHT - self.LEFT)
 
     def _down(self, loss: float, most: float) -> float:
         return self.BOTTOM - loss / most * (self.BOTTOM - self.TOP)
@@ -241,5 +237,5 @@ CHARTS: tuple[Chart, ...] = (
         bars=True,
     ),
     Course("governor.svg", "A board that stays cool by itself", "An hour of work on a bare Raspberry Pi 5 at 22 °C"),
-    Losses("losses.svg", "What quantising loses", "What quantising loses at five sizes, SmolLM2-135M"),
+    Losses("losses.svg", "What quantising loses", "What quantising loses at four sizes, SmolLM2-135M"),
 )

@@ -15,10 +15,8 @@ class Group:
     meanings: dict[str, str]
 
 
-SIZES = {"84": "84", "92": "92", "95_5": "95.5", "101_5": "101.5", "105_5": "105.5"}
+SIZES = {"92": "92", "95_5": "95.5", "101_5": "101.5", "105_5": "105.5"}
 """MB, as figures' names spell them and as people do."""
-SHARED = {key: size for key, size in SIZES.items() if key != "84"}
-"""Those that llama.cpp has files for, from 4 bits on; they are calibrated on another text, too."""
 PEERS = {
     "llama_cpp": "llama.cpp at about as many bits (Q4_K_M)",
     "llama_cpp_q4_0": "llama.cpp's Q4_0, which has fewer bits and loses more",
@@ -47,16 +45,13 @@ def over_peers(prefix: str) -> dict[str, str]:
 def losses(key: str, megabytes: str) -> dict[str, str]:
     """The figures of one size."""
     within = f"within {megabytes} MB"
-    more = {
-        f"kl_{key}mb_over_llama_cpp": f"our loss over that of llama.cpp's best file {within}",
-        f"kl_{key}mb_calibrated_on_code": f"our loss {within}, calibrated on Python instead of prose; the bar is"
-        " what rounding to nearest loses",
-    }
     return {
         f"kl_{key}mb_size": f"what our weights take {within}",
         f"kl_{key}mb": f"our loss {within}, with int8 activations, as it runs",
         f"kl_{key}mb_float_activations": f"our loss {within}, with float activations",
-        **(more if key in SHARED else {}),
+        f"kl_{key}mb_over_llama_cpp": f"our loss over that of llama.cpp's best file {within}",
+        f"kl_{key}mb_calibrated_on_code": f"our loss {within}, calibrated on Python instead of prose; the bar is"
+        " what rounding to nearest loses",
     }
 
 
@@ -273,7 +268,7 @@ GROUPS = (
         " better. The model is SmolLM2-135M with noise on its weights, since those that are published lie on a 4-bit"
         " grid already. llama.cpp's files have an importance matrix over the text that ours are calibrated on, and are"
         " counted without the error of its int8 activations, which ours includes. Sizes are of our weights and of its"
-        " whole files; each matrix of ours has the bits that `edge-export --size` chooses (decision 89).",
+        " whole files.",
         "fidelity other-text int8-cache unquantised",
         {
             **{name: words for key, each in SIZES.items() for name, words in losses(key, each).items()},
