@@ -110,11 +110,27 @@ def smallest(options: Mapping[Group, Sequence[Option]]) -> Point:
 
 
 def chosen(options: Mapping[Group, Sequence[Option]], budget_bytes: int) -> Point:
-    """What loses least within a budget for the groups; the smallest choice where even that is larger."""
+    """What loses least within a budget for the groups; the smallest choice where even that is larger.
+
+    Along the hulls first; then what is left goes to whatever saves most of all that fits in.
+    """
     point, found = steps(options)
     for step in found:
-        is_next = point.options[step.group] == step.before
-        fits = point.size_bytes + step.size_bytes <= budget_bytes
-        if is_next and fits and step.saved * point.size_bytes / 100 >= LEAST_SAVED:
+        if point.options[step.group] == step.before and _is_worth(step, point, budget_bytes):
             point = point.after(step)
+    while left := [step for step in _from(point, options) if _is_worth(step, point, budget_bytes)]:
+        point = point.after(max(left, key=lambda step: step.before.loss - step.after.loss))
     return point
+
+
+def _is_worth(step: Step, point: Point, budget_bytes: int) -> bool:
+    fits = point.size_bytes + step.size_bytes <= budget_bytes
+    return fits and step.saved * point.size_bytes / 100 >= LEAST_SAVED
+
+
+def _from(point: Point, options: Mapping[Group, Sequence[Option]]) -> Iterator[Step]:
+    """Each group to anything larger that loses less."""
+    for group, now in point.options.items():
+        for each in options[group]:
+            if each.size_bytes > now.size_bytes and each.loss < now.loss:
+                yield Step(group, now, each)

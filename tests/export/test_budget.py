@@ -215,6 +215,13 @@ def test_bytes_for_nothing_are_not_taken():
     assert chosen(options, 10_000).size_bytes == 1500
 
 
+def test_what_is_left_is_used():
+    """Where no step of a hull fits any more, an option beside it may."""
+    options = {Group("a"): [Option(MOST, 100, 1.0), Option(MOST, 150, 0.9), Option(MOST, 200, 0.1)]}
+    assert chosen(options, 160).loss == 0.9
+    assert chosen(options, 200).loss == 0.1
+
+
 def test_all_that_is_multiplied_is_in_one_group(checkpoint, experts):
     """Each table and each matrix of a layer, once; a router is in none."""
     for source in (checkpoint, experts):
