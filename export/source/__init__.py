@@ -5,7 +5,7 @@ reads one tensor at a time and checks it before anything is built on it. Start r
 folder.py and gguf.py are files, shards.py is which of a folder's files and what is in them, config_only.py is a model
 not downloaded yet, hub.py downloads it. A wrapper (wrapped.py) sees another source changed: adapter.py with a LoRA
 adapter (adapter_config.py knows its keys), split.py with its packed projections apart, zero_biases.py with biases of
-zeros, regrouped.py with Phi-3-small's matrices in a Llama's words, rounded.py rounded, text_part.py without its
+zeros, regrouped.py with Phi-3-small's matrices in a Llama's words, text_part.py without its
 pictures; quantised/ is a folder whose matrices are rounded already
 (AWQ, GPTQ, bitsandbytes, fp8, compressed-tensors).
 """

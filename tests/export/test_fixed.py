@@ -25,11 +25,11 @@ from export.quantize import Floats, round_to_nearest
 from export.recipe import Recipe
 from export.runtime import open_graph
 from export.source import open_source
-from export.source.rounded import RoundedSource
 from export.stages import Layer, Text
 from export.weights import write_weights
 from tests.export import small_families, small_model
 from tests.export.beside import TOLERANCE
+from tests.export.rounded import RoundedSource
 
 TOKENS = [small_model.LETTERS.index(letter) for letter in "Inthegraphs"]
 SLICE, CONTEXT = 4, 24

@@ -9,8 +9,8 @@ from export.quantize import Format, round_to_nearest
 from export.source.base import Floats, Source
 from export.source.wrapped import WrappedSource
 
-FormatOf = Callable[[str], Format]
-"""By a tensor's name, what it is rounded to."""
+FormatOf = Callable[[str], Format | None]
+"""By a tensor's name, what it is rounded to; None where it stays."""
 
 
 class RoundedSource(WrappedSource):
@@ -23,8 +23,5 @@ class RoundedSource(WrappedSource):
     def tensor(self, name: str) -> Floats:
         """A vector, or what a matrix's codes stand for."""
         value = super().tensor(name)
-        return (
-            value
-            if value.ndim == 1 or name.endswith(ROUTER)
-            else round_to_nearest(value, self._format_of(name)).dequantized()
-        )
+        form = None if value.ndim == 1 or name.endswith(ROUTER) else self._format_of(name)
+        return round_to_nearest(value, form).dequantized() if form else value
