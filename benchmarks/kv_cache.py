@@ -95,7 +95,7 @@ def measure(_bundle: Path) -> list[Figure]:
     usual, foreign = (
         [each.losses[kind].kl_mean - found[0].losses[kind].kl_mean for each in found[1:]] for kind in (USUAL, FOREIGN)
     )
-    kept = plan.sizes.kv_bytes_per_token(np.dtype(plan.cache_type).itemsize)
+    kept = plan.kv_bytes_per_token
     best = min(range(len(REACHES)), key=lambda number: usual[1 + number])
     return [
         Figure("kl_added_by_8_bit_cache", round(usual[0], 5), "nats", "<=", 0.01),

@@ -16,7 +16,7 @@ from edge.board.memory import available_bytes
 from export.budget.groups import FIRST, groups
 from export.budget.measuring import MEASURED_TOKENS
 from export.families.base import CHOSEN, EMBEDDING, EXPERTS, Dimensions
-from export.pack import RUNTIME_BYTES, texts_bytes
+from export.pack import RUNTIME_BYTES, beside_weights_bytes
 from export.plan import Plan
 from export.quantize.descent import SWEEPS
 from export.quantize.feedback import FACTORED_WHOLE
@@ -78,13 +78,12 @@ def as_fields(plan: Plan, wanted: Needs, have: Room) -> dict[str, Any]:
 
     floor_bytes: memory that a board will need to serve it, as its manifest will say.
     """
-    kv_bytes = plan.sizes.kv_bytes_per_token(np.dtype(plan.cache_type).itemsize)
     return {
         "name": plan.name,
         "licence": plan.recipe.licence,
         "context_length": plan.recipe.context_length,
         "bundle_bytes": wanted.bundle_bytes,
-        "floor_bytes": weights_bytes(plan) + texts_bytes(plan, kv_bytes) + RUNTIME_BYTES,
+        "floor_bytes": weights_bytes(plan) + beside_weights_bytes(plan),
         "memory_bytes": wanted.memory_bytes,
         "seconds": round(wanted.seconds, 1),
         "disk_free_bytes": have.disk_bytes,

@@ -8,7 +8,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import onnx
 
 from edge.bundle import (
@@ -114,7 +113,6 @@ def write_manifest(
         for path in sorted(folder.rglob("*"))
         if path.is_file() and path.name != MANIFEST
     }
-    kv_bytes = sizes.kv_bytes_per_token(np.dtype(plan.cache_type).itemsize)
     manifest = Manifest(
         schema_version=SCHEMA,
         name=plan.name,
@@ -131,8 +129,8 @@ def write_manifest(
         sampling=plan.sampling,
         weights_bytes=tensors.size,
         kv_cache=plan.cache_type,
-        kv_bytes_per_token=kv_bytes,
-        memory_floor_bytes=tensors.size + texts_bytes(plan, kv_bytes) + RUNTIME_BYTES,
+        kv_bytes_per_token=plan.kv_bytes_per_token,
+        memory_floor_bytes=tensors.size + beside_weights_bytes(plan),
         origin=_origin(plan),
         rope_switch_length=sizes.rope.original_length if switches_rope(sizes, recipe.context_length) else 0,
         pictures=vision.pictures() if plan.tower else None,
@@ -153,14 +151,17 @@ def _origin(plan: Plan) -> Origin:
     return Origin(name=source.path.name, revision=revision, sha256=source.checksum(), licence=recipe.licence)
 
 
-def texts_bytes(plan: Plan, kv_bytes: int) -> int:
-    """A whole context's keys and values, and one layer's in floats, which reading a prompt over an int8 cache takes.
+def beside_weights_bytes(plan: Plan) -> int:
+    """What a board needs to serve a bundle beside its weights: the runtime, and a whole context's texts.
 
-    With the numbers that say which blocks of it a slice of a prompt sees, where not all are seen.
+    These are keys and values, one layer's in floats where they are in int8, which reading a prompt over them takes, and
+    the numbers that say which blocks of a text a slice of a prompt sees, where not all are seen.
     """
+    kv_bytes = plan.kv_bytes_per_token
     floats = 4 * kv_bytes // plan.sizes.num_layers if plan.has_int8_cache else 0
     length = plan.recipe.context_length
-    return (kv_bytes + floats) * length + bias_bytes(plan.sizes, length, Options().prefill_slice_tokens)
+    texts = (kv_bytes + floats) * length + bias_bytes(plan.sizes, length, Options().prefill_slice_tokens)
+    return texts + RUNTIME_BYTES
 
 
 def quantization(plan: Plan, tensors: TensorFile) -> Quantization:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from edge.bundle import Bundle
@@ -60,7 +61,7 @@ def fill(
     (workshop / BUNDLE).mkdir()
     if recipe.weights_bytes:
         recipe = within_budget(plan, workshop / BUNDLE, report)
-        plan = make_plan(source, recipe)
+        plan = replace(plan, recipe=recipe)
     merged = {name_of(each): make_plan(AdapterSource(source, each), recipe) for each in adapters}
     make(workshop / BUNDLE, plan, report, merged)
     if recipe.sentences or recipe.documents or adapters:

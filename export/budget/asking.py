@@ -7,11 +7,9 @@ import math
 import re
 from collections.abc import Callable
 
-import numpy as np
-
 from export.budget.boards import BOARDS, memory_for_a_bundle
 from export.errors import UnsupportedError
-from export.pack import RUNTIME_BYTES, texts_bytes
+from export.pack import beside_weights_bytes
 from export.plan import Plan
 from export.recipe import Recipe
 
@@ -74,8 +72,7 @@ def budgeted(options: argparse.Namespace, recipe: Recipe, plan_of: Callable[[Rec
 
 def _left(memory_bytes: int, plan: Plan) -> int:
     """What is left to weights on a board beside a context's keys and values and the runtime."""
-    cache = plan.sizes.kv_bytes_per_token(np.dtype(plan.cache_type).itemsize)
-    beside = texts_bytes(plan, cache) + RUNTIME_BYTES
+    beside = beside_weights_bytes(plan)
     if beside >= memory_bytes:
         raise UnsupportedError(
             f"a context of {plan.recipe.context_length} tokens takes {beside >> 20} MiB beside the weights, and there"
