@@ -146,6 +146,11 @@ class Plan:
         return "int8" if self.has_int8_cache else self.float_type
 
     @property
+    def kv_bytes_per_token(self) -> int:
+        """What keys and values of a token take."""
+        return self.sizes.kv_bytes_per_token(np.dtype(self.cache_type).itemsize)
+
+    @property
     def has_int8_cache(self) -> bool:
         """Whether keys and values are remembered in int8."""
         is_free = row_of(self.recipe.provider).int8_cache == "by default" and self._looks_at_texts
@@ -218,6 +223,11 @@ def check_provider(family: Family, recipe: Recipe) -> None:
             f" --provider {USUAL}"
         )
     check_fixed(row, family, recipe)
+    if recipe.weights_bytes and (recipe.method == "none" or row.shapes == "fixed"):
+        raise UnsupportedError(
+            f"there are no formats to choose for a size by --method {recipe.method} for {row.name}: leave --size,"
+            " --bits and --fit, or take another method or provider"
+        )
     if (family.expert or family.for_cpu) and not row.is_batched:
         raise UnsupportedError(f"{called} is exported for the CPU; export it with --provider {USUAL}")
 

@@ -12,7 +12,6 @@ from dataclasses import replace
 from pathlib import Path
 from xml.etree import ElementTree
 
-import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -39,6 +38,7 @@ from export.tensor_file import TensorFile
 from export.weights import write_weights
 from tests.conftest import ROOT
 from tests.export import small_model, small_moe
+from tests.export.rounded import RoundedSource
 
 RECIPE = Recipe(
     licence="none",
@@ -118,15 +118,8 @@ def held_back(plan: Plan) -> list[Sample]:
 
 def with_rounded(plan: Plan, group: Group) -> Plan:
     """The plan for a source with one group to nearest."""
-    from export.quantize import round_to_nearest
-    from export.source.wrapped import WrappedSource
-
-    class Rounded(WrappedSource):
-        def tensor(self, name: str) -> np.ndarray:
-            value = super().tensor(name)
-            return round_to_nearest(value, base_of(plan)).dequantized() if group.has(name) else value
-
-    return replace(plan, source=Rounded(plan.source))
+    source = RoundedSource(plan.source, lambda name: base_of(plan) if group.has(name) else None)
+    return replace(plan, source=source)
 
 
 @pytest.mark.parametrize("source", ["checkpoint", pytest.param("experts", marks=pytest.mark.slow)])
@@ -172,6 +165,14 @@ def test_a_budget_that_nothing_fits_is_refused(checkpoint, tmp_path):
     """With both sizes, before anything is measured; nothing is left."""
     with pytest.raises(UnsupportedError, match=r"MB at the least, but 0\.0 MB are allowed"):
         export_bundle(open_source(checkpoint), RECIPE.within(20_000), tmp_path / "out/bundle", False, quiet)
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("words", [["--method=none"], ["--provider=qnn"]])
+def test_where_there_is_nothing_to_choose(checkpoint, tmp_path, capsys, words):
+    """Floats and fixed shapes have one format for every matrix; a size for them is refused, and nothing is left."""
+    assert run([str(checkpoint), "-o", str(tmp_path / "out/bundle"), "--size=90MB", "--context=64", *words]) == 1
+    assert "no formats to choose for a size" in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
 
 
